@@ -1,0 +1,1 @@
+"""An image host that people trust with their pictures."""

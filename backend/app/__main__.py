@@ -1,0 +1,151 @@
+"""The command that serves: `python -m app`."""
+
+import errno
+import logging
+import logging.config
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from typing import Final
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from app.config import InvalidSettings, Settings, load_settings
+from app.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.logs import log_config
+
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
+DRAIN_SECONDS: Final = 30
+"""How long requests in hand may take to finish when the service is told to stop."""
+
+_EXIT_OK: Final = 0
+_EXIT_FAILED: Final = 1
+_EXIT_BAD_SETTINGS: Final = 2
+
+_log = logging.getLogger("app")
+
+
+class CannotListen(Exception):
+    """The address to listen on cannot be used."""
+
+
+def main() -> int:
+    """Run the service until it is told to stop; return the exit status."""
+    try:
+        settings = load_settings()
+    except InvalidSettings as error:
+        return _fail(_EXIT_BAD_SETTINGS, f"Bad settings:\n{error}")
+    logging.config.dictConfig(log_config(settings.log_format))
+    try:
+        return _run(settings)
+    except (EmbeddedDatabaseError, CannotListen) as error:
+        return _fail(_EXIT_FAILED, str(error))
+
+
+def _run(settings: Settings) -> int:
+    signals = _Signals()
+    with ExitStack() as opened:
+        listener = opened.enter_context(_listen(settings.host, settings.port))
+        if not settings.database_url.get_secret_value():
+            print("Starting the embedded PostgreSQL", flush=True)
+            url = opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
+            os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+        opened.callback(signals.ignore)
+        signals.exit_on_next()
+        _announce(settings, listener)
+        return _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
+    config = uvicorn.Config(
+        "app.main:application",
+        factory=True,
+        workers=settings.workers,
+        log_config=log_config(settings.log_format),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return _EXIT_OK
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    return _EXIT_OK if server.started else _EXIT_FAILED
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the address before anything is started, so that a taken one fails at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+        raise CannotListen(f"Port {port} of {host} {reason}; set HOST or PORT.") from error
+    return listener
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 - shown, not bound
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(f"Image host: {address}\nDocs:       {address}/docs", flush=True)
+    if settings.is_open_to_the_network:
+        _log.warning(
+            "%s is reachable from other machines and API_KEY is empty: anyone who reaches it "
+            "may upload and delete",
+            settings.host,
+        )
+
+
+class _Signals:
+    """SIGINT and SIGTERM, while uvicorn does not look after them itself.
+
+    Until the database is up they are remembered, so that it is not left half started; then they
+    end the program; while it ends they are ignored.
+    """
+
+    def __init__(self) -> None:
+        self._remembered = False
+        self._handle_with(self._remember)
+
+    def exit_on_next(self) -> None:
+        """End the program on the next signal, or now if there has been one."""
+        self._handle_with(self._exit)
+        if self._remembered:
+            self._exit()
+
+    def ignore(self) -> None:
+        """Let nothing interrupt the end."""
+        self._handle_with(signal.SIG_IGN)
+
+    def _handle_with(self, handler: "signal._HANDLER") -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
+
+    def _remember(self, *_: object) -> None:
+        self._remembered = True
+
+    def _exit(self, *_: object) -> None:
+        raise SystemExit(_EXIT_OK)
+
+
+def _fail(status: int, message: str) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

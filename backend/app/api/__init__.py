@@ -1,0 +1,1 @@
+"""HTTP: parse a request, make one service call, shape the answer."""

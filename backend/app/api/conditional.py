@@ -1,0 +1,128 @@
+"""Conditional and range requests on a file that never changes (RFC 9110, sections 13 and 14).
+
+Pure functions of the request and of what is known of the file: no byte of it is read here.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+from starlette.datastructures import Headers
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
+_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+
+
+class PreconditionFailed(Exception):
+    """If-Match or If-Unmodified-Since does not hold."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is not the one that the request's condition names.")
+
+
+class RangeNotSatisfiable(Exception):
+    """The file of `size` bytes has no byte of the requested range."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The requested range lies outside the file of {size} bytes.")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What a condition is compared with."""
+
+    etag: str
+    """Strong, with its quotes."""
+    modified: datetime
+    """UTC, in whole seconds as HTTP tells it."""
+    size: int
+    """Bytes."""
+
+    @property
+    def last_modified(self) -> str:
+        """The Last-Modified header."""
+        return format_datetime(self.modified, usegmt=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to answer: a status (200, 206 or 304) and the span of bytes that it carries."""
+
+    status: int
+    start: int = 0
+    length: int = 0
+
+
+def select(method: str, headers: Headers, file: FileState) -> Selection:
+    """Evaluate the preconditions in the order of RFC 9110 section 13.2.2, then the range.
+
+    Raises:
+        PreconditionFailed: If the request must not be carried out.
+        RangeNotSatisfiable: If the range lies outside the file.
+    """
+    if not _may_proceed(headers, file):
+        raise PreconditionFailed
+    if _is_known_to_client(headers, file):
+        return Selection(304)
+    # Section 14.2: ranges are defined for GET alone.
+    if method == "GET" and "range" in headers and _range_applies(headers, file):
+        return _select_range(headers["range"], file.size)
+    return Selection(200, 0, file.size)
+
+
+def _may_proceed(headers: Headers, file: FileState) -> bool:
+    """Sections 13.1.1 and 13.1.4: strong comparison; the date only where there is no tag."""
+    if "if-match" in headers:
+        tags = _entity_tags(headers, "if-match")
+        return tags is None or file.etag in tags
+    date = _date(headers.get("if-unmodified-since"))
+    return date is None or file.modified <= date
+
+
+def _is_known_to_client(headers: Headers, file: FileState) -> bool:
+    """Sections 13.1.2 and 13.1.3: weak comparison; the date only where there is no tag."""
+    if "if-none-match" in headers:
+        tags = _entity_tags(headers, "if-none-match")
+        return tags is None or file.etag in {tag.removeprefix("W/") for tag in tags}
+    date = _date(headers.get("if-modified-since"))
+    return date is not None and file.modified <= date
+
+
+def _range_applies(headers: Headers, file: FileState) -> bool:
+    """Section 13.1.5: a tag compared strongly, or exactly the date that was sent."""
+    validator = headers.get("if-range", file.etag).strip()
+    return validator == file.etag or _date(validator) == file.modified
+
+
+def _select_range(value: str, size: int) -> Selection:
+    """Section 14.1.2. A range that is malformed, or one of several, is ignored: 200."""
+    found = _RANGE.fullmatch(value.strip())
+    first, last = found.groups() if found else ("", "")
+    if first:
+        start, end = int(first), min(int(last or size), size - 1)
+        if last and int(last) < start:
+            return Selection(200, 0, size)
+    elif last:
+        start, end = max(size - int(last), 0), size - 1
+    else:
+        return Selection(200, 0, size)
+    if start > end:
+        raise RangeNotSatisfiable(size)
+    return Selection(206, start, end - start + 1)
+
+
+def _entity_tags(headers: Headers, name: str) -> list[str] | None:
+    """Read a list of entity tags; None stands for `*`, any."""
+    value = ",".join(headers.getlist(name))
+    return None if value.strip() == "*" else _ENTITY_TAG.findall(value)
+
+
+def _date(value: str | None) -> datetime | None:
+    """Read an HTTP date (section 5.6.7); None if there is none that can be read."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

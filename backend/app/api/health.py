@@ -1,0 +1,39 @@
+"""Whether the service lives, and whether it can do its work."""
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from app.api.dependencies import ServiceDep
+from app.api.errors import NOT_READY, RETRY_AFTER_SECONDS, documented
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Health(BaseModel):
+    """A good state."""
+
+    status: str = Field(examples=["ok"])
+
+
+@router.get("/live", summary="Is the process alive?")
+async def live() -> Health:
+    """Answer without asking anything else: a failure means that the process should be restarted."""
+    return Health(status="ok")
+
+
+@router.get(
+    "/ready",
+    summary="Can it take requests?",
+    response_model=Health,
+    responses=documented(NOT_READY),
+)
+async def ready(service: ServiceDep) -> Health | Response:
+    """Ask the database and the storage; `down` names those that cannot be used."""
+    outages = await service.outages()
+    if not outages:
+        return Health(status="ok")
+    return NOT_READY.response(
+        f"Not available at the moment: {', '.join(outages)}.",
+        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+        down=list(outages),
+    )

@@ -1,0 +1,98 @@
+"""The body cap: no request is read further than its route allows, whatever its headers say.
+
+The middleware also lets a client that is still sending read an early answer. A server that closes
+while data is on its way makes the client's system discard the answer (RFC 9112, section 9.6), so
+after the answer what still comes is read and thrown away for a short while.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FORM_ALLOWANCE: Final = 64 * 1024
+"""Bytes that a form may have besides each file: boundaries, headers, other fields."""
+DEFAULT_CAP: Final = 64 * 1024
+"""Bytes for the routes that expect no body."""
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 64 * 1024 * 1024
+
+
+class BodyTooLarge(Exception):
+    """The request body has more than `cap` bytes."""
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(f"The request body is larger than {cap} bytes, the most this call takes.")
+
+
+class BodyLimit:
+    """Middleware that raises `BodyTooLarge` where the application would read too much.
+
+    Args:
+        app: The application to guard.
+        caps: Most bytes of a body, by path; `DEFAULT_CAP` for every other path.
+    """
+
+    def __init__(self, app: ASGIApp, caps: Mapping[str, int]) -> None:
+        self._app = app
+        self._caps = caps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            exchange = _Exchange(scope, receive, send, self._caps.get(scope["path"], DEFAULT_CAP))
+            await self._app(scope, exchange.receive, exchange.send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, cap: int) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self._send = send
+        self._cap = cap
+        self._declared = int(headers.get("content-length", "0"))
+        self._received = 0
+        self._unread = self._declared > 0 or "transfer-encoding" in headers
+        self._waits_for_100 = headers.get("expect", "").lower() == "100-continue"
+
+    async def receive(self) -> Message:
+        if self._declared > self._cap:
+            raise BodyTooLarge(self._cap)
+        message = await self._receive()
+        self._waits_for_100 = False
+        self._received += len(message.get("body", b""))
+        self._unread = message.get("more_body", False)
+        if self._received > self._cap:
+            raise BodyTooLarge(self._cap)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if not self._unread:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            await self._send({**message, "headers": headers})
+        elif message.get("more_body", False):
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            if not self._waits_for_100:
+                await self._linger()
+            await self._send({"type": "http.response.body"})
+
+    async def _linger(self) -> None:
+        left = LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    message = await self._receive()
+                    if not message.get("more_body", False):
+                        break
+                    left -= len(message["body"])

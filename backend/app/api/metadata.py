@@ -1,0 +1,80 @@
+"""What is known of images: one, a page of them, and forgetting one."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
+
+from app.api.cursor import InvalidCursor, decode_cursor, encode_cursor
+from app.api.dependencies import IMAGES_PATH, ImagesUrl, ServiceDep
+from app.api.errors import documented
+from app.errors import DatabaseUnavailable, ImageNotFound
+from app.schemas.image import ImageList, ImageOut
+
+IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
+
+router = APIRouter(tags=["images"])
+
+
+@router.get(
+    IMAGES_PATH,
+    summary="List images",
+    responses={
+        HTTP_200_OK: {
+            "description": "A page of images",
+            "headers": {
+                "Link": {
+                    "description": 'The next page, rel="next" (RFC 8288), where there is one',
+                    "schema": {"type": "string"},
+                }
+            },
+        },
+        **documented(InvalidCursor, DatabaseUnavailable),
+    },
+)
+async def list_images(
+    response: Response,
+    service: ServiceDep,
+    images_url: ImagesUrl,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most images on the page")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(
+            description="The next_cursor of the page before",
+            json_schema_extra={"format": "cursor"},
+        ),
+    ] = None,
+) -> ImageList:
+    """List images, newest first. Every page costs the same, however far down it is."""
+    page = await service.list(limit, decode_cursor(cursor) if cursor is not None else None)
+    next_cursor = encode_cursor(page.next) if page.next else None
+    if next_cursor:
+        response.headers["Link"] = f'<{images_url}?limit={limit}&cursor={next_cursor}>; rel="next"'
+    return ImageList(
+        items=[ImageOut.of(image, images_url) for image in page.items], next_cursor=next_cursor
+    )
+
+
+@router.get(
+    IMAGE_PATH,
+    summary="Get an image's metadata",
+    responses=documented(ImageNotFound, DatabaseUnavailable),
+)
+async def get_image(image_id: UUID, service: ServiceDep, images_url: ImagesUrl) -> ImageOut:
+    """Tell what is known of an image."""
+    return ImageOut.of(await service.get(image_id), images_url)
+
+
+@router.delete(
+    IMAGE_PATH,
+    status_code=HTTP_204_NO_CONTENT,
+    summary="Delete an image",
+    responses={
+        HTTP_204_NO_CONTENT: {"description": "The image is gone"},
+        **documented(ImageNotFound, DatabaseUnavailable),
+    },
+)
+async def delete_image(image_id: UUID, service: ServiceDep) -> None:
+    """Delete an image and its file, for good."""
+    await service.delete(image_id)

@@ -1,0 +1,157 @@
+"""Uploads: one picture, or a batch. The body is read as it arrives (ADR 0002)."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
+
+from app.api.dependencies import IMAGES_PATH, ClientAddress, ImagesUrl, ServiceDep
+from app.api.errors import NO_FILE_STORED, answer_error, documented, problem_of
+from app.api.limits import BodyTooLarge
+from app.api.multipart import FormReader, MalformedMultipart, MissingField
+from app.errors import (
+    DatabaseUnavailable,
+    EmptyFile,
+    FileTooLarge,
+    InvalidFileType,
+    QuotaExceeded,
+    StorageFull,
+    StorageUnavailable,
+    TooManyFiles,
+)
+from app.models import Image
+from app.schemas.image import BatchOut, FailedFile, ImageOut
+from app.services.image_service import FailedUpload
+
+UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
+BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
+
+_FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
+_LINKS: Final = {
+    name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
+    for name in ("get_image", "get_image_file", "delete_image")
+}
+"""What can be done next with the image that an answer carries."""
+
+
+def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe a form for OpenAPI, because FastAPI does not see the stream being read."""
+    form = {"type": "object", "required": [field], "properties": {field: schema}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+router = APIRouter(tags=["images"])
+
+
+@router.post(
+    UPLOAD_PATH,
+    status_code=HTTP_201_CREATED,
+    summary="Upload an image",
+    openapi_extra=_body("file", _FILE),
+    responses={
+        HTTP_201_CREATED: {
+            "description": "The image is stored, and durable",
+            "headers": {
+                "Location": {"description": "Address of the image", "schema": {"type": "string"}}
+            },
+            "links": _LINKS,
+        },
+        **documented(
+            InvalidFileType,
+            EmptyFile,
+            MalformedMultipart,
+            FileTooLarge,
+            BodyTooLarge,
+            MissingField,
+            QuotaExceeded,
+            DatabaseUnavailable,
+            StorageUnavailable,
+            StorageFull,
+        ),
+    },
+)
+async def upload_image(
+    request: Request,
+    response: Response,
+    service: ServiceDep,
+    address: ClientAddress,
+    images_url: ImagesUrl,
+) -> ImageOut:
+    """Store a JPEG or PNG image, sent as the field `file` of a form.
+
+    `curl -F file=@photo.jpg localhost:8000/api/v1/images/upload`
+    """
+    file = await _read_form(request, "file").file("file")
+    image = await service.upload(file, address)
+    response.headers["Location"] = f"{images_url}/{image.id}"
+    return ImageOut.of(image, images_url)
+
+
+@router.post(
+    BATCH_PATH,
+    status_code=HTTP_201_CREATED,
+    response_model=BatchOut,
+    summary="Upload several images",
+    openapi_extra=_body("files", {"type": "array", "minItems": 1, "items": _FILE}),
+    responses={
+        HTTP_201_CREATED: {"description": "All images are stored"},
+        HTTP_207_MULTI_STATUS: {
+            "description": "Some images are stored; `failed` tells why the others are not",
+            "model": BatchOut,
+        },
+        **documented(
+            NO_FILE_STORED,
+            TooManyFiles,
+            MalformedMultipart,
+            BodyTooLarge,
+            MissingField,
+            QuotaExceeded,
+            DatabaseUnavailable,
+            StorageUnavailable,
+            StorageFull,
+        ),
+    },
+)
+async def upload_batch(
+    request: Request, service: ServiceDep, address: ClientAddress, images_url: ImagesUrl
+) -> JSONResponse:
+    """Store several JPEG or PNG images, sent as the repeated field `files` of a form.
+
+    Each file stands alone, and nothing is stored before the whole form has arrived.
+
+    `curl -F files=@a.jpg -F files=@b.png localhost:8000/api/v1/images/batch`
+    """
+    files = _read_form(request, "files").files("files")
+    results = await service.upload_batch(files, address)
+    failures = [result for result in results if isinstance(result, FailedUpload)]
+    body = BatchOut(
+        uploaded=[
+            ImageOut.of(result, images_url) for result in results if isinstance(result, Image)
+        ],
+        failed=[
+            FailedFile(
+                filename=failure.filename,
+                status=problem_of(failure.error).status,
+                detail=str(failure.error),
+            )
+            for failure in failures
+        ],
+    )
+    content = body.model_dump(mode="json")
+    if not failures:
+        return JSONResponse(content, HTTP_201_CREATED)
+    if body.uploaded:
+        return JSONResponse(content, HTTP_207_MULTI_STATUS)
+    worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
+    if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
+        return answer_error(worst, **content)
+    return NO_FILE_STORED.response(**content)
+
+
+def _read_form(request: Request, field: str) -> FormReader:
+    """Begin to read a form; a request without any form is one without the field."""
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        raise MissingField(field)
+    return FormReader(content_type, request.stream())

@@ -1,0 +1,126 @@
+"""Settings: read once at start from the environment or `.env`, checked, then never changed."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+
+class InvalidSettings(Exception):
+    """Settings that the service cannot start with: one line for each bad value."""
+
+
+class Settings(BaseSettings):
+    """Every setting, by the name of its environment variable in lower case.
+
+    An empty value means the default. A key of `.env` that is not listed here is refused, because
+    it is most likely a misspelt one.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Worker processes.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="postgresql://… of a PostgreSQL; empty = the embedded one."
+    )
+    public_url: str = Field(
+        "", description="Address that image links start with; empty = the one of the request."
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the pictures and of the embedded database."
+    )
+    max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest accepted file, in bytes.")
+    batch_max_files: int = Field(20, ge=1, le=1000, description="Most files in one batch upload.")
+    api_key: SecretStr = Field(
+        SecretStr(""), description="Key that all calls but image files ask for; empty = open."
+    )
+    uploads_per_hour_per_ip: int = Field(
+        0, ge=0, description="Most images one address may add within an hour; 0 = unlimited."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks, comma separated, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; empty = none.",
+    )
+    log_format: Literal["text", "json"] = Field("text", description="text or json.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and not re.match(r"postgres(ql)?(\+asyncpg)?://", url):
+            raise ValueError("must start with postgresql:// (or be empty: embedded database)")
+        return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", url)) if url else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (
+            url.scheme not in {"http", "https"} or not url.netloc or url.query or url.fragment
+        ):
+            raise ValueError("must be an address such as https://images.example.org")
+        return value.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_in_a_header(cls, value: SecretStr) -> SecretStr:
+        """Allow what RFC 6750 section 2.1 lets stand after `Bearer`."""
+        if not re.fullmatch(r"([A-Za-z0-9._~+/-]+=*)?", value.get_secret_value()):
+            raise ValueError("may hold letters, digits and . _ ~ + / - only, then = signs")
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ip_network(item.strip()) for item in value.split(",") if item.strip())
+        except ValueError as error:
+            raise ValueError(f"must be addresses or networks, comma separated: {error}") from error
+
+    @property
+    def is_open_to_the_network(self) -> bool:
+        """Whether other machines reach the service and no key protects it."""
+        try:
+            loopback = ip_address(self.host).is_loopback
+        except ValueError:
+            loopback = self.host == "localhost"
+        return not loopback and not self.api_key.get_secret_value()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment and `.env`; the environment wins.
+
+    Raises:
+        InvalidSettings: With one line for each value that is bad.
+    """
+    try:
+        return Settings()
+    except SettingsError as error:
+        raise InvalidSettings(str(error)) from error
+    except ValidationError as error:
+        raise InvalidSettings("\n".join(_line(item) for item in error.errors())) from error
+
+
+def _line(item: ErrorDetails) -> str:
+    name = str(item["loc"][0]).upper()
+    if item["type"] == "extra_forbidden":
+        return f"{name} in .env is not a setting; .env.example lists them all"
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,35 @@
+"""The accepted image types, told by the first bytes of a file."""
+
+from enum import StrEnum
+from typing import Final
+
+HEAD_BYTES: Final = 8
+"""How many bytes from a file's start `detect` needs to see, or all of a shorter file."""
+
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_JPEG_START: Final = b"\xff\xd8\xff"
+
+
+class ImageType(StrEnum):
+    """An accepted type; the value is its media type."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+
+    @property
+    def extension(self) -> str:
+        """The file name ending, with its dot."""
+        return ".jpg" if self is ImageType.JPEG else ".png"
+
+
+def detect(head: bytes) -> ImageType | None:
+    """Tell the type from the first `HEAD_BYTES` bytes of a file, None if it is not accepted.
+
+    PNG: the 8-byte signature (PNG specification, section 5.2). JPEG: the SOI marker and the start
+    of the marker that must follow it, with its code (ITU-T T.81, B.1.1.3 and B.2.1).
+    """
+    if head.startswith(_PNG_SIGNATURE):
+        return ImageType.PNG
+    if head.startswith(_JPEG_START) and len(head) > len(_JPEG_START):
+        return ImageType.JPEG
+    return None

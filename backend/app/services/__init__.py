@@ -1,0 +1,1 @@
+"""The use cases, and what they stand on: SQL statements and stored bytes."""

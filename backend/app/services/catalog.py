@@ -1,0 +1,93 @@
+"""Every SQL statement on images. Each takes the session it runs in, and leaves commit to it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, tuple_
+
+from app.database import ReadSession, WriteSession
+from app.models import Image
+
+QUOTA_PERIOD: Final = timedelta(hours=1)
+IPV6_HOST_PREFIX: Final = 64
+"""Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
+
+IpAddress = IPv4Address | IPv6Address
+
+
+class Position(NamedTuple):
+    """A place in the list of images, newest first: that of the image with these two values."""
+
+    created_at: datetime
+    id: UUID
+
+
+class Usage(NamedTuple):
+    """What one address added within the last `QUOTA_PERIOD`."""
+
+    images: int
+    seconds: int
+    """Until the oldest of them is out of the period; 0 if there are none."""
+
+
+async def add(session: WriteSession, image: Image) -> None:
+    """Insert a row, and learn the time that the database gives it."""
+    session.add(image)
+    await session.flush()
+
+
+async def get(session: ReadSession, image_id: UUID) -> Image | None:
+    """Find a row by its id."""
+    return await session.get(Image, image_id)
+
+
+async def page(session: ReadSession, limit: int, after: Position | None) -> Sequence[Image]:
+    """Read up to `limit` rows, newest first, that come after a position or from the newest on."""
+    query = select(Image).order_by(Image.created_at.desc(), Image.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(Image.created_at, Image.id) < tuple_(*after))
+    return (await session.scalars(query)).all()
+
+
+async def remove(session: WriteSession, image_id: UUID) -> str | None:
+    """Delete a row; tell its storage key, or None where there is no such row."""
+    statement = delete(Image).where(Image.id == image_id).returning(Image.storage_key)
+    key: str | None = await session.scalar(statement)
+    return key
+
+
+async def lock_address(session: WriteSession, address: IpAddress) -> None:
+    """Make other transactions that lock the same address wait until this one ends."""
+    first, _ = _span(address)
+    await session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"upload_ip {first}", 0)))
+    )
+
+
+async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usage:
+    """Count what an address, or the /64 network of an IPv6 address, added lately."""
+    age_of_oldest = func.now() - func.min(Image.created_at)
+    query = select(
+        func.count(),
+        func.coalesce(func.ceil(func.extract("epoch", QUOTA_PERIOD - age_of_oldest)), 0),
+    ).where(
+        Image.upload_ip.between(*_span(address)),
+        Image.created_at > func.now() - QUOTA_PERIOD,
+    )
+    images, seconds = (await session.execute(query)).one()
+    return Usage(images, int(seconds))
+
+
+async def check(session: ReadSession) -> None:
+    """Prove that a statement gets through to the table."""
+    await session.execute(text("SELECT FROM images LIMIT 0"))
+
+
+def _span(address: IpAddress) -> tuple[IpAddress, IpAddress]:
+    """Name the first and the last address that count as one with this one."""
+    prefix = address.max_prefixlen if address.version == 4 else IPV6_HOST_PREFIX  # noqa: PLR2004
+    network = ip_network((address, prefix), strict=False)
+    return network[0], network[-1]

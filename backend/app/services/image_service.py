@@ -1,0 +1,297 @@
+"""What people do with images. Owns the transactions, and the order of bytes and rows (ADR 0003).
+
+An upload is *staged* while its bytes arrive, then *published*: its file is made durable, then its
+row is committed, then the caller is told. No database connection is held while a client sends.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from app.database import Database
+from app.errors import (
+    EmptyFile,
+    FileTooLarge,
+    ImageDamaged,
+    ImageHostError,
+    ImageNotFound,
+    InvalidFileType,
+    ObjectNotFound,
+    QuotaExceeded,
+    StorageError,
+    TooManyFiles,
+    UploadRejected,
+)
+from app.filenames import sanitize_filename
+from app.image_types import HEAD_BYTES, detect
+from app.models import Image
+from app.services import catalog
+from app.services.catalog import IpAddress, Position
+from app.services.storage.base import ObjectReader, StagedObject, StorageBackend
+
+_log = logging.getLogger(__name__)
+
+
+class IncomingFile(Protocol):
+    """A file on its way in."""
+
+    @property
+    def filename(self) -> str | None:
+        """The client's name for it; not to be trusted."""
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes, in pieces that are not empty; raises where the file is broken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """How much one request, or one address, may add."""
+
+    max_upload_bytes: int
+    batch_max_files: int
+    uploads_per_hour_per_ip: int
+    """0 = unlimited."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedUpload:
+    """A file of a batch that was not stored, and why."""
+
+    filename: str
+    error: ImageHostError
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """Some images, newest first, and where the next page starts (None: this is the last one)."""
+
+    items: Sequence[Image]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class _StagedImage:
+    row: Image
+    object: StagedObject
+
+
+class ImageService:
+    """The use cases, over a database and a storage backend."""
+
+    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
+        self._database = database
+        self._storage = storage
+        self._limits = limits
+
+    async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
+        """Store one file, which is durable when this returns.
+
+        Raises:
+            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge` or `QuotaExceeded`.
+            StorageError: If the file cannot be stored.
+            DatabaseUnavailable: If the row cannot be stored, or it cannot be told whether it was.
+        """
+        await self._require_quota(address)
+        return await self._publish(await self._stage(file), address)
+
+    async def upload_batch(
+        self, files: AsyncIterator[IncomingFile], address: IpAddress | None
+    ) -> list[Image | FailedUpload]:
+        """Store several files, each for itself, once all have arrived; results in their order.
+
+        Raises:
+            TooManyFiles: If there are more than allowed; then nothing is stored.
+            QuotaExceeded: If the address may not add even one.
+            DatabaseUnavailable: If that cannot be told.
+        """
+        await self._require_quota(address)
+        results: list[Image | FailedUpload] = []
+        arrived: deque[_StagedImage | FailedUpload] = deque()
+        try:
+            async for file in files:
+                if len(arrived) == self._limits.batch_max_files:
+                    raise TooManyFiles(self._limits.batch_max_files)
+                try:
+                    arrived.append(await self._stage(file))
+                except (UploadRejected, StorageError) as error:
+                    name = sanitize_filename(file.filename, fallback="image")
+                    arrived.append(FailedUpload(name, error))
+            while arrived:
+                item = arrived.popleft()
+                results.append(
+                    await self._publish_or_fail(item, address)
+                    if isinstance(item, _StagedImage)
+                    else item
+                )
+        finally:
+            for item in arrived:
+                if isinstance(item, _StagedImage):
+                    await item.object.discard()
+        return results
+
+    async def get(self, image_id: UUID) -> Image:
+        """Find an image.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If it cannot be told.
+        """
+        async with self._database.read() as session:
+            image = await catalog.get(session, image_id)
+        if image is None:
+            raise ImageNotFound(image_id)
+        return image
+
+    async def open(self, image: Image, start: int, length: int) -> ObjectReader:
+        """Open `length` bytes of an image's file, from `start` on. The caller closes the reader.
+
+        Raises:
+            ImageNotFound: If the image was deleted since `get`.
+            ImageDamaged: If the file is missing or has another length than the row says.
+            StorageUnavailable: If it cannot be read.
+        """
+        try:
+            reader = await self._storage.open(image.storage_key, start, length)
+        except ObjectNotFound as error:
+            await self.get(image.id)
+            raise ImageDamaged(image.id) from error
+        if reader.size != image.file_size:
+            await reader.close()
+            raise ImageDamaged(image.id)
+        return reader
+
+    async def list(self, limit: int, after: Position | None) -> ImagePage:
+        """Read up to `limit` images, newest first, that come after a position.
+
+        Raises:
+            DatabaseUnavailable: If they cannot be read.
+        """
+        async with self._database.read() as session:
+            rows = await catalog.page(session, limit + 1, after)
+        items = rows[:limit]
+        more = len(rows) > limit
+        return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
+
+    async def delete(self, image_id: UUID) -> None:
+        """Remove an image: its row, and then its file.
+
+        A file that cannot be removed is left behind and logged; the image is gone all the same.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If the row cannot be removed, or it cannot be told whether it was.
+        """
+        async with self._database.write() as session:
+            key = await catalog.remove(session, image_id)
+        if key is None:
+            raise ImageNotFound(image_id)
+        try:
+            await self._storage.delete(key)
+        except StorageError:
+            _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
+
+    async def outages(self) -> dict[str, ImageHostError]:
+        """Ask the database and the storage; name each that cannot be used, with the reason."""
+        database, storage = await asyncio.gather(
+            _failure_of(self._check_database()), _failure_of(self._storage.check())
+        )
+        asked = {"database": database, "storage": storage}
+        return {name: error for name, error in asked.items() if error is not None}
+
+    async def _check_database(self) -> None:
+        async with self._database.read() as session:
+            await catalog.check(session)
+
+    async def _stage(self, file: IncomingFile) -> _StagedImage:
+        """Write a file as it arrives, judging its type by its head and its size while counting."""
+        chunk = await _read_head(file.chunks)
+        if not chunk:
+            raise EmptyFile
+        image_type = detect(chunk)
+        if image_type is None:
+            raise InvalidFileType
+        image_id = uuid4()
+        key = image_id.hex + image_type.extension
+        staged = await self._storage.stage(key)
+        size = 0
+        try:
+            while chunk:
+                size += len(chunk)
+                if size > self._limits.max_upload_bytes:
+                    raise FileTooLarge(self._limits.max_upload_bytes)
+                await staged.write(chunk)
+                chunk = await anext(file.chunks, b"")
+        except BaseException:
+            await staged.discard()
+            raise
+        row = Image(
+            id=image_id,
+            filename=sanitize_filename(file.filename, fallback=f"image{image_type.extension}"),
+            storage_key=key,
+            content_type=image_type.value,
+            file_size=size,
+        )
+        return _StagedImage(row, staged)
+
+    async def _publish(self, image: _StagedImage, address: IpAddress | None) -> Image:
+        """Make a staged file durable, then commit its row.
+
+        A failure before the row is added takes the file back. After that the commit may have taken
+        place, whatever the error says, so nothing is removed: a file without a row is harmless.
+        """
+        row_added = False
+        image.row.upload_ip = address
+        try:
+            await image.object.publish()
+            async with self._database.write() as session:
+                if self._limits.uploads_per_hour_per_ip and address is not None:
+                    await catalog.lock_address(session, address)
+                    self._judge(await catalog.usage(session, address))
+                await catalog.add(session, image.row)
+                row_added = True
+        except BaseException:
+            if not row_added:
+                await image.object.discard()
+            raise
+        return image.row
+
+    async def _publish_or_fail(
+        self, image: _StagedImage, address: IpAddress | None
+    ) -> Image | FailedUpload:
+        filename = image.row.filename
+        try:
+            return await self._publish(image, address)
+        except ImageHostError as error:
+            return FailedUpload(filename, error)
+
+    async def _require_quota(self, address: IpAddress | None) -> None:
+        """Refuse an address that has used up its uploads before it sends the next file."""
+        if self._limits.uploads_per_hour_per_ip and address is not None:
+            async with self._database.read() as session:
+                self._judge(await catalog.usage(session, address))
+
+    def _judge(self, usage: catalog.Usage) -> None:
+        limit = self._limits.uploads_per_hour_per_ip
+        if usage.images >= limit:
+            raise QuotaExceeded(limit, retry_after=max(usage.seconds, 1))
+
+
+async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
+    """Read until the type can be told, or to the end of a shorter file."""
+    head = b""
+    while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
+        head += chunk
+    return head
+
+
+async def _failure_of(check: Awaitable[None]) -> ImageHostError | None:
+    try:
+        await check
+    except ImageHostError as error:
+        return error
+    return None

@@ -1,0 +1,125 @@
+"""What a storage backend is: objects of bytes under keys, put whole or not at all."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+_KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
+
+
+def require_key(key: str) -> str:
+    """Return the key if it is 32 hexadecimal digits and maybe an extension.
+
+    So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
+
+    Raises:
+        ValueError: If it is not a key; keys are made by the service, so this is a defect.
+    """
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not a storage key: {key!r}")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of a stored object without reading it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    modified: datetime
+
+
+class StagedObject(Protocol):
+    """An object that is being written, and that no reader sees until it is published.
+
+    It must end with `publish` or `discard`. Its methods are called one after the other.
+    """
+
+    async def write(self, data: bytes) -> None:
+        """Append bytes; memory stays bounded whatever the total.
+
+        Raises:
+            StorageError: `StorageFull` or `StorageUnavailable`; only `discard` may follow.
+        """
+
+    async def publish(self) -> None:
+        """Make the object durable and visible under its key, in one step.
+
+        Raises:
+            StorageError: As `write`; `discard` must follow.
+        """
+
+    async def discard(self) -> None:
+        """Take the object back, published or not. Never raises; doing it twice is harmless."""
+
+
+class ObjectReader(Protocol):
+    """An open object, or a span of it. Must be closed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole object, not of the span."""
+
+    async def read(self) -> bytes:
+        """Read the next bytes of the span, b"" at its end.
+
+        Raises:
+            StorageUnavailable: If the bytes cannot be read, or end before the span does.
+        """
+
+    async def close(self) -> None:
+        """Let go of what is held. Doing it twice is harmless."""
+
+
+class StorageBackend(Protocol):
+    """Keeps objects. Every failure is a `StorageError`, raised from the backend's own error.
+
+    A key (see `require_key`) is used for one object only, ever.
+    """
+
+    async def stage(self, key: str) -> StagedObject:
+        """Begin an object.
+
+        Raises:
+            StorageError: `StorageFull` or `StorageUnavailable`.
+        """
+
+    async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+        """Open an object, or up to `length` bytes of it from `start` on.
+
+        Raises:
+            ObjectNotFound: If there is none.
+            StorageUnavailable: If it cannot be told.
+        """
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """Look an object up without reading it.
+
+        Raises:
+            ObjectNotFound: If there is none.
+            StorageUnavailable: If it cannot be told.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; removing one that is not there is a success.
+
+        Raises:
+            StorageUnavailable: If it may still be there.
+        """
+
+    def list(self) -> AsyncIterator[ObjectInfo]:
+        """Go through all objects in the order of their keys, in bounded memory.
+
+        Raises:
+            StorageUnavailable: If they cannot all be listed.
+        """
+
+    async def check(self) -> None:
+        """Prove that an object could be written now; the first time, set up what is missing.
+
+        Raises:
+            StorageError: If it could not.
+        """

@@ -1,0 +1,239 @@
+"""Objects as files of one folder.
+
+    <root>/staging/<key>     being written
+    <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
+
+Everything lies on one filesystem, so that publishing is a rename. A whole file of up to `BLOCK`
+bytes is written, or read, in one visit to a thread and leaves no file open in between.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from io import FileIO
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+from uuid import uuid4
+
+from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
+
+BLOCK: Final = 256 * 1024
+"""Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
+
+_FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class LocalStorage:
+    """A `StorageBackend` over a folder, which `check` makes when it first succeeds.
+
+    From then on a missing folder is a failure: a volume that went away must not be mistaken for
+    an empty one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._staging = root / "staging"
+        self._prepared = False
+
+    async def stage(self, key: str) -> StagedObject:
+        """Begin an object; its file is made with its first block."""
+        return _StagedFile(self._staging / require_key(key), self._path(key))
+
+    async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+        """Open a file, and read the first block of the span."""
+        return await _in_thread(_Reader, key, self._path(key), start, length)
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """Look a file up."""
+
+        def stat() -> ObjectInfo:
+            with _translated_errors(key):
+                return _info(key, self._path(key).stat())
+
+        return await _in_thread(stat)
+
+    async def delete(self, key: str) -> None:
+        """Remove a file."""
+
+        def unlink() -> None:
+            with _translated_errors(key):
+                self._path(key).unlink(missing_ok=True)
+
+        await _in_thread(unlink)
+
+    async def list(self) -> AsyncIterator[ObjectInfo]:
+        """Go through all files, holding the names of one folder at a time."""
+
+        def scan(folder: Path) -> list[ObjectInfo]:
+            found = []
+            with _translated_errors(), os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        found.append(_info(entry.name, entry.stat()))
+            return sorted(found, key=attrgetter("key"))
+
+        for name in _FOLDERS:
+            for info in await _in_thread(scan, self._root / name):
+                yield info
+
+    async def check(self) -> None:
+        """Write and remove a small file; the first time, make the folders."""
+        await _in_thread(self._check)
+
+    def _check(self) -> None:
+        with _translated_errors():
+            if not self._prepared:
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                _sync_folder(self._root)
+                _sync_folder(self._root.parent)
+            probe = self._staging / f"check-{uuid4().hex}"
+            try:
+                probe.write_bytes(bytes(4096))
+            finally:
+                probe.unlink(missing_ok=True)
+            self._prepared = True
+
+    def _path(self, key: str) -> Path:
+        return self._root / require_key(key)[:2] / key
+
+
+class _StagedFile:
+    """A file in the staging folder that will be renamed to its target."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self._path = path
+        self._target = target
+        self._buffer = bytearray()
+        self._file: FileIO | None = None
+
+    async def write(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) >= BLOCK:
+            await _in_thread(self._append)
+
+    async def publish(self) -> None:
+        await _in_thread(self._publish)
+
+    async def discard(self) -> None:
+        await _in_thread(self._discard)
+
+    def _append(self) -> FileIO:
+        with _translated_errors():
+            if self._file is None:
+                self._file = FileIO(self._path, "xb", opener=_open_private)
+            rest = memoryview(self._buffer)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            self._buffer = bytearray()
+            return self._file
+
+    def _publish(self) -> None:
+        file = self._append()
+        with _translated_errors():
+            os.fsync(file.fileno())
+            file.close()
+            self._path.rename(self._target)
+            _sync_folder(self._target.parent)
+
+    def _discard(self) -> None:
+        try:
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.close()
+                self._path.unlink(missing_ok=True)
+                self._target.unlink(missing_ok=True)
+        except OSError:
+            _log.exception("could not remove %s, which fsck will find", self._path.name)
+
+
+class _Reader:
+    """A span of a file. The file is open only while the span has bytes yet to be read."""
+
+    def __init__(self, key: str, path: Path, start: int, length: int | None) -> None:
+        with _translated_errors(key):
+            self._file = FileIO(path)
+            try:
+                self.size = os.fstat(self._file.fileno()).st_size
+                rest = max(self.size - start, 0)
+                self._left = rest if length is None else min(length, rest)
+                self._file.seek(start)
+                self._block = self._read_block()
+            except BaseException:
+                self._file.close()
+                raise
+
+    async def read(self) -> bytes:
+        block, self._block = self._block, b""
+        if not block and self._left:
+            block = await _in_thread(self._read_block)
+        return block
+
+    async def close(self) -> None:
+        self._left = 0
+        self._file.close()
+
+    def _read_block(self) -> bytes:
+        with _translated_errors():
+            block = self._file.read(min(BLOCK, self._left)) if self._left else b""
+            if self._left and not block:
+                raise StorageUnavailable
+            self._left -= len(block)
+            if not self._left:
+                self._file.close()
+            return block
+
+
+async def _in_thread(
+    function: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Call a blocking function in a thread and wait for its end even when cancelled.
+
+    So no two visits to a file overlap, and none is left to run after its owner is gone.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
+@contextmanager
+def _translated_errors(key: str | None = None) -> Iterator[None]:
+    """Raise the storage's own errors; a missing file is a missing object where a key is given."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise (ObjectNotFound(key) if key else StorageUnavailable()) from error
+    except OSError as error:
+        raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
