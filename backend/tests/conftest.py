@@ -1,0 +1,142 @@
+"""What the tests stand on: a real PostgreSQL, real folders, the real application."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.types import Receive, Scope, Send
+
+from app.config import Settings
+from app.database import Database
+from app.embedded import embedded_postgres
+from app.main import create_app
+from app.models import Base
+
+MAX_UPLOAD_BYTES = 2 * 1024 * 1024
+"""The limit in tests: several blocks of the storage, and yet soon exceeded."""
+CLIENT = "192.0.2.7"
+"""The address that requests come from (RFC 5737)."""
+
+OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no setting of the person who runs the tests get into them."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """Run a PostgreSQL for the session, or use the one of TEST_DATABASE_URL."""
+    with ExitStack() as opened:
+        given = os.environ.get("TEST_DATABASE_URL")
+        if given:
+            yield make_url(given).set(drivername="postgresql+asyncpg")
+        else:
+            folder = tmp_path_factory.mktemp("database") / "postgres"
+            yield opened.enter_context(embedded_postgres(folder))
+
+
+@pytest.fixture(scope="session")
+def _session_database(postgres_url: URL) -> Iterator[URL]:
+    """Make a database of this session's own, with the tables, and remove it at the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    url = postgres_url.set(database=name)
+    with asyncio.Runner() as runner:
+        runner.run(_execute(postgres_url, f"CREATE DATABASE {name}"))
+        runner.run(_prepare(url))
+        yield url
+        runner.run(_execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def database_url(_session_database: URL) -> URL:
+    """Give a database with no rows."""
+    await _execute(_session_database, "TRUNCATE images")
+    return _session_database
+
+
+@pytest.fixture
+async def database(database_url: URL) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def settings(database_url: URL, tmp_path: Path) -> Settings:
+    return make_settings(database_url, tmp_path / "data")
+
+
+@pytest.fixture
+def open_client(settings: Settings) -> OpenClient:
+    """Open the application with some settings changed."""
+
+    @asynccontextmanager
+    async def open_client(
+        client: str | None = CLIENT, **changes: Any
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(settings.model_copy(update=changes))
+
+        async with app.router.lifespan_context(app) as state:
+
+            async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+                await app({**scope, "state": dict(state)}, receive, send)
+
+            transport = httpx.ASGITransport(with_state, client=(client, 50_000) if client else None)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://images.test"
+            ) as opened:
+                yield opened
+
+    return open_client
+
+
+@pytest.fixture
+async def client(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client() as client:
+        yield client
+
+
+@pytest.fixture
+def stored_files(settings: Settings) -> Callable[[], list[Path]]:
+    """List every file of the storage: published, staged or left over."""
+
+    def list_files() -> list[Path]:
+        return [path for path in (settings.data_dir / "images").rglob("*") if path.is_file()]
+
+    return list_files
+
+
+def make_settings(database_url: URL, data_dir: Path, **changes: Any) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=SecretStr(database_url.render_as_string(hide_password=False)),
+        data_dir=data_dir,
+        **{"max_upload_bytes": MAX_UPLOAD_BYTES, **changes},
+    )
+
+
+async def _prepare(url: URL) -> None:
+    database = Database(url)
+    await database.prepare(Base.metadata)
+    await database.close()
+
+
+async def _execute(url: URL, statement: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()

@@ -1,0 +1,49 @@
+"""The application behind a real socket, in a thread of the test process."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+
+PATIENCE = 30.0
+"""Seconds to wait for what is certain to happen, on a machine as slow as may be."""
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+
+@contextmanager
+def serve(app: FastAPI) -> Iterator[LiveServer]:
+    config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            yield LiveServer(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until something is true; fail if it does not become so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

@@ -1,0 +1,34 @@
+"""The backends that the contract holds for: a new one is one line here."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from app.services.storage.base import StorageBackend
+from app.services.storage.local import LocalStorage
+from app.services.storage.memory import MemoryStorage
+
+BACKENDS: dict[str, Callable[[Path], StorageBackend]] = {
+    "local": lambda folder: LocalStorage(folder / "images"),
+    "memory": lambda _folder: MemoryStorage(),
+}
+
+Put = Callable[[str, bytes], Awaitable[None]]
+
+
+@pytest.fixture(params=BACKENDS)
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> StorageBackend:
+    backend = BACKENDS[request.param](tmp_path)
+    await backend.check()
+    return backend
+
+
+@pytest.fixture
+def put(storage: StorageBackend) -> Put:
+    async def put(key: str, data: bytes) -> None:
+        staged = await storage.stage(key)
+        await staged.write(data)
+        await staged.publish()
+
+    return put

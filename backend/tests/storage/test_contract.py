@@ -1,0 +1,185 @@
+"""What every storage backend must do."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from app.errors import ObjectNotFound
+from app.services.storage.base import ObjectReader, StorageBackend
+from tests.storage.conftest import Put
+
+KEY = "0123456789abcdef0123456789abcdef.jpg"
+LARGE = bytes(range(256)) * 4096 * 3 + b"end"
+"""Several blocks, and a bit."""
+
+
+async def drain(reader: ObjectReader) -> bytes:
+    data = b""
+    while block := await reader.read():
+        data += block
+    await reader.close()
+    return data
+
+
+async def keys(storage: StorageBackend) -> list[str]:
+    return [info.key async for info in storage.list()]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "small", "large"])
+async def test_what_is_put_comes_back_byte_for_byte(
+    storage: StorageBackend, put: Put, data: bytes
+) -> None:
+    await put(KEY, data)
+    reader = await storage.open(KEY)
+    assert reader.size == len(data)
+    assert await drain(reader) == data
+
+
+async def test_many_small_writes_are_one_object(storage: StorageBackend) -> None:
+    staged = await storage.stage(KEY)
+    for start in range(0, len(LARGE), 10_000):
+        await staged.write(LARGE[start : start + 10_000])
+    await staged.publish()
+    assert await drain(await storage.open(KEY)) == LARGE
+
+
+async def test_nothing_is_seen_before_it_is_published(storage: StorageBackend) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(LARGE)
+    assert await keys(storage) == []
+    with pytest.raises(ObjectNotFound):
+        await storage.open(KEY)
+    await staged.publish()
+    assert await keys(storage) == [KEY]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "small", "large"])
+async def test_what_is_discarded_is_never_seen(storage: StorageBackend, data: bytes) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(data)
+    await staged.discard()
+    await staged.discard()
+    assert await keys(storage) == []
+
+
+async def test_what_is_published_can_be_taken_back(storage: StorageBackend) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(LARGE)
+    await staged.publish()
+    await staged.discard()
+    assert await keys(storage) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [
+        (0, 0),
+        (0, 1),
+        (5, 10),
+        (0, len(LARGE)),
+        (len(LARGE) - 3, 3),
+        (len(LARGE) - 3, 100),
+        (262_143, 2),
+        (262_144, 262_144),
+        (1, 700_000),
+        (len(LARGE), 5),
+        (100, None),
+    ],
+)
+async def test_a_span_is_what_slicing_would_give(
+    storage: StorageBackend, put: Put, start: int, length: int | None
+) -> None:
+    await put(KEY, LARGE)
+    reader = await storage.open(KEY, start, length)
+    assert reader.size == len(LARGE)
+    end = None if length is None else start + length
+    assert await drain(reader) == LARGE[start:end]
+
+
+async def test_a_reader_may_be_closed_early_and_twice(storage: StorageBackend, put: Put) -> None:
+    await put(KEY, LARGE)
+    reader = await storage.open(KEY)
+    await reader.read()
+    await reader.close()
+    await reader.close()
+    assert await reader.read() == b""
+
+
+async def test_an_open_object_can_be_read_to_its_end_after_delete(
+    storage: StorageBackend, put: Put
+) -> None:
+    await put(KEY, LARGE)
+    reader = await storage.open(KEY)
+    await storage.delete(KEY)
+    assert await drain(reader) == LARGE
+
+
+async def test_stat_tells_size_and_time(storage: StorageBackend, put: Put) -> None:
+    await put(KEY, LARGE)
+    info = await storage.stat(KEY)
+    assert (info.key, info.size) == (KEY, len(LARGE))
+    assert abs(info.modified - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_delete_removes_and_may_be_repeated(storage: StorageBackend, put: Put) -> None:
+    await put(KEY, b"x")
+    await storage.delete(KEY)
+    await storage.delete(KEY)
+    for look in (storage.open, storage.stat):
+        with pytest.raises(ObjectNotFound):
+            await look(KEY)
+
+
+async def test_list_gives_every_object_in_the_order_of_keys(
+    storage: StorageBackend, put: Put
+) -> None:
+    wanted = [uuid4().hex + extension for extension in (".jpg", ".png", "") for _ in range(30)]
+    for number, key in enumerate(wanted):
+        await put(key, bytes(number))
+    infos = [info async for info in storage.list()]
+    assert [info.key for info in infos] == sorted(wanted)
+    assert {info.key: info.size for info in infos} == {key: n for n, key in enumerate(wanted)}
+
+
+async def test_uploads_at_the_same_time_do_not_mix(storage: StorageBackend) -> None:
+    async def put_slowly(number: int) -> tuple[str, bytes]:
+        key, data = uuid4().hex, bytes([number]) * 400_000
+        staged = await storage.stage(key)
+        for start in range(0, len(data), 50_000):
+            await staged.write(data[start : start + 50_000])
+            await asyncio.sleep(0)
+        await staged.publish()
+        return key, data
+
+    for key, data in await asyncio.gather(*(put_slowly(number) for number in range(16))):
+        assert await drain(await storage.open(key)) == data
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        ".",
+        "..",
+        "../" + KEY,
+        "/etc/passwd",
+        KEY.upper(),
+        KEY + "/x",
+        KEY + "\n",
+        "a" * 31,
+        "0123456789abcdef0123456789abcdef.",
+        "0123456789abcdef0123456789abcdef.a/b",
+        "x" + KEY,
+    ],
+)
+async def test_what_is_no_key_never_reaches_the_store(storage: StorageBackend, key: str) -> None:
+    for act in (storage.stage, storage.open, storage.stat, storage.delete):
+        with pytest.raises(ValueError, match="not a storage key"):
+            await act(key)
+
+
+async def test_check_succeeds_and_leaves_nothing(storage: StorageBackend) -> None:
+    await storage.check()
+    assert await keys(storage) == []

@@ -1,0 +1,284 @@
+"""What only the local backend can get wrong: files, folders, descriptors, errors of the system."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.services.storage.local import BLOCK, LocalStorage
+
+KEY = "ab23456789abcdef0123456789abcdef.jpg"
+NOBODY = 65534
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> LocalStorage:
+    storage = LocalStorage(tmp_path / "images")
+    await storage.check()
+    return storage
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> "Files":
+    return Files(tmp_path / "images")
+
+
+class Files:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.published = root / "ab" / KEY
+        self.staging = root / "staging"
+
+    def all(self) -> list[Path]:
+        return [path for path in self.root.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def small_file_limit() -> Iterator[None]:
+    """Let the system refuse to write beyond the first block of any file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def without_privileges(tmp_path: Path) -> Iterator[None]:
+    """Be a user whom permissions bind, also where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(folder, NOBODY, NOBODY)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == 0 and folder != Path("/") and folder != Path("/tmp"):  # noqa: S108
+            folder.chmod(folder.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    yield
+    os.seteuid(0)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+async def test_files_are_spread_over_folders_by_their_key(
+    storage: LocalStorage, files: Files
+) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    await staged.publish()
+    assert files.all() == [files.published]
+
+
+async def test_files_and_folders_are_private(storage: LocalStorage, files: Files) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    await staged.publish()
+    assert files.published.stat().st_mode & 0o777 == 0o600
+    assert {path.stat().st_mode & 0o777 for path in files.root.iterdir()} == {0o700}
+
+
+async def test_no_file_is_made_before_there_is_a_block_to_write(
+    storage: LocalStorage, files: Files
+) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * (BLOCK - 1))
+    assert files.all() == []
+    await staged.write(b"x")
+    assert files.all() == [files.staging / KEY]
+    await staged.discard()
+
+
+async def test_the_staged_file_lies_on_the_filesystem_of_the_published_one(
+    storage: LocalStorage, files: Files
+) -> None:
+    assert files.staging.stat().st_dev == files.published.parent.stat().st_dev
+
+
+async def test_publishing_syncs_the_file_and_then_its_folder(
+    storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        state = "published" if files.published.exists() else "staged"
+        seen.append(f"{path.relative_to(files.root)} {state}")
+        fsync(descriptor)
+
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    monkeypatch.setattr(os, "fsync", note)
+    await staged.publish()
+    assert seen == [f"staging/{KEY} staged", "ab published"]
+
+
+async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
+    storage: LocalStorage,
+) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * BLOCK)
+    await staged.publish()
+    before = open_descriptors()
+    reader = await storage.open(KEY)
+    assert open_descriptors() == before
+    assert await reader.read() == b"x" * BLOCK
+    await reader.close()
+
+
+@pytest.mark.parametrize("size", [1, BLOCK, 3 * BLOCK])
+async def test_no_descriptor_stays_open(storage: LocalStorage, size: int) -> None:
+    before = open_descriptors()
+    for end in ("publish", "discard"):
+        staged = await storage.stage(KEY)
+        await staged.write(b"x" * size)
+        await getattr(staged, end)()
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * size)
+    await staged.publish()
+    reader = await storage.open(KEY)
+    await reader.close()
+    assert open_descriptors() == before
+
+
+async def test_a_full_disk_is_told_and_the_rest_taken_back(
+    storage: LocalStorage, files: Files, small_file_limit: None
+) -> None:
+    before = open_descriptors()
+    staged = await storage.stage(KEY)
+    with pytest.raises(StorageFull):
+        for _ in range(3):
+            await staged.write(b"x" * BLOCK)
+    await staged.discard()
+    assert files.all() == []
+    assert open_descriptors() == before
+
+
+async def test_a_disk_full_at_the_last_block_is_told_on_publish(
+    storage: LocalStorage, files: Files, small_file_limit: None
+) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * BLOCK)
+    await staged.write(b"x")
+    with pytest.raises(StorageFull):
+        await staged.publish()
+    await staged.discard()
+    assert files.all() == []
+
+
+async def test_a_folder_that_is_missing_is_no_missing_object(
+    storage: LocalStorage, files: Files
+) -> None:
+    shutil.rmtree(files.root)
+    with pytest.raises(StorageUnavailable):
+        await storage.check()
+    assert not files.root.exists(), "a volume that went away must not be made anew"
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    with pytest.raises(StorageUnavailable):
+        await staged.publish()
+    with pytest.raises(StorageUnavailable):
+        [info async for info in storage.list()]
+
+
+async def test_a_target_folder_that_is_missing_takes_the_upload_back(
+    storage: LocalStorage, files: Files
+) -> None:
+    files.published.parent.rmdir()
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    with pytest.raises(StorageUnavailable):
+        await staged.publish()
+    await staged.discard()
+    assert files.all() == []
+
+
+async def test_a_read_only_folder_is_told(
+    storage: LocalStorage, files: Files, without_privileges: None
+) -> None:
+    files.staging.chmod(0o500)
+    with pytest.raises(StorageUnavailable):
+        await storage.check()
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    with pytest.raises(StorageUnavailable):
+        await staged.publish()
+    await staged.discard()
+    files.staging.chmod(0o700)
+    await storage.check()
+
+
+async def test_a_file_that_must_not_be_read_is_told(
+    storage: LocalStorage, files: Files, without_privileges: None
+) -> None:
+    files.published.write_bytes(b"x")
+    files.published.chmod(0)
+    with pytest.raises(StorageUnavailable):
+        await storage.open(KEY)
+
+
+async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("a file in the way")
+    storage = LocalStorage(tmp_path / "images")
+    with pytest.raises(StorageUnavailable):
+        await storage.check()
+    (tmp_path / "images").unlink()
+    await storage.check()
+
+
+async def test_a_file_that_shrinks_while_it_is_read_is_told(
+    storage: LocalStorage, files: Files
+) -> None:
+    files.published.write_bytes(b"x" * 3 * BLOCK)
+    reader = await storage.open(KEY)
+    os.truncate(files.published, BLOCK + 5)
+    with pytest.raises(StorageUnavailable):
+        while await reader.read():
+            pass
+    await reader.close()
+
+
+async def test_a_second_service_over_the_same_folder_finds_the_files(
+    storage: LocalStorage, files: Files
+) -> None:
+    files.published.write_bytes(b"x")
+    second = LocalStorage(files.root)
+    await second.check()
+    assert [info.key async for info in second.list()] == [KEY]
+
+
+async def test_a_file_deleted_while_its_folder_is_listed_is_left_out(
+    storage: LocalStorage, files: Files
+) -> None:
+    os.symlink("nowhere", files.published)  # what a name without a file looks like
+    assert [info async for info in storage.list()] == []
+
+
+async def test_a_cancelled_write_is_over_before_the_discard_begins(
+    storage: LocalStorage, files: Files
+) -> None:
+    for _ in range(20):
+        staged = await storage.stage(KEY)
+        await staged.write(b"x" * BLOCK)
+        writing = asyncio.create_task(staged.write(b"x" * 8 * BLOCK))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await staged.discard()
+        assert files.all() == []
+
+
+async def test_a_missing_object_is_told(storage: LocalStorage) -> None:
+    with pytest.raises(ObjectNotFound, match=KEY):
+        await storage.open(KEY)

@@ -1,0 +1,152 @@
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from app.config import InvalidSettings, Settings, load_settings
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.database_url.get_secret_value() == ""
+    assert settings.data_dir == Path("data")
+    assert settings.max_upload_bytes == 52_428_800
+    assert settings.batch_max_files == 20
+    assert settings.api_key.get_secret_value() == ""
+    assert settings.uploads_per_hour_per_ip == 0
+    assert settings.trusted_proxies == ()
+    assert settings.log_format == "text"
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=1111\nWORKERS=3\n")
+    monkeypatch.setenv("PORT", "2222")
+    settings = load_settings()
+    assert (settings.port, settings.workers) == (2222, 3)
+
+
+def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert load_settings().port == 8000
+
+
+def test_the_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1
+
+
+def test_a_misspelt_key_of_the_file_is_refused() -> None:
+    Path(".env").write_text("MAX_UPLOAD_BYTE=1\n")
+    with pytest.raises(InvalidSettings, match=r"^MAX_UPLOAD_BYTE in \.env is not a setting"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("PORT", "65536"),
+        ("WORKERS", "0"),
+        ("MAX_UPLOAD_BYTES", "0"),
+        ("MAX_UPLOAD_BYTES", "50MB"),
+        ("BATCH_MAX_FILES", "-1"),
+        ("UPLOADS_PER_HOUR_PER_IP", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("PUBLIC_URL", "images.example.org"),
+        ("PUBLIC_URL", "ftp://images.example.org"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
+        ("API_KEY", "two words"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_line(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("WORKERS", "x")
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["PORT", "WORKERS"]
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "s3cret")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:pa55word@db/images")
+    shown = f"{load_settings()!r} {load_settings()}"
+    assert "s3cret" not in shown
+    assert "pa55word" not in shown
+
+
+def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://me:pa55word@db/images")
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_every_usual_scheme_of_a_database_url_is_taken(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://db/images")
+    assert load_settings().database_url.get_secret_value() == "postgresql+asyncpg://db/images"
+
+
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1")
+    expected = (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1"))
+    assert load_settings().trusted_proxies == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "expected"),
+    [
+        ("127.0.0.1", "", False),
+        ("127.8.8.8", "", False),
+        ("::1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "", True),
+        ("::", "", True),
+        ("images.example.org", "", True),
+        ("0.0.0.0", "key", False),
+    ],
+)
+def test_open_to_the_network_is_known(
+    host: str, key: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    monkeypatch.setenv("API_KEY", key)
+    assert load_settings().is_open_to_the_network is expected
+
+
+def test_the_example_file_lists_every_setting_with_its_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    example = (ROOT / ".env.example").read_text()
+    listed = re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)
+    assert listed == [name.upper() for name in Settings.model_fields]
+    Path(".env").write_text(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE))
+    assert load_settings() == Settings(_env_file=None)
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name in Settings.model_fields:
+        assert f"| `{name.upper()}` |" in readme
