@@ -51,16 +51,16 @@ def small_file_limit() -> Iterator[None]:
 
 
 @pytest.fixture
-def without_privileges(tmp_path: Path) -> Iterator[None]:
+def without_privileges(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Be a user whom permissions bind, also where the tests run as root."""
     if os.geteuid() != 0:
         yield
         return
     for folder in (tmp_path, *tmp_path.rglob("*")):
         os.chown(folder, NOBODY, NOBODY)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == 0 and folder != Path("/") and folder != Path("/tmp"):  # noqa: S108
-            folder.chmod(folder.stat().st_mode | 0o011)
+    base = tmp_path_factory.getbasetemp()
+    for folder in (base.parent, base, tmp_path.parent):
+        folder.chmod(folder.stat().st_mode | 0o011)
     os.seteuid(NOBODY)
     yield
     os.seteuid(0)

@@ -1,0 +1,186 @@
+"""Each statement does what it says, and reads no more rows than it gives."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import event, text
+
+from app.database import Database, WriteSession
+from app.models import Image
+from app.services import catalog
+from app.services.catalog import IpAddress, Position
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(created_at: datetime | None = None, address: str | None = None, **values: object) -> Image:
+    image_id = uuid4()
+    defaults: dict[str, object] = {
+        "id": image_id,
+        "filename": "photo.jpg",
+        "storage_key": f"{image_id.hex}.jpg",
+        "content_type": "image/jpeg",
+        "file_size": 1234,
+        "upload_ip": ip_address(address) if address else None,
+    }
+    if created_at:
+        defaults["created_at"] = created_at
+    return Image(**{**defaults, **values})
+
+
+async def add(database: Database, *rows: Image) -> None:
+    async with database.write() as session:
+        for image in rows:
+            await catalog.add(session, image)
+
+
+async def test_a_row_comes_back_as_it_was_added(database: Database) -> None:
+    image = row(address="2001:db8::1", filename="Zürich 😀.jpg")
+    await add(database, image)
+    async with database.read() as session:
+        found = await catalog.get(session, image.id)
+    assert found is not None
+    assert found is not image
+    for column in Image.__table__.columns.keys():
+        assert getattr(found, column) == getattr(image, column), column
+    assert abs(found.created_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert found.created_at.utcoffset() == timedelta(0)
+
+
+async def test_an_unknown_id_finds_nothing(database: Database) -> None:
+    async with database.read() as session:
+        assert await catalog.get(session, UUID(int=0)) is None
+
+
+async def test_remove_tells_the_key_once(database: Database) -> None:
+    image = row()
+    await add(database, image)
+    async with database.write() as session:
+        assert await catalog.remove(session, image.id) == image.storage_key
+    async with database.write() as session:
+        assert await catalog.remove(session, image.id) is None
+
+
+async def test_pages_go_through_all_rows_newest_first_also_where_times_are_equal(
+    database: Database,
+) -> None:
+    rows = [row(START + timedelta(seconds=number // 3)) for number in range(20)]
+    await add(database, *rows)
+    expected = sorted(((r.created_at, r.id) for r in rows), reverse=True)
+    seen: list[tuple[datetime, UUID]] = []
+    after: Position | None = None
+    while True:
+        async with database.read() as session:
+            page = await catalog.page(session, 3, after)
+        seen += [(image.created_at, image.id) for image in page]
+        if len(page) < 3:
+            break
+        after = Position(page[-1].created_at, page[-1].id)
+    assert seen == expected
+
+
+async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
+    database: Database,
+) -> None:
+    await add(database, *[row(START + timedelta(seconds=number)) for number in range(4)])
+    async with database.read() as session:
+        first = await catalog.page(session, 2, None)
+    await add(database, row(START + timedelta(days=1)))
+    async with database.read() as session:
+        second = await catalog.page(session, 9, Position(first[-1].created_at, first[-1].id))
+    assert len({image.id for image in (*first, *second)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("address", "others", "expected"),
+    [
+        ("192.0.2.1", ["192.0.2.1", "192.0.2.1", "192.0.2.2"], 2),
+        ("192.0.2.3", ["192.0.2.1"], 0),
+        ("2001:db8:0:1::1", ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"], 2),
+        ("2001:db8:0:1::1", ["2001:db8:0:2::1", "2001:db8::1"], 0),
+    ],
+)
+async def test_usage_counts_an_address_or_the_network_of_a_subscriber(
+    database: Database, address: str, others: list[str], expected: int
+) -> None:
+    await add(database, *[row(address=other) for other in others])
+    async with database.read() as session:
+        assert (await catalog.usage(session, ip_address(address))).images == expected
+
+
+async def test_usage_forgets_after_the_period_and_tells_when(database: Database) -> None:
+    now = datetime.now(UTC)
+    address: IpAddress = ip_address("192.0.2.1")
+    await add(
+        database,
+        row(now - timedelta(minutes=61), str(address)),
+        row(now - timedelta(minutes=50), str(address)),
+        row(now - timedelta(minutes=1), str(address)),
+    )
+    async with database.read() as session:
+        usage = await catalog.usage(session, address)
+    assert usage.images == 2
+    assert 590 <= usage.seconds <= 600
+
+
+async def explained(database: Database, act: Callable[[WriteSession], Awaitable[object]]) -> str:
+    """Run something of the catalog, and explain the last statement that it sent, as it sent it."""
+    sent: list[tuple[str, Any]] = []
+    engine = database._engine  # noqa: SLF001 - to look over its shoulder
+
+    def note(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    async with database.write() as session:
+        await act(session)
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    statement, parameters = sent[-1]
+    async with engine.connect() as connection:
+        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", tuple(parameters))
+        return "\n".join(plan.scalars())
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (lambda session, known: catalog.get(session, known.id), "pk_images"),
+        (lambda session, known: catalog.remove(session, known.id), "pk_images"),
+        (lambda session, _known: catalog.page(session, 21, None), "ix_images_created_at_id"),
+        (lambda session, known: catalog.page(session, 21, known), "ix_images_created_at_id"),
+        (
+            lambda session, _known: catalog.usage(session, ip_address("192.0.2.1")),
+            "ix_images_upload_ip_created_at",
+        ),
+        (
+            lambda session, _known: catalog.usage(session, ip_address("2001:db8::1")),
+            "ix_images_upload_ip_created_at",
+        ),
+    ],
+    ids=["get", "remove", "first page", "later page", "usage", "usage of a network"],
+)
+async def test_every_query_is_answered_by_its_index(
+    database: Database,
+    query: Callable[[WriteSession, Position], Awaitable[object]],
+    index: str,
+) -> None:
+    async with database.write() as session:
+        await session.execute(
+            text(
+                "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', 1,"
+                " '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
+                "FROM generate_series(1, 20000) AS n"
+            )
+        )
+    async with database.read() as session:
+        await session.execute(text("ANALYZE images"))
+        middle = text("SELECT created_at, id FROM images ORDER BY created_at OFFSET 9000 LIMIT 1")
+        known = Position(*(await session.execute(middle)).one())
+    plan = await explained(database, lambda session: query(session, known))
+    assert index in plan
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan

@@ -1,0 +1,224 @@
+"""The database as the service uses it: sessions, the schema, and every way it can be away."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from app.database import POOL_OVERFLOW, POOL_SIZE, Database
+from app.embedded import embedded_postgres
+from app.errors import DatabaseUnavailable
+from app.models import Base, Image
+
+
+async def one(database: Database) -> int:
+    async with database.read() as session:
+        value: int = (await session.execute(text("SELECT 1"))).scalar_one()
+        return value
+
+
+async def test_a_write_is_committed_at_the_end_of_its_block(database: Database) -> None:
+    async with database.write() as session:
+        await session.execute(text("CREATE TEMP TABLE seen (x int) ON COMMIT DROP"))
+    async with database.read() as session:
+        assert (await session.execute(text("SELECT to_regclass('seen')"))).scalar() is None
+
+
+async def test_an_error_in_the_block_rolls_back(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.write() as session:
+            await session.execute(text("CREATE TABLE never (x int)"))
+            raise RuntimeError
+    async with database.read() as session:
+        assert (await session.execute(text("SELECT to_regclass('never')"))).scalar() is None
+
+
+async def test_reading_opens_no_transaction(database: Database) -> None:
+    async with database.read() as session:
+        first = (await session.execute(text("SELECT now()"))).scalar()
+        second = (await session.execute(text("SELECT now()"))).scalar()
+    assert first != second, "now() stands still within a transaction"
+
+
+async def test_an_error_of_the_program_is_not_taken_for_an_outage(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        async with database.read() as session:
+            await session.execute(text("SELECT no_such_column FROM images"))
+
+
+async def test_services_that_start_together_prepare_one_schema(postgres_url: URL) -> None:
+    name = "prepared_together"
+    admin = Database(postgres_url)
+    async with admin._reading.connect() as connection:  # noqa: SLF001 - outside a transaction
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    databases = [Database(postgres_url.set(database=name)) for _ in range(6)]
+    try:
+        await asyncio.gather(*(database.prepare(Base.metadata) for database in databases))
+        async with databases[0].read() as session:
+            assert (await session.execute(text("SELECT count(*) FROM images"))).scalar() == 0
+    finally:
+        for database in databases:
+            await database.close()
+        async with admin._reading.connect() as connection:  # noqa: SLF001
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        await admin.close()
+
+
+async def test_the_table_has_exactly_the_seven_columns(database: Database) -> None:
+    async with database.read() as session:
+        columns = await session.execute(
+            text(
+                "SELECT column_name, data_type FROM information_schema.columns "
+                "WHERE table_name = 'images' ORDER BY ordinal_position"
+            )
+        )
+    assert [tuple(row) for row in columns] == [
+        ("id", "uuid"),
+        ("filename", "character varying"),
+        ("storage_key", "character varying"),
+        ("content_type", "character varying"),
+        ("file_size", "bigint"),
+        ("upload_ip", "inet"),
+        ("created_at", "timestamp with time zone"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ({"filename": ""}, "ck_images_filename_not_empty"),
+        ({"content_type": "image/gif"}, "ck_images_content_type_accepted"),
+        ({"file_size": 0}, "ck_images_file_size_positive"),
+        ({"filename": "x" * 256}, "too long"),
+        ({"filename": None}, "null value"),
+        ({"storage_key": "taken"}, "uq_images_storage_key"),
+        ({"id": "00000000-0000-0000-0000-000000000001"}, "pk_images"),
+    ],
+)
+async def test_the_database_itself_refuses_a_bad_row(
+    database: Database, change: dict[str, object], constraint: str
+) -> None:
+    insert = text(
+        "INSERT INTO images (id, filename, storage_key, content_type, file_size) "
+        "VALUES (:id, :filename, :storage_key, :content_type, :file_size)"
+    )
+    good = {
+        "id": "00000000-0000-0000-0000-000000000001",
+        "filename": "a.jpg",
+        "storage_key": "taken",
+        "content_type": "image/jpeg",
+        "file_size": 1,
+    }
+    other = {**good, "id": "00000000-0000-0000-0000-000000000002", "storage_key": "free"}
+    async with database.write() as session:
+        await session.execute(insert, good)
+    with pytest.raises(DBAPIError, match=constraint):
+        async with database.write() as session:
+            await session.execute(insert, {**other, **change})
+
+
+def test_every_constraint_has_a_name() -> None:
+    assert all(constraint.name for constraint in Image.metadata.tables["images"].constraints)
+
+
+async def test_a_database_that_refuses_connections_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x")
+    for act in (one(database), database.prepare(Base.metadata)):
+        with pytest.raises(DatabaseUnavailable):
+            await act
+    await database.close()
+
+
+async def test_a_database_that_does_not_exist_is_away(postgres_url: URL) -> None:
+    database = Database(postgres_url.set(database="no_such_database"))
+    with pytest.raises(DatabaseUnavailable):
+        await one(database)
+    await database.close()
+
+
+async def test_a_database_without_the_tables_is_away(postgres_url: URL) -> None:
+    database = Database(postgres_url)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.read() as session:
+            await session.execute(text("SELECT FROM no_such_table"))
+    await database.close()
+
+
+async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
+    database_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.database.POOL_TIMEOUT", 0.05)
+    database = Database(database_url)
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.read() as session:
+            await session.execute(text("SELECT 1"))
+            await release.wait()
+
+    holders = [asyncio.create_task(hold()) for _ in range(POOL_SIZE + POOL_OVERFLOW)]
+    while database._engine.pool.checkedout() < len(holders):  # type: ignore[attr-defined] # noqa: SLF001, ASYNC110
+        await asyncio.sleep(0.01)
+    with pytest.raises(DatabaseUnavailable):
+        await one(database)
+    release.set()
+    await asyncio.gather(*holders)
+    assert await one(database) == 1
+    await database.close()
+
+
+async def test_a_statement_that_takes_too_long_is_told(
+    database_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.database.COMMAND_TIMEOUT", 0.05)
+    database = Database(database_url)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.read() as session:
+            await session.execute(text("SELECT pg_sleep(30)"))
+    await database.close()
+
+
+async def test_a_connection_that_the_server_ended_is_replaced_unseen(database: Database) -> None:
+    async with database.read() as session:
+        pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar()
+    async with database.read() as first, database.read() as second:
+        pids = [
+            (await s.execute(text("SELECT pg_backend_pid()"))).scalar() for s in (first, second)
+        ]
+        other = next(
+            session for session, its in zip((first, second), pids, strict=True) if its != pid
+        )
+        await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    await asyncio.sleep(0.1)
+    for _ in range(3):
+        assert await one(database) == 1
+
+
+async def test_a_connection_lost_in_a_transaction_is_an_outage(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_the_service_recovers_by_itself_when_the_database_returns(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path / "postgres") as url:
+        database = Database(url)
+        assert await one(database) == 1
+    with pytest.raises(DatabaseUnavailable):
+        await one(database)
+    with embedded_postgres(tmp_path / "postgres"):
+        assert await one(database) == 1
+        await database.close()
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer"])
+async def test_the_sslmode_of_hosted_databases_is_understood(database_url: URL, mode: str) -> None:
+    database = Database(database_url.update_query_dict({"sslmode": mode}))
+    assert await one(database) == 1
+    await database.close()

@@ -1,0 +1,516 @@
+"""The use cases over the in-memory storage and a real database, and each way they can fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app.database import Database
+from app.errors import (
+    DatabaseUnavailable,
+    EmptyFile,
+    FileTooLarge,
+    ImageDamaged,
+    ImageHostError,
+    ImageNotFound,
+    InvalidFileType,
+    QuotaExceeded,
+    StorageFull,
+    StorageUnavailable,
+    TooManyFiles,
+)
+from app.models import Image
+from app.services.catalog import Position
+from app.services.image_service import FailedUpload, ImageService, UploadLimits
+from app.services.storage.base import ObjectReader, StagedObject
+from app.services.storage.memory import MemoryStorage
+from tests import pictures
+from tests.forms import split, stream
+
+ADDRESS = ip_address("192.0.2.7")
+LIMITS = UploadLimits(max_upload_bytes=10_000, batch_max_files=3, uploads_per_hour_per_ip=0)
+JPEG = pictures.jpeg()
+PNG = pictures.png()
+
+
+class File(NamedTuple):
+    filename: str | None
+    chunks: AsyncIterator[bytes]
+
+
+def file(*chunks: bytes, filename: str | None = "photo.jpg") -> File:
+    return File(filename, stream(chunks))
+
+
+@pytest.fixture
+def storage() -> MemoryStorage:
+    return MemoryStorage()
+
+
+@pytest.fixture
+def service(database: Database, storage: MemoryStorage) -> ImageService:
+    return ImageService(database, storage, LIMITS)
+
+
+async def stored_keys(storage: MemoryStorage) -> list[str]:
+    return [info.key async for info in storage.list()]
+
+
+async def rows(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list(await session.scalars(text("SELECT storage_key FROM images")))
+
+
+async def assert_nothing_is_left(database: Database, storage: MemoryStorage) -> None:
+    assert await stored_keys(storage) == []
+    assert await rows(database) == []
+
+
+async def read(service: ImageService, image: Image) -> bytes:
+    reader = await service.open(image, 0, image.file_size)
+    data = b""
+    while block := await reader.read():
+        data += block
+    await reader.close()
+    return data
+
+
+async def execute(database: Database, *statements: str) -> None:
+    async with database.write() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 100_000])
+async def test_an_upload_is_stored_as_it_came_whatever_the_pieces(
+    service: ImageService, size: int
+) -> None:
+    image = await service.upload(file(*split(JPEG, size)), ADDRESS)
+    found = await service.get(image.id)
+    assert found.file_size == len(JPEG)
+    assert found.content_type == "image/jpeg"
+    assert found.upload_ip == ADDRESS
+    assert await read(service, found) == JPEG
+
+
+async def test_the_type_comes_from_the_bytes_and_the_name_from_the_client(
+    service: ImageService,
+) -> None:
+    image = await service.upload(file(PNG, filename="../x/photo.jpg"), None)
+    assert (image.content_type, image.filename) == ("image/png", "photo.jpg")
+    assert image.storage_key == f"{image.id.hex}.png"
+    assert image.upload_ip is None
+
+
+async def test_an_upload_without_a_name_gets_one(service: ImageService) -> None:
+    assert (await service.upload(file(PNG, filename=None), None)).filename == "image.png"
+    assert (await service.upload(file(JPEG, filename=".."), None)).filename == "image.jpg"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "error"),
+    [
+        ([], EmptyFile),
+        ([b"hello"], InvalidFileType),
+        ([b"<svg xmlns='http://www.w3.org/2000/svg'/>"], InvalidFileType),
+        ([JPEG[:3]], InvalidFileType),
+        (split(PNG[:7], 1), InvalidFileType),
+        ([JPEG, bytes(10_001)], FileTooLarge),
+    ],
+)
+async def test_a_refused_upload_leaves_nothing(
+    service: ImageService,
+    database: Database,
+    storage: MemoryStorage,
+    chunks: list[bytes],
+    error: type[ImageHostError],
+) -> None:
+    with pytest.raises(error):
+        await service.upload(file(*chunks), ADDRESS)
+    await assert_nothing_is_left(database, storage)
+
+
+async def test_a_file_of_exactly_the_limit_is_stored(service: ImageService) -> None:
+    picture = JPEG + bytes(LIMITS.max_upload_bytes - len(JPEG))
+    assert (await service.upload(file(picture), None)).file_size == LIMITS.max_upload_bytes
+    with pytest.raises(FileTooLarge, match="10000 bytes"):
+        await service.upload(file(picture, b"x"), None)
+
+
+async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
+    read_on = False
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal read_on
+        yield b"not a picture"
+        read_on = True
+        yield b"more"
+
+    service = ImageService(Database("postgresql+asyncpg://nowhere"), MemoryStorage(), LIMITS)
+    with pytest.raises(InvalidFileType):
+        await service.upload(File("x.jpg", chunks()), None)
+    assert not read_on
+
+
+class ConnectionLost(Exception):
+    pass
+
+
+def broken_off() -> File:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield JPEG
+        raise ConnectionLost
+
+    return File("photo.jpg", chunks())
+
+
+async def test_a_broken_off_upload_leaves_nothing(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    with pytest.raises(ConnectionLost):
+        await service.upload(broken_off(), None)
+    await assert_nothing_is_left(database, storage)
+
+
+class Watched(MemoryStorage):
+    """Remembers the staged objects, and fails where it is told to."""
+
+    def __init__(self, fail_in: str = "") -> None:
+        super().__init__()
+        self.staged: list[_WatchedObject] = []
+        self.fail_in = fail_in
+
+    async def stage(self, key: str) -> StagedObject:
+        staged = _WatchedObject(await super().stage(key), self.fail_in)
+        self.staged.append(staged)
+        return staged
+
+
+class _WatchedObject:
+    def __init__(self, inner: StagedObject, fail_in: str) -> None:
+        self.inner = inner
+        self.fail_in = fail_in
+        self.end = ""
+
+    async def write(self, data: bytes) -> None:
+        if self.fail_in == "write":
+            raise StorageFull
+        await self.inner.write(data)
+
+    async def publish(self) -> None:
+        if self.fail_in == "publish":
+            raise StorageUnavailable
+        await self.inner.publish()
+        self.end = "published"
+
+    async def discard(self) -> None:
+        await self.inner.discard()
+        self.end = "discarded"
+
+
+@pytest.mark.parametrize(
+    ("fail_in", "error"), [("write", StorageFull), ("publish", StorageUnavailable)]
+)
+async def test_a_storage_that_fails_leaves_no_row_and_no_staged_object(
+    database: Database, fail_in: str, error: type[ImageHostError]
+) -> None:
+    storage = Watched(fail_in)
+    with pytest.raises(error):
+        await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+    assert [staged.end for staged in storage.staged] == ["discarded"]
+    await assert_nothing_is_left(database, storage)
+
+
+async def test_no_row_is_added_before_the_bytes_are_durable(database: Database) -> None:
+    class Ordered(MemoryStorage):
+        async def stage(self, key: str) -> StagedObject:
+            staged = _WatchedObject(await super().stage(key), "")
+
+            async def publish() -> None:
+                assert await rows(database) == []
+                await staged.inner.publish()
+
+            staged.publish = publish  # type: ignore[method-assign]
+            return staged
+
+    await ImageService(database, Ordered(), LIMITS).upload(file(JPEG), None)
+    assert len(await rows(database)) == 1
+
+
+async def test_a_row_that_is_refused_takes_the_file_back(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    await execute(database, "ALTER TABLE images RENAME TO elsewhere")
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await service.upload(file(JPEG), None)
+        assert await stored_keys(storage) == []
+    finally:
+        await execute(database, "ALTER TABLE elsewhere RENAME TO images")
+
+
+async def test_a_database_that_is_away_takes_the_file_back(storage: MemoryStorage) -> None:
+    database = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
+    with pytest.raises(DatabaseUnavailable):
+        await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+    assert await stored_keys(storage) == []
+
+
+async def test_a_commit_of_unknown_outcome_removes_nothing(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    await execute(
+        database,
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'",
+        "CREATE CONSTRAINT TRIGGER cut_at_commit AFTER INSERT ON images "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
+    )
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await service.upload(file(JPEG), None)
+        assert len(await stored_keys(storage)) == 1
+    finally:
+        await execute(database, "DROP TRIGGER cut_at_commit ON images", "DROP FUNCTION cut")
+
+
+async def test_a_cancelled_upload_leaves_nothing(database: Database) -> None:
+    storage = Watched()
+    begun = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield JPEG
+        begun.set()
+        await asyncio.Event().wait()
+
+    service = ImageService(database, storage, LIMITS)
+    upload = asyncio.create_task(service.upload(File("x.jpg", chunks()), None))
+    await begun.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert [staged.end for staged in storage.staged] == ["discarded"]
+
+
+async def files(*items: File) -> AsyncIterator[File]:
+    for item in items:
+        yield item
+
+
+async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
+    service: ImageService, storage: MemoryStorage
+) -> None:
+    first, second, third = await service.upload_batch(
+        files(file(PNG, filename="a.png"), file(b"text", filename="b/c.txt"), file(JPEG)), ADDRESS
+    )
+    assert isinstance(first, Image)
+    assert first.filename == "a.png"
+    assert isinstance(second, FailedUpload)
+    assert (second.filename, type(second.error)) == ("c.txt", InvalidFileType)
+    assert isinstance(third, Image)
+    assert await stored_keys(storage) == sorted([first.storage_key, third.storage_key])
+
+
+async def test_too_many_files_store_none(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    with pytest.raises(TooManyFiles):
+        await service.upload_batch(files(*[file(JPEG) for _ in range(4)]), None)
+    await assert_nothing_is_left(database, storage)
+
+
+async def test_a_batch_broken_off_in_its_last_file_stores_none(database: Database) -> None:
+    storage = Watched()
+    with pytest.raises(ConnectionLost):
+        await ImageService(database, storage, LIMITS).upload_batch(
+            files(file(JPEG), file(PNG), broken_off()), None
+        )
+    assert [staged.end for staged in storage.staged] == ["discarded"] * 3
+    await assert_nothing_is_left(database, storage)
+
+
+async def test_a_batch_whose_files_cannot_be_published_says_so_for_each(
+    database: Database,
+) -> None:
+    storage = Watched("publish")
+    results = await ImageService(database, storage, LIMITS).upload_batch(
+        files(file(JPEG), file(PNG)), None
+    )
+    assert [type(result.error) for result in results if isinstance(result, FailedUpload)] == [
+        StorageUnavailable,
+        StorageUnavailable,
+    ]
+    assert [staged.end for staged in storage.staged] == ["discarded"] * 2
+
+
+async def test_a_file_that_is_gone_is_damage_and_not_a_missing_image(
+    service: ImageService, storage: MemoryStorage
+) -> None:
+    image = await service.upload(file(JPEG), None)
+    await storage.delete(image.storage_key)
+    with pytest.raises(ImageDamaged):
+        await service.open(image, 0, 1)
+
+
+async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
+    closed = False
+
+    class Shrunk(MemoryStorage):
+        async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+            reader = await super().open(key, start, length)
+            close = reader.close
+
+            async def noted_close() -> None:
+                nonlocal closed
+                closed = True
+                await close()
+
+            reader.size -= 1  # type: ignore[misc]
+            reader.close = noted_close  # type: ignore[method-assign]
+            return reader
+
+    service = ImageService(database, Shrunk(), LIMITS)
+    image = await service.upload(file(JPEG), None)
+    with pytest.raises(ImageDamaged):
+        await service.open(image, 0, 1)
+    assert closed
+
+
+async def test_an_image_deleted_between_row_and_bytes_is_simply_not_found(
+    service: ImageService,
+) -> None:
+    image = await service.upload(file(JPEG), None)
+    await service.delete(image.id)
+    with pytest.raises(ImageNotFound):
+        await service.open(image, 0, 1)
+
+
+async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    image = await service.upload(file(JPEG), None)
+    await service.delete(image.id)
+    await assert_nothing_is_left(database, storage)
+    for act in (service.get, service.delete):
+        with pytest.raises(ImageNotFound):
+            await act(image.id)
+
+
+async def test_the_row_is_removed_before_the_file(database: Database) -> None:
+    class Ordered(MemoryStorage):
+        async def delete(self, key: str) -> None:
+            assert await rows(database) == []
+            await super().delete(key)
+
+    storage = Ordered()
+    service = ImageService(database, storage, LIMITS)
+    await service.delete((await service.upload(file(JPEG), None)).id)
+    assert await stored_keys(storage) == []
+
+
+async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(MemoryStorage):
+        async def delete(self, key: str) -> None:
+            raise StorageUnavailable
+
+    service = ImageService(database, Stuck(), LIMITS)
+    image = await service.upload(file(JPEG), None)
+    await service.delete(image.id)
+    assert await rows(database) == []
+    assert image.storage_key in caplog.text
+
+
+async def test_two_deletes_at_once_remove_once(service: ImageService) -> None:
+    image = await service.upload(file(JPEG), None)
+    outcomes = await asyncio.gather(
+        *(service.delete(image.id) for _ in range(8)), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ImageNotFound"] * 7 + [
+        "NoneType"
+    ]
+
+
+async def test_the_list_ends_exactly_where_the_images_end(service: ImageService) -> None:
+    made = [await service.upload(file(JPEG), None) for _ in range(4)]
+    newest_first = [image.id for image in reversed(made)]
+    page = await service.list(2, None)
+    assert [image.id for image in page.items] == newest_first[:2]
+    assert page.next == Position(made[2].created_at, made[2].id)
+    page = await service.list(2, page.next)
+    assert [image.id for image in page.items] == newest_first[2:]
+    assert page.next is None
+    assert (await service.list(4, None)).next is None
+
+
+async def test_an_empty_list_is_a_page(service: ImageService) -> None:
+    page = await service.list(20, None)
+    assert (list(page.items), page.next) == ([], None)
+
+
+async def test_an_unknown_image_is_not_found(service: ImageService) -> None:
+    missing = UUID(int=1)
+    with pytest.raises(ImageNotFound, match=str(missing)):
+        await service.get(missing)
+
+
+def quota_service(database: Database, storage: MemoryStorage, quota: int) -> ImageService:
+    limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
+    return ImageService(database, storage, limits)
+
+
+async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(
+    database: Database, storage: MemoryStorage
+) -> None:
+    service = quota_service(database, storage, 3)
+    outcomes = await asyncio.gather(
+        *(service.upload(file(JPEG), ADDRESS) for _ in range(12)), return_exceptions=True
+    )
+    refused = [outcome for outcome in outcomes if isinstance(outcome, QuotaExceeded)]
+    assert len(refused) == 9
+    assert all(0 < error.retry_after <= 3600 for error in refused)
+    assert len(await rows(database)) == len(await stored_keys(storage)) == 3
+
+
+async def test_a_used_up_quota_is_told_before_the_file_is_read(
+    database: Database, storage: MemoryStorage
+) -> None:
+    service = quota_service(database, storage, 1)
+    await service.upload(file(JPEG), ADDRESS)
+    with pytest.raises(QuotaExceeded):
+        await service.upload(broken_off(), ADDRESS)
+
+
+async def test_the_quota_of_one_address_is_not_that_of_another(
+    database: Database, storage: MemoryStorage
+) -> None:
+    service = quota_service(database, storage, 1)
+    await service.upload(file(JPEG), ADDRESS)
+    await service.upload(file(JPEG), ip_address("192.0.2.8"))
+    await service.upload(file(JPEG), None)
+
+
+async def test_a_batch_stores_what_the_quota_still_allows(
+    database: Database, storage: MemoryStorage
+) -> None:
+    results = await quota_service(database, storage, 2).upload_batch(
+        files(file(JPEG), file(PNG), file(JPEG)), ADDRESS
+    )
+    assert [type(result) for result in results] == [Image, Image, FailedUpload]
+
+
+async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageService) -> None:
+    assert await service.outages() == {}
+
+    class Down(MemoryStorage):
+        async def check(self) -> None:
+            raise StorageUnavailable
+
+    away = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
+    assert list(await ImageService(away, Down(), LIMITS).outages()) == ["database", "storage"]
+    assert list(await ImageService(away, storage, LIMITS).outages()) == ["database"]
