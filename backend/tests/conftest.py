@@ -85,17 +85,16 @@ def open_client(settings: Settings) -> OpenClient:
     """Open the application with some settings changed."""
 
     @asynccontextmanager
-    async def open_client(
-        client: str | None = CLIENT, **changes: Any
-    ) -> AsyncIterator[httpx.AsyncClient]:
+    async def open_client(client: str = CLIENT, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
         app = create_app(settings.model_copy(update=changes))
 
         async with app.router.lifespan_context(app) as state:
+            assert state is not None
 
             async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
                 await app({**scope, "state": dict(state)}, receive, send)
 
-            transport = httpx.ASGITransport(with_state, client=(client, 50_000) if client else None)
+            transport = httpx.ASGITransport(with_state, client=(client, 50_000))
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://images.test"
             ) as opened:

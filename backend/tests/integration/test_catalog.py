@@ -45,8 +45,8 @@ async def test_a_row_comes_back_as_it_was_added(database: Database) -> None:
         found = await catalog.get(session, image.id)
     assert found is not None
     assert found is not image
-    for column in Image.__table__.columns.keys():
-        assert getattr(found, column) == getattr(image, column), column
+    for column in Image.__table__.columns:
+        assert getattr(found, column.key) == getattr(image, column.key), column
     assert abs(found.created_at - datetime.now(UTC)) < timedelta(minutes=1)
     assert found.created_at.utcoffset() == timedelta(0)
 
@@ -130,7 +130,7 @@ async def test_usage_forgets_after_the_period_and_tells_when(database: Database)
 async def explained(database: Database, act: Callable[[WriteSession], Awaitable[object]]) -> str:
     """Run something of the catalog, and explain the last statement that it sent, as it sent it."""
     sent: list[tuple[str, Any]] = []
-    engine = database._engine  # noqa: SLF001 - to look over its shoulder
+    engine = database._engine
 
     def note(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
         sent.append((statement, parameters))
@@ -171,12 +171,11 @@ async def test_every_query_is_answered_by_its_index(
     async with database.write() as session:
         await session.execute(
             text(
-                "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', 1,"
-                " '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
+                "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', "
+                "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
                 "FROM generate_series(1, 20000) AS n"
             )
         )
-    async with database.read() as session:
         await session.execute(text("ANALYZE images"))
         middle = text("SELECT created_at, id FROM images ORDER BY created_at OFFSET 9000 LIMIT 1")
         known = Position(*(await session.execute(middle)).one())

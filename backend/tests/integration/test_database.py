@@ -53,7 +53,7 @@ async def test_an_error_of_the_program_is_not_taken_for_an_outage(database: Data
 async def test_services_that_start_together_prepare_one_schema(postgres_url: URL) -> None:
     name = "prepared_together"
     admin = Database(postgres_url)
-    async with admin._reading.connect() as connection:  # noqa: SLF001 - outside a transaction
+    async with admin._reading.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name}"))
     databases = [Database(postgres_url.set(database=name)) for _ in range(6)]
     try:
@@ -63,7 +63,7 @@ async def test_services_that_start_together_prepare_one_schema(postgres_url: URL
     finally:
         for database in databases:
             await database.close()
-        async with admin._reading.connect() as connection:  # noqa: SLF001
+        async with admin._reading.connect() as connection:
             await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         await admin.close()
 
@@ -163,7 +163,7 @@ async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
             await release.wait()
 
     holders = [asyncio.create_task(hold()) for _ in range(POOL_SIZE + POOL_OVERFLOW)]
-    while database._engine.pool.checkedout() < len(holders):  # type: ignore[attr-defined] # noqa: SLF001, ASYNC110
+    while database._engine.pool.checkedout() < len(holders):  # type: ignore[attr-defined] # noqa: ASYNC110
         await asyncio.sleep(0.01)
     with pytest.raises(DatabaseUnavailable):
         await one(database)

@@ -416,7 +416,7 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stuck(MemoryStorage):
-        async def delete(self, key: str) -> None:
+        async def delete(self, key: str) -> None:  # noqa: ARG002
             raise StorageUnavailable
 
     service = ImageService(database, Stuck(), LIMITS)

@@ -67,7 +67,7 @@ def without_privileges(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def open_descriptors() -> int:
-    return len(os.listdir("/dev/fd"))
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_files_are_spread_over_folders_by_their_key(
@@ -111,7 +111,7 @@ async def test_publishing_syncs_the_file_and_then_its_folder(
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
         state = "published" if files.published.exists() else "staged"
         seen.append(f"{path.relative_to(files.root)} {state}")
         fsync(descriptor)
@@ -260,7 +260,7 @@ async def test_a_second_service_over_the_same_folder_finds_the_files(
 async def test_a_file_deleted_while_its_folder_is_listed_is_left_out(
     storage: LocalStorage, files: Files
 ) -> None:
-    os.symlink("nowhere", files.published)  # what a name without a file looks like
+    files.published.symlink_to("nowhere")  # what a name without a file looks like
     assert [info async for info in storage.list()] == []
 
 
