@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (download.router, health.router, errors.router, docs.router):
         app.include_router(router)
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
-    app.openapi_schema = docs.describe(app)
+    docs.install_openapi(app)
     errors.install_error_handlers(app)
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE

@@ -42,6 +42,13 @@ def docs_assets() -> StaticFiles:
     return StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 
 
+def install_openapi(app: FastAPI) -> None:
+    """Let the application serve this document instead of FastAPI's own."""
+    document = describe(app)
+    # FastAPI's documented way: https://fastapi.tiangolo.com/how-to/extending-openapi/
+    app.openapi = lambda: document  # type: ignore[method-assign]
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """Write the OpenAPI document: FastAPI's, with the errors as they really are.
 

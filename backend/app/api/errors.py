@@ -6,7 +6,7 @@ exception class and its `Problem`; all else (handlers, OpenAPI, the page of `typ
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
 from typing import Any, Final
@@ -60,6 +60,8 @@ class Problem:
     """What a person who meets it can do, for the page that `type` leads to."""
     example: str
     """A `detail` as it may read."""
+    example_members: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Extension members as they may be."""
 
     @property
     def type(self) -> str:
@@ -118,6 +120,10 @@ NO_FILE_STORED: Final = Problem(
     "No file stored",
     "None of the batch's files could be stored; `failed` tells why for each.",
     "None of the files could be stored; 'failed' tells why for each.",
+    {
+        "uploaded": [],
+        "failed": [{"filename": "notes.txt", "status": 400, "detail": str(InvalidFileType())}],
+    },
 )
 NOT_READY: Final = Problem(
     "not-ready",
@@ -125,6 +131,7 @@ NOT_READY: Final = Problem(
     "Not ready",
     "The service runs, but `down` names what it cannot use. It recovers by itself.",
     "Not available at the moment: database.",
+    {"down": ["database"]},
 )
 INVALID_REQUEST: Final = Problem(
     "invalid-request",
@@ -132,6 +139,15 @@ INVALID_REQUEST: Final = Problem(
     "Invalid request",
     "A parameter is out of range, or the form has no file. `errors` names each bad input.",
     "limit: Input should be less than or equal to 100",
+    {
+        "errors": [
+            {
+                "in": "query",
+                "field": "limit",
+                "detail": "Input should be less than or equal to 100",
+            }
+        ]
+    },
 )
 
 PROBLEMS: Final[dict[type[Exception], Problem]] = {
@@ -263,8 +279,8 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         case RangeNotSatisfiable(size=size):
             headers["Content-Range"] = f"bytes */{size}"
-        case MissingField(field=field):
-            members["errors"] = [{"in": "body", "field": field, "detail": detail}]
+        case MissingField(field=name):
+            members["errors"] = [{"in": "body", "field": name, "detail": detail}]
         case InvalidCursor():
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
         case RequestValidationError():
@@ -299,7 +315,10 @@ def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, A
             },
         )
         examples = response["content"][PROBLEM_MEDIA_TYPE]["examples"]
-        examples[problem.slug] = {"summary": problem.title, "value": problem.body()}
+        examples[problem.slug] = {
+            "summary": problem.title,
+            "value": problem.body(**problem.example_members),
+        }
     return responses
 
 

@@ -1,0 +1,22 @@
+"""Uploaded pictures for tests that look at them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+Upload = Callable[..., Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+def upload(client: httpx.AsyncClient) -> Upload:
+    async def upload(content: bytes, filename: str = "photo.jpg") -> dict[str, Any]:
+        response = await client.post(
+            "/api/v1/images/upload", files={"file": (filename, content, "image/jpeg")}
+        )
+        assert response.status_code == 201
+        image: dict[str, Any] = response.json()
+        return image
+
+    return upload

@@ -1,0 +1,156 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.services.storage.local import BLOCK
+from tests import pictures
+from tests.api.conftest import Upload
+from tests.api.problems import assert_problem
+
+JPEG = pictures.jpeg()
+LARGE = pictures.sized_jpeg(3 * BLOCK + 7)
+StoredFiles = Callable[[], list[Path]]
+
+
+@pytest.mark.parametrize("content", [JPEG, LARGE], ids=["small", "large"])
+async def test_the_answer_has_every_header_and_the_bytes(
+    client: httpx.AsyncClient, upload: Upload, content: bytes
+) -> None:
+    image = await upload(content)
+    response = await client.get(image["url"])
+    assert response.status_code == 200
+    assert response.content == content
+    headers = dict(response.headers)
+    assert headers.pop("x-request-id")
+    assert headers.pop("last-modified").endswith(" GMT")
+    assert headers == {
+        "content-type": "image/jpeg",
+        "content-length": str(len(content)),
+        "etag": f'"{UUID(image["id"]).hex}"',
+        "cache-control": "public, max-age=31536000, immutable",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": 'inline; filename="photo.jpg"',
+        "accept-ranges": "bytes",
+    }
+
+
+@pytest.mark.parametrize("content", [JPEG, LARGE], ids=["small", "large"])
+async def test_head_has_the_headers_of_get_and_no_body(
+    client: httpx.AsyncClient, upload: Upload, content: bytes
+) -> None:
+    image = await upload(content)
+    get = await client.get(image["url"])
+    head = await client.head(image["url"])
+    assert head.status_code == 200
+    assert head.content == b""
+    del get.headers["x-request-id"], head.headers["x-request-id"]
+    assert head.headers == get.headers
+
+
+async def test_download_asks_to_save(client: httpx.AsyncClient, upload: Upload) -> None:
+    image = await upload(JPEG, "Zürich.jpg")
+    response = await client.get(f"{image['url']}?download=1")
+    assert response.headers["content-disposition"] == (
+        "attachment; filename=\"Z_rich.jpg\"; filename*=UTF-8''Z%C3%BCrich.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "start", "end"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=10-19", 10, 19),
+        (f"bytes={BLOCK - 1}-{2 * BLOCK}", BLOCK - 1, 2 * BLOCK),
+        ("bytes=100-", 100, len(LARGE) - 1),
+        ("bytes=-5", len(LARGE) - 5, len(LARGE) - 1),
+    ],
+)
+async def test_a_range_is_the_slice_of_the_file(
+    client: httpx.AsyncClient, upload: Upload, value: str, start: int, end: int
+) -> None:
+    image = await upload(LARGE)
+    response = await client.get(image["url"], headers={"range": value})
+    assert response.status_code == 206
+    assert response.content == LARGE[start : end + 1]
+    assert response.headers["content-range"] == f"bytes {start}-{end}/{len(LARGE)}"
+    assert response.headers["content-length"] == str(end - start + 1)
+
+
+async def test_a_range_outside_the_file_is_told_the_size(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    image = await upload(JPEG)
+    response = await client.get(image["url"], headers={"range": f"bytes={len(JPEG)}-"})
+    assert_problem(response, 416, "range-not-satisfiable")
+    assert response.headers["content-range"] == f"bytes */{len(JPEG)}"
+
+
+async def test_a_known_file_is_not_sent_again_and_not_read(
+    client: httpx.AsyncClient, upload: Upload, settings: Settings
+) -> None:
+    image = await upload(JPEG)
+    first = await client.get(image["url"])
+    shutil.rmtree(settings.data_dir / "images")
+    for condition in (
+        {"if-none-match": first.headers["etag"]},
+        {"if-none-match": f'W/{first.headers["etag"]}, "other"'},
+        {"if-none-match": "*"},
+        {"if-modified-since": first.headers["last-modified"]},
+    ):
+        response = await client.get(image["url"], headers=condition)
+        assert response.status_code == 304
+        assert response.content == b""
+        assert "content-length" not in response.headers
+        for name in ("etag", "last-modified", "cache-control"):
+            assert response.headers[name] == first.headers[name]
+
+
+async def test_a_failed_precondition_is_told(client: httpx.AsyncClient, upload: Upload) -> None:
+    image = await upload(JPEG)
+    response = await client.get(image["url"], headers={"if-match": '"other"'})
+    assert_problem(response, 412, "precondition-failed")
+
+
+async def test_if_range_of_another_file_gives_the_whole_one(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    image = await upload(JPEG)
+    headers = {"range": "bytes=0-9", "if-range": '"other"'}
+    assert (await client.get(image["url"], headers=headers)).content == JPEG
+
+
+async def test_a_file_missing_behind_the_services_back_is_an_error_not_a_404(
+    client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles
+) -> None:
+    image = await upload(JPEG)
+    stored_files()[0].unlink()
+    assert_problem(await client.get(image["url"]), 500, "image-damaged")
+    assert (await client.head(image["url"])).status_code == 500
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+async def test_a_file_of_another_length_is_never_sent(
+    client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles, change: int
+) -> None:
+    image = await upload(JPEG)
+    stored_files()[0].write_bytes((JPEG + b"x")[: len(JPEG) + change])
+    assert_problem(await client.get(image["url"]), 500, "image-damaged")
+
+
+@pytest.mark.parametrize(
+    "image_id", ["00000000-0000-0000-0000-000000000000", "nonsense", "..%2f..%2fetc%2fpasswd", "1"]
+)
+async def test_an_id_that_is_none_is_not_found(client: httpx.AsyncClient, image_id: str) -> None:
+    assert (await client.get(f"/api/v1/images/{image_id}/file")).status_code == 404
+
+
+async def test_a_bad_parameter_is_told(client: httpx.AsyncClient, upload: Upload) -> None:
+    image = await upload(JPEG)
+    response = await client.get(f"{image['url']}?download=perhaps")
+    assert_problem(response, 422, "invalid-request")

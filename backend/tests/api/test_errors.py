@@ -1,0 +1,64 @@
+import re
+
+import httpx
+import pytest
+
+from app.api.errors import PROBLEMS
+from app.services.image_service import ImageService
+from tests.api.problems import assert_problem
+from tests.conftest import OpenClient
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1", "/api/v1/images/", "/docs/", "/%2e%2e/x"])
+async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    assert_problem(await client.get(path), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/api/v1/images/upload", "POST"),
+        ("DELETE", "/api/v1/images/upload", "POST"),
+        ("PUT", "/api/v1/images/batch", "POST"),
+        ("POST", "/api/v1/images", "GET"),
+        ("PATCH", "/api/v1/images/00000000-0000-0000-0000-000000000000", "GET, DELETE"),
+        ("POST", "/api/v1/images/00000000-0000-0000-0000-000000000000/file", "GET, HEAD"),
+        ("POST", "/health/live", "GET"),
+        ("FROB", "/api/v1/images", "GET"),
+    ],
+)
+async def test_a_method_that_an_address_lacks_is_told_those_it_has(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    response = await client.request(method, path)
+    assert allowed in assert_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == allowed
+
+
+async def test_an_error_nobody_foresaw_is_answered_and_logged_but_not_shown(
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    monkeypatch.setattr(ImageService, "list", fail)
+    async with open_client() as client:
+        response = await client.get("/api/v1/images")
+    assert_problem(response, 500, "internal-error")
+    assert "secret" not in response.text
+    assert "a secret of the inside" in caplog.text
+
+
+async def test_the_type_of_every_problem_leads_to_its_description(
+    client: httpx.AsyncClient,
+) -> None:
+    page = await client.get("/problems")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    described = set(re.findall(r'<h2 id="([a-z-]+)">', page.text))
+    assert described >= {problem.slug for problem in PROBLEMS.values()}
+    assert described >= {"not-found", "method-not-allowed", "internal-error", "not-ready"}
+
+
+def test_no_two_kinds_of_problem_share_a_name() -> None:
+    problems = set(PROBLEMS.values())
+    assert len({problem.slug for problem in problems}) == len(problems)

@@ -1,0 +1,88 @@
+import asyncio
+import shutil
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from app.config import Settings
+from app.embedded import embedded_postgres
+from tests import pictures
+from tests.api.problems import assert_problem
+from tests.conftest import OpenClient
+from tests.live import PATIENCE
+
+UPLOAD = "/api/v1/images/upload"
+
+
+async def test_a_good_service_lives_and_is_ready(client: httpx.AsyncClient) -> None:
+    for path in ("/health/live", "/health/ready"):
+        response = await client.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_a_storage_folder_that_goes_missing_is_named_and_recovers(
+    client: httpx.AsyncClient, settings: Settings, tmp_path: Path
+) -> None:
+    shutil.move(settings.data_dir / "images", tmp_path / "aside")
+    response = await client.get("/health/ready")
+    assert "storage" in assert_problem(response, 503, "not-ready")
+    assert response.json()["down"] == ["storage"]
+    assert response.headers["retry-after"] == "5"
+    assert_problem(
+        await client.post(UPLOAD, files={"file": pictures.jpeg()}), 503, "storage-unavailable"
+    )
+    assert (await client.get("/health/live")).status_code == 200
+    shutil.move(tmp_path / "aside", settings.data_dir / "images")
+    assert (await client.get("/health/ready")).status_code == 200
+    assert (await client.post(UPLOAD, files={"file": pictures.jpeg()})).status_code == 201
+
+
+async def test_a_service_without_its_storage_starts_and_recovers(
+    open_client: OpenClient, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    async with open_client(data_dir=blocked) as client:
+        assert (await client.get("/health/ready")).json()["down"] == ["storage"]
+        blocked.unlink()
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_database_down_at_start_and_in_the_middle_is_told_and_recovers(
+    open_client: OpenClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        address = SecretStr(url.render_as_string(hide_password=False))
+    async with open_client(database_url=address) as client:
+        await assert_database_is_down(client)
+        with embedded_postgres(folder):
+            await until_ready(client)
+            response = await client.post(UPLOAD, files={"file": pictures.jpeg()})
+            assert response.status_code == 201
+            image = response.json()
+        await assert_database_is_down(client)
+        assert_problem(await client.get(image["url"]), 503, "database-unavailable")
+        with embedded_postgres(folder):
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.get("/api/v1/images")).json()["items"] == [image]
+
+
+async def assert_database_is_down(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health/live")).status_code == 200
+    response = await client.get("/health/ready")
+    assert_problem(response, 503, "not-ready")
+    assert response.json()["down"] == ["database"]
+    for response in (
+        await client.get("/api/v1/images"),
+        await client.post(UPLOAD, files={"file": pictures.jpeg()}),
+    ):
+        assert_problem(response, 503, "database-unavailable")
+        assert response.headers["retry-after"] == "5"
+
+
+async def until_ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

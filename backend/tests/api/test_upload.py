@@ -1,0 +1,247 @@
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app.api.limits import LINGER_BYTES
+from app.api.multipart import MAX_OTHER_PARTS
+from tests import pictures
+from tests.api.problems import assert_problem
+from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, OpenClient
+from tests.forms import CONTENT_TYPE, form, part, raw_part, split
+
+UPLOAD = "/api/v1/images/upload"
+JPEG = pictures.jpeg()
+PNG = pictures.png()
+StoredFiles = Callable[[], list[Path]]
+
+
+async def send(
+    client: httpx.AsyncClient, content: bytes, filename: str = "photo.jpg", kind: str = "image/jpeg"
+) -> httpx.Response:
+    return await client.post(UPLOAD, files={"file": (filename, content, kind)})
+
+
+async def send_raw(
+    client: httpx.AsyncClient, body: bytes | AsyncIterator[bytes], content_type: str = CONTENT_TYPE
+) -> httpx.Response:
+    return await client.post(UPLOAD, content=body, headers={"content-type": content_type})
+
+
+@pytest.mark.parametrize("name", pictures.of_every_kind())
+async def test_every_kind_of_picture_is_stored_and_comes_back_byte_for_byte(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    picture, content_type = pictures.of_every_kind()[name]
+    response = await send(client, picture, name)
+    assert response.status_code == 201
+    image = response.json()
+    assert set(image) == {
+        "id", "filename", "storage_key", "content_type", "file_size", "created_at", "url",
+    }  # fmt: skip
+    assert image["filename"] == name
+    assert image["content_type"] == content_type
+    assert image["file_size"] == len(picture)
+    assert image["storage_key"].startswith(UUID(image["id"]).hex)
+    assert image["created_at"].endswith("Z")
+    assert image["url"] == f"http://images.test/api/v1/images/{image['id']}/file"
+    assert response.headers["location"] == f"http://images.test/api/v1/images/{image['id']}"
+    assert (await client.get(response.headers["location"])).json() == image
+    assert (await client.get(image["url"])).content == picture
+
+
+async def test_links_begin_with_the_public_url_where_it_is_set(open_client: OpenClient) -> None:
+    async with open_client(public_url="https://images.example.org/host") as client:
+        response = await send(client, JPEG)
+    base = "https://images.example.org/host/api/v1/images"
+    image = response.json()
+    assert image["url"] == f"{base}/{image['id']}/file"
+    assert response.headers["location"] == f"{base}/{image['id']}"
+
+
+async def test_a_large_file_passes_through_in_pieces(
+    client: httpx.AsyncClient, stored_files: StoredFiles
+) -> None:
+    picture = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in split(form(part(picture)), 50_000):
+            yield piece
+
+    response = await send_raw(client, body())
+    assert response.status_code == 201
+    assert [path.read_bytes() for path in stored_files()] == [picture]
+
+
+async def test_a_file_one_byte_over_the_limit_is_refused(
+    client: httpx.AsyncClient, stored_files: StoredFiles
+) -> None:
+    response = await send(client, pictures.sized_jpeg(MAX_UPLOAD_BYTES + 1))
+    assert str(MAX_UPLOAD_BYTES) in assert_problem(response, 413, "file-too-large")
+    assert stored_files() == []
+
+
+REFUSED = {
+    "text named .jpg": (b"just some text", "photo.jpg"),
+    "SVG named .png": (b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "x.png"),
+    "HTML named .png": (b"<!doctype html><script>alert(1)</script>", "x.png"),
+    "GIF": (b"GIF89a" + bytes(20), "x.gif"),
+    "only JPEG SOI": (b"\xff\xd8\xff", "x.jpg"),
+} | {f"PNG signature, {n} bytes": (PNG[:n], "x.png") for n in range(1, 8)}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_what_is_no_picture_is_refused_whatever_it_is_called(
+    client: httpx.AsyncClient, stored_files: StoredFiles, case: str
+) -> None:
+    content, name = REFUSED[case]
+    response = await send(client, content, name, "image/png")
+    assert assert_problem(response, 400, "invalid-file-type").startswith("Invalid file type")
+    assert stored_files() == []
+    assert (await client.get("/api/v1/images")).json()["items"] == []
+
+
+async def test_an_empty_file_is_refused(client: httpx.AsyncClient) -> None:
+    assert_problem(await send(client, b""), 400, "empty-file")
+
+
+async def test_a_png_called_jpg_is_stored_as_png(client: httpx.AsyncClient) -> None:
+    image = (await send(client, PNG, "photo.jpg", "image/jpeg")).json()
+    assert (image["content_type"], image["filename"]) == ("image/png", "photo.jpg")
+    assert (await client.get(image["url"])).headers["content-type"] == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("../../etc/passwd.jpg", "passwd.jpg"),
+        ("a/b\\c.jpg", "c.jpg"),
+        ("nul\x00l.jpg", "null.jpg"),
+        ("a\x07b\x1b.jpg", "ab.jpg"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("😀.jpg", "😀.jpg"),
+        ("x" * 4_000 + ".jpg", "x" * 251 + ".jpg"),
+        ("😀" * 4_000, "😀" * 255),
+        ('"quoted".jpg', '"quoted".jpg'),
+        ("..", "image.jpg"),
+        ("", "image.jpg"),
+    ],
+)
+async def test_names_are_made_harmless(client: httpx.AsyncClient, sent: str, stored: str) -> None:
+    name = sent.replace('"', '\\"').encode()
+    header = b'Content-Disposition: form-data; name="file"; filename="' + name + b'"'
+    response = await send_raw(client, form(raw_part(JPEG, header)))
+    assert response.status_code == 201
+    assert response.json()["filename"] == stored
+    assert (await client.get(response.json()["url"])).content == JPEG
+
+
+async def test_a_file_without_any_name_gets_one(client: httpx.AsyncClient) -> None:
+    response = await send_raw(client, form(part(PNG, filename=None)))
+    assert response.json()["filename"] == "image.png"
+
+
+NO_FILE: dict[str, dict[str, object]] = {
+    "no body": {},
+    "JSON": {"json": {"file": "x"}},
+    "broken JSON": {"content": b'{"file": ', "headers": {"content-type": "application/json"}},
+    "urlencoded": {"data": {"file": "x"}},
+    "raw picture": {"content": JPEG, "headers": {"content-type": "image/jpeg"}},
+    "other field": {"files": {"image": ("photo.jpg", JPEG)}},
+}
+
+
+@pytest.mark.parametrize("case", NO_FILE)
+async def test_a_request_without_the_field_says_which_one_is_missing(
+    client: httpx.AsyncClient, case: str
+) -> None:
+    response = await client.post(UPLOAD, **NO_FILE[case])  # type: ignore[arg-type]
+    detail = assert_problem(response, 422, "invalid-request")
+    assert response.json()["errors"] == [{"in": "body", "field": "file", "detail": detail}]
+
+
+MALFORMED = {
+    "truncated in the content": form(part(JPEG))[:200],
+    "truncated before the end": form(part(JPEG))[:-6],
+    "not multipart": b"this is not multipart",
+    "empty": b"",
+    "two files": form(part(JPEG), part(PNG)),
+    "a part without a name": form(raw_part(JPEG, b"Content-Type: image/jpeg")),
+    "10,000 parts": form(*[part(b"", f"f{n}", None) for n in range(10_000)]),
+    "a header bomb": form(raw_part(JPEG, b"X-Bomb: " + b"x" * 60_000)),
+    "too many other parts": form(
+        part(JPEG), *[part(b"", f"f{n}", None) for n in range(MAX_OTHER_PARTS + 1)]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+async def test_a_broken_form_stores_nothing(
+    client: httpx.AsyncClient, stored_files: StoredFiles, case: str
+) -> None:
+    assert_problem(await send_raw(client, MALFORMED[case]), 400, "malformed-form")
+    assert stored_files() == []
+    assert (await client.get("/api/v1/images")).json()["items"] == []
+
+
+async def test_a_form_without_a_boundary_is_refused(client: httpx.AsyncClient) -> None:
+    response = await send_raw(client, form(part(JPEG)), "multipart/form-data")
+    assert_problem(response, 400, "malformed-form")
+
+
+async def test_a_field_before_the_file_does_no_harm(client: httpx.AsyncClient) -> None:
+    response = await send_raw(client, form(part(b"holiday", "album", None), part(JPEG)))
+    assert response.status_code == 201
+
+
+async def test_a_chunked_body_over_the_limit_is_refused(
+    client: httpx.AsyncClient, stored_files: StoredFiles
+) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield form(part(JPEG))[:100]
+        while True:
+            sent += 100_000
+            yield bytes(100_000)
+
+    assert_problem(await send_raw(client, body()), 413, "file-too-large")
+    assert sent < MAX_UPLOAD_BYTES + LINGER_BYTES + 1_000_000
+    assert stored_files() == []
+
+
+async def test_the_address_of_the_sender_is_kept_and_never_shown(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await send(client, JPEG)
+    assert CLIENT not in response.text
+    assert CLIENT not in (await client.get("/api/v1/images")).text
+
+
+async def test_the_quota_is_told_with_the_seconds_to_wait(open_client: OpenClient) -> None:
+    async with open_client(uploads_per_hour_per_ip=1) as client:
+        assert (await send(client, JPEG)).status_code == 201
+        response = await send(client, JPEG)
+        assert_problem(response, 429, "quota-exceeded")
+        assert 3500 < int(response.headers["retry-after"]) <= 3600
+        batch = await client.post("/api/v1/images/batch", files=[("files", ("a.jpg", JPEG))])
+        assert_problem(batch, 429, "quota-exceeded")
+
+
+async def test_forwarded_addresses_are_believed_only_from_trusted_proxies(
+    open_client: OpenClient,
+) -> None:
+    forwarded = {"x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
+    async with open_client(uploads_per_hour_per_ip=1) as client:
+        await send(client, JPEG)
+        response = await client.post(UPLOAD, files={"file": JPEG}, headers=forwarded)
+        assert response.status_code == 429
+    trusted = (ip_network("192.0.2.0/24"),)
+    async with open_client(uploads_per_hour_per_ip=1, trusted_proxies=trusted) as client:
+        response = await client.post(UPLOAD, files={"file": JPEG}, headers=forwarded)
+        assert response.status_code == 201
+        assert response.json()["url"].startswith("https://images.test/")

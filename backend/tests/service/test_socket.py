@@ -1,0 +1,206 @@
+"""What only a real socket shows: clients that leave, lie, or are answered before they finish."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.main import create_app
+from app.services.storage.local import BLOCK
+from tests import pictures
+from tests.conftest import MAX_UPLOAD_BYTES
+from tests.forms import CONTENT_TYPE, form, part
+from tests.live import LiveServer, serve, wait_until
+
+UPLOAD = "/api/v1/images/upload"
+BATCH = "/api/v1/images/batch"
+JPEG = pictures.jpeg()
+LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
+StoredFiles = Callable[[], list[Path]]
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[LiveServer]:
+    with serve(create_app(settings)) as server:
+        yield server
+
+
+def head(path: str, *headers: str) -> bytes:
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: images.test",
+        f"Content-Type: {CONTENT_TYPE}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def read_to_end(client: socket.socket) -> bytes:
+    answer = b""
+    while received := client.recv(65536):
+        answer += received
+    return answer
+
+
+def open_files(settings: Settings) -> list[Path]:
+    """List the open descriptors that lead into the storage."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = link.readlink()
+        except FileNotFoundError:
+            continue
+        if target.is_relative_to(settings.data_dir):
+            found.append(target)
+    return found
+
+
+def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None:
+    assert stored_files() == []
+    assert httpx.get(f"{server.url}/api/v1/images").json()["items"] == []
+
+
+@pytest.mark.parametrize("path", [UPLOAD, BATCH])
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
+    server: LiveServer, settings: Settings, stored_files: StoredFiles, path: str
+) -> None:
+    field = "file" if path == UPLOAD else "files"
+    body = form(part(JPEG, field), part(LARGE, field)) if path == BATCH else form(part(LARGE))
+    with server.connect() as client:
+        client.sendall(head(path, f"Content-Length: {len(body)}") + body[: len(JPEG) + 3 * BLOCK])
+        wait_until(stored_files)  # a staging file: the upload is under way
+    wait_until(lambda: not stored_files())
+    assert open_files(settings) == []
+    assert_nothing_stored(server, stored_files)
+
+
+def test_a_body_declared_too_long_is_refused_before_any_of_it_is_read(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Content-Length: 999999999999"))
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"\r\nconnection: close\r\n" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"] == "/problems#body-too-large"
+    assert_nothing_stored(server, stored_files)
+
+
+def test_a_client_that_asks_before_sending_too_much_is_never_told_to_go_on(
+    server: LiveServer,
+) -> None:
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Content-Length: 999999999999", "Expect: 100-continue"))
+        answer = read_to_end(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+
+
+def test_a_client_that_asks_before_sending_is_told_to_go_on(server: LiveServer) -> None:
+    body = form(part(JPEG))
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
+
+
+def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    start = form(part(JPEG))[:-40]
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Transfer-Encoding: chunked"))
+        client.sendall(f"{len(start):x}\r\n".encode() + start + b"\r\n")
+        for _ in range(MAX_UPLOAD_BYTES // 0x10000 + 2):
+            client.sendall(chunk)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+    wait_until(lambda: not stored_files())
+    assert_nothing_stored(server, stored_files)
+
+
+def test_a_client_that_is_still_sending_can_read_an_early_answer(server: LiveServer) -> None:
+    body = form(part(b"no picture at all" * 100_000))
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {len(body)}"))
+        client.sendall(body[:1000])
+        time.sleep(0.2)  # the answer is on its way now
+        client.sendall(body[1000:])
+        answer = read_to_end(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"/problems#invalid-file-type"' in answer
+
+
+def test_a_length_that_promises_more_than_comes_stores_nothing(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
+    body = form(part(JPEG))
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {len(body) + 1}") + body)
+        client.shutdown(socket.SHUT_WR)
+        read_to_end(client)
+    assert_nothing_stored(server, stored_files)
+
+
+def test_a_length_that_promises_less_than_comes_stores_nothing(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
+    body = form(part(JPEG))
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {len(body) - 10}") + body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+    assert_nothing_stored(server, stored_files)
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "1, 2"])
+def test_a_length_that_is_no_number_is_refused(server: LiveServer, length: str) -> None:
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {length}") + form(part(JPEG)))
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_client_that_leaves_a_download_leaves_no_file_open(
+    server: LiveServer, settings: Settings
+) -> None:
+    url = httpx.post(f"{server.url}{UPLOAD}", files={"file": LARGE}).json()["url"]
+    for _ in range(5):
+        with httpx.stream("GET", url) as response:
+            next(response.iter_raw(1000))
+    wait_until(lambda: not open_files(settings))
+    assert httpx.get(url).content == LARGE
+
+
+def test_one_connection_serves_many_requests(server: LiveServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(3):
+            response = client.post(UPLOAD, files={"file": JPEG})
+            assert response.headers.get("connection") != "close"
+            assert client.get(response.json()["url"]).content == JPEG
+
+
+def test_many_uploads_at_once_are_all_stored_whole(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
+    def upload(number: int) -> bool:
+        picture = pictures.sized_jpeg(100_000 + number)
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            url = client.post(UPLOAD, files={"file": picture}).json()["url"]
+            return client.get(url).content == picture
+
+    with ThreadPoolExecutor(24) as pool:
+        assert all(pool.map(upload, range(48)))
+    assert len(stored_files()) == 48
+
+
+def test_a_header_that_names_another_host_is_used_for_links_only(server: LiveServer) -> None:
+    response = httpx.post(
+        f"{server.url}{UPLOAD}", files={"file": JPEG}, headers={"host": "evil.example"}
+    )
+    assert response.json()["url"].startswith("http://evil.example/api/v1/images/")
