@@ -20,6 +20,7 @@ from app.errors import (
     StorageUnavailable,
     TooManyFiles,
 )
+from app.image_types import ImageType
 from app.models import Image
 from app.schemas.image import BatchOut, FailedFile, ImageOut
 from app.services.image_service import FailedUpload
@@ -37,8 +38,11 @@ _LINKS: Final = {
 
 def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Describe a form for OpenAPI, because FastAPI does not see the stream being read."""
-    form = {"type": "object", "required": [field], "properties": {field: schema}}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+    form = {
+        "schema": {"type": "object", "required": [field], "properties": {field: schema}},
+        "encoding": {field: {"contentType": ", ".join(ImageType)}},
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
 
 
 router = APIRouter(tags=["images"])

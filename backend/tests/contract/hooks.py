@@ -1,0 +1,20 @@
+"""What schemathesis cannot know: what pictures and cursors look like."""
+
+from datetime import UTC
+
+import schemathesis
+from hypothesis import strategies as st
+
+from app.api.cursor import encode_cursor
+from app.services.catalog import Position
+from tests import pictures
+
+JPEGS, PNGS = (
+    [picture for picture, found in pictures.of_every_kind().values() if found == content_type]
+    for content_type in ("image/jpeg", "image/png")
+)
+positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())
+
+schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
+schemathesis.openapi.media_type("image/png", st.sampled_from(PNGS))
+schemathesis.openapi.format("cursor", positions.map(encode_cursor))
