@@ -32,6 +32,7 @@ _UNAVAILABLE_STATES: Final = (
     "25006",  # read only: a standby, not yet promoted
     "28",  # the role or its password is refused
     "3D000",  # the database does not exist (yet)
+    "42501",  # the role may not do that (yet)
     "42P01",  # the tables do not exist (yet)
     "53",  # out of connections, memory or disk
     "57P",  # shutting down, starting up, crashed

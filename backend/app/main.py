@@ -53,13 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
             await storage.check()
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %r", error.__cause__)
-        preparing = asyncio.create_task(_prepare(database))
         try:
-            yield State(settings=settings, service=ImageService(database, storage, limits))
+            async with _schema_of(database):
+                yield State(settings=settings, service=ImageService(database, storage, limits))
         finally:
-            preparing.cancel()
-            with suppress(asyncio.CancelledError):
-                await preparing
             await database.close()
 
     app = FastAPI(
@@ -101,13 +98,32 @@ def _route_name(route: APIRoute) -> str:
     return route.name
 
 
-async def _prepare(database: Database) -> None:
-    """Prepare the schema as soon as the database can be reached."""
+@asynccontextmanager
+async def _schema_of(database: Database) -> AsyncIterator[None]:
+    """Prepare the schema, or while the database is away, go on trying beside the service."""
+    if await _prepare(database):
+        yield
+        return
+    retrying = asyncio.create_task(_prepare_later(database))
+    try:
+        yield
+    finally:
+        retrying.cancel()
+        with suppress(asyncio.CancelledError):
+            await retrying
+
+
+async def _prepare(database: Database) -> bool:
+    try:
+        await database.prepare(Base.metadata)
+    except DatabaseUnavailable as error:
+        _log.warning("waiting for the database: %r", error.__cause__)
+        return False
+    return True
+
+
+async def _prepare_later(database: Database) -> None:
     while True:
-        try:
-            await database.prepare(Base.metadata)
-        except DatabaseUnavailable as error:
-            _log.warning("waiting for the database: %r", error.__cause__)
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
+        await asyncio.sleep(RETRY_SECONDS)
+        if await _prepare(database):
             return

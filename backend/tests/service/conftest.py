@@ -1,0 +1,97 @@
+"""The real `make run`, as a newcomer types it, in a folder of its own."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.config import Settings
+from tests.live import PATIENCE, wait_until
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[bytes]
+    log: Path
+    data_dir: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"^Image host: (http://127\.0\.0\.1:\d+)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return found[1]
+
+    def wait_until_it_serves(self) -> "Service":
+        wait_until(lambda: "Docs: " in self.output or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def all_processes(self) -> list[psutil.Process]:
+        """List everything it started, the database too, which has a session of its own."""
+        processes = psutil.Process(self.process.pid).children(recursive=True)
+        pid_file = self.data_dir / "postgres" / "postmaster.pid"
+        if pid_file.exists():
+            database = psutil.Process(int(pid_file.read_text().split()[0]))
+            processes += [database, *database.children(recursive=True)]
+        return processes
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(PATIENCE)
+
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Make a checkout without the developer's own `.env` and data."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("Makefile", "backend", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[StartService]:
+    """Start services, and see to it that none outlives its test."""
+    started: list[Service] = []
+
+    def start(*settings: str, data_dir: Path | None = None) -> Service:
+        log = project / f"log-{len(started)}"
+        if data_dir is None:
+            data_dir = project / "data"
+        own = {name.upper() for name in Settings.model_fields} | {"MAKEFLAGS", "MAKELEVEL"}
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [
+                    *("make", "run", "PORT=0", f"DATA_DIR={data_dir or project / 'data'}"),
+                    *settings,
+                ],
+                cwd=project,
+                env={name: value for name, value in os.environ.items() if name not in own},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(Service(process, log, data_dir))
+        return started[-1]
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            service.stop()

@@ -1,0 +1,198 @@
+"""The main job, by the two commands alone."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy.engine import URL
+
+from tests import pictures
+from tests.forms import CONTENT_TYPE, form, part
+from tests.integration.test_embedded import has_ended
+from tests.live import PATIENCE, wait_until
+from tests.service.conftest import Service, StartService
+
+JPEG = pictures.jpeg(640, 480)
+UPLOAD = "/api/v1/images/upload"
+
+
+def upload(service: Service, picture: bytes = JPEG) -> dict[str, str]:
+    response = httpx.post(f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", picture)})
+    assert response.status_code == 201
+    image: dict[str, str] = response.json()
+    return image
+
+
+def listed(service: Service) -> list[str]:
+    items = httpx.get(f"{service.url}/api/v1/images").json()["items"]
+    return [image["id"] for image in items]
+
+
+def download(service: Service, image: dict[str, str]) -> bytes:
+    return httpx.get(f"{service.url}/api/v1/images/{image['id']}/file").content
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    wait_until(lambda: all(has_ended(process) for process in processes))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_upload_restart_download_delete_stop(
+    start: StartService, number: signal.Signals, workers: int
+) -> None:
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    assert "Installing" not in service.output, "nothing changed, so nothing is installed again"
+    image = upload(service)
+    assert download(service, image) == JPEG
+    processes = service.all_processes()
+    assert len([p for p in processes if "spawn_main" in " ".join(p.cmdline())]) == (
+        workers if workers > 1 else 0
+    )
+    service.stop(number)
+    assert_gone(processes)
+
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    assert listed(service) == [image["id"]]
+    assert download(service, image) == JPEG
+    response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}")
+    assert response.status_code == 204
+    assert listed(service) == []
+    processes = service.all_processes()
+    service.stop(number)
+    assert_gone(processes)
+
+
+def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService) -> None:
+    service = start().wait_until_it_serves()
+    sent = [pictures.sized_jpeg(200_000 + n) for n in range(10)]
+    images = [upload(service, picture) for picture in sent]
+    for process in service.all_processes():
+        process.kill()
+    service.process.wait(PATIENCE)
+
+    service = start().wait_until_it_serves()
+    wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200)
+    assert listed(service) == [image["id"] for image in reversed(images)]
+    assert [download(service, image) for image in images] == sent
+
+
+def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
+    service = start().wait_until_it_serves()
+    image = upload(service)
+    database = [p for p in service.all_processes() if "postgres" in p.name()]
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        process.kill()
+    service.process.wait(PATIENCE)
+    assert all(process.is_running() for process in database[:1])
+
+    service = start().wait_until_it_serves()
+    assert download(service, image) == JPEG
+    processes = service.all_processes()
+    service.stop()
+    assert_gone([*processes, *database])
+
+
+def test_services_with_their_own_data_run_side_by_side(start: StartService, tmp_path: Path) -> None:
+    services = [start(data_dir=tmp_path / name) for name in ("one", "two")]
+    images = [upload(service.wait_until_it_serves()) for service in services]
+    assert [listed(service) for service in services] == [[image["id"]] for image in images]
+
+
+def test_a_second_service_on_the_same_embedded_database_is_refused(start: StartService) -> None:
+    first = start().wait_until_it_serves()
+    second = start()
+    assert second.process.wait(PATIENCE) != 0
+    assert "Another service uses the embedded database in /" in second.output
+    assert "Traceback" not in second.output
+    assert httpx.get(f"{first.url}/health/ready").status_code == 200
+
+
+def test_services_may_share_a_database_and_a_folder(start: StartService, database_url: URL) -> None:
+    url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    services = [start(f"DATABASE_URL={url}") for _ in range(2)]
+    for service in services:
+        service.wait_until_it_serves()
+        assert "embedded" not in service.output
+    wait_until(lambda: httpx.get(f"{services[0].url}/health/ready").status_code == 200)
+    image = upload(services[0])
+    assert download(services[1], image) == JPEG
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("WORKERS=none", "WORKERS: "),
+        ("DATABASE_URL=mysql://x", "DATABASE_URL: must start with postgresql://"),
+    ],
+)
+def test_a_bad_setting_is_told_in_one_line(start: StartService, setting: str, line: str) -> None:
+    service = start(setting)
+    assert service.process.wait(PATIENCE) != 0
+    assert service.output.startswith(f"Bad settings:\n{line}")
+    assert "Traceback" not in service.output
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(
+    start: StartService, project: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = start(f"PORT={port}")
+        assert service.process.wait(PATIENCE) != 0
+    assert service.output.startswith(f"Port {port} of 127.0.0.1 is in use; set HOST or PORT.")
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_request_in_hand_is_finished_before_the_end(start: StartService, workers: int) -> None:
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    body = form(part(JPEG))
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.sendall(
+            f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
+        client.sendall(body[:1000])
+        stopping = threading.Thread(target=service.stop)
+        stopping.start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.process.wait(1)
+        client.sendall(body[1000:])
+        assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
+    stopping.join()
+    assert len(list((service.log.parent / "data" / "images").glob("??/*.jpg"))) == 1
+
+
+def test_the_log_can_be_read_by_machines_and_keeps_secrets(start: StartService) -> None:
+    service = start("LOG_FORMAT=json", "API_KEY=s3cret-key").wait_until_it_serves()
+    response = httpx.get(
+        f"{service.url}/api/v1/images?token=hidden", headers={"authorization": "Bearer s3cret-key"}
+    )
+    assert response.status_code == 200
+    service.stop()
+    lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
+    access = next(line for line in lines if line["logger"] == "app.api.access_log")
+    assert access["request_id"] == response.headers["x-request-id"]
+    assert (access["method"], access["path"], access["status"]) == ("GET", "/api/v1/images", 200)
+    assert access["bytes"] == len(response.content)
+    assert "s3cret" not in service.output
+    assert "hidden" not in service.output
+
+
+def test_help_lists_every_command(project: Path) -> None:
+    listing = subprocess.run(["make", "help"], cwd=project, capture_output=True, text=True)  # noqa: S607, PLW1510
+    phony = re.search(r"^\.PHONY: (.*)$", (project / "Makefile").read_text(), re.MULTILINE)
+    assert phony
+    commands = set(phony[1].split())
+    assert {"run", "test", "help"} <= commands
+    assert set(re.findall(r"^  make ([a-z-]+) +\S", listing.stdout, re.MULTILINE)) == commands
