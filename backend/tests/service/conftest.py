@@ -71,17 +71,12 @@ def start(project: Path) -> Iterator[StartService]:
     """Start services, and see to it that none outlives its test."""
     started: list[Service] = []
 
-    def start(*settings: str, data_dir: Path | None = None) -> Service:
+    def start(*settings: str, data_dir: Path = project / "data") -> Service:
         log = project / f"log-{len(started)}"
-        if data_dir is None:
-            data_dir = project / "data"
         own = {name.upper() for name in Settings.model_fields} | {"MAKEFLAGS", "MAKELEVEL"}
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
-                [
-                    *("make", "run", "PORT=0", f"DATA_DIR={data_dir or project / 'data'}"),
-                    *settings,
-                ],
+                ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607
                 cwd=project,
                 env={name: value for name, value in os.environ.items() if name not in own},
                 stdout=output,

