@@ -69,6 +69,7 @@ async def get_image(image_id: UUID, service: ServiceDep, images_url: ImagesUrl) 
 @router.delete(
     IMAGE_PATH,
     status_code=HTTP_204_NO_CONTENT,
+    response_class=Response,
     summary="Delete an image",
     responses={
         HTTP_204_NO_CONTENT: {"description": "The image is gone"},

@@ -22,7 +22,7 @@ from app.errors import (
 )
 from app.image_types import ImageType
 from app.models import Image
-from app.schemas.image import BatchOut, FailedFile, ImageOut
+from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.image_service import FailedUpload
 
 UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
@@ -99,7 +99,12 @@ async def upload_image(
     summary="Upload several images",
     openapi_extra=_body("files", {"type": "array", "minItems": 1, "items": _FILE}),
     responses={
-        HTTP_201_CREATED: {"description": "All images are stored"},
+        HTTP_201_CREATED: {
+            "description": "All images are stored",
+            "content": {
+                "application/json": {"example": {"uploaded": [IMAGE_EXAMPLE], "failed": []}}
+            },
+        },
         HTTP_207_MULTI_STATUS: {
             "description": "Some images are stored; `failed` tells why the others are not",
             "model": BatchOut,

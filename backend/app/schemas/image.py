@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from app.models import Image
 
 EXAMPLE_ID = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
-_EXAMPLE: Final[JsonDict] = {
+IMAGE_EXAMPLE: Final[JsonDict] = {
     "id": EXAMPLE_ID,
     "filename": "photo.jpg",
     "storage_key": "7f1c8e9a4b5d4c3e9f2a6d8b0e1c2a34.jpg",
@@ -24,7 +24,7 @@ _EXAMPLE: Final[JsonDict] = {
 class ImageOut(BaseModel):
     """One stored image."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]}, title="Image")
+    model_config = ConfigDict(json_schema_extra={"examples": [IMAGE_EXAMPLE]}, title="Image")
 
     id: UUID
     filename: str = Field(description="The client's name for it, made harmless")

@@ -23,7 +23,7 @@ from uuid import uuid4
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
 
-BLOCK: Final = 256 * 1024
+BLOCK: Final = 128 * 1024
 """Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
