@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -26,6 +27,11 @@ MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""
 CLIENT = "192.0.2.7"
 """The address that requests come from (RFC 5737)."""
+
+hypothesis.settings.register_profile(
+    "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no clock")  # machines are shared; speed is not tested here
 
 OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
