@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean
+.PHONY: help run test fsck lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: 
 
 test: lint ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && ../$(BIN)/python -m pytest $(ARGS)
+
+fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help")
+	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
 
 lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \

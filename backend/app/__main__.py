@@ -1,5 +1,6 @@
-"""The command that serves: `python -m app`."""
+"""The commands: `python -m app` serves, `python -m app fsck` compares rows and files."""
 
+import argparse
 import errno
 import logging
 import logging.config
@@ -13,6 +14,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app import fsck
 from app.config import InvalidSettings, Settings, load_settings
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.logs import log_config
@@ -34,12 +36,18 @@ class CannotListen(Exception):
 
 
 def main() -> int:
-    """Run the service until it is told to stop; return the exit status."""
+    """Run the command that the arguments name; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
+    options = parser.parse_args()
     try:
         settings = load_settings()
     except InvalidSettings as error:
         return _fail(_EXIT_BAD_SETTINGS, f"Bad settings:\n{error}")
     logging.config.dictConfig(log_config(settings.log_format))
+    if options.command == "fsck":
+        return fsck.run(settings, options)
     try:
         return _run(settings)
     except (EmbeddedDatabaseError, CannotListen) as error:
@@ -47,6 +55,7 @@ def main() -> int:
 
 
 def _run(settings: Settings) -> int:
+    """Run the service until it is told to stop."""
     signals = _Signals()
     with ExitStack() as opened:
         listener = opened.enter_context(_listen(settings.host, settings.port))

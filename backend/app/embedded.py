@@ -12,7 +12,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,16 @@ class EmbeddedDatabaseError(Exception):
     """The embedded database cannot be used; the sentence tells what to do."""
 
 
+class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
+    """Another service runs the database in this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"Another service uses the embedded database in {folder}: stop it, set another "
+            "DATA_DIR, or let both use one PostgreSQL with DATABASE_URL."
+        )
+
+
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[URL]:
     """Run a PostgreSQL over `folder`, made if need be, and yield its address.
@@ -41,29 +51,54 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
     It listens on a Unix socket only. One that a killed service left running is taken over.
 
     Raises:
-        EmbeddedDatabaseError: If another service uses the folder, or the server does not start.
+        EmbeddedDatabaseInUse: If another service uses the folder.
+        EmbeddedDatabaseError: If the server does not start.
     """
     folder = folder.resolve()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _owned(folder):
+    with ExitStack() as opened:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            opened.enter_context(_owned(folder))
             _initialize(folder)
             server = _server(folder)
-            with _socket_folder(folder, server.system_user) as socket_folder:
-                _start(server, socket_folder)
-                try:
-                    yield URL.create(
-                        "postgresql+asyncpg",
-                        username="postgres",
-                        database="postgres",
-                        query={"host": str(server.get_postmaster_info().socket_dir)},
-                    )
-                finally:
-                    server.stop()
-    except PermissionError as error:
-        raise EmbeddedDatabaseError(
-            f"The embedded database cannot use {error.filename}: {error.strerror}."
-        ) from error
+            socket_folder = opened.enter_context(_socket_folder(folder, server.system_user))
+            opened.callback(server.stop)
+            _start(server, socket_folder)
+        except PermissionError as error:
+            raise EmbeddedDatabaseError(
+                f"The embedded database cannot use {error.filename}: {error.strerror}."
+            ) from error
+        yield _address_of(server)
+
+
+@contextmanager
+def shared_postgres(folder: Path) -> Iterator[URL]:
+    """Use the PostgreSQL of the service that runs over `folder`; run it oneself if none does.
+
+    Raises:
+        EmbeddedDatabaseError: If there is no database, or it cannot be reached.
+    """
+    folder = folder.resolve()
+    if not (folder / "PG_VERSION").exists():
+        raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
+    try:
+        with embedded_postgres(folder) as url:
+            yield url
+    except EmbeddedDatabaseInUse:
+        if not _is_running(folder):
+            raise
+        server = _server(folder)
+        server.ensure_postgres_running()
+        yield _address_of(server)
+
+
+def _address_of(server: "PostgresServer") -> URL:
+    return URL.create(
+        "postgresql+asyncpg",
+        username="postgres",
+        database="postgres",
+        query={"host": str(server.get_postmaster_info().socket_dir)},
+    )
 
 
 @contextmanager
@@ -71,13 +106,11 @@ def _owned(folder: Path) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends."""
     lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, mode=0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EmbeddedDatabaseInUse(folder) from error
         yield
-    except BlockingIOError as error:
-        raise EmbeddedDatabaseError(
-            f"Another service uses the embedded database in {folder}: stop it, set another "
-            "DATA_DIR, or let both use one PostgreSQL with DATABASE_URL."
-        ) from error
     finally:
         os.close(lock)
 

@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         database = Database(settings.database_url.get_secret_value())
-        storage = LocalStorage(settings.data_dir / "images")
+        storage = open_storage(settings)
         limits = UploadLimits(
             max_upload_bytes=settings.max_upload_bytes,
             batch_max_files=settings.batch_max_files,
@@ -87,6 +87,11 @@ def create_app(settings: Settings) -> FastAPI:
         trusted = [str(network) for network in settings.trusted_proxies]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     return app
+
+
+def open_storage(settings: Settings) -> LocalStorage:
+    """Choose the storage backend."""
+    return LocalStorage(settings.data_dir / "images")
 
 
 def application() -> FastAPI:

@@ -27,7 +27,8 @@ class Image(Base):
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     filename: Mapped[str] = mapped_column(String(MAX_CHARACTERS))
-    storage_key: Mapped[str] = mapped_column(String(64), unique=True)
+    # Ordered by bytes, as storages list their objects; fsck goes through both side by side.
+    storage_key: Mapped[str] = mapped_column(String(64, collation="C"), unique=True)
     content_type: Mapped[str] = mapped_column(String(32))
     file_size: Mapped[int] = mapped_column(BigInteger)
     upload_ip: Mapped[IPv4Address | IPv6Address | None] = mapped_column(INET)

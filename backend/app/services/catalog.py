@@ -15,6 +15,8 @@ QUOTA_PERIOD: Final = timedelta(hours=1)
 IPV6_HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
+_FILES: Final = select(Image.storage_key, Image.file_size)
+
 IpAddress = IPv4Address | IPv6Address
 
 
@@ -23,6 +25,14 @@ class Position(NamedTuple):
 
     created_at: datetime
     id: UUID
+
+
+class StoredFile(NamedTuple):
+    """The file that a row promises."""
+
+    key: str
+    size: int
+    """Bytes."""
 
 
 class Usage(NamedTuple):
@@ -52,11 +62,34 @@ async def page(session: ReadSession, limit: int, after: Position | None) -> Sequ
     return (await session.scalars(query)).all()
 
 
+async def remove_by_key(session: WriteSession, key: str) -> None:
+    """Delete the row with this storage key, if there is one."""
+    await session.execute(delete(Image).where(Image.storage_key == key))
+
+
 async def remove(session: WriteSession, image_id: UUID) -> str | None:
     """Delete a row; tell its storage key, or None where there is no such row."""
     statement = delete(Image).where(Image.id == image_id).returning(Image.storage_key)
     key: str | None = await session.scalar(statement)
     return key
+
+
+async def find_file(session: ReadSession, key: str) -> StoredFile | None:
+    """Find what the row with this storage key promises."""
+    row = await session.execute(_FILES.where(Image.storage_key == key))
+    found = row.one_or_none()
+    return StoredFile(*found) if found else None
+
+
+async def files_after(session: ReadSession, key: str, limit: int) -> list[StoredFile]:
+    """Read up to `limit` files in the order of their keys, those after a key ("" = the first)."""
+    query = _FILES.where(Image.storage_key > key).order_by(Image.storage_key).limit(limit)
+    return [StoredFile(*row) for row in await session.execute(query)]
+
+
+async def count(session: ReadSession) -> int:
+    """Count the rows, by going through an index."""
+    return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
 async def lock_address(session: WriteSession, address: IpAddress) -> None:

@@ -4,20 +4,26 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
 
 
-def require_key(key: str) -> str:
-    """Return the key if it is 32 hexadecimal digits and maybe an extension.
+def is_key(name: str) -> bool:
+    """Tell whether a name is 32 hexadecimal digits and maybe an extension.
 
     So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
+    """
+    return _KEY.fullmatch(name) is not None
+
+
+def require_key(key: str) -> str:
+    """Return the key if it is one.
 
     Raises:
         ValueError: If it is not a key; keys are made by the service, so this is a defect.
     """
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ValueError(f"not a storage key: {key!r}")
     return key
 
@@ -72,6 +78,28 @@ class ObjectReader(Protocol):
 
     async def close(self) -> None:
         """Let go of what is held. Doing it twice is harmless."""
+
+
+@runtime_checkable
+class StagingArea(Protocol):
+    """A backend that can tell what uploads left behind that came to no end.
+
+    Of the backends that keep such leftovers; one that does not, does not have these methods.
+    """
+
+    def list_staged(self) -> AsyncIterator[ObjectInfo]:
+        """Go through all that is staged, also by uploads under way.
+
+        Raises:
+            StorageUnavailable: If it cannot be listed.
+        """
+
+    async def discard_staged(self, name: str) -> None:
+        """Remove what `list_staged` gave under this name, if it is still there.
+
+        Raises:
+            StorageUnavailable: If it may still be there.
+        """
 
 
 class StorageBackend(Protocol):

@@ -21,7 +21,7 @@ from typing import Final, ParamSpec, TypeVar
 from uuid import uuid4
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
+from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
 
 BLOCK: Final = 128 * 1024
 """Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
@@ -74,18 +74,24 @@ class LocalStorage:
 
     async def list(self) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
-
-        def scan(folder: Path) -> list[ObjectInfo]:
-            found = []
-            with _translated_errors(), os.scandir(folder) as entries:
-                for entry in entries:
-                    with suppress(FileNotFoundError):  # deleted meanwhile
-                        found.append(_info(entry.name, entry.stat()))
-            return sorted(found, key=attrgetter("key"))
-
         for name in _FOLDERS:
-            for info in await _in_thread(scan, self._root / name):
-                yield info
+            for info in await _in_thread(_scan, self._root / name):
+                if is_key(info.key) and info.key.startswith(name):
+                    yield info
+
+    async def list_staged(self) -> AsyncIterator[ObjectInfo]:
+        """Go through the staging folder."""
+        for info in await _in_thread(_scan, self._staging):
+            yield info
+
+    async def discard_staged(self, name: str) -> None:
+        """Remove a file of the staging folder."""
+
+        def unlink() -> None:
+            with _translated_errors():
+                (self._staging / Path(name).name).unlink(missing_ok=True)
+
+        await _in_thread(unlink)
 
     async def check(self) -> None:
         """Write and remove a small file; the first time, make the folders."""
@@ -233,6 +239,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _scan(folder: Path) -> list[ObjectInfo]:
+    """List the files of a folder in the order of their names."""
+    found = []
+    with _translated_errors(), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                found.append(_info(entry.name, entry.stat()))
+    return sorted(found, key=attrgetter("key"))
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
