@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck lint format lock clean
+.PHONY: help run test fsck torture lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ test: lint ## Lint, types, import layers, and every test against a real PostgreS
 
 fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
+
+torture: $(VENV)/.dev ## Kill the service and its database while clients work (ARGS="--kills 500")
+	@cd backend && ../$(BIN)/python -m tests.service.torture $(ARGS)
 
 lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \

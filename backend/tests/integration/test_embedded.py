@@ -56,6 +56,11 @@ def test_it_stops_with_its_service(tmp_path: Path) -> None:
     assert has_ended(process)
 
 
+def test_one_that_was_killed_is_no_hindrance_to_the_end_of_its_service(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path / "postgres"):
+        postmaster(tmp_path / "postgres").kill()
+
+
 def test_it_does_not_listen_on_the_network(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres"):
         assert postmaster(tmp_path / "postgres").net_connections("inet") == []

@@ -1,0 +1,353 @@
+"""Kills the real service, its database, or both, again and again while clients work, and checks
+that it keeps its promises: `make torture`.
+
+Each 201 is downloadable byte for byte, each 204 stays gone, each listed image opens, and after
+`fsck --repair` storage and database agree exactly.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Self
+
+import httpx
+import psutil
+from tqdm import tqdm
+
+from app.embedded import embedded_postgres
+
+BACKEND: Final = Path(__file__).parents[2]
+CLIENTS: Final = 8
+KILLS_BETWEEN_CHECKS: Final = 25
+PATIENCE: Final = 120.0
+"""Seconds for the service to be ready again after a kill."""
+
+
+class BrokenPromise(AssertionError):
+    """The service lost, kept or changed what it must not."""
+
+
+def picture(seed: int) -> bytes:
+    """Make the bytes of one upload from its number alone: mostly small, some of many blocks."""
+    chance = random.Random(seed)  # noqa: S311 - for variety
+    size = chance.choice([50, 4_000, 40_000, 40_000, 40_000, 700_000])
+    return b"\xff\xd8\xff\xe0" + chance.randbytes(size)
+
+
+class Processes:
+    """The database and the service, each as its own processes."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder = folder
+        self.workers = workers
+        self.url = ""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._database = ExitStack()
+        self._service: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start_database()
+        self.start_service()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_service()
+        self._database.close()
+
+    def start_database(self) -> None:
+        url = self._database.enter_context(embedded_postgres(self.folder / "postgres"))
+        self.url = url.render_as_string()
+
+    def start_service(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._service = subprocess.Popen(
+                [sys.executable, "-m", "app"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def stop_service(self) -> None:
+        if self._service:
+            self._service.terminate()
+            self._service.wait(PATIENCE)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(BACKEND),
+            "DATABASE_URL": self.url,
+            "DATA_DIR": str(self.folder / "data"),
+            "PORT": str(self.port),
+            "WORKERS": str(self.workers),
+        }
+
+    def kill_a_worker(self) -> None:
+        """Its supervisor starts another."""
+        if workers := self._workers():
+            _kill(random.choice(workers))  # noqa: S311
+
+    def kill_all_workers(self) -> None:
+        for worker in self._workers():
+            _kill(worker)
+
+    def kill_service(self) -> None:
+        assert self._service
+        family = [psutil.Process(self._service.pid), *self._workers()]
+        for process in family:
+            _kill(process)
+        self._service.wait(PATIENCE)
+        psutil.wait_procs(family, PATIENCE)
+        self.start_service()
+
+    def kill_database(self) -> None:
+        pid = int((self.folder / "postgres/postmaster.pid").read_text().split()[0])
+        _kill(psutil.Process(pid))
+        self._database.close()
+        self.start_database()
+
+    def kill_both(self) -> None:
+        assert self._service
+        for process in (psutil.Process(self._service.pid), *self._workers()):
+            _kill(process)
+        self.kill_database()
+        self._service.wait(PATIENCE)
+        self.start_service()
+
+    def fsck(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own arguments
+            [sys.executable, "-m", "app", "fsck", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _workers(self) -> list[psutil.Process]:
+        assert self._service
+        children = psutil.Process(self._service.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(_command(child))]
+
+
+@dataclass
+class Book:
+    """What the clients were told."""
+
+    stored: dict[str, int] = field(default_factory=dict)
+    """Acknowledged by 201: id, and the number that its bytes come from."""
+    deleted: set[str] = field(default_factory=set)
+    """Acknowledged by 204."""
+    unsure: dict[str, int] = field(default_factory=dict)
+    """Stored, then a delete without an answer: gone or whole, nothing between."""
+    count: Counter[str] = field(default_factory=Counter)
+
+
+class Torture:
+    """Clients that work while processes die."""
+
+    def __init__(self, processes: Processes, seed: int) -> None:
+        self.processes = processes
+        self.book = Book()
+        self._chance = random.Random(seed)  # noqa: S311 - for variety
+        self._images = f"http://127.0.0.1:{processes.port}/api/v1/images"
+        self._number = 0
+
+    async def run(self, kills: int, progress: Callable[[], object]) -> None:
+        """Kill `kills` times; check every so often, and at the end."""
+        await self._ready()
+        for done in range(0, kills, KILLS_BETWEEN_CHECKS):
+            async with self._clients_at_work():
+                for _ in range(min(KILLS_BETWEEN_CHECKS, kills - done)):
+                    await asyncio.sleep(self._chance.uniform(0.02, 0.6))
+                    await self._kill()
+                    progress()
+            await self._check()
+
+    async def _kill(self) -> None:
+        processes = self.processes
+        ways = [
+            processes.kill_a_worker,
+            processes.kill_all_workers,
+            processes.kill_service,
+            processes.kill_database,
+            processes.kill_both,
+        ]
+        way = self._chance.choice(ways)
+        self.book.count[way.__name__] += 1
+        await asyncio.to_thread(way)
+        await self._ready()
+
+    async def _ready(self) -> None:
+        """Wait until all is well again; the service must manage by itself."""
+        deadline = time.monotonic() + PATIENCE
+        async with httpx.AsyncClient() as client:
+            while time.monotonic() < deadline:
+                try:
+                    url = f"http://127.0.0.1:{self.processes.port}/health/ready"
+                    if (await client.get(url)).status_code == httpx.codes.OK:
+                        return
+                except httpx.HTTPError:
+                    pass
+                await asyncio.sleep(0.05)
+        raise BrokenPromise("the service did not recover")
+
+    @asynccontextmanager
+    async def _clients_at_work(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(self._client(stop)) for _ in range(CLIENTS)]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*clients)
+
+    async def _client(self, stop: asyncio.Event) -> None:
+        async with httpx.AsyncClient(timeout=30) as client:
+            while not stop.is_set():
+                try:
+                    if self.book.stored and self._chance.random() < 0.4:
+                        await self._delete(client)
+                    else:
+                        await self._upload(client)
+                except httpx.HTTPError:
+                    self.book.count["no answer"] += 1
+                    await asyncio.sleep(0.05)
+
+    async def _upload(self, client: httpx.AsyncClient) -> None:
+        self._number += 1
+        number = self._number
+        response = await client.post(f"{self._images}/upload", files={"file": picture(number)})
+        self.book.count[f"upload {response.status_code}"] += 1
+        if response.status_code == httpx.codes.CREATED:
+            self.book.stored[response.json()["id"]] = number
+        else:
+            _require(response.status_code == httpx.codes.SERVICE_UNAVAILABLE, response.text)
+
+    async def _delete(self, client: httpx.AsyncClient) -> None:
+        image_id = self._chance.choice(list(self.book.stored))
+        self.book.unsure[image_id] = self.book.stored.pop(image_id)
+        response = await client.delete(f"{self._images}/{image_id}")
+        self.book.count[f"delete {response.status_code}"] += 1
+        if response.status_code == httpx.codes.NO_CONTENT:
+            del self.book.unsure[image_id]
+            self.book.deleted.add(image_id)
+        else:
+            _require(response.status_code == httpx.codes.SERVICE_UNAVAILABLE, response.text)
+
+    async def _check(self) -> None:
+        book = self.book
+        async with httpx.AsyncClient(timeout=60) as client:
+            for image_id, number in book.stored.items():
+                response = await client.get(f"{self._images}/{image_id}/file")
+                _require(response.status_code == httpx.codes.OK, f"{image_id} is lost")
+                _require(response.content == picture(number), f"{image_id} has changed")
+            for image_id in book.deleted:
+                for address in (image_id, f"{image_id}/file"):
+                    response = await client.get(f"{self._images}/{address}")
+                    _require(response.status_code == httpx.codes.NOT_FOUND, f"{image_id} is back")
+            for image_id, number in book.unsure.items():
+                response = await client.get(f"{self._images}/{image_id}/file")
+                if response.status_code != httpx.codes.NOT_FOUND:
+                    _require(response.content == picture(number), f"{image_id} has changed")
+            listed = await self._open_all_listed(client)
+            _require(book.stored.keys() <= listed, "an image is not on the list")
+            _require(not book.deleted & listed, "a deleted image is on the list")
+            self._compare(len(listed))
+            book.count["images checked"] += len(listed)
+            for image_id in listed:
+                await client.delete(f"{self._images}/{image_id}")
+        book.stored.clear()
+        book.unsure.clear()
+        book.deleted.clear()
+
+    async def _open_all_listed(self, client: httpx.AsyncClient) -> set[str]:
+        listed: set[str] = set()
+        url = f"{self._images}?limit=100"
+        while url:
+            response = await client.get(url)
+            for image in response.json()["items"]:
+                listed.add(image["id"])
+                content = (await client.get(image["url"])).content
+                _require(len(content) == image["file_size"], f"{image['id']} does not open")
+            url = response.links["next"]["url"] if "next" in response.links else ""
+        return listed
+
+    def _compare(self, listed: int) -> None:
+        """Repair, and then find rows and files to be the same."""
+        repair = self.processes.fsck("--repair", "--grace", "0", "--json")
+        _require(repair.returncode in {0, 1}, repair.stdout + repair.stderr)
+        _require('"row-without-file"' not in repair.stdout.partition('"sums"')[0], repair.stdout)
+        _require('"wrong-size"' not in repair.stdout.partition('"sums"')[0], repair.stdout)
+        self.book.count["leftovers repaired"] += repair.stdout.count('"repaired": true')
+        again = self.processes.fsck("--grace", "0")
+        _require(again.returncode == 0, again.stdout + again.stderr)
+        images = self.processes.folder / "data/images"
+        files = [path for path in images.rglob("*") if path.is_file()]
+        _require(len(files) == listed, f"{len(files)} files for {listed} images")
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise BrokenPromise(otherwise)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGKILL)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        command: list[str] = process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+    return command
+
+
+def torture(folder: Path, kills: int, seed: int, *, workers: int = 2) -> Counter[str]:
+    """Run in `folder`, and count what happened.
+
+    Raises:
+        BrokenPromise: If the service broke one.
+    """
+    with (
+        Processes(folder, workers) as processes,
+        tqdm(total=kills, unit=" kills", disable=None) as bar,
+    ):
+        run = Torture(processes, seed)
+        asyncio.run(run.run(kills, bar.update))
+        return run.book.count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
+    options = parser.parse_args()
+    print(f"{options.kills} kills, seed {options.seed}")
+    begin = time.monotonic()
+    with TemporaryDirectory(prefix="torture-") as folder:
+        counts = torture(Path(folder), options.kills, options.seed)
+    for name, number in sorted(counts.items()):
+        print(f"{number:8} {name}")
+    print(f"Every promise was kept, in {time.monotonic() - begin:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
