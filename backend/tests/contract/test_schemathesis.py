@@ -4,42 +4,121 @@ All its checks and phases run: examples, coverage, fuzzing with good and bad dat
 calls along the document's links.
 """
 
+import asyncio
 import os
+import random
 import re
 import subprocess
 import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
+import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.engine import URL
 
 from app.config import Settings
 from app.main import create_app
-from tests.live import serve
+from tests.live import LiveServer, serve, wait_until
 
 BACKEND = Path(__file__).parents[2]
 CALLS = 9
 KEY = "correct-horse"
 
 
+FAILURES_ALLOWED = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 503, 507]
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "404", 503, 507]
+[checks.negative_data_rejection]
+expected-statuses = ["4xx", 503, 507]
+"""
+
+
 @pytest.mark.parametrize("key", ["", KEY], ids=["open", "with a key"])
 def test_no_call_violates_the_document(settings: Settings, tmp_path: Path, key: str) -> None:
     app = create_app(settings.model_copy(update={"api_key": SecretStr(key)}))
+    header = f"Authorization: Bearer {key}" if key else "X-Nothing: nothing"
     with serve(app) as server:
-        run = subprocess.run(  # noqa: S603 - our own arguments
-            [
-                *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-                *("--checks", "all", "--mode", "all", "--max-examples", "50", "--no-color"),
-                *("--header", f"Authorization: Bearer {key}" if key else "X-Nothing: nothing"),
-            ],
-            cwd=tmp_path,
-            env=os.environ
-            | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "tests.contract.hooks"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert f"Tested: {CALLS}" in run.stdout
+        report = schemathesis(server, tmp_path, "--max-examples", "50", "--header", header)
+    assert f"Tested: {CALLS}" in report
     for phase in ("Coverage", "Fuzzing", "Stateful"):
-        assert re.search(rf"✅ {phase}$", run.stdout, re.MULTILINE), run.stdout
+        assert re.search(rf"✅ {phase}$", report, re.MULTILINE), report
+
+
+def test_failures_of_database_and_storage_are_only_the_documented_ones(
+    settings: Settings, database_url: URL, tmp_path: Path
+) -> None:
+    (tmp_path / "schemathesis.toml").write_text(FAILURES_ALLOWED)
+    with serve(create_app(settings)) as server:
+        wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
+        with failing_at_random(settings, database_url) as failures:
+            report = schemathesis(server, tmp_path, "--max-examples", "100")
+        answers = httpx.get(f"{server.url}/health/ready")
+    assert f"Tested: {CALLS}" in report
+    assert failures["database"] > 0
+    assert failures["storage"] > 0
+    assert answers.is_success, "it recovers by itself"
+
+
+@contextmanager
+def failing_at_random(settings: Settings, database_url: URL) -> Iterator[Counter[str]]:
+    """End every database connection, or take the folder of pictures away, again and again."""
+    chance = random.Random(7)  # noqa: S311 - for variety
+    failures = Counter[str]()
+    stop = threading.Event()
+    images, aside = settings.data_dir / "images", settings.data_dir / "aside"
+
+    async def fail() -> None:
+        connection = await asyncpg.connect(
+            user=database_url.username,
+            password=database_url.password,
+            host=database_url.host or str(database_url.query["host"]),
+            port=database_url.port,
+            database="postgres",
+        )
+        while not stop.is_set():
+            await asyncio.sleep(chance.uniform(0.02, 0.2))
+            if chance.random() < 0.5:
+                failures["database"] += 1
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+                    database_url.database,
+                )
+            else:
+                failures["storage"] += 1
+                images.rename(aside)
+                await asyncio.sleep(chance.uniform(0.02, 0.1))
+                aside.rename(images)
+        await connection.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(fail(),))
+    thread.start()
+    try:
+        yield failures
+    finally:
+        stop.set()
+        thread.join()
+
+
+def schemathesis(server: LiveServer, folder: Path, *options: str) -> str:
+    """Run it with all its checks; fail if it finds anything."""
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
+            *("--checks", "all", "--mode", "all", "--no-color", *options),
+        ],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "tests.contract.hooks"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout

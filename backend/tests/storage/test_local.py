@@ -189,6 +189,9 @@ async def test_a_folder_that_is_missing_is_no_missing_object(
         await staged.publish()
     with pytest.raises(StorageUnavailable):
         [info async for info in storage.list()]
+    for act in (storage.open, storage.stat, storage.delete):
+        with pytest.raises(StorageUnavailable):
+            await act(KEY)
 
 
 async def test_a_target_folder_that_is_missing_takes_the_upload_back(

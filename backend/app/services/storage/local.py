@@ -52,23 +52,25 @@ class LocalStorage:
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
-        return await _in_thread(_Reader, key, self._path(key), start, length)
+        return await _in_thread(_Reader, self._path(key), start, length)
 
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
+        path = self._path(key)
 
         def stat() -> ObjectInfo:
-            with _translated_errors(key):
-                return _info(key, self._path(key).stat())
+            with _translated_errors(path):
+                return _info(key, path.stat())
 
         return await _in_thread(stat)
 
     async def delete(self, key: str) -> None:
         """Remove a file."""
+        path = self._path(key)
 
         def unlink() -> None:
-            with _translated_errors(key):
-                self._path(key).unlink(missing_ok=True)
+            with suppress(ObjectNotFound), _translated_errors(path):
+                path.unlink()
 
         await _in_thread(unlink)
 
@@ -168,8 +170,8 @@ class _StagedFile:
 class _Reader:
     """A span of a file. The file is open only while the span has bytes yet to be read."""
 
-    def __init__(self, key: str, path: Path, start: int, length: int | None) -> None:
-        with _translated_errors(key):
+    def __init__(self, path: Path, start: int, length: int | None) -> None:
+        with _translated_errors(path):
             self._file = FileIO(path)
             try:
                 self.size = os.fstat(self._file.fileno()).st_size
@@ -218,12 +220,17 @@ async def _in_thread(
 
 
 @contextmanager
-def _translated_errors(key: str | None = None) -> Iterator[None]:
-    """Raise the storage's own errors; a missing file is a missing object where a key is given."""
+def _translated_errors(path: Path | None = None) -> Iterator[None]:
+    """Raise the storage's own errors.
+
+    Where an object's path is given, a missing file is a missing object, if its folder is there.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise (ObjectNotFound(key) if key else StorageUnavailable()) from error
+        if path and path.parent.is_dir():
+            raise ObjectNotFound(path.name) from error
+        raise StorageUnavailable from error
     except OSError as error:
         raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error
 
