@@ -8,10 +8,10 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck torture lint format lock clean
+.PHONY: help run test fsck torture bench-memory lint format lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
 	@PYTHONPATH=backend exec $(BIN)/python -m app
@@ -24,6 +24,9 @@ fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help"
 
 torture: $(VENV)/.dev ## Kill the service and its database while clients work (ARGS="--kills 500")
 	@cd backend && ../$(BIN)/python -m tests.service.torture $(ARGS)
+
+bench-memory: $(VENV)/.dev ## Measure the memory of large uploads against small ones
+	@cd backend && ../$(BIN)/python -m bench.memory
 
 lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \
