@@ -7,6 +7,7 @@ ImageHostError
 │   ├── FileTooLarge
 │   ├── TooManyFiles
 │   └── QuotaExceeded
+├── UploadFailed
 ├── ImageNotFound
 ├── ImageDamaged
 ├── DatabaseUnavailable
@@ -64,6 +65,13 @@ class QuotaExceeded(UploadRejected):
             f"try again in {retry_after} seconds."
         )
         self.retry_after = retry_after
+
+
+class UploadFailed(ImageHostError):
+    """A file of a batch met a defect of the program, such as a row that the database refuses."""
+
+    def __init__(self) -> None:
+        super().__init__("The file could not be stored; the service's log tells why.")
 
 
 class ImageNotFound(ImageHostError):

@@ -35,6 +35,7 @@ from app.errors import (
     StorageFull,
     StorageUnavailable,
     TooManyFiles,
+    UploadFailed,
 )
 from app.schemas.image import EXAMPLE_ID
 from app.schemas.problem import PROBLEM_MEDIA_TYPE
@@ -257,6 +258,7 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         str(StorageFull()),
     ),
     ObjectNotFound: INTERNAL_ERROR,
+    UploadFailed: INTERNAL_ERROR,
 }
 
 

@@ -24,6 +24,7 @@ from app.errors import (
     QuotaExceeded,
     StorageError,
     TooManyFiles,
+    UploadFailed,
     UploadRejected,
 )
 from app.filenames import sanitize_filename
@@ -263,11 +264,18 @@ class ImageService:
     async def _publish_or_fail(
         self, image: _StagedImage, address: IpAddress | None
     ) -> Image | FailedUpload:
+        """Publish one file of a batch.
+
+        Whatever happens to it, the caller must hear of those before it, which are stored by now.
+        """
         filename = image.row.filename
         try:
             return await self._publish(image, address)
         except ImageHostError as error:
             return FailedUpload(filename, error)
+        except Exception:  # noqa: BLE001 - a defect, which the log tells of
+            _log.exception("a file of a batch could not be stored")
+            return FailedUpload(filename, UploadFailed())
 
     async def _require_quota(self, address: IpAddress | None) -> None:
         """Refuse an address that has used up its uploads before it sends the next file."""

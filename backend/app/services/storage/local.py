@@ -4,7 +4,8 @@
     <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
 
 Everything lies on one filesystem, so that publishing is a rename. A whole file of up to `BLOCK`
-bytes is written, or read, in one visit to a thread and leaves no file open in between.
+bytes is written, or read, in one visit to a thread and leaves no file open in between. Uploads
+have threads of their own, so that nobody else waits behind their fsyncs when the disk is slow.
 """
 
 import asyncio
@@ -12,12 +13,15 @@ import errno
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import partial
 from io import FileIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 from uuid import uuid4
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
@@ -30,7 +34,7 @@ _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _log = logging.getLogger(__name__)
-_Arguments = ParamSpec("_Arguments")
+_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -44,11 +48,12 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._staging = root / "staging"
+        self._uploads = ThreadPoolExecutor(thread_name_prefix="upload")
         self._prepared = False
 
     async def stage(self, key: str) -> StagedObject:
         """Begin an object; its file is made with its first block."""
-        return _StagedFile(self._staging / require_key(key), self._path(key))
+        return _StagedFile(self._staging / require_key(key), self._path(key), self._uploads)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
@@ -121,22 +126,23 @@ class LocalStorage:
 class _StagedFile:
     """A file in the staging folder that will be renamed to its target."""
 
-    def __init__(self, path: Path, target: Path) -> None:
+    def __init__(self, path: Path, target: Path, threads: Executor) -> None:
         self._path = path
         self._target = target
+        self._threads = threads
         self._buffer = bytearray()
         self._file: FileIO | None = None
 
     async def write(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) >= BLOCK:
-            await _in_thread(self._append)
+            await _in_thread(self._append, threads=self._threads)
 
     async def publish(self) -> None:
-        await _in_thread(self._publish)
+        await _in_thread(self._publish, threads=self._threads)
 
     async def discard(self) -> None:
-        await _in_thread(self._discard)
+        await _in_thread(self._discard, threads=self._threads)
 
     def _append(self) -> FileIO:
         with _translated_errors():
@@ -205,13 +211,17 @@ class _Reader:
 
 
 async def _in_thread(
-    function: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    function: Callable[[*_Arguments], _Result],
+    *args: *_Arguments,
+    threads: Executor | None = None,
 ) -> _Result:
     """Call a blocking function in a thread and wait for its end even when cancelled.
 
     So no two visits to a file overlap, and none is left to run after its owner is gone.
+    Without `threads` it is one of asyncio's own; either way it logs under the request's id.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    loop = asyncio.get_running_loop()
+    work = loop.run_in_executor(threads, partial(copy_context().run, function, *args))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -1,0 +1,102 @@
+"""The service as its clients see it, and what it keeps as its operator sees it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.api.errors import RETRY_AFTER_SECONDS
+from app.config import Settings
+from app.main import create_app
+from tests.api import problems
+from tests.live import PATIENCE, serve
+from tests.service.test_socket import open_files
+
+UPLOAD = "/api/v1/images/upload"
+BATCH = "/api/v1/images/batch"
+
+
+class Host:
+    """A running service. Rows are read from the database itself, past any proxy."""
+
+    def __init__(self, client: httpx.Client, settings: Settings, database_url: URL) -> None:
+        self.client = client
+        self._settings = settings
+        self._database_url = database_url
+
+    @property
+    def images(self) -> Path:
+        return self._settings.data_dir / "images"
+
+    def upload(self, content: bytes, filename: str = "photo.jpg") -> httpx.Response:
+        return self.client.post(UPLOAD, files={"file": (filename, content)})
+
+    def batch(self, *files: tuple[str, bytes]) -> httpx.Response:
+        return self.client.post(BATCH, files=[("files", file) for file in files])
+
+    def download(self, image_id: str) -> bytes:
+        response = self.client.get(f"/api/v1/images/{image_id}/file")
+        assert response.status_code == 200, response.text
+        return response.content
+
+    def delete(self, image_id: str) -> httpx.Response:
+        return self.client.delete(f"/api/v1/images/{image_id}")
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Carry out statements; give the rows of the last one."""
+        return asyncio.run(_execute(self._database_url, statements))
+
+    def stored_ids(self) -> list[str]:
+        """List the images from the oldest on."""
+        rows = self.execute("SELECT id FROM images ORDER BY created_at, id")
+        return [str(image_id) for (image_id,) in rows]
+
+    def assert_keeps(self, *, rows: int, files: int) -> None:
+        """Check what is there after a fault: so many rows and files, and all of it sound."""
+        assert len(self.stored_ids()) == rows
+        assert len(list(self.images.glob("??/*"))) == files
+        self.assert_sound()
+
+    def assert_sound(self) -> None:
+        """Check that each row has its whole file, that nothing is staged, and no file open."""
+        rows = {
+            (key, size) for key, size in self.execute("SELECT storage_key, file_size FROM images")
+        }
+        files = {(file.name, file.stat().st_size) for file in self.images.glob("??/*")}
+        assert rows <= files
+        assert list((self.images / "staging").iterdir()) == []
+        assert open_files(self._settings) == []
+
+
+@contextmanager
+def hosting(settings: Settings, database_url: URL) -> Iterator[Host]:
+    """Run the service; `database_url` is the database itself, whatever the settings say."""
+    with (
+        serve(create_app(settings)) as server,
+        httpx.Client(base_url=server.url, timeout=2 * PATIENCE) as client,
+    ):
+        yield Host(client, settings, database_url)
+
+
+def assert_problem(response: httpx.Response, status: int, slug: str) -> None:
+    """Check an error answer; where trying again helps, it says when."""
+    problems.assert_problem(response, status, slug)
+    retry_after = str(RETRY_AFTER_SECONDS) if status == httpx.codes.SERVICE_UNAVAILABLE else None
+    assert response.headers.get("retry-after") == retry_after
+
+
+async def _execute(url: URL, statements: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        for statement in statements:
+            result = await connection.execute(text(statement))
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+    await engine.dispose()
+    return rows

@@ -1,0 +1,197 @@
+"""A process that dies at any step of an upload or a delete: what was acknowledged is kept.
+
+Every effect that the service has on the system is counted, and the process kills itself before
+the first, before the second, and so on, and after the last; after each death the promise of
+ADR 0003 is checked. The effects are listed here, so that a step left out or moved is seen even
+where a killed process alone would not show it: fsync matters only when the power fails.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.engine import URL
+
+from app.database import Database
+from app.errors import ImageNotFound
+from app.models import Image
+from app.services.image_service import ImageService
+from app.services.storage.local import BLOCK, LocalStorage
+from tests import pictures
+from tests.forms import stream
+from tests.service import crash_driver
+from tests.service.crash_driver import ACKNOWLEDGE, LIMITS, File, Orders
+
+SMALL = pictures.jpeg()
+LARGE = pictures.sized_jpeg(2 * BLOCK + 1000)
+
+FIRST_BLOCK = ["create staged file", "write staged file"]
+PUBLISH = ["fsync staged file", "rename staged file", "fsync published folder", "INSERT", "COMMIT"]
+SMALL_UPLOAD = [*FIRST_BLOCK, *PUBLISH]
+# What arrives goes to the disk a block at a time, and what is left of it just before the fsync.
+REST = ["write staged file"]
+LARGE_UPLOAD = [*FIRST_BLOCK, *REST, *PUBLISH]
+# A small file waits in memory until the whole form has arrived.
+SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *SMALL_UPLOAD, *REST, *PUBLISH]
+DELETE = ["DELETE", "COMMIT", "remove published file"]
+
+
+class Run:
+    """What is known of a process after its death."""
+
+    def __init__(self, lines: list[str]) -> None:
+        assert lines[-1] == f"end {-signal.SIGKILL}", lines
+        self.effects = [line for line in lines[:-1] if not line.startswith("acknowledged")]
+        told = [line.split()[1:] for line in lines if line.startswith("acknowledged")]
+        self.acknowledged = bool(told)
+        self.image_ids = [UUID(word) for words in told for word in words]
+
+
+Driver = Callable[[Orders], Run]
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    """Start the process whose forks carry out what they are told."""
+    with subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", crash_driver.__name__],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        tell, answers = process.stdin, process.stdout
+
+        def run(orders: Orders) -> Run:
+            tell.write(json.dumps(orders) + "\n")
+            tell.flush()
+            lines: list[str] = []
+            while not lines or not lines[-1].startswith("end "):
+                line = answers.readline()
+                assert line, "the driver itself has ended"
+                lines.append(line.rstrip("\n"))
+            return Run(lines)
+
+        yield run
+        tell.close()
+
+
+class Host:
+    """Database and storage as the dead process left them, and a service that starts over them."""
+
+    def __init__(self, url: URL, database: Database, root: Path) -> None:
+        self.url = url.render_as_string(hide_password=False)
+        self.database = database
+        self.root = root
+        self.storage = LocalStorage(root)
+        self.service = ImageService(database, self.storage, LIMITS)
+
+    async def empty(self) -> None:
+        await self.storage.check()
+        async with self.database.write() as session:
+            await session.execute(text("TRUNCATE images"))
+        for file in self.files():
+            file.unlink()
+
+    def files(self) -> list[Path]:
+        return [path for path in self.root.rglob("*") if path.is_file()]
+
+    def orders(self, action: str, kill_before: int) -> Orders:
+        return Orders(
+            action=action,
+            url=self.url,
+            root=str(self.root),
+            kill_before=kill_before,
+            files=[],
+            image_id="",
+        )
+
+    async def download(self, image_id: UUID) -> bytes:
+        image = await self.service.get(image_id)
+        reader = await self.service.open(image, 0, image.file_size)
+        data = b""
+        while block := await reader.read():
+            data += block
+        await reader.close()
+        return data
+
+    async def assert_consistent(self, sent: dict[str, bytes]) -> set[UUID]:
+        """Check what must hold at any moment; tell which images there are.
+
+        Every row has its whole file. Besides these there are only whole files without a row, and
+        staging files: what `fsck` clears away.
+        """
+        async with self.database.read() as session:
+            images = (await session.scalars(select(Image))).all()
+        for image in images:
+            assert await self.download(image.id) == sent[image.filename]
+        for file in self.files():
+            if file.parent != self.root / "staging":
+                assert file.read_bytes() in sent.values(), f"{file} is half a picture"
+        return {image.id for image in images}
+
+
+@pytest.fixture
+def host(database_url: URL, database: Database, tmp_path: Path) -> Host:
+    return Host(database_url, database, tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("action", "contents", "effects"),
+    [
+        ("upload", [SMALL], SMALL_UPLOAD),
+        ("upload", [LARGE], LARGE_UPLOAD),
+        ("batch", [SMALL, LARGE], SMALL_AND_LARGE_BATCH),
+    ],
+    ids=["small", "large", "batch"],
+)
+async def test_an_upload_that_dies_at_any_step_keeps_what_it_acknowledged(
+    driver: Driver, host: Host, action: str, contents: list[bytes], effects: list[str]
+) -> None:
+    sent = {f"{number}.jpg": content for number, content in enumerate(contents)}
+    incoming = [host.root.parent / name for name in sent]
+    for file, content in zip(incoming, contents, strict=True):
+        file.write_bytes(content)
+    effects = [*effects, ACKNOWLEDGE]
+    for step in range(1, len(effects) + 2):
+        await host.empty()
+        orders = host.orders(action, kill_before=step)
+        orders["files"] = [str(file) for file in incoming]
+        run = driver(orders)
+        assert run.effects == effects[:step]
+        assert run.acknowledged == (step > len(effects))
+        stored = await host.assert_consistent(sent)
+        assert len(stored) == effects[: step - 1].count("COMMIT"), effects[:step]
+        if run.acknowledged:
+            assert stored == set(run.image_ids)
+            assert [await host.download(image_id) for image_id in run.image_ids] == contents
+            assert len(host.files()) == len(contents)
+
+
+async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_file(
+    driver: Driver, host: Host
+) -> None:
+    effects = [*DELETE, ACKNOWLEDGE]
+    for step in range(1, len(effects) + 2):
+        await host.empty()
+        image = await host.service.upload(File("0.jpg", stream([SMALL])), None)
+        orders = host.orders("delete", kill_before=step)
+        orders["image_id"] = str(image.id)
+        run = driver(orders)
+        assert run.effects == effects[:step]
+        assert run.acknowledged == (step > len(effects))
+        stored = await host.assert_consistent({"0.jpg": SMALL})
+        gone = "COMMIT" in effects[: step - 1]
+        assert stored == (set() if gone else {image.id}), effects[:step]
+        if run.acknowledged:
+            assert host.files() == []
+            with pytest.raises(ImageNotFound):
+                await host.service.get(image.id)

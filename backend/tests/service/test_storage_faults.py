@@ -1,0 +1,233 @@
+"""A storage that is full, forbidden, broken or slow: what the client is told, and what is left."""
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy.engine import URL
+
+from app.services.storage.local import BLOCK
+from tests import pictures
+from tests.conftest import make_settings
+from tests.live import PATIENCE
+from tests.service.host import Host, assert_problem, hosting
+
+JPEG = pictures.jpeg()
+SMALL_DISK = 1024 * 1024
+LARGE = pictures.sized_jpeg(SMALL_DISK + 2 * BLOCK)
+NOBODY = 65534
+UPLOADS_AT_ONCE = 40
+"""More than Python allots threads for waiting."""
+
+
+@pytest.fixture
+def host(database_url: URL, tmp_path: Path) -> Iterator[Host]:
+    with hosting(make_settings(database_url, tmp_path / "data"), database_url) as host:
+        yield host
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a filesystem of 1 MiB, which only root may do."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)  # noqa: S603 - our own arguments
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(
+            f"NOT TESTED: a disk that is really full; no filesystem can be mounted: {error}"
+        )
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - our own arguments
+
+
+@pytest.fixture
+def host_on_small_disk(database_url: URL, small_disk: Path) -> Iterator[Host]:
+    with hosting(make_settings(database_url, small_disk), database_url) as host:
+        yield host
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_file_takes_back_what_was_written(
+    host_on_small_disk: Host,
+) -> None:
+    host = host_on_small_disk
+    assert_problem(host.upload(LARGE), 507, "storage-full")
+    host.assert_keeps(rows=0, files=0)
+    image = host.upload(JPEG).json()
+    assert host.download(image["id"]) == JPEG
+
+
+def test_a_batch_keeps_the_files_that_a_filling_disk_still_takes(host_on_small_disk: Host) -> None:
+    host = host_on_small_disk
+    answer = host.batch(("0.jpg", JPEG), ("1.jpg", LARGE), ("2.jpg", JPEG))
+    assert answer.status_code == 207
+    assert [(item["filename"], item["status"]) for item in answer.json()["failed"]] == [
+        ("1.jpg", 507)
+    ]
+    host.assert_keeps(rows=2, files=2)
+    assert [host.download(image["id"]) for image in answer.json()["uploaded"]] == [JPEG, JPEG]
+
+
+def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
+    host_on_small_disk: Host, small_disk: Path
+) -> None:
+    host = host_on_small_disk
+    image = host.upload(JPEG).json()
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert_problem(host.upload(JPEG), 507, "storage-full")
+    assert_problem(host.batch(("a.jpg", JPEG), ("b.jpg", JPEG)), 507, "storage-full")
+    host.assert_keeps(rows=1, files=1)
+    assert host.download(image["id"]) == JPEG
+    assert_problem(host.client.get("/health/ready"), 503, "not-ready")
+    assert host.delete(image["id"]).status_code == 204
+    host.assert_keeps(rows=0, files=0)
+    filler.unlink()
+    assert host.upload(JPEG).status_code == 201
+    assert host.client.get("/health/ready").status_code == 200
+
+
+def fail_in(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> None:
+    """Let the system report an error in a step of publishing, where it cannot be made to."""
+    fsync, rename = os.fsync, Path.rename
+
+    def failing_fsync(descriptor: int) -> None:
+        is_folder = Path(f"/proc/self/fd/{descriptor}").is_dir()
+        if step == ("fsync of folder" if is_folder else "fsync of file"):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    def failing_rename(self: Path, target: Path) -> Path:
+        if step == "rename":
+            raise OSError(number, os.strerror(number), self)
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", failing_fsync)
+    monkeypatch.setattr(Path, "rename", failing_rename)
+
+
+@pytest.mark.parametrize("step", ["fsync of file", "rename", "fsync of folder"])
+@pytest.mark.parametrize(
+    ("number", "status", "slug"),
+    [
+        (errno.ENOSPC, 507, "storage-full"),
+        (errno.EDQUOT, 507, "storage-full"),
+        (errno.EIO, 503, "storage-unavailable"),
+    ],
+    ids=["ENOSPC", "EDQUOT", "EIO"],
+)
+def test_a_disk_that_fails_while_publishing_acknowledges_and_leaves_nothing(
+    host: Host, step: str, number: int, status: int, slug: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fail_in(patch, step, number)
+        for content in (JPEG, LARGE):
+            assert_problem(host.upload(content), status, slug)
+        answer = host.batch(("a.jpg", JPEG), ("b.jpg", LARGE))
+        assert_problem(answer, status, slug)
+        assert [item["status"] for item in answer.json()["failed"]] == [status] * 2
+    host.assert_keeps(rows=0, files=0)
+    assert host.upload(JPEG).status_code == 201
+
+
+@pytest.fixture
+def nobodys_host(database_url: URL) -> Iterator[Host]:
+    """Run the service over a folder of a user whom permissions bind, unlike root."""
+    with (
+        TemporaryDirectory() as folder,
+        hosting(make_settings(database_url, Path(folder) / "data"), database_url) as host,
+    ):
+        yield host
+
+
+@contextmanager
+def privileges_given_up(folder: Path) -> Iterator[None]:
+    """Be a user whom permissions bind, in all threads; the folder becomes that user's own."""
+    was = os.geteuid()
+    if was == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_a_storage_that_must_not_be_written_says_so_and_still_serves(nobodys_host: Host) -> None:
+    host = nobodys_host
+    image = host.upload(JPEG).json()
+    staging = host.images / "staging"
+    with privileges_given_up(host.images.parents[1]):
+        staging.chmod(0o500)
+        for content in (JPEG, LARGE):
+            assert_problem(host.upload(content), 503, "storage-unavailable")
+        assert_problem(host.batch(("a.jpg", JPEG), ("b.jpg", LARGE)), 503, "storage-unavailable")
+        assert host.download(image["id"]) == JPEG
+        staging.chmod(0o700)
+        assert host.upload(JPEG).status_code == 201
+    host.assert_keeps(rows=2, files=2)
+
+
+def test_a_folder_that_must_not_be_entered_takes_the_upload_back(nobodys_host: Host) -> None:
+    host = nobodys_host
+    with privileges_given_up(host.images.parents[1]):
+        for folder in host.images.glob("??"):
+            folder.chmod(0o500)
+        for content in (JPEG, LARGE):
+            assert_problem(host.upload(content), 503, "storage-unavailable")
+        assert_problem(host.batch(("a.jpg", JPEG), ("b.jpg", LARGE)), 503, "storage-unavailable")
+    host.assert_keeps(rows=0, files=0)
+
+
+def test_a_file_that_must_not_be_removed_stays_behind_a_delete(nobodys_host: Host) -> None:
+    host = nobodys_host
+    image = host.upload(JPEG).json()
+    folder = host.images / image["storage_key"][:2]
+    with privileges_given_up(host.images.parents[1]):
+        folder.chmod(0o500)
+        assert host.delete(image["id"]).status_code == 204
+        assert_problem(host.delete(image["id"]), 404, "image-not-found")
+    host.assert_keeps(rows=0, files=1)
+
+
+def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = host.upload(JPEG).json()
+    waiting = threading.Semaphore(0)
+    disk_answers = threading.Event()
+    fsync = os.fsync
+
+    def slow_fsync(descriptor: int) -> None:
+        waiting.release()
+        disk_answers.wait(3 * PATIENCE)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow_fsync)
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        try:
+            uploads = [pool.submit(host.upload, JPEG) for _ in range(UPLOADS_AT_ONCE)]
+            for _ in range(min(32, (os.cpu_count() or 1) + 4)):  # the threads that Python allots
+                assert waiting.acquire(timeout=PATIENCE)
+            for _ in range(3):
+                assert host.client.get("/health/live").status_code == 200
+                assert host.download(first["id"]) == JPEG
+            assert host.client.get("/api/v1/images").json()["items"] == [first]
+            assert host.client.get("/health/ready").status_code == 200
+            assert host.delete(first["id"]).status_code == 204
+            assert not any(upload.done() for upload in uploads)
+        finally:
+            disk_answers.set()
+        assert [upload.result().status_code for upload in uploads] == [201] * UPLOADS_AT_ONCE
+    host.assert_keeps(rows=UPLOADS_AT_ONCE, files=UPLOADS_AT_ONCE)
