@@ -3,12 +3,17 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class InvalidSettings(Exception):
@@ -62,19 +67,38 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        if url and not re.match(r"postgres(ql)?(\+asyncpg)?://", url):
+        address = value.get_secret_value()
+        if not address:
+            return value
+        if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
             raise ValueError("must start with postgresql:// (or be empty: embedded database)")
-        return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", url)) if url else value
+        address = re.sub(r"^[^:]*", "postgresql+asyncpg", address)
+        try:
+            query = make_url(address).query
+        except (ArgumentError, ValueError):
+            # Its cause would show the password.
+            raise ValueError("is not of the form postgresql://user:password@host/name") from None
+        if unknown := query.keys() - {"host", "port", "sslmode"}:
+            raise ValueError(
+                f"has the parameter {min(unknown)}; only host, port and sslmode are known"
+            )
+        if query.get("sslmode", "prefer") not in _SSL_MODES:
+            raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
+        return SecretStr(address)
 
     @field_validator("public_url")
     @classmethod
     def _is_http_url(cls, value: str) -> str:
         url = urlsplit(value)
         if value and (
-            url.scheme not in {"http", "https"} or not url.netloc or url.query or url.fragment
+            url.scheme not in {"http", "https"}
+            or not url.netloc
+            or not re.fullmatch(r"[!#-;=?-~]+", value)
+            or set(value) & {"?", "#"}
         ):
-            raise ValueError("must be an address such as https://images.example.org")
+            raise ValueError(
+                "must be an address in ASCII such as https://images.example.org, without a query"
+            )
         return value.rstrip("/")
 
     @field_validator("api_key")
@@ -111,12 +135,27 @@ def load_settings() -> Settings:
     Raises:
         InvalidSettings: With one line for each value that is bad.
     """
+    _require_readable(Path(".env"))
     try:
         return Settings()
     except SettingsError as error:
         raise InvalidSettings(str(error)) from error
     except ValidationError as error:
         raise InvalidSettings("\n".join(_line(item) for item in error.errors())) from error
+
+
+def _require_readable(file: Path) -> None:
+    """Refuse a file with a line that would be passed over, such as an API_KEY with one quote."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for binding in parse_stream(lines):
+                if binding.error:
+                    line = f"{file}, line {binding.original.line}"
+                    raise InvalidSettings(f"{line}, is not of the form NAME=value")
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{file} cannot be read as UTF-8 text: {error}") from error
 
 
 def _line(item: ErrorDetails) -> str:

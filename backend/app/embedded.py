@@ -64,9 +64,9 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
             socket_folder = opened.enter_context(_socket_folder(folder, server.system_user))
             opened.callback(_stop, server)
             _start(server, socket_folder)
-        except PermissionError as error:
+        except OSError as error:
             raise EmbeddedDatabaseError(
-                f"The embedded database cannot use {error.filename}: {error.strerror}."
+                f"The embedded database cannot use {error.filename or folder}: {error.strerror}."
             ) from error
         yield _address_of(server)
 
@@ -188,12 +188,12 @@ def _stop(server: "PostgresServer") -> None:
 
 
 def _is_running(folder: Path) -> bool:
-    """Tell whether the pid file names a living PostgreSQL.
+    """Tell whether the pid file names a living PostgreSQL of this folder, in which it works.
 
-    PostgreSQL takes whatever has that pid for itself: after a reboot another program, in a
-    container a dead process that nobody collected. Then the pid is replaced by one that no process
-    has. The rest of the file stays, for PostgreSQL finds by it whether processes of the dead
-    server still use the data.
+    PostgreSQL takes whatever has that pid for itself: after a reboot another program, or the
+    server of another folder, in a container a dead process that nobody collected. Then the pid
+    is replaced by one that no process has. The rest of the file stays, for PostgreSQL finds by it
+    whether processes of the dead server still use the data.
     """
     import psutil  # noqa: PLC0415 - comes with the wheel
 
@@ -201,7 +201,7 @@ def _is_running(folder: Path) -> bool:
     try:
         pid, rest = file.read_text().split("\n", 1)
         process = psutil.Process(int(pid))
-        if "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE:
+        if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
             return True
         file.write_text(f"{_NO_PID}\n{rest}")
     except (FileNotFoundError, ValueError, psutil.Error):

@@ -180,7 +180,8 @@ class FormReader:
     def _on_headers_finished(self) -> None:
         header = (self._disposition or b"").decode("utf-8", "replace")
         parameters = parse_parameters(header)
-        if not header.lower().startswith("form-data") or "name" not in parameters:
+        kind = header.partition(";")[0].strip().lower()
+        if kind != "form-data" or "name" not in parameters:
             raise MalformedMultipart("A part of the form does not say which field it is.")
         extended = _EXTENDED.fullmatch(parameters.get("filename*", ""))
         filename = (

@@ -118,7 +118,7 @@ class ImageService:
                 if len(arrived) == self._limits.batch_max_files:
                     raise TooManyFiles(self._limits.batch_max_files)
                 try:
-                    arrived.append(await self._stage(file))
+                    arrived.append(await self._stage_for_later(file))
                 except (UploadRejected, StorageError) as error:
                     name = sanitize_filename(file.filename, fallback="image")
                     arrived.append(FailedUpload(name, error))
@@ -238,6 +238,16 @@ class ImageService:
             file_size=size,
         )
         return _StagedImage(row, staged)
+
+    async def _stage_for_later(self, file: IncomingFile) -> _StagedImage:
+        """Stage a file that waits for the others of its batch."""
+        image = await self._stage(file)
+        try:
+            await image.object.flush()
+        except BaseException:
+            await image.object.discard()
+            raise
+        return image
 
     async def _publish(self, image: _StagedImage, address: IpAddress | None) -> Image:
         """Make a staged file durable, then commit its row.

@@ -43,9 +43,12 @@ async def test_a_service_without_its_storage_starts_and_recovers(
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the folder should be")
+    picture = {"file": pictures.jpeg()}
     async with open_client(data_dir=blocked) as client:
         assert (await client.get("/health/ready")).json()["down"] == ["storage"]
+        assert (await client.post(UPLOAD, files=picture)).status_code == 503
         blocked.unlink()
+        assert (await client.post(UPLOAD, files=picture)).status_code == 201
         assert (await client.get("/health/ready")).status_code == 200
 
 

@@ -85,6 +85,28 @@ async def test_a_pid_that_now_belongs_to_another_program_is_no_hindrance(tmp_pat
     assert await answers(folder)
 
 
+async def test_a_pid_that_now_belongs_to_another_database_leaves_that_one_alone(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder):
+        mine = (folder / "postmaster.pid").read_text().partition("\n")
+    with embedded_postgres(tmp_path / "other"):
+        other = postmaster(tmp_path / "other")
+        (folder / "postmaster.pid").write_text(f"{other.pid}\n{mine[2]}")
+        assert await answers(folder)
+        assert not has_ended(other)
+
+
+def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EmbeddedDatabaseError, match="cannot use"),
+        embedded_postgres(tmp_path / "file" / "postgres"),
+    ):
+        pass
+
+
 async def test_a_cluster_half_made_by_a_killed_start_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "postgres.new").mkdir()
     (tmp_path / "postgres.new" / "PG_VERSION").write_text("18\n")

@@ -201,6 +201,10 @@ class _WatchedObject:
             raise StorageFull
         await self.inner.write(data)
 
+    async def flush(self) -> None:
+        await self.inner.flush()
+        self.end = "flushed"
+
     async def publish(self) -> None:
         if self.fail_in == "publish":
             raise StorageUnavailable
@@ -331,6 +335,20 @@ async def test_a_batch_broken_off_in_its_last_file_stores_none(database: Databas
         )
     assert [staged.end for staged in storage.staged] == ["discarded"] * 3
     await assert_nothing_is_left(database, storage)
+
+
+async def test_a_file_that_waits_for_the_others_of_its_batch_holds_nothing(
+    database: Database,
+) -> None:
+    storage = Watched()
+
+    async def watched() -> AsyncIterator[File]:
+        yield file(JPEG)
+        assert [staged.end for staged in storage.staged] == ["flushed"]
+        yield file(PNG)
+
+    await ImageService(database, storage, LIMITS).upload_batch(watched(), None)
+    assert [staged.end for staged in storage.staged] == ["published"] * 2
 
 
 async def test_a_batch_whose_files_cannot_be_published_says_so_for_each(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 from sqlalchemy.engine import URL
@@ -34,10 +34,12 @@ def host(database_url: URL, tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a filesystem of 1 MiB, which only root may do."""
-    folder = tmp_path / "small-disk"
-    folder.mkdir()
+def small_disk() -> Iterator[Path]:
+    """Mount a filesystem of 1 MiB, which only root may do.
+
+    Not in pytest's own folder: where a run is killed, the mount would be in pytest's way.
+    """
+    folder = Path(mkdtemp(prefix="small-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)  # noqa: S603 - our own arguments
@@ -47,6 +49,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         )
     yield folder
     subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - our own arguments
+    folder.rmdir()
 
 
 @pytest.fixture

@@ -45,6 +45,17 @@ async def test_many_small_writes_are_one_object(storage: StorageBackend) -> None
     assert await drain(await storage.open(KEY)) == LARGE
 
 
+@pytest.mark.parametrize("size", [0, 1, 300_000])
+async def test_flushing_in_between_changes_nothing(storage: StorageBackend, size: int) -> None:
+    staged = await storage.stage(KEY)
+    for _ in range(3):
+        await staged.write(b"x" * size)
+        await staged.flush()
+    await staged.write(b"end")
+    await staged.publish()
+    assert await drain(await storage.open(KEY)) == b"x" * 3 * size + b"end"
+
+
 async def test_nothing_is_seen_before_it_is_published(storage: StorageBackend) -> None:
     staged = await storage.stage(KEY)
     await staged.write(LARGE)

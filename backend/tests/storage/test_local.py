@@ -136,6 +136,21 @@ async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
     await reader.close()
 
 
+@pytest.mark.parametrize("end", ["publish", "discard"])
+async def test_what_is_flushed_holds_no_descriptor(
+    storage: LocalStorage, files: Files, end: str
+) -> None:
+    before = open_descriptors()
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * (BLOCK + 1))
+    await staged.flush()
+    assert open_descriptors() == before
+    assert (files.staging / KEY).stat().st_size == BLOCK + 1
+    await getattr(staged, end)()
+    assert open_descriptors() == before
+    assert files.all() == ([files.published] if end == "publish" else [])
+
+
 @pytest.mark.parametrize("size", [1, BLOCK, 3 * BLOCK])
 async def test_no_descriptor_stays_open(storage: LocalStorage, size: int) -> None:
     before = open_descriptors()
@@ -274,6 +289,8 @@ async def test_a_cancelled_write_is_over_before_the_discard_begins(
         staged = await storage.stage(KEY)
         await staged.write(b"x" * BLOCK)
         writing = asyncio.create_task(staged.write(b"x" * 8 * BLOCK))
+        await asyncio.sleep(0)
+        writing.cancel()
         await asyncio.sleep(0)
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -64,6 +64,12 @@ def test_a_misspelt_key_of_the_file_is_refused() -> None:
         ("DATABASE_URL", "mysql://localhost/x"),
         ("PUBLIC_URL", "images.example.org"),
         ("PUBLIC_URL", "ftp://images.example.org"),
+        ("PUBLIC_URL", "https://bild.\u4f8b\u3048.jp"),
+        ("PUBLIC_URL", "https://images.example.org/<x>"),
+        ("PUBLIC_URL", "https://images.example.org/?x"),
+        ("DATABASE_URL", "postgresql://host:port/x"),
+        ("DATABASE_URL", "postgresql://host/x?channel_binding=require"),
+        ("DATABASE_URL", "postgresql://host/x?sslmode=perhaps"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
         ("API_KEY", "two words"),
     ],
@@ -99,6 +105,16 @@ def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
     assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b'API_KEY="abc\n', b"API_KEY\xff=x\n", b"PORT 8000\n"])
+def test_a_line_that_would_be_passed_over_is_refused(content: bytes) -> None:
+    """A key that is not read leaves the service open."""
+    Path(".env").write_bytes(b"# comment\n\n" + content)
+    with pytest.raises(InvalidSettings, match=r"^\.env") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+    assert "abc" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])

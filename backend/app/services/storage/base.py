@@ -51,6 +51,13 @@ class StagedObject(Protocol):
             StorageError: `StorageFull` or `StorageUnavailable`; only `discard` may follow.
         """
 
+    async def flush(self) -> None:
+        """Hand over what is held, so that an object that waits for others costs next to nothing.
+
+        Raises:
+            StorageError: As `write`.
+        """
+
     async def publish(self) -> None:
         """Make the object durable and visible under its key, in one step.
 

@@ -53,6 +53,8 @@ class LocalStorage:
 
     async def stage(self, key: str) -> StagedObject:
         """Begin an object; its file is made with its first block."""
+        if not self._prepared:
+            await self.check()
         return _StagedFile(self._staging / require_key(key), self._path(key), self._uploads)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
@@ -132,11 +134,15 @@ class _StagedFile:
         self._threads = threads
         self._buffer = bytearray()
         self._file: FileIO | None = None
+        self._begun = False
 
     async def write(self, data: bytes) -> None:
         self._buffer += data
         if len(self._buffer) >= BLOCK:
             await _in_thread(self._append, threads=self._threads)
+
+    async def flush(self) -> None:
+        await _in_thread(self._flush, threads=self._threads)
 
     async def publish(self) -> None:
         await _in_thread(self._publish, threads=self._threads)
@@ -147,12 +153,18 @@ class _StagedFile:
     def _append(self) -> FileIO:
         with _translated_errors():
             if self._file is None:
-                self._file = FileIO(self._path, "xb", opener=_open_private)
+                self._file = FileIO(self._path, "ab" if self._begun else "xb", opener=_open_private)
+                self._begun = True
             rest = memoryview(self._buffer)
             while rest:
                 rest = rest[self._file.write(rest) :]
             self._buffer = bytearray()
             return self._file
+
+    def _flush(self) -> None:
+        with _translated_errors():
+            self._append().close()
+            self._file = None
 
     def _publish(self) -> None:
         file = self._append()
@@ -167,6 +179,7 @@ class _StagedFile:
             if self._file is not None:
                 with suppress(OSError):
                     self._file.close()
+            if self._begun:
                 self._path.unlink(missing_ok=True)
                 self._target.unlink(missing_ok=True)
         except OSError:
@@ -225,7 +238,9 @@ async def _in_thread(
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
         raise
 
 

@@ -58,6 +58,9 @@ class _StagedObject:
     async def write(self, data: bytes) -> None:
         self._data += data
 
+    async def flush(self) -> None:
+        pass
+
     async def publish(self) -> None:
         self._objects[self._key] = (bytes(self._data), datetime.now(UTC))
 
