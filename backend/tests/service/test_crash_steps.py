@@ -37,8 +37,8 @@ SMALL_UPLOAD = [*FIRST_BLOCK, *PUBLISH]
 # What arrives goes to the disk a block at a time, and what is left of it just before the fsync.
 REST = ["write staged file"]
 LARGE_UPLOAD = [*FIRST_BLOCK, *REST, *PUBLISH]
-# A small file waits in memory until the whole form has arrived.
-SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *SMALL_UPLOAD, *REST, *PUBLISH]
+# Both wait, wholly on the disk, until the form has arrived.
+SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *FIRST_BLOCK, *REST, *PUBLISH, *PUBLISH]
 DELETE = ["DELETE", "COMMIT", "remove published file"]
 
 
