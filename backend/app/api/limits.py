@@ -22,10 +22,21 @@ LINGER_BYTES: Final = 64 * 1024 * 1024
 
 
 class BodyTooLarge(Exception):
-    """The request body has more than `cap` bytes."""
+    """The request body has more bytes than its route allows.
 
-    def __init__(self, cap: int) -> None:
-        super().__init__(f"The request body is larger than {cap} bytes, the most this call takes.")
+    Args:
+        allowed: The most bytes.
+        actual: The bytes declared, or those that had arrived.
+    """
+
+    limit: Final = "max_body_bytes"
+
+    def __init__(self, allowed: int, actual: int) -> None:
+        super().__init__(
+            f"The request body is larger than {allowed} bytes, the most this call takes."
+        )
+        self.allowed = allowed
+        self.actual = actual
 
 
 class BodyLimit:
@@ -64,13 +75,13 @@ class _Exchange:
 
     async def receive(self) -> Message:
         if self._declared > self._cap:
-            raise BodyTooLarge(self._cap)
+            raise BodyTooLarge(self._cap, self._declared)
         message = await self._receive()
         self._waits_for_100 = False
         self._received += len(message.get("body", b""))
         self._unread = message.get("more_body", False)
         if self._received > self._cap:
-            raise BodyTooLarge(self._cap)
+            raise BodyTooLarge(self._cap, self._received)
         return message
 
     async def send(self, message: Message) -> None:

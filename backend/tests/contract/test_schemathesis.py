@@ -18,7 +18,7 @@ from app.main import create_app
 from tests.live import serve
 
 BACKEND = Path(__file__).parents[2]
-CALLS = 9
+CALLS = 10
 KEY = "correct-horse"
 
 
