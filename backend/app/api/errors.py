@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
-from app.api.limits import BodyTooLarge
+from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import MalformedMultipart, MissingField
 from app.api.security import InvalidKey
 from app.errors import (
@@ -116,6 +116,22 @@ METHOD_NOT_ALLOWED: Final = Problem(
     "The address exists, but not for this method; the Allow header lists those that it has.",
     "This address does not take DELETE; it takes GET, HEAD.",
 )
+MALFORMED_REQUEST: Final = Problem(
+    "malformed-request",
+    400,
+    "Malformed request",
+    "What arrived is not a request of HTTP/1.1 that everyone understands in the same way: check "
+    "Host, Content-Length and Transfer-Encoding, and do not ask to upgrade a request with a body.",
+    "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
+)
+HEAD_TOO_LARGE: Final = Problem(
+    "head-too-large",
+    431,
+    "Request head too large",
+    "The address and the header fields together are larger than 32 KiB. Remove cookies and other "
+    "fields that the service does not ask for.",
+    "The address and the header fields of the request are too large.",
+)
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
     400,
@@ -202,6 +218,13 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         "Image not found",
         "No image has this id. It may have been deleted.",
         f"No image has the id {EXAMPLE_ID}.",
+    ),
+    RequestTooSlow: Problem(
+        "request-too-slow",
+        408,
+        "Request too slow",
+        "The request came to a halt, or came too slowly. Nothing of it was stored; send it again.",
+        str(RequestTooSlow()),
     ),
     PreconditionFailed: Problem(
         "precondition-failed",
@@ -362,7 +385,15 @@ def install_error_handlers(app: FastAPI) -> None:
 async def describe_problems() -> HTMLResponse:
     """Serve the page that each problem's `type` leads to."""
     known = sorted(
-        {*PROBLEMS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, NO_FILE_STORED, NOT_READY},
+        {
+            *PROBLEMS.values(),
+            NOT_FOUND,
+            METHOD_NOT_ALLOWED,
+            MALFORMED_REQUEST,
+            HEAD_TOO_LARGE,
+            NO_FILE_STORED,
+            NOT_READY,
+        },
         key=lambda kind: (kind.status, kind.slug),
     )
     entries = "".join(
