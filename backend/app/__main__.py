@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from app.config import InvalidSettings, Settings, load_settings
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.http_protocol import BoundedHttpProtocol
 from app.logs import log_config
 
 BACKLOG: Final = 2048
@@ -69,6 +70,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=DRAIN_SECONDS,
