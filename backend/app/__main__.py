@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from app import fsck
 from app.config import InvalidSettings, Settings, load_settings
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.http_protocol import BoundedHttpProtocol
 from app.logs import log_config
 
 BACKLOG: Final = 2048
@@ -78,6 +79,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=DRAIN_SECONDS,

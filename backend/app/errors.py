@@ -4,9 +4,10 @@ ImageHostError
 ├── UploadRejected
 │   ├── InvalidFileType
 │   ├── EmptyFile
-│   ├── FileTooLarge
-│   ├── TooManyFiles
-│   └── QuotaExceeded
+│   └── LimitExceeded
+│       ├── FileTooLarge
+│       ├── TooManyFiles
+│       └── QuotaExceeded
 ├── UploadFailed
 ├── ImageNotFound
 ├── ImageDamaged
@@ -42,28 +43,48 @@ class EmptyFile(UploadRejected):
         super().__init__("The file is empty.")
 
 
-class FileTooLarge(UploadRejected):
-    """The file has more than `limit` bytes."""
+class LimitExceeded(UploadRejected):
+    """The upload is over one of the limits that people can ask for.
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The file is larger than the limit of {limit} bytes.")
+    Args:
+        sentence: What to show.
+        limit: The limit's name, as `GET /api/v1/limits` has it.
+        allowed: Its value.
+        actual: What was found instead; of what is still arriving, as much as had been counted.
+    """
+
+    def __init__(self, sentence: str, limit: str, allowed: int, actual: int) -> None:
+        super().__init__(sentence)
+        self.limit = limit
+        self.allowed = allowed
+        self.actual = actual
 
 
-class TooManyFiles(UploadRejected):
-    """A batch holds more than `limit` files."""
+class FileTooLarge(LimitExceeded):
+    """The file has more bytes than allowed."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"A batch may hold at most {limit} files; nothing was stored.")
+    def __init__(self, allowed: int, actual: int) -> None:
+        sentence = f"The file is larger than the limit of {allowed} bytes."
+        super().__init__(sentence, "max_upload_bytes", allowed, actual)
 
 
-class QuotaExceeded(UploadRejected):
+class TooManyFiles(LimitExceeded):
+    """A batch holds more files than allowed."""
+
+    def __init__(self, allowed: int, actual: int) -> None:
+        sentence = f"A batch may hold at most {allowed} files; nothing was stored."
+        super().__init__(sentence, "batch_max_files", allowed, actual)
+
+
+class QuotaExceeded(LimitExceeded):
     """The address has used up its uploads; the next is possible after `retry_after` seconds."""
 
-    def __init__(self, limit: int, retry_after: int) -> None:
-        super().__init__(
-            f"At most {limit} images an hour are accepted from one address; "
+    def __init__(self, allowed: int, actual: int, retry_after: int) -> None:
+        sentence = (
+            f"At most {allowed} images an hour are accepted from one address; "
             f"try again in {retry_after} seconds."
         )
+        super().__init__(sentence, "uploads_per_hour", allowed, actual)
         self.retry_after = retry_after
 
 

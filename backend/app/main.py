@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import docs, download, errors, health, metadata, upload
+from app.api import discovery, docs, download, errors, health, metadata, upload
 from app.api.access_log import AccessLog
 from app.api.dependencies import State
 from app.api.limits import FORM_ALLOWANCE, BodyLimit
@@ -73,7 +73,13 @@ def create_app(settings: Settings) -> FastAPI:
     protection = [Depends(require_api_key)] if settings.api_key.get_secret_value() else []
     for router in (upload.router, metadata.router):
         app.include_router(router, dependencies=protection, responses=errors.documented(InvalidKey))
-    for router in (download.router, health.router, errors.router, docs.router):
+    for router in (
+        download.router,
+        discovery.router,
+        health.router,
+        errors.router,
+        docs.router,
+    ):
         app.include_router(router)
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     docs.install_openapi(app)

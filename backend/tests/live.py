@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
+from app.http_protocol import BoundedHttpProtocol
+
 PATIENCE = 30.0
 """Seconds to wait for what is certain to happen, on a machine as slow as may be."""
 
@@ -28,7 +30,14 @@ class LiveServer:
 
 @contextmanager
 def serve(app: FastAPI) -> Iterator[LiveServer]:
-    config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, ws="none")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        http=BoundedHttpProtocol,
+        ws="none",
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
-from app.api.limits import BodyTooLarge
+from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import MalformedMultipart, MissingField
 from app.api.security import InvalidKey
 from app.errors import (
@@ -30,6 +30,7 @@ from app.errors import (
     ImageDamaged,
     ImageNotFound,
     InvalidFileType,
+    LimitExceeded,
     ObjectNotFound,
     QuotaExceeded,
     StorageFull,
@@ -39,6 +40,7 @@ from app.errors import (
 )
 from app.schemas.image import EXAMPLE_ID
 from app.schemas.problem import PROBLEM_MEDIA_TYPE
+from app.services.catalog import QUOTA_PERIOD
 
 PROBLEMS_PATH: Final = "/problems"
 RETRY_AFTER_SECONDS: Final = 5
@@ -115,6 +117,22 @@ METHOD_NOT_ALLOWED: Final = Problem(
     "The address exists, but not for this method; the Allow header lists those that it has.",
     "This address does not take DELETE; it takes GET, HEAD.",
 )
+MALFORMED_REQUEST: Final = Problem(
+    "malformed-request",
+    400,
+    "Malformed request",
+    "What arrived is not a request of HTTP/1.1 that everyone understands in the same way: check "
+    "Host, Content-Length and Transfer-Encoding, and do not ask to upgrade a request with a body.",
+    "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
+)
+HEAD_TOO_LARGE: Final = Problem(
+    "head-too-large",
+    431,
+    "Request head too large",
+    "The address and the header fields together are larger than 32 KiB. Remove cookies and other "
+    "fields that the service does not ask for.",
+    "The address and the header fields of the request are too large.",
+)
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
     400,
@@ -151,6 +169,17 @@ INVALID_REQUEST: Final = Problem(
     },
 )
 
+
+def _limit_members(error: LimitExceeded | BodyTooLarge) -> dict[str, Any]:
+    """Name the limit, what it allows and what there was."""
+    return {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
+
+
+_TOO_MANY: Final = TooManyFiles(20, 21)
+_FILE_TOO_LARGE: Final = FileTooLarge(52_428_800, 52_490_240)
+_BODY_TOO_LARGE: Final = BodyTooLarge(52_494_336, 73_400_320)
+_QUOTA_EXCEEDED: Final = QuotaExceeded(100, 100, 1260)
+
 PROBLEMS: Final[dict[type[Exception], Problem]] = {
     InvalidFileType: Problem(
         "invalid-file-type",
@@ -166,7 +195,8 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         400,
         "Too many files",
         "Send the files in several batches. Nothing of this one was stored.",
-        str(TooManyFiles(20)),
+        str(_TOO_MANY),
+        _limit_members(_TOO_MANY),
     ),
     MalformedMultipart: Problem(
         "malformed-form",
@@ -190,6 +220,13 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         "No image has this id. It may have been deleted.",
         f"No image has the id {EXAMPLE_ID}.",
     ),
+    RequestTooSlow: Problem(
+        "request-too-slow",
+        408,
+        "Request too slow",
+        "The request came to a halt, or came too slowly. Nothing of it was stored; send it again.",
+        str(RequestTooSlow()),
+    ),
     PreconditionFailed: Problem(
         "precondition-failed",
         412,
@@ -201,15 +238,18 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         "file-too-large",
         413,
         "File too large",
-        "The file has more bytes than the service takes.",
-        str(FileTooLarge(52_428_800)),
+        "The file has more bytes than the service takes: more than `allowed`. `actual` is how many "
+        "had been counted when reading stopped.",
+        str(_FILE_TOO_LARGE),
+        _limit_members(_FILE_TOO_LARGE),
     ),
     BodyTooLarge: Problem(
         "body-too-large",
         413,
         "Request body too large",
         "The request has more bytes than the call can use.",
-        str(BodyTooLarge(52_494_336)),
+        str(_BODY_TOO_LARGE),
+        _limit_members(_BODY_TOO_LARGE),
     ),
     RangeNotSatisfiable: Problem(
         "range-not-satisfiable",
@@ -226,8 +266,9 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         429,
         "Quota exceeded",
         "Your address has added as many images as it may within an hour. Retry-After tells when "
-        "the next one is possible.",
-        str(QuotaExceeded(100, 1260)),
+        "the next one is possible, RateLimit and RateLimit-Policy the same for programs.",
+        str(_QUOTA_EXCEEDED),
+        _limit_members(_QUOTA_EXCEEDED),
     ),
     ImageDamaged: Problem(
         "image-damaged",
@@ -275,8 +316,12 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
     match error:
         case InvalidKey():
             headers["WWW-Authenticate"] = "Bearer"
-        case QuotaExceeded(retry_after=seconds):
+        case QuotaExceeded(allowed=quota, retry_after=seconds):
+            window = int(QUOTA_PERIOD.total_seconds())
             headers["Retry-After"] = str(seconds)
+            # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
+            headers["RateLimit-Policy"] = f'"uploads";q={quota};w={window}'
+            headers["RateLimit"] = f'"uploads";r=0;t={seconds}'
         case DatabaseUnavailable() | StorageUnavailable():
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         case RangeNotSatisfiable(size=size):
@@ -292,11 +337,18 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
             ]
             first = error.errors()[0]
             detail = f"{first['loc'][-1]}: {first['msg']}"
+    if isinstance(error, LimitExceeded | BodyTooLarge):
+        members |= _limit_members(error)
+    _log_failure(problem, error)
+    return problem.response(detail, headers, **members)
+
+
+def _log_failure(problem: Problem, error: Exception) -> None:
+    """Tell the operator of what the client is not to blame for."""
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
         _log.warning("%s: %r", problem.slug, error.__cause__)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("%s: %s", problem.slug, detail, exc_info=error)
-    return problem.response(detail, headers, **members)
+        _log.error("%s: %s", problem.slug, error, exc_info=error)
 
 
 def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, Any]]:
@@ -335,7 +387,15 @@ def install_error_handlers(app: FastAPI) -> None:
 async def describe_problems() -> HTMLResponse:
     """Serve the page that each problem's `type` leads to."""
     known = sorted(
-        {*PROBLEMS.values(), NOT_FOUND, METHOD_NOT_ALLOWED, NO_FILE_STORED, NOT_READY},
+        {
+            *PROBLEMS.values(),
+            NOT_FOUND,
+            METHOD_NOT_ALLOWED,
+            MALFORMED_REQUEST,
+            HEAD_TOO_LARGE,
+            NO_FILE_STORED,
+            NOT_READY,
+        },
         key=lambda kind: (kind.status, kind.slug),
     )
     entries = "".join(

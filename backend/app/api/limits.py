@@ -1,4 +1,7 @@
-"""The body cap: no request is read further than its route allows, whatever its headers say.
+"""How much of a body is read, and for how long a client may keep the service waiting for it.
+
+No request is read further than its route allows, whatever its headers say, and none that comes
+too slowly to its end (ADR 0011).
 
 The middleware also lets a client that is still sending read an early answer. A server that closes
 while data is on its way makes the client's system discard the answer (RFC 9112, section 9.6), so
@@ -8,6 +11,7 @@ after the answer what still comes is read and thrown away for a short while.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -17,19 +21,43 @@ FORM_ALLOWANCE: Final = 64 * 1024
 """Bytes that a form may have besides each file: boundaries, headers, other fields."""
 DEFAULT_CAP: Final = 64 * 1024
 """Bytes for the routes that expect no body."""
+BODY_PATIENCE: Final = 30.0
+"""Seconds that a client may keep the service waiting for a body, until it has caught up."""
+BODY_MIN_RATE: Final = 1024
+"""Bytes that make up for one second of waiting; so also the slowest rate that goes on for long."""
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 64 * 1024 * 1024
 
 
 class BodyTooLarge(Exception):
-    """The request body has more than `cap` bytes."""
+    """The request body has more bytes than its route allows.
 
-    def __init__(self, cap: int) -> None:
-        super().__init__(f"The request body is larger than {cap} bytes, the most this call takes.")
+    Args:
+        allowed: The most bytes.
+        actual: The bytes declared, or those that had arrived.
+    """
+
+    limit: Final = "max_body_bytes"
+
+    def __init__(self, allowed: int, actual: int) -> None:
+        super().__init__(
+            f"The request body is larger than {allowed} bytes, the most this call takes."
+        )
+        self.allowed = allowed
+        self.actual = actual
+
+
+class RequestTooSlow(Exception):
+    """The request came to a halt, or comes more slowly than the service waits for."""
+
+    def __init__(self) -> None:
+        super().__init__("The request came too slowly, so the service stopped waiting for it.")
 
 
 class BodyLimit:
     """Middleware that raises `BodyTooLarge` where the application would read too much.
+
+    And `RequestTooSlow` where it would wait too long.
 
     Args:
         app: The application to guard.
@@ -59,21 +87,45 @@ class _Exchange:
         self._cap = cap
         self._declared = int(headers.get("content-length", "0"))
         self._received = 0
+        self._answering = False
+        self._patience = BODY_PATIENCE
         self._unread = self._declared > 0 or "transfer-encoding" in headers
         self._waits_for_100 = headers.get("expect", "").lower() == "100-continue"
 
     async def receive(self) -> Message:
+        if self._answering:
+            # Asked only to learn whether the client has left: what it sends is thrown away.
+            message = await self._receive()
+            self._unread = message.get("more_body", False)
+            return message
         if self._declared > self._cap:
-            raise BodyTooLarge(self._cap)
-        message = await self._receive()
+            raise BodyTooLarge(self._cap, self._declared)
         self._waits_for_100 = False
+        message = await (self._receive_in_time() if self._unread else self._receive())
         self._received += len(message.get("body", b""))
         self._unread = message.get("more_body", False)
         if self._received > self._cap:
-            raise BodyTooLarge(self._cap)
+            raise BodyTooLarge(self._cap, self._received)
+        return message
+
+    async def _receive_in_time(self) -> Message:
+        """Wait for what comes next; only this time counts, not what the service itself takes.
+
+        A stall uses up the patience, and so does a trickle; bytes win it back, up to where it
+        began, so that a fast start does not buy a slow end.
+        """
+        begin = monotonic()
+        try:
+            async with asyncio.timeout(self._patience):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise RequestTooSlow from error
+        won = len(message.get("body", b"")) / BODY_MIN_RATE
+        self._patience = min(self._patience - (monotonic() - begin) + won, BODY_PATIENCE)
         return message
 
     async def send(self, message: Message) -> None:
+        self._answering = True
         if not self._unread:
             await self._send(message)
         elif message["type"] == "http.response.start":

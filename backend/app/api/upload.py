@@ -8,7 +8,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_I
 
 from app.api.dependencies import IMAGES_PATH, ClientAddress, ImagesUrl, ServiceDep
 from app.api.errors import NO_FILE_STORED, answer_error, documented, problem_of
-from app.api.limits import BodyTooLarge
+from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader, MalformedMultipart, MissingField
 from app.errors import (
     DatabaseUnavailable,
@@ -65,6 +65,7 @@ router = APIRouter(tags=["images"])
             InvalidFileType,
             EmptyFile,
             MalformedMultipart,
+            RequestTooSlow,
             FileTooLarge,
             BodyTooLarge,
             MissingField,
@@ -113,6 +114,7 @@ async def upload_image(
             NO_FILE_STORED,
             TooManyFiles,
             MalformedMultipart,
+            RequestTooSlow,
             BodyTooLarge,
             MissingField,
             QuotaExceeded,

@@ -20,4 +20,11 @@ class ProblemDetails(BaseModel):
     title: str = Field(description="Short name of this kind of error")
     status: int = Field(description="The HTTP status code again")
     detail: str = Field(description="What went wrong this time, in one plain sentence")
+    limit: str | None = Field(None, description="With an error about a limit: the limit's name")
+    allowed: int | None = Field(None, description="With an error about a limit: its value")
+    actual: int | None = Field(
+        None,
+        description="With an error about a limit: what there was instead, or had been counted "
+        "when reading stopped",
+    )
     errors: list[InvalidInput] | None = Field(None, description="With 422: each bad input")

@@ -116,7 +116,7 @@ class ImageService:
         try:
             async for file in files:
                 if len(arrived) == self._limits.batch_max_files:
-                    raise TooManyFiles(self._limits.batch_max_files)
+                    raise TooManyFiles(self._limits.batch_max_files, len(arrived) + 1)
                 try:
                     arrived.append(await self._stage_for_later(file))
                 except (UploadRejected, StorageError) as error:
@@ -224,7 +224,7 @@ class ImageService:
             while chunk:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
-                    raise FileTooLarge(self._limits.max_upload_bytes)
+                    raise FileTooLarge(self._limits.max_upload_bytes, size)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
         except BaseException:
@@ -296,7 +296,7 @@ class ImageService:
     def _judge(self, usage: catalog.Usage) -> None:
         limit = self._limits.uploads_per_hour_per_ip
         if usage.images >= limit:
-            raise QuotaExceeded(limit, retry_after=max(usage.seconds, 1))
+            raise QuotaExceeded(limit, usage.images, retry_after=max(usage.seconds, 1))
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:

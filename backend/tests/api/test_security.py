@@ -58,7 +58,14 @@ async def test_files_health_and_docs_need_no_key(open_client: OpenClient) -> Non
             headers={"authorization": f"Bearer {KEY}"},
         )
         assert (await client.get(response.json()["url"])).status_code == 200
-        for path in ("/health/live", "/health/ready", "/docs", "/openapi.json", "/problems"):
+        for path in (
+            "/api/v1/limits",
+            "/health/live",
+            "/health/ready",
+            "/docs",
+            "/openapi.json",
+            "/problems",
+        ):
             assert (await client.get(path)).status_code == 200
 
 

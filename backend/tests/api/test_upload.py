@@ -227,7 +227,10 @@ async def test_the_quota_is_told_with_the_seconds_to_wait(open_client: OpenClien
         assert (await send(client, JPEG)).status_code == 201
         response = await send(client, JPEG)
         assert_problem(response, 429, "quota-exceeded")
-        assert 3500 < int(response.headers["retry-after"]) <= 3600
+        seconds = response.headers["retry-after"]
+        assert 3500 < int(seconds) <= 3600
+        assert response.headers["ratelimit-policy"] == '"uploads";q=1;w=3600'
+        assert response.headers["ratelimit"] == f'"uploads";r=0;t={seconds}'
         batch = await client.post("/api/v1/images/batch", files=[("files", ("a.jpg", JPEG))])
         assert_problem(batch, 429, "quota-exceeded")
 

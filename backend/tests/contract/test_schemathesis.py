@@ -27,7 +27,7 @@ from app.main import create_app
 from tests.live import LiveServer, serve, wait_until
 
 BACKEND = Path(__file__).parents[2]
-CALLS = 9
+CALLS = 10
 KEY = "correct-horse"
 
 

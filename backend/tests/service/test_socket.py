@@ -177,6 +177,13 @@ def test_a_client_that_leaves_a_download_leaves_no_file_open(
     assert httpx.get(url).content == LARGE
 
 
+def test_a_body_that_a_download_does_not_expect_does_not_cut_it(server: LiveServer) -> None:
+    url = httpx.post(f"{server.url}{UPLOAD}", files={"file": LARGE}).json()["url"]
+    response = httpx.request("GET", url, content=bytes(200_000))
+    assert response.content == LARGE
+    assert response.headers["connection"] == "close"
+
+
 def test_one_connection_serves_many_requests(server: LiveServer) -> None:
     with httpx.Client(base_url=server.url) as client:
         for _ in range(3):

@@ -1,0 +1,27 @@
+"""What a client may ask before it uploads: the limits of this service."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from app.api.dependencies import SettingsDep
+from app.image_types import ImageType
+from app.schemas.limits import LimitsOut
+
+LIMITS_PATH: Final = "/api/v1/limits"
+
+router = APIRouter(tags=["limits"])
+
+
+@router.get(LIMITS_PATH, summary="Get the limits of uploads")
+async def get_limits(settings: SettingsDep) -> LimitsOut:
+    """Tell what an upload may be. An error about a limit calls it by the same name.
+
+    `curl localhost:8000/api/v1/limits`
+    """
+    return LimitsOut(
+        accepted_types=list(ImageType),
+        max_upload_bytes=settings.max_upload_bytes,
+        batch_max_files=settings.batch_max_files,
+        uploads_per_hour=settings.uploads_per_hour_per_ip or None,
+    )
