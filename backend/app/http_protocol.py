@@ -30,6 +30,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_deadline: TimerHandle | None = None
         self._write_deadline: TimerHandle | None = None
+        self._end: TimerHandle | None = None
         self._overhead = 0
         """Bytes since the last head or piece of a body."""
         self._in_head = False
@@ -45,6 +46,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Let go of everything."""
         self._cancel_head_deadline()
         self._cancel_write_deadline()
+        if self._end is not None:
+            self._end.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +99,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Begin to wait for the client to take what was sent."""
         super().pause_writing()
-        self._abort_after(WRITE_SECONDS)
+        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Stop waiting: the client has taken nearly all."""
@@ -107,7 +110,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Go on to the next request, or see to it that the connection ends."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._abort_after(WRITE_SECONDS)
+            self._end_within(WRITE_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection that nobody uses."""
@@ -168,7 +171,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Closed only later: the answer would not survive data that is on its way (see BodyLimit).
         self.transport.write_eof()
         self.flow.resume_reading()
-        self._abort_after(LINGER_SECONDS)
+        self._end_within(LINGER_SECONDS)
 
     def _go_deaf(self) -> None:
         """Hear no more requests, and close when those in hand are answered."""
@@ -178,11 +181,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         """Close when the client has taken its answers, or at the latest when it had to."""
         self.transport.close()
-        self._abort_after(WRITE_SECONDS)
+        self._end_within(WRITE_SECONDS)
 
-    def _abort_after(self, seconds: float) -> None:
-        self._cancel_write_deadline()
-        self._write_deadline = self.loop.call_later(seconds, self.transport.abort)
+    def _end_within(self, seconds: float) -> None:
+        if self._end is None:
+            self._end = self.loop.call_later(seconds, self.transport.abort)
 
     def _cancel_write_deadline(self) -> None:
         if self._write_deadline is not None:
