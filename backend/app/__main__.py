@@ -5,10 +5,11 @@ import errno
 import logging
 import logging.config
 import os
+import resource
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import uvicorn
@@ -58,6 +59,8 @@ def main() -> int:
 def _run(settings: Settings) -> int:
     """Run the service until it is told to stop."""
     signals = _Signals()
+    signals.end_on_hangup()
+    _allow_many_open_files()
     with ExitStack() as opened:
         listener = opened.enter_context(_listen(settings.host, settings.port))
         if not settings.database_url.get_secret_value():
@@ -68,6 +71,13 @@ def _run(settings: Settings) -> int:
         signals.exit_on_next()
         _announce(settings, listener)
         return _serve(settings, listener)
+
+
+def _allow_many_open_files() -> None:
+    """Raise the soft limit, often 1024, to the hard one: a connection may need two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS knows a limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
@@ -141,6 +151,11 @@ class _Signals:
     def ignore(self) -> None:
         """Let nothing interrupt the end."""
         self._handle_with(signal.SIG_IGN)
+
+    def end_on_hangup(self) -> None:
+        """Treat a terminal that is closed like Ctrl-C, unless `nohup` had it ignored."""
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
     def _handle_with(self, handler: "signal._HANDLER") -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.api.errors import HEAD_TOO_LARGE, MALFORMED_REQUEST, PROBLEMS, Problem
 from app.api.limits import LINGER_SECONDS, RequestTooSlow
+from app.api.problems import HEAD_TOO_LARGE, MALFORMED_REQUEST, PROBLEMS, Problem
 
 HEAD_SECONDS: Final = 10.0
 """From the beginning of a connection, or of a further request on it, to the end of its head."""

@@ -2,6 +2,11 @@
 
 import asyncio
 import logging
+import multiprocessing
+import multiprocessing.process
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -10,10 +15,11 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import discovery, docs, download, errors, health, metadata, upload
+from app.api import discovery, docs, download, errors, health, metadata, problems, upload
 from app.api.access_log import AccessLog
 from app.api.dependencies import State
 from app.api.limits import FORM_ALLOWANCE, BodyLimit
+from app.api.problems import INTERNAL_ERROR, documented
 from app.api.security import InvalidKey, require_api_key
 from app.config import Settings, load_settings
 from app.database import Database
@@ -72,15 +78,17 @@ def create_app(settings: Settings) -> FastAPI:
     )
     protection = [Depends(require_api_key)] if settings.api_key.get_secret_value() else []
     for router in (upload.router, metadata.router):
-        app.include_router(router, dependencies=protection, responses=errors.documented(InvalidKey))
+        app.include_router(
+            router, dependencies=protection, responses=documented(InvalidKey, INTERNAL_ERROR)
+        )
     for router in (
         download.router,
         discovery.router,
         health.router,
-        errors.router,
+        problems.router,
         docs.router,
     ):
-        app.include_router(router)
+        app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     docs.install_openapi(app)
     errors.install_error_handlers(app)
@@ -101,8 +109,16 @@ def open_storage(settings: Settings) -> LocalStorage:
 
 
 def application() -> FastAPI:
-    """Build the application of a worker process, from the environment."""
+    """Build the application of a process that serves, from the environment."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     return create_app(load_settings())
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """Stop a worker whose parent was killed: it would keep the port from the next service."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _route_name(route: APIRoute) -> str:
@@ -134,7 +150,10 @@ async def _prepare(database: Database) -> bool:
 
 
 async def _prepare_later(database: Database) -> None:
-    while True:
-        await asyncio.sleep(RETRY_SECONDS)
-        if await _prepare(database):
-            return
+    try:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            if await _prepare(database):
+                return
+    except Exception:  # noqa: BLE001 - a task has nobody else to tell
+        _log.exception("the schema cannot be prepared; mend the database and start again")

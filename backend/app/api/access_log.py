@@ -13,7 +13,7 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import INTERNAL_ERROR
+from app.api.problems import INTERNAL_ERROR
 from app.logs import request_id
 
 CLIENT_CLOSED_REQUEST: Final = 499

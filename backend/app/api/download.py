@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.conditional import FileState, PreconditionFailed, RangeNotSatisfiable, select
 from app.api.dependencies import ServiceDep
-from app.api.errors import INVALID_REQUEST, documented
 from app.api.metadata import IMAGE_PATH
+from app.api.problems import INTERNAL_ERROR, INVALID_REQUEST, documented
 from app.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.image_types import ImageType
 from app.services.storage.base import ObjectReader
@@ -37,6 +37,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         PreconditionFailed,
         RangeNotSatisfiable,
         INVALID_REQUEST,
+        INTERNAL_ERROR,
         ImageDamaged,
         DatabaseUnavailable,
         StorageUnavailable,

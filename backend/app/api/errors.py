@@ -1,311 +1,43 @@
-"""Every error that leaves the service, as problem+json (RFC 9457).
-
-This is the one place that knows both what went wrong and how HTTP says it. A kind of error is an
-exception class and its `Problem`; all else (handlers, OpenAPI, the page of `type`) follows.
-"""
+"""Answering errors: whatever is raised leaves the service as a problem (see `problems.py`)."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from html import escape
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
+from app.api.conditional import RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
-from app.api.limits import BodyTooLarge, RequestTooSlow
-from app.api.multipart import MalformedMultipart, MissingField
+from app.api.limits import BodyTooLarge
+from app.api.multipart import MissingField
+from app.api.problems import (
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    PROBLEMS,
+    RETRY_AFTER_SECONDS,
+    Problem,
+    limit_members,
+    problem_of,
+)
 from app.api.security import InvalidKey
 from app.errors import (
     DatabaseUnavailable,
-    EmptyFile,
-    FileTooLarge,
-    ImageDamaged,
-    ImageNotFound,
-    InvalidFileType,
     LimitExceeded,
-    ObjectNotFound,
     QuotaExceeded,
     StorageFull,
     StorageUnavailable,
-    TooManyFiles,
-    UploadFailed,
 )
-from app.schemas.image import EXAMPLE_ID
-from app.schemas.problem import PROBLEM_MEDIA_TYPE
 from app.services.catalog import QUOTA_PERIOD
-
-PROBLEMS_PATH: Final = "/problems"
-RETRY_AFTER_SECONDS: Final = 5
-"""When to try again while the database or the storage is away."""
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = logging.getLogger(__name__)
-router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A kind of error."""
-
-    slug: str
-    status: int
-    title: str
-    advice: str
-    """What a person who meets it can do, for the page that `type` leads to."""
-    example: str
-    """A `detail` as it may read."""
-    example_members: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Extension members as they may be."""
-
-    @property
-    def type(self) -> str:
-        """The address of its description: stable, and relative to the service (ADR 0007)."""
-        return f"{PROBLEMS_PATH}#{self.slug}"
-
-    def body(self, detail: str | None = None, **members: object) -> dict[str, Any]:
-        """The problem details object, with extension members."""
-        return {
-            "type": self.type,
-            "title": self.title,
-            "status": self.status,
-            "detail": detail or self.example,
-            **members,
-        }
-
-    def response(
-        self,
-        detail: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        **members: object,
-    ) -> JSONResponse:
-        """Answer with this problem; nothing may keep the answer for later."""
-        return JSONResponse(
-            self.body(detail, **members),
-            self.status,
-            headers={"Cache-Control": "no-store", **(headers or {})},
-            media_type=PROBLEM_MEDIA_TYPE,
-        )
-
-
-INTERNAL_ERROR: Final = Problem(
-    "internal-error",
-    500,
-    "Internal error",
-    "The service failed in a way that it does not know. The log tells more under the X-Request-ID.",
-    "The service met an unexpected error; the log has it under this X-Request-ID.",
-)
-NOT_FOUND: Final = Problem(
-    "not-found",
-    404,
-    "Not found",
-    "The address is none of the service's. All of them are listed at /docs.",
-    "There is nothing at this address; /docs lists what there is.",
-)
-METHOD_NOT_ALLOWED: Final = Problem(
-    "method-not-allowed",
-    405,
-    "Method not allowed",
-    "The address exists, but not for this method; the Allow header lists those that it has.",
-    "This address does not take DELETE; it takes GET, HEAD.",
-)
-MALFORMED_REQUEST: Final = Problem(
-    "malformed-request",
-    400,
-    "Malformed request",
-    "What arrived is not a request of HTTP/1.1 that everyone understands in the same way: check "
-    "Host, Content-Length and Transfer-Encoding, and do not ask to upgrade a request with a body.",
-    "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
-)
-HEAD_TOO_LARGE: Final = Problem(
-    "head-too-large",
-    431,
-    "Request head too large",
-    "The address and the header fields together are larger than 32 KiB. Remove cookies and other "
-    "fields that the service does not ask for.",
-    "The address and the header fields of the request are too large.",
-)
-NO_FILE_STORED: Final = Problem(
-    "no-file-stored",
-    400,
-    "No file stored",
-    "None of the batch's files could be stored; `failed` tells why for each.",
-    "None of the files could be stored; 'failed' tells why for each.",
-    {
-        "uploaded": [],
-        "failed": [{"filename": "notes.txt", "status": 400, "detail": str(InvalidFileType())}],
-    },
-)
-NOT_READY: Final = Problem(
-    "not-ready",
-    503,
-    "Not ready",
-    "The service runs, but `down` names what it cannot use. It recovers by itself.",
-    "Not available at the moment: database.",
-    {"down": ["database"]},
-)
-INVALID_REQUEST: Final = Problem(
-    "invalid-request",
-    422,
-    "Invalid request",
-    "A parameter is out of range, or the form has no file. `errors` names each bad input.",
-    "limit: Input should be less than or equal to 100",
-    {
-        "errors": [
-            {
-                "in": "query",
-                "field": "limit",
-                "detail": "Input should be less than or equal to 100",
-            }
-        ]
-    },
-)
-
-
-def _limit_members(error: LimitExceeded | BodyTooLarge) -> dict[str, Any]:
-    """Name the limit, what it allows and what there was."""
-    return {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
-
-
-_TOO_MANY: Final = TooManyFiles(20, 21)
-_FILE_TOO_LARGE: Final = FileTooLarge(52_428_800, 52_490_240)
-_BODY_TOO_LARGE: Final = BodyTooLarge(52_494_336, 73_400_320)
-_QUOTA_EXCEEDED: Final = QuotaExceeded(100, 100, 1260)
-
-PROBLEMS: Final[dict[type[Exception], Problem]] = {
-    InvalidFileType: Problem(
-        "invalid-file-type",
-        400,
-        "Invalid file type",
-        "The first bytes of the file are not those of a JPEG or PNG image. Convert it; renaming "
-        "it does not help, because names and declared types are not looked at.",
-        str(InvalidFileType()),
-    ),
-    EmptyFile: Problem("empty-file", 400, "Empty file", "The file has no bytes.", str(EmptyFile())),
-    TooManyFiles: Problem(
-        "too-many-files",
-        400,
-        "Too many files",
-        "Send the files in several batches. Nothing of this one was stored.",
-        str(_TOO_MANY),
-        _limit_members(_TOO_MANY),
-    ),
-    MalformedMultipart: Problem(
-        "malformed-form",
-        400,
-        "Malformed form",
-        "The body is not a complete multipart/form-data form, or it has more files than the call "
-        "takes. Nothing of it was stored.",
-        "The form is broken off before its final boundary.",
-    ),
-    InvalidKey: Problem(
-        "invalid-key",
-        401,
-        "Invalid API key",
-        "Send the key as `Authorization: Bearer <key>`.",
-        str(InvalidKey()),
-    ),
-    ImageNotFound: Problem(
-        "image-not-found",
-        404,
-        "Image not found",
-        "No image has this id. It may have been deleted.",
-        f"No image has the id {EXAMPLE_ID}.",
-    ),
-    RequestTooSlow: Problem(
-        "request-too-slow",
-        408,
-        "Request too slow",
-        "The request came to a halt, or came too slowly. Nothing of it was stored; send it again.",
-        str(RequestTooSlow()),
-    ),
-    PreconditionFailed: Problem(
-        "precondition-failed",
-        412,
-        "Precondition failed",
-        "If-Match or If-Unmodified-Since names another file than the one stored.",
-        str(PreconditionFailed()),
-    ),
-    FileTooLarge: Problem(
-        "file-too-large",
-        413,
-        "File too large",
-        "The file has more bytes than the service takes: more than `allowed`. `actual` is how many "
-        "had been counted when reading stopped.",
-        str(_FILE_TOO_LARGE),
-        _limit_members(_FILE_TOO_LARGE),
-    ),
-    BodyTooLarge: Problem(
-        "body-too-large",
-        413,
-        "Request body too large",
-        "The request has more bytes than the call can use.",
-        str(_BODY_TOO_LARGE),
-        _limit_members(_BODY_TOO_LARGE),
-    ),
-    RangeNotSatisfiable: Problem(
-        "range-not-satisfiable",
-        416,
-        "Range not satisfiable",
-        "The Range header asks for bytes beyond the end; Content-Range tells the file's size.",
-        str(RangeNotSatisfiable(482_113)),
-    ),
-    InvalidCursor: INVALID_REQUEST,
-    MissingField: INVALID_REQUEST,
-    RequestValidationError: INVALID_REQUEST,
-    QuotaExceeded: Problem(
-        "quota-exceeded",
-        429,
-        "Quota exceeded",
-        "Your address has added as many images as it may within an hour. Retry-After tells when "
-        "the next one is possible, RateLimit and RateLimit-Policy the same for programs.",
-        str(_QUOTA_EXCEEDED),
-        _limit_members(_QUOTA_EXCEEDED),
-    ),
-    ImageDamaged: Problem(
-        "image-damaged",
-        500,
-        "Image damaged",
-        "The image is listed, but its file is missing or has another length than it should.",
-        f"The stored file of image {EXAMPLE_ID} is missing or damaged.",
-    ),
-    DatabaseUnavailable: Problem(
-        "database-unavailable",
-        503,
-        "Database unavailable",
-        "Try again after the seconds that Retry-After tells.",
-        str(DatabaseUnavailable()),
-    ),
-    StorageUnavailable: Problem(
-        "storage-unavailable",
-        503,
-        "Storage unavailable",
-        "Try again after the seconds that Retry-After tells.",
-        str(StorageUnavailable()),
-    ),
-    StorageFull: Problem(
-        "storage-full",
-        507,
-        "Storage full",
-        "The operator must make room before uploads can go on.",
-        str(StorageFull()),
-    ),
-    ObjectNotFound: INTERNAL_ERROR,
-    UploadFailed: INTERNAL_ERROR,
-}
-
-
-def problem_of(error: Exception) -> Problem:
-    """Tell the kind of an error; what is not known is an internal error."""
-    return PROBLEMS.get(type(error), INTERNAL_ERROR)
 
 
 def answer_error(error: Exception, **members: object) -> JSONResponse:
@@ -338,7 +70,7 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
             first = error.errors()[0]
             detail = f"{first['loc'][-1]}: {first['msg']}"
     if isinstance(error, LimitExceeded | BodyTooLarge):
-        members |= _limit_members(error)
+        members |= limit_members(error)
     _log_failure(problem, error)
     return problem.response(detail, headers, **members)
 
@@ -351,62 +83,11 @@ def _log_failure(problem: Problem, error: Exception) -> None:
         _log.error("%s: %s", problem.slug, error, exc_info=error)
 
 
-def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors of a route for OpenAPI, each with an example of its body."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
-        problem = kind if isinstance(kind, Problem) else PROBLEMS[kind]
-        response = responses.setdefault(
-            problem.status,
-            {
-                "description": HTTPStatus(problem.status).phrase,
-                "content": {
-                    PROBLEM_MEDIA_TYPE: {
-                        "schema": {"$ref": "#/components/schemas/ProblemDetails"},
-                        "examples": {},
-                    }
-                },
-            },
-        )
-        examples = response["content"][PROBLEM_MEDIA_TYPE]["examples"]
-        examples[problem.slug] = {
-            "summary": problem.title,
-            "value": problem.body(**problem.example_members),
-        }
-    return responses
-
-
 def install_error_handlers(app: FastAPI) -> None:
     """Let the application answer each error with its problem."""
     for kind in PROBLEMS:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(HTTPException, _answer_framework_error)
-
-
-@router.get(PROBLEMS_PATH, include_in_schema=False)
-async def describe_problems() -> HTMLResponse:
-    """Serve the page that each problem's `type` leads to."""
-    known = sorted(
-        {
-            *PROBLEMS.values(),
-            NOT_FOUND,
-            METHOD_NOT_ALLOWED,
-            MALFORMED_REQUEST,
-            HEAD_TOO_LARGE,
-            NO_FILE_STORED,
-            NOT_READY,
-        },
-        key=lambda kind: (kind.status, kind.slug),
-    )
-    entries = "".join(
-        f'<h2 id="{kind.slug}">{kind.status} {escape(kind.title)}</h2>\n'
-        f"<p>{escape(kind.advice)}</p>\n"
-        for kind in known
-    )
-    return HTMLResponse(
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Errors</title>\n'
-        f"<h1>Errors of the image host</h1>\n{entries}</html>\n"
-    )
 
 
 async def _answer(_request: Request, error: Exception) -> JSONResponse:
@@ -415,17 +96,18 @@ async def _answer(_request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_framework_error(request: Request, error: Exception) -> JSONResponse:
     """Answer what the router raises: an unknown address, or a method that an address lacks."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status = getattr(error, "status_code", None)
     if status == HTTPStatus.NOT_FOUND:
         return NOT_FOUND.response()
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(_allowed_methods(request.scope))
+        allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This address does not take {request.method}; it takes {allowed}."
         return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
     return INTERNAL_ERROR.response()
 
 
 def _allowed_methods(scope: Scope) -> list[str]:
+    """Ask all routes of an address; files of the documentation are no routes and tell nothing."""
     routes = scope["app"].router.routes
     return [
         method

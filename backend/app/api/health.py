@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import ServiceDep
-from app.api.errors import NOT_READY, RETRY_AFTER_SECONDS, documented
+from app.api.problems import NOT_READY, RETRY_AFTER_SECONDS, documented
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -8,7 +8,7 @@ from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from app.api.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.dependencies import IMAGES_PATH, ImagesUrl, ServiceDep
-from app.api.errors import documented
+from app.api.problems import documented
 from app.errors import DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut
 

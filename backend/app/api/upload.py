@@ -7,9 +7,10 @@ from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
 from app.api.dependencies import IMAGES_PATH, ClientAddress, ImagesUrl, ServiceDep
-from app.api.errors import NO_FILE_STORED, answer_error, documented, problem_of
+from app.api.errors import answer_error
 from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader, MalformedMultipart, MissingField
+from app.api.problems import NO_FILE_STORED, documented, problem_of
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,

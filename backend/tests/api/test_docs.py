@@ -8,7 +8,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app.api.errors import PROBLEMS
+from app.api.problems import PROBLEMS
 
 
 @pytest.fixture

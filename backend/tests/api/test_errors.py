@@ -3,7 +3,7 @@ import re
 import httpx
 import pytest
 
-from app.api.errors import PROBLEMS
+from app.api.problems import PROBLEMS
 from app.services.image_service import ImageService
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient
@@ -24,6 +24,7 @@ async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: 
         ("PATCH", "/api/v1/images/00000000-0000-0000-0000-000000000000", "GET, DELETE"),
         ("POST", "/api/v1/images/00000000-0000-0000-0000-000000000000/file", "GET, HEAD"),
         ("POST", "/health/live", "GET"),
+        ("POST", "/docs/assets/swagger-ui.css", "GET, HEAD"),
         ("FROB", "/api/v1/images", "GET"),
     ],
 )

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.api.errors import RETRY_AFTER_SECONDS
+from app.api.problems import RETRY_AFTER_SECONDS
 from app.config import Settings
 from app.main import create_app
 from tests.api import problems

@@ -43,8 +43,16 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     wait_until(lambda: all(has_ended(process) for process in processes))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGINT, 1),
+        (signal.SIGINT, 2),
+        (signal.SIGTERM, 1),
+        (signal.SIGTERM, 2),
+        (signal.SIGHUP, 1),  # with several workers, uvicorn restarts them on SIGHUP
+    ],
+)
 def test_upload_restart_download_delete_stop(
     start: StartService, number: signal.Signals, workers: int
 ) -> None:
@@ -82,6 +90,17 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
     wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200)
     assert listed(service) == [image["id"] for image in reversed(images)]
     assert [download(service, image) for image in images] == sent
+
+
+def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService) -> None:
+    service = start("WORKERS=2").wait_until_it_serves()
+    upload(service)
+    processes = service.all_processes()
+    workers = [process for process in processes if "spawn_main" in " ".join(process.cmdline())]
+    parent = psutil.Process(workers[0].ppid())
+    assert len(workers) == 2
+    parent.kill()
+    assert_gone(workers)
 
 
 def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
