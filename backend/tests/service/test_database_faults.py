@@ -209,7 +209,7 @@ def test_a_database_that_hangs_at_commit_keeps_the_file_for_the_row_that_may_com
     proxy.hold_at("COMMIT")
     assert_problem(host.upload(JPEG), 503, "database-unavailable")
     host.assert_keeps(rows=0, files=1)
-    proxy.release()
+    proxy.release()  # and now the COMMIT arrives
     wait_until(lambda: host.client.get("/health/ready").status_code == 200)
     host.assert_sound()
     assert len(list(host.images.glob("??/*"))) == 1
