@@ -41,7 +41,7 @@ def host(proxy: DatabaseProxy, database_url: URL, tmp_path: Path) -> Iterator[Ho
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up sooner than is wise, to save time."""
     for name in ("POOL_TIMEOUT", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"):
-        monkeypatch.setattr(database_module, name, 1.0)
+        monkeypatch.setattr(database_module, name, 2.0)
 
 
 REFUSALS = {
@@ -241,8 +241,8 @@ class Load:
                 yield self
             finally:
                 self._over.set()
-            for user in at_work:
-                user.result()
+                for user in at_work:
+                    user.result()
 
     def wait_for_ten_more(self) -> None:
         enough = len(self.acknowledged) + 10
