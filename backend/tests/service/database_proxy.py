@@ -57,7 +57,10 @@ class DatabaseProxy:
 
     def hold(self) -> None:
         """Let nothing pass in either direction, connected or not, as a dead network does."""
+        holds = threading.Event()
         self._loop.call_soon_threadsafe(self._open.clear)
+        self._loop.call_soon_threadsafe(holds.set)
+        assert holds.wait(PATIENCE)
 
     def hold_at(self, statement: str) -> None:
         """Begin to hold when a statement that begins like this is on its way to the database."""
@@ -123,11 +126,14 @@ class DatabaseProxy:
         await writer.drain()
 
     def take_fault(self, statement: str) -> Fault | None:
-        """Tell what is to happen to this statement, and forget it."""
+        """Begin what is to happen to this statement, once; tell what it is."""
         if self._fault and statement.startswith(self._fault[0]):
-            (_, when), self._fault = self._fault, None
-            self.cuts += 1
-            return when
+            (_, fault), self._fault = self._fault, None
+            if fault == "hold":
+                self._open.clear()
+            else:
+                self.cuts += 1
+            return fault
         return None
 
 
@@ -166,9 +172,6 @@ class _Session:
                         return
                     case "after":
                         self._answer_is_lost = True
-                    case "hold":
-                        self._proxy.hold()
-                        await asyncio.sleep(0)  # so that it takes effect
             await asyncio.sleep(self._proxy.delay)
             await self._proxy.pass_through(message, self._database[1])
 

@@ -41,7 +41,7 @@ def host(proxy: DatabaseProxy, database_url: URL, tmp_path: Path) -> Iterator[Ho
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up sooner than is wise, to save time."""
     for name in ("POOL_TIMEOUT", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"):
-        monkeypatch.setattr(database_module, name, 1.0)
+        monkeypatch.setattr(database_module, name, 2.0)
 
 
 REFUSALS = {
@@ -209,7 +209,7 @@ def test_a_database_that_hangs_at_commit_keeps_the_file_for_the_row_that_may_com
     proxy.hold_at("COMMIT")
     assert_problem(host.upload(JPEG), 503, "database-unavailable")
     host.assert_keeps(rows=0, files=1)
-    proxy.release()
+    proxy.release()  # and now the COMMIT arrives
     wait_until(lambda: host.client.get("/health/ready").status_code == 200)
     host.assert_sound()
     assert len(list(host.images.glob("??/*"))) == 1
@@ -241,8 +241,8 @@ class Load:
                 yield self
             finally:
                 self._over.set()
-            for user in at_work:
-                user.result()
+                for user in at_work:
+                    user.result()
 
     def wait_for_ten_more(self) -> None:
         enough = len(self.acknowledged) + 10
