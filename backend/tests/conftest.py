@@ -6,6 +6,8 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import httpx
@@ -34,6 +36,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("no clock")  # machines are shared; speed is not tested here
 
 OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep away from the folder that all sessions of a user share by default.
+
+    Each session closes that one to other users; where root runs the tests, PostgreSQL is another.
+    """
+    if not config.option.basetemp:
+        folder = mkdtemp(prefix="image-host-tests-")
+        config.option.basetemp = folder
+        config.add_cleanup(lambda: rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,8 @@ async def lock_address(session: WriteSession, address: IpAddress) -> None:
 
 async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usage:
     """Count what an address, or the /64 network of an IPv6 address, added lately."""
-    age_of_oldest = func.now() - func.min(Image.created_at)
+    # Not now(): while this transaction waited for others, rows younger than it came to be.
+    age_of_oldest = func.clock_timestamp() - func.min(Image.created_at)
     query = select(
         func.count(),
         func.coalesce(func.ceil(func.extract("epoch", QUOTA_PERIOD - age_of_oldest)), 0),

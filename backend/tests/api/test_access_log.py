@@ -4,7 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from app.api.access_log import AccessLog
 from tests import pictures
 from tests.api.conftest import Upload
 from tests.conftest import CLIENT
@@ -65,3 +67,20 @@ async def test_head_counts_no_bytes(
     image = await upload(pictures.jpeg())
     await client.head(image["url"])
     assert lines()[-1].bytes == 0
+
+
+async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
+    async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await AccessLog(fail)({"type": "http", "method": "GET", "path": "/"}, receive, send)
+    assert sent == ["http.response.start"]

@@ -106,3 +106,10 @@ async def test_a_failure_of_the_service_is_not_the_files_fault(
         assert_problem(response, 503, "storage-unavailable")
         assert response.headers["retry-after"] == "5"
         assert [failed["status"] for failed in response.json()["failed"]] == [503, 400]
+
+
+async def test_several_files_of_the_largest_size_fit_into_a_batch(
+    client: httpx.AsyncClient,
+) -> None:
+    large = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
+    assert (await send(client, ("a.jpg", large), ("b.jpg", large))).status_code == 201

@@ -126,12 +126,16 @@ async def test_if_range_of_another_file_gives_the_whole_one(
 
 
 async def test_a_file_missing_behind_the_services_back_is_an_error_not_a_404(
-    client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles
+    client: httpx.AsyncClient,
+    upload: Upload,
+    stored_files: StoredFiles,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     image = await upload(JPEG)
     stored_files()[0].unlink()
     assert_problem(await client.get(image["url"]), 500, "image-damaged")
     assert (await client.head(image["url"])).status_code == 500
+    assert "image-damaged" in caplog.text
 
 
 @pytest.mark.parametrize("change", [-1, 1])

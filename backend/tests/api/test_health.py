@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from app.config import Settings
@@ -89,3 +90,25 @@ async def until_ready(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_a_database_away_for_long_at_start_is_waited_for(
+    open_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.main.RETRY_SECONDS", 0.05)
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        address = SecretStr(url.render_as_string(hide_password=False))
+    async with open_client(database_url=address) as client:
+        await asyncio.sleep(0.5)
+        with embedded_postgres(folder):
+            await until_ready(client)
+
+
+async def test_a_service_that_ends_waits_for_its_database_no_longer(
+    open_client: OpenClient,
+) -> None:
+    before = asyncio.all_tasks()
+    async with open_client(database_url=SecretStr("postgresql+asyncpg://127.0.0.1:1/x")):
+        assert asyncio.all_tasks() > before
+    assert asyncio.all_tasks() <= before

@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -171,7 +173,9 @@ MALFORMED = {
     "two files": form(part(JPEG), part(PNG)),
     "a part without a name": form(raw_part(JPEG, b"Content-Type: image/jpeg")),
     "10,000 parts": form(*[part(b"", f"f{n}", None) for n in range(10_000)]),
-    "a header bomb": form(raw_part(JPEG, b"X-Bomb: " + b"x" * 60_000)),
+    "a header bomb": form(
+        raw_part(JPEG, b'Content-Disposition: form-data; name="file"', b"X-Bomb: " + b"x" * 60_000)
+    ),
     "too many other parts": form(
         part(JPEG), *[part(b"", f"f{n}", None) for n in range(MAX_OTHER_PARTS + 1)]
     ),
@@ -248,3 +252,47 @@ async def test_forwarded_addresses_are_believed_only_from_trusted_proxies(
         response = await client.post(UPLOAD, files={"file": JPEG}, headers=forwarded)
         assert response.status_code == 201
         assert response.json()["url"].startswith("https://images.test/")
+
+
+async def test_forwarding_headers_of_others_are_not_believed(open_client: OpenClient) -> None:
+    headers = {"x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
+    async with open_client(trusted_proxies=(ip_network("10.0.0.0/8"),)) as client:
+        response = await client.post(UPLOAD, files={"file": JPEG}, headers=headers)
+    assert response.json()["url"].startswith("http://images.test/")
+
+
+async def test_other_fields_cannot_be_larger_than_the_call_takes(
+    client: httpx.AsyncClient,
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield form(part(b"", "other", None))[:-28]
+        for _ in range(100):
+            yield bytes(100_000)
+
+    assert_problem(await send_raw(client, body()), 413, "body-too-large")
+
+
+async def test_ipv4_clients_of_a_socket_for_both_are_told_apart(open_client: OpenClient) -> None:
+    for last in (7, 8):
+        address = f"::ffff:192.0.2.{last}"
+        async with open_client(client=address, uploads_per_hour_per_ip=1) as client:
+            assert (await send(client, JPEG)).status_code == 201
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "unknown"])
+async def test_a_client_without_a_usual_address_can_upload(
+    open_client: OpenClient, address: str
+) -> None:
+    async with open_client(client=address) as client:
+        assert (await send(client, JPEG)).status_code == 201
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_is_told(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(code, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert_problem(await send(client, JPEG), 507, "storage-full")

@@ -183,3 +183,22 @@ async def test_every_query_is_answered_by_its_index(
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+async def test_equal_times_are_ordered_by_id_whatever_the_plan(database: Database) -> None:
+    rows = [row(START) for _ in range(30)]
+    await add(database, *rows)
+    async with database.read() as session:
+        for way in ("indexscan", "bitmapscan"):
+            await session.execute(text(f"SET enable_{way} = off"))
+        seen = await catalog.page(session, 30, None)
+    assert [image.id for image in seen] == sorted((image.id for image in rows), reverse=True)
+
+
+async def test_the_wait_for_a_quota_is_never_longer_than_its_period(database: Database) -> None:
+    """Also for a transaction that waited while a younger one added a row."""
+    address = ip_address("192.0.2.1")
+    async with database.write() as waiting:
+        await waiting.execute(text("SELECT pg_sleep(0.01)"))
+        await add(database, row(address=str(address)))
+        assert (await catalog.usage(waiting, address)).seconds <= 3600

@@ -1,6 +1,7 @@
 """The database as the service uses it: sessions, the schema, and every way it can be away."""
 
 import asyncio
+import secrets
 import socket
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def test_an_error_of_the_program_is_not_taken_for_an_outage(database: Data
 
 
 async def test_services_that_start_together_prepare_one_schema(postgres_url: URL) -> None:
-    name = "prepared_together"
+    name = f"prepared_{secrets.token_hex(6)}"
     admin = Database(postgres_url)
     async with admin._reading.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name}"))
@@ -222,3 +223,17 @@ async def test_the_sslmode_of_hosted_databases_is_understood(database_url: URL, 
     database = Database(database_url.update_query_dict({"sslmode": mode}))
     assert await one(database) == 1
     await database.close()
+
+
+async def test_a_role_that_is_refused_is_an_outage(database_url: URL) -> None:
+    database = Database(database_url.set(username="no_such_role"))
+    with pytest.raises(DatabaseUnavailable):
+        await one(database)
+    await database.close()
+
+
+async def test_a_standby_that_takes_no_writes_is_an_outage(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as session:
+            await session.execute(text("SET TRANSACTION READ ONLY"))
+            await session.execute(text("DELETE FROM images"))

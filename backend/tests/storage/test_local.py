@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def without_privileges(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
     for folder in (tmp_path, *tmp_path.rglob("*")):
         os.chown(folder, NOBODY, NOBODY)
     base = tmp_path_factory.getbasetemp()
-    for folder in (base.parent, base, tmp_path.parent):
+    for folder in (base, tmp_path.parent):
         folder.chmod(folder.stat().st_mode | 0o011)
     os.seteuid(NOBODY)
     yield
@@ -302,3 +303,59 @@ async def test_a_cancelled_write_is_over_before_the_discard_begins(
 async def test_a_missing_object_is_told(storage: LocalStorage) -> None:
     with pytest.raises(ObjectNotFound, match=KEY):
         await storage.open(KEY)
+
+
+async def test_a_write_that_is_cut_short_is_noticed(
+    storage: LocalStorage, small_file_limit: None
+) -> None:
+    staged = await storage.stage(KEY)
+    with pytest.raises(StorageFull):
+        await staged.write(b"x" * 3 * BLOCK)
+    await staged.discard()
+
+
+async def test_a_cancelled_write_waits_for_its_thread(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    staged = await storage.stage(KEY)
+    append = staged._append  # type: ignore[attr-defined]
+
+    def slow_append() -> object:
+        entered.set()
+        go_on.wait()
+        return append()
+
+    monkeypatch.setattr(staged, "_append", slow_append)
+    writing = asyncio.create_task(staged.write(b"x" * BLOCK))
+    await asyncio.to_thread(entered.wait)
+    writing.cancel()
+    done, _ = await asyncio.wait([writing], timeout=0.1)
+    go_on.set()
+    assert not done
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await staged.discard()
+
+
+async def test_discard_never_raises(storage: LocalStorage, files: Files) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * BLOCK)
+    shutil.rmtree(files.staging)
+    files.staging.write_text("a file in the way")
+    await staged.discard()
+
+
+async def test_the_folders_themselves_survive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    await LocalStorage(tmp_path / "images").check()
+    assert synced == [tmp_path / "images", tmp_path]

@@ -166,3 +166,8 @@ def test_the_readme_lists_every_setting() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in Settings.model_fields:
         assert f"| `{name.upper()}` |" in readme
+
+
+def test_the_public_url_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://images.example.org/")
+    assert load_settings().public_url == "https://images.example.org"
