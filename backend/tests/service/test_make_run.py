@@ -101,6 +101,7 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     assert len(workers) == 2
     parent.kill()
     assert_gone(workers)
+    assert len(listed(start().wait_until_it_serves())) == 1
 
 
 def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
