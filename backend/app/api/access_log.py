@@ -47,7 +47,7 @@ class AccessLog:
                 status = message["status"]
                 headers = [*message.get("headers", ()), (b"x-request-id", current_id.encode())]
                 message = {**message, "headers": headers}
-            else:
+            elif scope["method"] != "HEAD":
                 sent += len(message.get("body", b""))
             await send(message)
 

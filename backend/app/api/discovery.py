@@ -13,6 +13,7 @@ LIMITS_PATH: Final = "/api/v1/limits"
 router = APIRouter(tags=["limits"])
 
 
+@router.head(LIMITS_PATH, include_in_schema=False)
 @router.get(LIMITS_PATH, summary="Get the limits of uploads")
 async def get_limits(settings: SettingsDep) -> LimitsOut:
     """Tell what an upload may be. An error about a limit calls it by the same name.

@@ -19,12 +19,14 @@ ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 router = APIRouter(include_in_schema=False)
 
 
+@router.head("/")
 @router.get("/")
 async def home() -> RedirectResponse:
     """Lead to the documentation, until there is a page."""
     return RedirectResponse(DOCS_PATH)
 
 
+@router.head(DOCS_PATH)
 @router.get(DOCS_PATH)
 async def docs() -> HTMLResponse:
     """Show Swagger UI."""

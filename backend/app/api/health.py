@@ -15,12 +15,14 @@ class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", summary="Is the process alive?")
 async def live() -> Health:
     """Answer without asking anything else: a failure means that the process should be restarted."""
     return Health(status="ok")
 
 
+@router.head("/ready", response_model=Health, include_in_schema=False)
 @router.get(
     "/ready",
     summary="Can it take requests?",

@@ -17,6 +17,7 @@ IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 router = APIRouter(tags=["images"])
 
 
+@router.head(IMAGES_PATH, include_in_schema=False)
 @router.get(
     IMAGES_PATH,
     summary="List images",
@@ -56,6 +57,7 @@ async def list_images(
     )
 
 
+@router.head(IMAGE_PATH, include_in_schema=False)
 @router.get(
     IMAGE_PATH,
     summary="Get an image's metadata",

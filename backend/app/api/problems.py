@@ -343,6 +343,7 @@ def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, A
     return responses
 
 
+@router.head(PROBLEMS_PATH, include_in_schema=False)
 @router.get(PROBLEMS_PATH, include_in_schema=False)
 async def describe_problems() -> HTMLResponse:
     """Serve the page that each problem's `type` leads to."""

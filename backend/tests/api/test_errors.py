@@ -20,12 +20,12 @@ async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: 
         ("GET", "/api/v1/images/upload", "POST"),
         ("DELETE", "/api/v1/images/upload", "POST"),
         ("PUT", "/api/v1/images/batch", "POST"),
-        ("POST", "/api/v1/images", "GET"),
-        ("PATCH", "/api/v1/images/00000000-0000-0000-0000-000000000000", "GET, DELETE"),
+        ("POST", "/api/v1/images", "GET, HEAD"),
+        ("PATCH", "/api/v1/images/00000000-0000-0000-0000-000000000000", "GET, HEAD, DELETE"),
         ("POST", "/api/v1/images/00000000-0000-0000-0000-000000000000/file", "GET, HEAD"),
-        ("POST", "/health/live", "GET"),
+        ("POST", "/health/live", "GET, HEAD"),
         ("POST", "/docs/assets/swagger-ui.css", "GET, HEAD"),
-        ("FROB", "/api/v1/images", "GET"),
+        ("FROB", "/api/v1/images", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_an_address_lacks_is_told_those_it_has(

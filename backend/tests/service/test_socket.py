@@ -236,3 +236,14 @@ def test_a_client_that_left_is_logged_as_such(
     wait_until(statuses)
     assert statuses() == [499]
     assert "unhandled" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/health/live", "/health/ready", "/api/v1/images", "/api/v1/limits"]
+)
+def test_head_is_answered_like_get_without_a_body(server: LiveServer, path: str) -> None:
+    """RFC 9110, section 9.1: every server must know both. Monitors ask so."""
+    get, head = (httpx.request(method, f"{server.url}{path}") for method in ("GET", "HEAD"))
+    assert head.status_code == get.status_code
+    assert head.headers["content-length"] == get.headers["content-length"]
+    assert head.content == b""
