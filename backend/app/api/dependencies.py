@@ -1,4 +1,7 @@
-"""What routes ask for, as annotated types."""
+"""What routes ask for, as annotated types.
+
+Coroutines, though they wait for nothing: FastAPI would call a function in a thread.
+"""
 
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Final, TypedDict, cast
@@ -19,23 +22,24 @@ class State(TypedDict):
     service: ImageService
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """Give the settings that the application was made with."""
     return cast("Settings", request.state.settings)
 
 
-def get_service(request: Request) -> ImageService:
+async def get_service(request: Request) -> ImageService:
     """Give the service that the lifespan opened."""
     return cast("ImageService", request.state.service)
 
 
-def get_images_url(request: Request) -> str:
+async def get_images_url(request: Request) -> str:
     """Tell the absolute address of the collection of images, as clients reach it."""
-    base = get_settings(request).public_url or f"{request.url.scheme}://{request.url.netloc}"
+    settings = await get_settings(request)
+    base = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
     return base + IMAGES_PATH
 
 
-def get_client_address(request: Request) -> IpAddress | None:
+async def get_client_address(request: Request) -> IpAddress | None:
     """Tell the address of the client; None where the transport has none."""
     if request.client is None:
         return None

@@ -1,12 +1,13 @@
 """Every SQL statement on images. Each takes the session it runs in, and leaves commit to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, tuple_
+from sqlalchemy import Uuid, any_, bindparam, delete, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database import ReadSession, WriteSession
 from app.models import Image
@@ -15,6 +16,7 @@ QUOTA_PERIOD: Final = timedelta(hours=1)
 IPV6_HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
+_BY_IDS: Final = select(Image).where(Image.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 _FILES: Final = select(Image.storage_key, Image.file_size)
 
 IpAddress = IPv4Address | IPv6Address
@@ -43,15 +45,16 @@ class Usage(NamedTuple):
     """Until the oldest of them is out of the period; 0 if there are none."""
 
 
-async def add(session: WriteSession, image: Image) -> None:
-    """Insert a row, and learn the time that the database gives it."""
-    session.add(image)
+async def add(session: WriteSession, images: Iterable[Image]) -> None:
+    """Insert rows, and learn the time that the database gives them."""
+    session.add_all(images)
     await session.flush()
 
 
-async def get(session: ReadSession, image_id: UUID) -> Image | None:
-    """Find a row by its id."""
-    return await session.get(Image, image_id)
+async def find(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:
+    """Find rows by their ids; an id that no row has is left out."""
+    rows = await session.scalars(_BY_IDS, {"ids": list(image_ids)})
+    return {image.id: image for image in rows}
 
 
 async def page(session: ReadSession, limit: int, after: Position | None) -> Sequence[Image]:

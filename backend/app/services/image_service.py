@@ -9,10 +9,11 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from time import monotonic
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from app.database import Database
+from app.database import Database, WriteSession
 from app.errors import (
     EmptyFile,
     FileTooLarge,
@@ -32,7 +33,17 @@ from app.image_types import HEAD_BYTES, detect
 from app.models import Image
 from app.services import catalog
 from app.services.catalog import IpAddress, Position
-from app.services.storage.base import ObjectReader, StagedObject, StorageBackend
+from app.services.coalescing import Coalescer
+from app.services.recent import RecentImages
+from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
+
+RECENT_IMAGES: Final = 10_000
+RECENT_SECONDS: Final = 2.0
+"""How many images are remembered, and for how long one may be taken for true without asking."""
+STATEMENTS_AT_ONCE: Final = 2
+"""Look-ups, and likewise additions, that one process has under way; the rest make up the next."""
+ROWS_AT_ONCE: Final = 200
+"""Most rows that one of them is about."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +99,10 @@ class ImageService:
         self._database = database
         self._storage = storage
         self._limits = limits
+        self._prompt = storage if isinstance(storage, PromptReads) else None
+        self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
+        self._look_ups = Coalescer(self._look_up, STATEMENTS_AT_ONCE, ROWS_AT_ONCE)
+        self._additions = Coalescer(self._add, STATEMENTS_AT_ONCE, ROWS_AT_ONCE)
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
         """Store one file, which is durable when this returns.
@@ -142,27 +157,47 @@ class ImageService:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.read() as session:
-            image = await catalog.get(session, image_id)
+        image = await self._look_ups.submit(image_id)
         if image is None:
             raise ImageNotFound(image_id)
+        return image
+
+    async def get_present(self, image_id: UUID) -> Image:
+        """Find an image whose file is asked for.
+
+        One that was found a moment ago is not looked up again while its file is there: a row never
+        changes, and a delete is over only when the file is gone.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If it cannot be told.
+        """
+        known = self._recent.find(image_id)
+        if known and self._prompt and self._prompt.holds(known.storage_key):
+            return known
+        asked_at = monotonic()
+        image = await self.get(image_id)
+        self._recent.remember(image, asked_at)
         return image
 
     async def open(self, image: Image, start: int, length: int) -> ObjectReader:
         """Open `length` bytes of an image's file, from `start` on. The caller closes the reader.
 
         Raises:
-            ImageNotFound: If the image was deleted since `get`.
+            ImageNotFound: If the image was deleted since it was found.
             ImageDamaged: If the file is missing or has another length than the row says.
             StorageUnavailable: If it cannot be read.
         """
+        key = image.storage_key
+        reader = self._prompt.open_at_once(key, start, length) if self._prompt else None
         try:
-            reader = await self._storage.open(image.storage_key, start, length)
+            reader = reader or await self._storage.open(key, start, length)
         except ObjectNotFound as error:
             await self.get(image.id)
             raise ImageDamaged(image.id) from error
         if reader.size != image.file_size:
             await reader.close()
+            await self.get(image.id)
             raise ImageDamaged(image.id)
         return reader
 
@@ -195,6 +230,8 @@ class ImageService:
             await self._storage.delete(key)
         except StorageError:
             _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
+            # Any worker that remembers the image would still send the file.
+            await asyncio.sleep(RECENT_SECONDS)
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
@@ -250,26 +287,21 @@ class ImageService:
         return image
 
     async def _publish(self, image: _StagedImage, address: IpAddress | None) -> Image:
-        """Make a staged file durable, then commit its row.
-
-        A failure before the row is added takes the file back. After that the commit may have taken
-        place, whatever the error says, so nothing is removed: a file without a row is harmless.
-        """
-        row_added = False
+        """Make a staged file durable, then have its row committed."""
         image.row.upload_ip = address
         try:
             await image.object.publish()
-            async with self._database.write() as session:
-                if self._limits.uploads_per_hour_per_ip and address is not None:
-                    await catalog.lock_address(session, address)
-                    self._judge(await catalog.usage(session, address))
-                await catalog.add(session, image.row)
-                row_added = True
         except BaseException:
-            if not row_added:
-                await image.object.discard()
+            await image.object.discard()
             raise
-        return image.row
+        if self._limits.uploads_per_hour_per_ip and address is not None:
+            # By itself, for its transaction makes others of the same address wait.
+            result = await self._add_alone(image)
+            if isinstance(result, Exception):
+                raise result
+            return result
+        # Published as it is, it gets its row even if nobody waits for that any more.
+        return await asyncio.shield(self._additions.submit(image))
 
     async def _publish_or_fail(
         self, image: _StagedImage, address: IpAddress | None
@@ -286,6 +318,51 @@ class ImageService:
         except Exception:  # noqa: BLE001 - a defect, which the log tells of
             _log.exception("a file of a batch could not be stored")
             return FailedUpload(filename, UploadFailed())
+
+    async def _look_up(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
+        async with self._database.read() as session:
+            found = await catalog.find(session, image_ids)
+        return [found.get(image_id) for image_id in image_ids]
+
+    async def _add(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
+        """Commit the rows of published files in one transaction, if need be each in its own.
+
+        A failure before the rows are added takes the files back. After that the commit may have
+        taken place, whatever the error says, so nothing is removed: a file without a row is
+        harmless.
+        """
+        rows = [image.row for image in images]
+        added = False
+        try:
+            async with self._database.write() as session:
+                for row in rows:
+                    await self._claim_quota(session, row)
+                await catalog.add(session, rows)
+                added = True
+        except BaseException as error:
+            if added:
+                raise
+            refused = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
+            if refused and len(images) > 1:
+                # A row that the database refuses is no reason to refuse the others.
+                return [await self._add_alone(image) for image in images]
+            for image in images:
+                await image.object.discard()
+            raise
+        return rows
+
+    async def _add_alone(self, image: _StagedImage) -> Image | Exception:
+        try:
+            [row] = await self._add([image])
+        except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
+            return error
+        return row
+
+    async def _claim_quota(self, session: WriteSession, row: Image) -> None:
+        """Take one of the address's places, and keep others from it until the row is committed."""
+        if self._limits.uploads_per_hour_per_ip and row.upload_ip is not None:
+            await catalog.lock_address(session, row.upload_ip)
+            self._judge(await catalog.usage(session, row.upload_ip))
 
     async def _require_quota(self, address: IpAddress | None) -> None:
         """Refuse an address that has used up its uploads before it sends the next file."""
