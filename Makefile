@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck torture bench-memory lint format lock clean
+.PHONY: help run test fsck torture bench bench-memory lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help"
 
 torture: $(VENV)/.dev ## Kill the service and its database while clients work (ARGS="--kills 500")
 	@cd backend && ../$(BIN)/python -m tests.service.torture $(ARGS)
+
+bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")
+	@PYTHONPATH=backend $(BIN)/python -m bench $(ARGS)
 
 bench-memory: $(VENV)/.dev ## Measure the memory of large uploads against small ones
 	@cd backend && ../$(BIN)/python -m bench.memory

@@ -1,0 +1,114 @@
+"""Measures the service against the usual way and against the limits of its framework.
+
+Starts the real service with its embedded PostgreSQL, the references of bench/references.py over
+the same data, and nginx where it is installed; asks with wrk, which comes from Debian and is
+installed where it is missing (needs root). All runs on this machine and takes turns: wrk and the
+server that is asked share its cores.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Never
+
+from tqdm import tqdm
+
+from bench import machine, report, servers, wrk
+from bench.site import Site
+from bench.works import WORKS, Sample, Work
+
+ROUNDS: Final = 3
+SECONDS: Final = 4.0
+RESULT: Final = Path(__file__).parents[2] / "bench.json"
+
+
+def main() -> int:
+    """Measure what the arguments ask for; return the exit status."""
+    options = _arguments()
+    begin = time.monotonic()
+    try:
+        wrk.require_wrk()
+        if not servers.has_nginx():
+            print("nginx is missing; its rows are left out (apt-get install nginx-light)")
+        with _folder(options.keep) as folder, ExitStack() as opened:
+            site = Site(folder, opened)
+            site.build()
+            measured = {}
+            works = options.only or WORKS
+            with tqdm(total=len(works) * options.rounds, unit=" rounds", disable=None) as bar:
+                for work in works:
+                    bar.set_description(work.name)
+                    measured[work] = _measure(work, site, options, bar)
+            described = machine.describe(site.postgresql_version)
+    except wrk.BenchmarkFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    report.write_json(options.json, measured, described)
+    print(f"\n{report.table(measured, described)}\n")
+    print(f"{time.monotonic() - begin:.0f} s; the same, with each run: {options.json}")
+    return 0
+
+
+def _measure(
+    work: Work, site: Site, options: argparse.Namespace, bar: "tqdm[Never]"
+) -> dict[str, list[Sample]]:
+    """Run the contenders of a work in turn."""
+    with work.open(site) as contenders:
+        samples: dict[str, list[Sample]] = {name: [] for name in contenders.repeated}
+        for _ in range(options.rounds):
+            for name, contender in contenders.repeated.items():
+                samples[name].append(contender(options.seconds))
+            bar.update()
+        if not options.only:
+            for name, contender in contenders.once.items():
+                samples[name] = [contender(options.seconds)]
+    return samples
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+    else:
+        with TemporaryDirectory(prefix="bench-") as folder:
+            yield Path(folder)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, epilog=f"Works: {', '.join(_NAMES)}."
+    )
+    parser.add_argument(
+        "--only",
+        type=_works,
+        metavar="WORK,…",
+        help="measure only these works, without the limits that are shown for orientation",
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each work ({ROUNDS})")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"of each run of wrk ({SECONDS:g})"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the data there, and use it next time"
+    )
+    parser.add_argument("--json", type=Path, default=RESULT, help="where the JSON goes")
+    return parser.parse_args()
+
+
+_NAMES: Final = {work.name: work for work in WORKS}
+
+
+def _works(names: str) -> Sequence[Work]:
+    try:
+        return [_NAMES[name] for name in names.split(",")]
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(f"there is no work {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+-- What wrk asks for, and how it tells what it saw. After wrk's own arguments:
+--   get             the URL, again and again
+--   paths FILE      a random line of FILE each time; the requests are written beforehand
+--   send FILE       the body in FILE; method and type come from the next two arguments
+-- Last may come the mean pause between two requests of a connection, in milliseconds.
+
+local mean_pause
+
+function init(arguments)
+  local what = table.remove(arguments, 1)
+  if what == "paths" then
+    local requests = {}
+    for path in io.lines(table.remove(arguments, 1)) do
+      requests[#requests + 1] = wrk.format("GET", path)
+    end
+    local random, count = math.random, #requests
+    math.randomseed(os.time())
+    request = function() return requests[random(count)] end
+  elseif what == "send" then
+    local file = assert(io.open(table.remove(arguments, 1), "rb"))
+    wrk.body = file:read("*a")
+    file:close()
+    wrk.method = table.remove(arguments, 1)
+    wrk.headers["Content-Type"] = table.remove(arguments, 1)
+  end
+  if arguments[1] then
+    mean_pause = tonumber(arguments[1])
+    delay = function() return math.random(0, 2 * mean_pause) end
+  end
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, ' ..
+    '"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}\n',
+    summary.requests, summary.duration, summary.bytes,
+    latency:percentile(50), latency:percentile(99),
+    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end

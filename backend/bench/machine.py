@@ -1,0 +1,49 @@
+"""Where and with what a measurement was made."""
+
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+_PACKAGES: Final = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "pydantic",
+    "sqlalchemy",
+    "asyncpg",
+)
+
+
+def describe(postgresql: str) -> dict[str, str]:
+    """Name the machine, and the version of everything that takes part."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": f"{os.cpu_count()} x {_cpu()}",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "postgresql": postgresql,
+        "nginx": _told_by("nginx", r"nginx/(\S+)"),
+        "wrk": _told_by("wrk", r"wrk (\S+)"),
+    }
+
+
+def _cpu() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _told_by(program: str, pattern: str) -> str:
+    try:
+        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "missing"
+    found = re.search(pattern, told.stdout + told.stderr)
+    return found[1] if found else "unknown"
