@@ -1,6 +1,7 @@
 """The composition root: the one place that knows which parts the service is made of."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import multiprocessing.process
@@ -113,7 +114,10 @@ def application() -> FastAPI:
     """Build the application of a process that serves, from the environment."""
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return create_app(load_settings())
+    app = create_app(load_settings())
+    # What is loaded by now stays: the collector need not go through it time and again.
+    gc.freeze()
+    return app
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:

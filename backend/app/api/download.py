@@ -12,7 +12,7 @@ from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT
 from starlette.types import Receive, Scope, Send
 
 from app.api.conditional import FileState, PreconditionFailed, RangeNotSatisfiable, select
-from app.api.dependencies import ServiceDep, get_service
+from app.api.dependencies import Context, ContextDep
 from app.api.metadata import IMAGE_PATH
 from app.api.problems import INTERNAL_ERROR, INVALID_REQUEST, documented
 from app.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
@@ -61,7 +61,7 @@ class _DirectRoute(APIRoute):
             return
         request = Request(scope, receive)
         image_id = scope["path_params"]["image_id"]
-        response = await get_image_file(request, image_id, await get_service(request))
+        response = await get_image_file(request, image_id, Context(request))
         await response(scope, receive, send)
 
 
@@ -85,12 +85,12 @@ router = APIRouter(tags=["images"], route_class=_DirectRoute)
 async def get_image_file(
     request: Request,
     image_id: UUID,
-    service: ServiceDep,
+    context: ContextDep,
     *,
     download: Annotated[bool, Query(description="1 = save it instead of showing it")] = False,
 ) -> Response:
     """Send the bytes as they were uploaded. The address can be linked to and cached for ever."""
-    image = await service.get_present(image_id)
+    image = await context.service.get_present(image_id)
     file = FileState(f'"{image.id.hex}"', image.created_at.replace(microsecond=0), image.file_size)
     selection = select(request.method, request.headers, file)
     headers = {
@@ -112,7 +112,7 @@ async def get_image_file(
         end = selection.start + selection.length - 1
         headers["Content-Range"] = f"bytes {selection.start}-{end}/{file.size}"
     length = 0 if request.method == "HEAD" else selection.length
-    reader = await service.open(image, selection.start, length)
+    reader = await context.service.open(image, selection.start, length)
     return ObjectResponse(reader, length, selection.status, headers)
 
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, delete, func, select, text, tuple_
+from sqlalchemy import Uuid, any_, bindparam, delete, func, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database import ReadSession, WriteSession
@@ -29,6 +29,17 @@ class Position(NamedTuple):
     id: UUID
 
 
+class NewImage(NamedTuple):
+    """A row to be added: all columns but the time, which the database gives."""
+
+    id: UUID
+    filename: str
+    storage_key: str
+    content_type: str
+    file_size: int
+    upload_ip: IpAddress | None
+
+
 class StoredFile(NamedTuple):
     """The file that a row promises."""
 
@@ -45,10 +56,25 @@ class Usage(NamedTuple):
     """Until the oldest of them is out of the period; 0 if there are none."""
 
 
-async def add(session: WriteSession, images: Iterable[Image]) -> None:
-    """Insert rows, and learn the time that the database gives them."""
-    session.add_all(images)
-    await session.flush()
+_TABLE: Final = Image.__table__
+_INCOMING: Final = (
+    func.unnest(*(bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields))
+    .table_valued(*NewImage._fields)
+    .render_derived()
+)
+_INSERT: Final = select(Image).from_statement(
+    insert(_TABLE)
+    .from_select(NewImage._fields, select(_INCOMING), include_defaults=False)
+    .returning(*_TABLE.c)
+)
+"""One statement for any number of rows: an array for each column."""
+
+
+async def add(session: WriteSession, images: Sequence[NewImage]) -> dict[UUID, Image]:
+    """Insert rows, and give them as they are stored."""
+    columns = zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True)
+    rows = await session.scalars(_INSERT, dict(columns))
+    return {image.id: image for image in rows}
 
 
 async def find(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:

@@ -32,7 +32,7 @@ from app.filenames import sanitize_filename
 from app.image_types import HEAD_BYTES, detect
 from app.models import Image
 from app.services import catalog
-from app.services.catalog import IpAddress, Position
+from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
@@ -40,7 +40,7 @@ from app.services.storage.base import ObjectReader, PromptReads, StagedObject, S
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
 """How many images are remembered, and for how long one may be taken for true without asking."""
-STATEMENTS_AT_ONCE: Final = 2
+STATEMENTS_AT_ONCE: Final = 1
 """Look-ups, and likewise additions, that one process has under way; the rest make up the next."""
 ROWS_AT_ONCE: Final = 200
 """Most rows that one of them is about."""
@@ -88,7 +88,7 @@ class ImagePage:
 
 @dataclass(frozen=True, slots=True)
 class _StagedImage:
-    row: Image
+    row: NewImage
     object: StagedObject
 
 
@@ -113,7 +113,7 @@ class ImageService:
             DatabaseUnavailable: If the row cannot be stored, or it cannot be told whether it was.
         """
         await self._require_quota(address)
-        return await self._publish(await self._stage(file), address)
+        return await self._publish(await self._stage(file, address))
 
     async def upload_batch(
         self, files: AsyncIterator[IncomingFile], address: IpAddress | None
@@ -133,14 +133,14 @@ class ImageService:
                 if len(arrived) == self._limits.batch_max_files:
                     raise TooManyFiles(self._limits.batch_max_files, len(arrived) + 1)
                 try:
-                    arrived.append(await self._stage_for_later(file))
+                    arrived.append(await self._stage_for_later(file, address))
                 except (UploadRejected, StorageError) as error:
                     name = sanitize_filename(file.filename, fallback="image")
                     arrived.append(FailedUpload(name, error))
             while arrived:
                 item = arrived.popleft()
                 results.append(
-                    await self._publish_or_fail(item, address)
+                    await self._publish_or_fail(item)
                     if isinstance(item, _StagedImage)
                     else item
                 )
@@ -245,7 +245,7 @@ class ImageService:
         async with self._database.read() as session:
             await catalog.check(session)
 
-    async def _stage(self, file: IncomingFile) -> _StagedImage:
+    async def _stage(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Write a file as it arrives, judging its type by its head and its size while counting."""
         chunk = await _read_head(file.chunks)
         if not chunk:
@@ -267,18 +267,21 @@ class ImageService:
         except BaseException:
             await staged.discard()
             raise
-        row = Image(
+        row = NewImage(
             id=image_id,
             filename=sanitize_filename(file.filename, fallback=f"image{image_type.extension}"),
             storage_key=key,
             content_type=image_type.value,
             file_size=size,
+            upload_ip=address,
         )
         return _StagedImage(row, staged)
 
-    async def _stage_for_later(self, file: IncomingFile) -> _StagedImage:
+    async def _stage_for_later(
+        self, file: IncomingFile, address: IpAddress | None
+    ) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
-        image = await self._stage(file)
+        image = await self._stage(file, address)
         try:
             await image.object.flush()
         except BaseException:
@@ -286,15 +289,14 @@ class ImageService:
             raise
         return image
 
-    async def _publish(self, image: _StagedImage, address: IpAddress | None) -> Image:
+    async def _publish(self, image: _StagedImage) -> Image:
         """Make a staged file durable, then have its row committed."""
-        image.row.upload_ip = address
         try:
             await image.object.publish()
         except BaseException:
             await image.object.discard()
             raise
-        if self._limits.uploads_per_hour_per_ip and address is not None:
+        if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
             # By itself, for its transaction makes others of the same address wait.
             result = await self._add_alone(image)
             if isinstance(result, Exception):
@@ -303,16 +305,14 @@ class ImageService:
         # Published as it is, it gets its row even if nobody waits for that any more.
         return await asyncio.shield(self._additions.submit(image))
 
-    async def _publish_or_fail(
-        self, image: _StagedImage, address: IpAddress | None
-    ) -> Image | FailedUpload:
+    async def _publish_or_fail(self, image: _StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.
 
         Whatever happens to it, the caller must hear of those before it, which are stored by now.
         """
         filename = image.row.filename
         try:
-            return await self._publish(image, address)
+            return await self._publish(image)
         except ImageHostError as error:
             return FailedUpload(filename, error)
         except Exception:  # noqa: BLE001 - a defect, which the log tells of
@@ -337,7 +337,7 @@ class ImageService:
             async with self._database.write() as session:
                 for row in rows:
                     await self._claim_quota(session, row)
-                await catalog.add(session, rows)
+                stored = await catalog.add(session, rows)
                 added = True
         except BaseException as error:
             if added:
@@ -349,7 +349,7 @@ class ImageService:
             for image in images:
                 await image.object.discard()
             raise
-        return rows
+        return [stored[row.id] for row in rows]
 
     async def _add_alone(self, image: _StagedImage) -> Image | Exception:
         try:
@@ -358,7 +358,7 @@ class ImageService:
             return error
         return row
 
-    async def _claim_quota(self, session: WriteSession, row: Image) -> None:
+    async def _claim_quota(self, session: WriteSession, row: NewImage) -> None:
         """Take one of the address's places, and keep others from it until the row is committed."""
         if self._limits.uploads_per_hour_per_ip and row.upload_ip is not None:
             await catalog.lock_address(session, row.upload_ip)

@@ -17,13 +17,12 @@ import errno
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
-from io import FileIO
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic
@@ -31,11 +30,14 @@ from typing import Final, TypeVar, TypeVarTuple
 from uuid import uuid4
 
 from app.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
+from app.services.coalescing import Coalescer
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
 
 BLOCK: Final = 128 * 1024
 """Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
 
+PUBLISHING_THREADS: Final = int(os.environ.get("PT","4"))
+FILES_AT_ONCE: Final = int(os.environ.get("FA","8"))
 WARM_FILES: Final = 10_000
 WARM_SECONDS: Final = 10.0
 """How many files, opened how lately, are expected to open without the disk."""
@@ -60,7 +62,8 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._staging = root / "staging"
-        self._uploads = ThreadPoolExecutor(thread_name_prefix="upload")
+        self._uploads = ThreadPoolExecutor(32, thread_name_prefix="upload")
+        self._publications = Coalescer(self._publish, PUBLISHING_THREADS, FILES_AT_ONCE)
         self._prepared = False
         self._warm: OrderedDict[str, float] = OrderedDict()
         """Until when a file counts as opened a moment ago, the least lately used first."""
@@ -69,7 +72,9 @@ class LocalStorage:
         """Begin an object; its file is made with its first block."""
         if not self._prepared:
             await self.check()
-        return _StagedFile(self._staging / require_key(key), self._path(key), self._uploads)
+        return _StagedFile(
+            self._staging / require_key(key), self._path(key), self._uploads, self._publications
+        )
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
@@ -159,6 +164,10 @@ class LocalStorage:
                 probe.unlink(missing_ok=True)
             self._prepared = True
 
+    async def _publish(self, files: "Sequence[_StagedFile]") -> "Sequence[Exception | None]":
+        """Publish files one after the other in one visit to a thread."""
+        return await _in_thread(_publish_each, files, threads=self._uploads)
+
     def _is_warm(self, key: str) -> bool:
         return monotonic() < self._warm.get(key, 0.0)
 
@@ -179,12 +188,19 @@ class LocalStorage:
 class _StagedFile:
     """A file in the staging folder that will be renamed to its target."""
 
-    def __init__(self, path: Path, target: Path, threads: Executor) -> None:
+    def __init__(
+        self,
+        path: Path,
+        target: Path,
+        threads: Executor,
+        publications: "Coalescer[_StagedFile, None]",
+    ) -> None:
         self._path = path
         self._target = target
         self._threads = threads
+        self._publications = publications
         self._buffer = bytearray()
-        self._file: FileIO | None = None
+        self._descriptor: int | None = None
         self._begun = False
 
     async def write(self, data: bytes) -> None:
@@ -196,45 +212,64 @@ class _StagedFile:
         await _in_thread(self._flush, threads=self._threads)
 
     async def publish(self) -> None:
-        await _in_thread(self._publish, threads=self._threads)
+        await _to_the_end(self._publications.submit(self))
 
     async def discard(self) -> None:
         await _in_thread(self._discard, threads=self._threads)
 
-    def _append(self) -> FileIO:
+    def _append(self) -> int:
         with _translated_errors():
-            if self._file is None:
-                self._file = FileIO(self._path, "ab" if self._begun else "xb", opener=_open_private)
+            if self._descriptor is None:
+                how = os.O_APPEND if self._begun else os.O_CREAT | os.O_EXCL
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | how, 0o600)
                 self._begun = True
             rest = memoryview(self._buffer)
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[os.write(self._descriptor, rest) :]
             self._buffer = bytearray()
-            return self._file
+            return self._descriptor
 
     def _flush(self) -> None:
         with _translated_errors():
-            self._append().close()
-            self._file = None
+            self._append()
+            self._close()
 
-    def _publish(self) -> None:
-        file = self._append()
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def publish_now(self) -> None:
+        """Do what `publish` does, in the thread of the caller."""
+        descriptor = self._append()
         with _translated_errors():
-            os.fsync(file.fileno())
-            file.close()
+            os.fsync(descriptor)
+            self._close()
             self._path.rename(self._target)
             _sync_folder(self._target.parent)
 
     def _discard(self) -> None:
         try:
-            if self._file is not None:
-                with suppress(OSError):
-                    self._file.close()
+            with suppress(OSError):
+                self._close()
             if self._begun:
                 self._path.unlink(missing_ok=True)
                 self._target.unlink(missing_ok=True)
         except OSError:
             _log.exception("could not remove %s, which fsck will find", self._path.name)
+
+
+def _publish_each(files: Sequence[_StagedFile]) -> Sequence[Exception | None]:
+    """Publish files; give for each what went wrong, or None."""
+    results: list[Exception | None] = []
+    for file in files:
+        try:
+            file.publish_now()
+        except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
+            results.append(error)
+        else:
+            results.append(None)
+    return results
 
 
 class _Reader:
@@ -320,13 +355,21 @@ async def _in_thread(
     *args: *_Arguments,
     threads: Executor | None = None,
 ) -> _Result:
-    """Call a blocking function in a thread and wait for its end even when cancelled.
+    """Call a blocking function in a thread.
 
-    So no two visits to a file overlap, and none is left to run after its owner is gone.
     Without `threads` it is one of asyncio's own; either way it logs under the request's id.
     """
     loop = asyncio.get_running_loop()
-    work = loop.run_in_executor(threads, partial(copy_context().run, function, *args))
+    return await _to_the_end(
+        loop.run_in_executor(threads, partial(copy_context().run, function, *args))
+    )
+
+
+async def _to_the_end(work: "asyncio.Future[_Result]") -> _Result:
+    """Wait for the end of work in a thread, even when cancelled.
+
+    So no two visits to a file overlap, and none is left to run after its owner is gone.
+    """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -350,10 +393,6 @@ def _translated_errors(path: Path | str | None = None) -> Iterator[None]:
         raise StorageUnavailable from error
     except OSError as error:
         raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
 
 
 def _sync_folder(folder: Path) -> None:
