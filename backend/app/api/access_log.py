@@ -76,6 +76,8 @@ class AccessLog:
             "client": client[0] if client else "-",
         }
         # As `info` would, without its search of the stack for the caller, which is always this one.
-        record = _log.makeRecord(_log.name, logging.INFO, __file__, 0, _LINE, (*fields.values(),), None)
+        record = _log.makeRecord(
+            _log.name, logging.INFO, __file__, 0, _LINE, (*fields.values(),), None
+        )
         vars(record).update(fields)
         _log.handle(record)

@@ -28,5 +28,7 @@ async def require_api_key(
         InvalidKey: If it has not.
     """
     given = credentials.credentials if credentials else ""
-    if not secrets.compare_digest(given.encode(), context.settings.api_key.get_secret_value().encode()):
+    if not secrets.compare_digest(
+        given.encode(), context.settings.api_key.get_secret_value().encode()
+    ):
         raise InvalidKey

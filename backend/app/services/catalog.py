@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Uuid, any_, bindparam, delete, func, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 from app.database import ReadSession, WriteSession
 from app.models import Image
@@ -56,7 +59,7 @@ class Usage(NamedTuple):
     """Until the oldest of them is out of the period; 0 if there are none."""
 
 
-_TABLE: Final = Image.__table__
+_TABLE: Final = cast("Table", Image.__table__)
 _INCOMING: Final = (
     func.unnest(*(bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields))
     .table_valued(*NewImage._fields)

@@ -9,11 +9,19 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeAlias, TypeVar, cast
+from dataclasses import dataclass
+from time import monotonic
+from typing import Generic, TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_Group: TypeAlias = list[tuple[_Item, asyncio.Future[_Result]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[_Item, _Result]):
+    item: _Item
+    answer: "asyncio.Future[_Result]"
+    since: float
 
 
 class Coalescer(Generic[_Item, _Result]):
@@ -24,24 +32,38 @@ class Coalescer(Generic[_Item, _Result]):
             exception among them is raised to who gave that item, one that is raised to all.
         at_once: How many groups may be under way.
         most: How many items make the largest group.
+        patience: How many seconds the first in line may have waited when one more is let in.
+        busy: What is raised to those that are not.
     """
 
     def __init__(
         self,
         carry_out: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
+        *,
         at_once: int,
         most: int,
+        patience: float,
+        busy: Callable[[], Exception],
     ) -> None:
         self._carry_out = carry_out
         self._at_once = at_once
         self._most = most
-        self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
+        self._patience = patience
+        self._busy = busy
+        self._waiting: deque[_Waiting[_Item, _Result]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def submit(self, item: _Item) -> "asyncio.Future[_Result]":
-        """Have an item carried out. Cancelled before its group begins, it is left out."""
+        """Have an item carried out. Cancelled before its group begins, it is left out.
+
+        Raises:
+            Exception: What `busy` gives, if the groups have not come on for too long.
+        """
+        now = monotonic()
+        if self._waiting and now - self._waiting[0].since > self._patience:
+            raise self._busy()
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+        self._waiting.append(_Waiting(item, answer, now))
         if len(self._under_way) < self._at_once:
             # A group serves many requests, so it logs under the id of none.
             task = asyncio.create_task(self._work(), context=Context())
@@ -56,28 +78,27 @@ class Coalescer(Generic[_Item, _Result]):
             # Not in a callback of the task: what is submitted before that ran would find nobody.
             self._under_way.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _answer(self, group: "_Group[_Item, _Result]") -> None:
-        items, answers = zip(*group, strict=True)
+    async def _answer(self, group: list[_Waiting[_Item, _Result]]) -> None:
         try:
-            results = await self._carry_out(items)
+            results = await self._carry_out([waiting.item for waiting in group])
         except BaseException as error:
-            for answer in answers:
-                _refuse(answer, error)
+            for waiting in group:
+                _refuse(waiting.answer, error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for answer, result in zip(answers, results, strict=True):
+            for waiting, result in zip(group, results, strict=True):
                 if isinstance(result, Exception):
-                    _refuse(answer, result)
-                elif not answer.done():
-                    answer.set_result(result)
+                    _refuse(waiting.answer, result)
+                elif not waiting.answer.done():
+                    waiting.answer.set_result(result)
 
-    def _take(self) -> "_Group[_Item, _Result]":
-        group: _Group[_Item, _Result] = []
+    def _take(self) -> list[_Waiting[_Item, _Result]]:
+        group: list[_Waiting[_Item, _Result]] = []
         while self._waiting and len(group) < self._most:
-            item, answer = self._waiting.popleft()
-            if not answer.done():
-                group.append((item, answer))
+            waiting = self._waiting.popleft()
+            if not waiting.answer.done():
+                group.append(waiting)
         return group
 
 

@@ -7,14 +7,15 @@ row is committed, then the caller is told. No database connection is held while 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from app.database import Database, WriteSession
 from app.errors import (
+    DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
     ImageDamaged,
@@ -41,10 +42,15 @@ RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
 """How many images are remembered, and for how long one may be taken for true without asking."""
 STATEMENTS_AT_ONCE: Final = 1
-"""Look-ups, and likewise additions, that one process has under way; the rest make up the next."""
+"""Look-ups, and likewise additions, under way in one process; others make up the next."""
 ROWS_AT_ONCE: Final = 200
 """Most rows that one of them is about."""
 
+DATABASE_PATIENCE: Final = 5.0
+"""Seconds for which others may have waited when one more may wait."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
@@ -101,8 +107,8 @@ class ImageService:
         self._limits = limits
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
-        self._look_ups = Coalescer(self._look_up, STATEMENTS_AT_ONCE, ROWS_AT_ONCE)
-        self._additions = Coalescer(self._add, STATEMENTS_AT_ONCE, ROWS_AT_ONCE)
+        self._look_ups = _grouped(self._look_up)
+        self._additions = _grouped(self._add)
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
         """Store one file, which is durable when this returns.
@@ -140,9 +146,7 @@ class ImageService:
             while arrived:
                 item = arrived.popleft()
                 results.append(
-                    await self._publish_or_fail(item)
-                    if isinstance(item, _StagedImage)
-                    else item
+                    await self._publish_or_fail(item) if isinstance(item, _StagedImage) else item
                 )
         finally:
             for item in arrived:
@@ -277,9 +281,7 @@ class ImageService:
         )
         return _StagedImage(row, staged)
 
-    async def _stage_for_later(
-        self, file: IncomingFile, address: IpAddress | None
-    ) -> _StagedImage:
+    async def _stage_for_later(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
         image = await self._stage(file, address)
         try:
@@ -374,6 +376,18 @@ class ImageService:
         limit = self._limits.uploads_per_hour_per_ip
         if usage.images >= limit:
             raise QuotaExceeded(limit, usage.images, retry_after=max(usage.seconds, 1))
+
+
+def _grouped(
+    statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
+) -> Coalescer[_Item, _Result]:
+    return Coalescer(
+        statement,
+        at_once=STATEMENTS_AT_ONCE,
+        most=ROWS_AT_ONCE,
+        patience=DATABASE_PATIENCE,
+        busy=DatabaseUnavailable,
+    )
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
