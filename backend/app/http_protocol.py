@@ -11,7 +11,13 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.limits import LINGER_SECONDS, RequestTooSlow
-from app.api.problems import HEAD_TOO_LARGE, MALFORMED_REQUEST, PROBLEMS, Problem
+from app.api.problems import (
+    HEAD_TOO_LARGE,
+    MALFORMED_REQUEST,
+    PROBLEMS,
+    TOO_MANY_CONNECTIONS,
+    Problem,
+)
 
 HEAD_SECONDS: Final = 10.0
 """From the beginning of a connection, or of a further request on it, to the end of its head."""
@@ -78,7 +84,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._overhead = 0
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > MAX_HEAD_BYTES:
+        if self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
+            self._refuse(TOO_MANY_CONNECTIONS)
+        elif size > MAX_HEAD_BYTES:
             self._refuse(HEAD_TOO_LARGE)
         elif len(self.pipeline) == MAX_PIPELINED or not self._is_unambiguous():
             self._refuse(MALFORMED_REQUEST)

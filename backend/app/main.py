@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        database = Database(settings.database_url.get_secret_value())
+        database = Database(settings.database_url.get_secret_value(), settings.database_connections)
         storage = open_storage(settings)
         limits = UploadLimits(
             max_upload_bytes=settings.max_upload_bytes,
@@ -107,7 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def open_storage(settings: Settings) -> LocalStorage:
     """Choose the storage backend."""
-    return LocalStorage(settings.data_dir / "images")
+    return LocalStorage(settings.data_dir / "images", settings.storage_threads)
 
 
 def application() -> FastAPI:

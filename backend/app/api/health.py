@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import ContextDep
-from app.api.problems import NOT_READY, RETRY_AFTER_SECONDS, documented
+from app.api.problems import NOT_READY, documented
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -35,7 +35,5 @@ async def ready(context: ContextDep) -> Health | Response:
     if not outages:
         return Health(status="ok")
     return NOT_READY.response(
-        f"Not available at the moment: {', '.join(outages)}.",
-        {"Retry-After": str(RETRY_AFTER_SECONDS)},
-        down=list(outages),
+        f"Not available at the moment: {', '.join(outages)}.", down=list(outages)
     )
