@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from itertools import chain
@@ -15,9 +14,8 @@ from sqlalchemy.engine import URL
 
 from app.embedded import embedded_postgres, shared_postgres
 from app.image_types import ImageType
-from app.services.storage.local import LocalStorage
-from bench import seed, servers
-from bench.seed import Picture, Row
+from bench import images, seed, servers
+from bench.images import Picture
 from bench.servers import Server
 from bench.wrk import BenchmarkFailed
 
@@ -63,16 +61,12 @@ class Site:
         print(f"Building {IMAGES:,} images of {SMALL.size // 1000} KB, 4.2 GB", flush=True)
         shutil.rmtree(self._data, ignore_errors=True)
         chance = Random(_SEED)  # noqa: S311 - for variety
-        drawn = chain(seed.rows(IMAGES, [SMALL], chance), seed.rows(1, [LARGE], chance))
+        drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
+        with_files = images.write_files(self.images, drawn, chance)
         with embedded_postgres(self._data / "postgres") as url:
-            asyncio.run(self._fill(url, drawn, chance))
+            asyncio.run(seed.fill(url, self.images, IMAGES + 1, with_files))
         os.sync()
         whole.touch()
-
-    async def _fill(self, url: URL, drawn: Iterator[Row], chance: Random) -> None:
-        await LocalStorage(self.images).check()
-        await seed.prepare_schema(url)
-        await seed.add_rows(url, IMAGES + 1, seed.write_files(self.images, drawn, chance))
 
     @cached_property
     def service(self) -> Server:

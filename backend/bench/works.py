@@ -16,7 +16,7 @@ import httpx
 from app.api.dependencies import IMAGES_PATH
 from app.api.upload import UPLOAD_PATH
 from bench import servers, wrk
-from bench.seed import Picture
+from bench.images import Picture
 from bench.site import LARGE, SMALL, UPLOADED_NAME, Site
 from bench.wrk import BenchmarkFailed, Load
 
