@@ -36,7 +36,6 @@ def main() -> int:
             print("nginx is missing; its rows are left out (apt-get install nginx-light)")
         with _folder(options.keep) as folder, ExitStack() as opened:
             site = Site(folder, opened)
-            site.build()
             measured = {}
             works = options.only or WORKS
             with tqdm(total=len(works) * options.rounds, unit=" rounds", disable=None) as bar:

@@ -1,6 +1,6 @@
 """Images that look like those of real users: rows, and files for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
@@ -116,14 +116,14 @@ def _address(chance: Random) -> IPv4Address | IPv6Address:
 
 
 def _filename(image_type: ImageType, taken: datetime, chance: Random) -> str:
-    number = chance.randrange(10_000)
-    stem = chance.choice(
-        [
-            f"IMG_{taken:%Y%m%d_%H%M%S}",
-            f"DSC_{number:04}",
-            f"Screenshot {taken:%Y-%m-%d} at {taken:%H.%M.%S}",
-            f"WhatsApp Image {taken:%Y-%m-%d} ({number % 10})",
-            f"Köln, Dom und Rhein im Abendlicht {number}",
-        ]
-    )
-    return stem + image_type.extension
+    write = chance.choice(_STEMS)
+    return write(taken, chance.randrange(10_000)) + image_type.extension
+
+
+_STEMS: Final[tuple[Callable[[datetime, int], str], ...]] = (
+    lambda taken, _: f"IMG_{taken:%Y%m%d_%H%M%S}",
+    lambda taken, _: f"Screenshot {taken:%Y-%m-%d} at {taken:%H.%M.%S}",
+    lambda _, number: f"DSC_{number:04}",
+    lambda _, number: f"WhatsApp Image ({number})",
+    lambda _, number: f"Köln, Dom und Rhein im Abendlicht {number}",
+)

@@ -55,6 +55,16 @@ async def connect(url: URL) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
         await connection.close()
 
 
+def fetch(url: URL, statement: str, *arguments: object) -> "list[asyncpg.Record]":
+    """Carry out a statement, and give the rows that it returns."""
+
+    async def fetch() -> "list[asyncpg.Record]":
+        async with connect(url) as connection:
+            return await connection.fetch(statement, *arguments)
+
+    return asyncio.run(fetch())
+
+
 async def fill(
     url: URL, images: Path, count: int, drawn: Iterator[Row], *, to_others: bool = False
 ) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from sqlalchemy.engine import URL
@@ -15,25 +17,26 @@ from sqlalchemy.engine import URL
 from app.embedded import embedded_postgres, shared_postgres
 from app.image_types import ImageType
 from bench import images, seed, servers
-from bench.images import Picture
+from bench.forms import UPLOADED_NAME
+from bench.images import Picture, Row
 from bench.servers import Server
 from bench.wrk import BenchmarkFailed
 
 IMAGES: Final = 100_000
+MILLION: Final = 1_000_000
 SMALL: Final = Picture(ImageType.JPEG, 42_000)
 LARGE: Final = Picture(ImageType.JPEG, 947_000)
-UPLOADED_NAME: Final = "benchmark.jpg"
-"""By which uploads of a measurement are found again, to be removed."""
 
-_ROOM: Final = 9_000_000_000
-"""Bytes: 4.2 GB of pictures, a million rows, and the uploads of one run."""
+_ROOM: Final = 10_000_000_000
+"""Bytes: 4.2 GB of pictures, 1 GB for a million, and the uploads of one run."""
 _SEED: Final = 2026
 
 
 class Site:
-    """A folder with `IMAGES` images of 42 KB, each its own file, and one of 947 KB.
+    """Hosts in one folder, and servers over them, each made when it is first asked for.
 
-    Servers start when they are first asked for, and stop with `opened`.
+    The host: `IMAGES` images of 42 KB, each its own file, and one of 947 KB. The large host: a
+    million images like those of users. Servers stop with `opened`.
     """
 
     def __init__(self, folder: Path, opened: ExitStack) -> None:
@@ -47,9 +50,41 @@ class Site:
         """The folder of the service's files."""
         return self._data / "images"
 
-    def build(self) -> None:
-        """Fill the folder, unless an earlier run has done so."""
-        whole = self._folder / "host.whole"
+    @cached_property
+    def service(self) -> Server:
+        """The real service, one worker, over the host."""
+        chance = Random(_SEED)  # noqa: S311 - for variety
+        drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
+        self._fill("host", IMAGES + 1, images.write_files(self.images, drawn, chance))
+        return self._opened.enter_context(servers.service(self._data))
+
+    @contextmanager
+    def large_service(self) -> Iterator[Server]:
+        """Run the real service over the large host."""
+        with servers.service(self.large_host()) as server:
+            yield server
+
+    def large_host(self) -> Path:
+        """Give the data folder of a million images."""
+        chance = Random(_SEED)  # noqa: S311 - for variety
+        drawn = images.rows(MILLION, images.pictures_of_users(chance), chance)
+        data = self._folder / "large"
+        self._fill("large", MILLION, images.link_files(data / "images", drawn, chance))
+        return data
+
+    @contextmanager
+    def fresh_service(self, **settings: str) -> Iterator[Server]:
+        """Run the real service over a new and empty host."""
+        with (
+            TemporaryDirectory(prefix="fresh-", dir=self._folder) as folder,
+            servers.service(Path(folder) / "data", **settings) as server,
+        ):
+            yield server
+
+    def _fill(self, name: str, count: int, drawn: Iterator[Row]) -> None:
+        """Fill a host, unless an earlier run has done so."""
+        data = self._folder / name
+        whole = self._folder / f"{name}.whole"
         if whole.exists():
             return
         free = shutil.disk_usage(self._folder).free
@@ -58,20 +93,12 @@ class Site:
                 f"{self._folder} has room for {free / 1e9:.1f} GB; the benchmark writes up to "
                 f"{_ROOM / 1e9:.0f} GB (set TMPDIR, or --keep a folder on another disk)."
             )
-        print(f"Building {IMAGES:,} images of {SMALL.size // 1000} KB, 4.2 GB", flush=True)
-        shutil.rmtree(self._data, ignore_errors=True)
-        chance = Random(_SEED)  # noqa: S311 - for variety
-        drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
-        with_files = images.write_files(self.images, drawn, chance)
-        with embedded_postgres(self._data / "postgres") as url:
-            asyncio.run(seed.fill(url, self.images, IMAGES + 1, with_files))
+        shutil.rmtree(data, ignore_errors=True)
+        print(f"\nFilling a host with {count:,} images", flush=True)
+        with embedded_postgres(data / "postgres") as url:
+            asyncio.run(seed.fill(url, data / "images", count, drawn))
         os.sync()
         whole.touch()
-
-    @cached_property
-    def service(self) -> Server:
-        """The real service, one worker."""
-        return self._opened.enter_context(servers.service(self._data))
 
     @cached_property
     def database_url(self) -> URL:
@@ -131,9 +158,4 @@ class Site:
 
     def execute(self, statement: str, *arguments: object) -> list[Any]:
         """Carry out a statement; give the first column of what it returns."""
-
-        async def execute() -> list[Any]:
-            async with seed.connect(self.database_url) as connection:
-                return [row[0] for row in await connection.fetch(statement, *arguments)]
-
-        return asyncio.run(execute())
+        return [row[0] for row in seed.fetch(self.database_url, statement, *arguments)]

@@ -13,11 +13,16 @@ from uuid import UUID
 
 import httpx
 
+from app.api.cursor import encode_cursor
 from app.api.dependencies import IMAGES_PATH
 from app.api.upload import UPLOAD_PATH
-from bench import servers, wrk
+from app.embedded import shared_postgres
+from app.services.catalog import Position
+from bench import seed, servers, wrk
+from bench.forms import form
 from bench.images import Picture
-from bench.site import LARGE, SMALL, UPLOADED_NAME, Site
+from bench.memory import peak_while_uploading
+from bench.site import LARGE, SMALL, Site
 from bench.wrk import BenchmarkFailed, Load
 
 Sample = Mapping[str, float]
@@ -27,7 +32,8 @@ Contender = Callable[[float], Sample]
 
 RATE: Final = "req/s"
 _WARM_UP_SECONDS: Final = 1
-_BOUNDARY: Final = "benchmark"
+_PAGE: Final = range(4_000, 16_000)
+"""Bytes of an answer that lists 20 images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +136,11 @@ def _metadata(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def _upload(site: Site, picture: Picture) -> Iterator[Contenders]:
     content = picture.content(Random(picture.size))  # noqa: S311 - for variety
-    body = site.write(f"upload-{picture.size}", _form(content))
-    put = site.write(f"put-{picture.size}", content)
-    form = ("send", body, "POST", f"multipart/form-data; boundary={_BOUNDARY}")
+    body, content_type = form(content)
+    post = ("send", site.write(f"post-{picture.size}", body), "POST", content_type)
     loads = {
-        "service": Load(site.service.url + UPLOAD_PATH, form),
-        "usual way": Load(f"{site.references.url}/images", form),
+        "service": Load(site.service.url + UPLOAD_PATH, post),
+        "usual way": Load(f"{site.references.url}/images", post),
     }
 
     def removing(measure: Contender) -> Contender:
@@ -149,9 +154,45 @@ def _upload(site: Site, picture: Picture) -> Iterator[Contenders]:
 
     limits = {}
     if servers.has_nginx():
-        url = f"{site.nginx.url}/put/image"
-        limits["nginx PUT, no fsync"] = rate_of(Load(url, ("send", put, "PUT", "image/jpeg")))
+        put = ("send", site.write(f"put-{picture.size}", content), "PUT", "image/jpeg")
+        limits["nginx PUT, no fsync"] = rate_of(Load(f"{site.nginx.url}/put/image", put))
     yield Contenders({name: removing(rate_of(load)) for name, load in loads.items()}, limits)
+
+
+@contextmanager
+def _list(site: Site) -> Iterator[Contenders]:
+    with site.large_service() as server:
+        query = "SELECT created_at, id FROM images ORDER BY 1 DESC, 2 DESC OFFSET 499999 LIMIT 1"
+        with shared_postgres(site.large_host() / "postgres") as url:
+            position = Position(*seed.fetch(url, query)[0])
+        first = f"{server.url}{IMAGES_PATH}?limit=20"
+        deep = f"{first}&cursor={encode_cursor(position)}"
+        for page in (first, deep):
+            _require(len(_get(page).json()["items"]) == 20, f"{page} is no page of 20")
+        yield Contenders(_rates({"page at row 500,000": deep, "first page": first}, _PAGE))
+
+
+@contextmanager
+def _memory(site: Site) -> Iterator[Contenders]:
+    def of(size: int) -> Contender:
+        def measure(_: float) -> Sample:
+            with site.fresh_service() as server:
+                return {"MiB": peak_while_uploading(server, size)}
+
+        return measure
+
+    yield Contenders({"20 MiB each": of(20 << 20), "100 KiB each": of(100 << 10)})
+
+
+@contextmanager
+def _workers(site: Site) -> Iterator[Contenders]:
+    content = SMALL.content(Random())  # noqa: S311 - for variety
+    with site.fresh_service() as one, site.fresh_service(WORKERS="2") as two:
+        urls = {"2 workers": two.url, "1 worker": one.url}
+        for name, url in urls.items():
+            answer = httpx.post(url + UPLOAD_PATH, files={"file": content}, trust_env=False)
+            urls[name] = answer.json()["url"]
+        yield Contenders(_rates(urls, _whole(SMALL)))
 
 
 def _over_all_images(
@@ -193,12 +234,6 @@ def _usual_url(site: Site, key: str) -> str:
 
 def _id_of(key: str) -> UUID:
     return UUID(key.partition(".")[0])
-
-
-def _form(content: bytes) -> bytes:
-    disposition = f'Content-Disposition: form-data; name="file"; filename="{UPLOADED_NAME}"'
-    head = f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
-    return head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
 def _get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
@@ -250,5 +285,23 @@ WORKS: Final = (
         "upload 947 KB, durable",
         partial(_upload, picture=LARGE),
         (_USUAL(at_least=1.4),),
+    ),
+    Work(
+        "list",
+        "list of 20, of 1,000,000 images",
+        _list,
+        (Comparison("page at row 500,000", "first page", at_least=1 / 1.2),),
+    ),
+    Work(
+        "memory",
+        "peak RSS, 32 uploads at once",
+        _memory,
+        (Comparison("20 MiB each", "100 KiB each", at_most=1.25, unit="MiB"),),
+    ),
+    Work(
+        "workers",
+        "download 42 KB, hot, 2 workers",
+        _workers,
+        (Comparison("2 workers", "1 worker"),),
     ),
 )
