@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from bench import machine, report, servers, wrk
 from bench.site import Site
-from bench.works import WORKS, Sample, Work
+from bench.work import Sample, Work
+from bench.works import WORKS
 
 ROUNDS: Final = 3
 SECONDS: Final = 4.0

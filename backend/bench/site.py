@@ -145,6 +145,7 @@ class Site:
 
     def remove_uploads(self) -> None:
         """Take back what a measurement uploaded, so that the next one finds the same."""
+        assert self.references.pid  # which made the other table
         for key in self.execute(
             "DELETE FROM images WHERE filename = $1 RETURNING storage_key", UPLOADED_NAME
         ):
