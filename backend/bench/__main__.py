@@ -35,7 +35,7 @@ def main() -> int:
         wrk.require_wrk()
         if not servers.has_nginx():
             print("nginx is missing; its rows are left out (apt-get install nginx-light)")
-        with _folder(options.keep) as folder, ExitStack() as opened:
+        with folder_of(options.keep) as folder, ExitStack() as opened:
             site = Site(folder, opened)
             measured = {}
             works = options.only or WORKS
@@ -43,7 +43,7 @@ def main() -> int:
                 for work in works:
                     bar.set_description(work.name)
                     measured[work] = _measure(work, site, options, bar)
-            described = machine.describe(site.postgresql_version)
+            described = machine.describe()
     except wrk.BenchmarkFailed as error:
         print(error, file=sys.stderr)
         return 1
@@ -70,7 +70,8 @@ def _measure(
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def folder_of(keep: Path | None) -> Iterator[Path]:
+    """Give the folder to work in; one that need not be kept is removed at the end."""
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()

@@ -11,9 +11,8 @@ import httpx
 from app.api.cursor import encode_cursor
 from app.api.dependencies import IMAGES_PATH
 from app.api.upload import UPLOAD_PATH
-from app.embedded import shared_postgres
 from app.services.catalog import Position
-from bench import seed, servers
+from bench import servers
 from bench.images import Picture
 from bench.site import SMALL, Site
 from bench.work import Contender, Contenders, get, rate_of, require
@@ -26,16 +25,18 @@ _PAGE: Final = range(4_000, 16_000)
 @contextmanager
 def download(site: Site, picture: Picture) -> Iterator[Contenders]:
     """Ask for one image again and again, and see beforehand that all send its bytes."""
-    key = site.keys(picture)[0]
+    key = site.host.keys(picture)[0]
     path = f"{key[:2]}/{key}"
     urls = {
         "service": service_url(site, key) + "/file",
         "usual way": usual_url(site, key) + "/file",
     }
-    limits = {"FileResponse without row": f"{site.references.url}/file?path={site.images / path}"}
+    limits = {
+        "FileResponse without row": f"{site.references.url}/file?path={site.host.images / path}"
+    }
     if servers.has_nginx():
         limits["nginx sendfile"] = f"{site.nginx.url}/{path}"
-    content = (site.images / path).read_bytes()
+    content = (site.host.images / path).read_bytes()
     for url in (*urls.values(), *limits.values()):
         require(get(url).content == content, f"{url} sent other bytes")
     yield Contenders(
@@ -53,19 +54,19 @@ def download_hot(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def download_spread(site: Site) -> Iterator[Contenders]:
     """Ask for files at random, each as often as any other; all are in the page cache."""
-    keys = site.keys(SMALL)
+    keys = site.host.keys(SMALL)
     for url in (service_url(site, keys[-1]), usual_url(site, keys[-1])):
-        content = (site.images / keys[-1][:2] / keys[-1]).read_bytes()
+        content = (site.host.images / keys[-1][:2] / keys[-1]).read_bytes()
         require(get(f"{url}/file").content == content, f"{url}/file sent other bytes")
     for key in keys:  # into the page cache, where the hot image is too
-        (site.images / key[:2] / key).read_bytes()
+        (site.host.images / key[:2] / key).read_bytes()
     yield Contenders(over_all_images(site, "/file", keys, answer_bytes=whole(SMALL)))
 
 
 @contextmanager
 def conditional(site: Site) -> Iterator[Contenders]:
     """Ask whether the image has changed, as a browser that has it does."""
-    url = service_url(site, site.keys(SMALL)[0]) + "/file"
+    url = service_url(site, site.host.keys(SMALL)[0]) + "/file"
     headers = {"If-None-Match": get(url).headers["etag"]}
     answer = get(url, headers)
     require(answer.status_code == httpx.codes.NOT_MODIFIED, f"{url} sent no 304")
@@ -76,7 +77,7 @@ def conditional(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def metadata(site: Site) -> Iterator[Contenders]:
     """Ask for rows at random."""
-    keys = site.keys(SMALL)
+    keys = site.host.keys(SMALL)
     for url in (service_url(site, keys[0]), usual_url(site, keys[0])):
         require(get(url).json()["id"] == str(id_of(keys[0])), f"{url} told of another image")
     yield Contenders(over_all_images(site, "", keys, answer_bytes=range(200, 1000)))
@@ -85,10 +86,9 @@ def metadata(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def list_pages(site: Site) -> Iterator[Contenders]:
     """Ask for the first page of a million images, and for one in the middle."""
-    with site.large_service() as server:
-        query = "SELECT created_at, id FROM images ORDER BY 1 DESC, 2 DESC OFFSET 499999 LIMIT 1"
-        with shared_postgres(site.large_host() / "postgres") as url:
-            position = Position(*seed.fetch(url, query)[0])
+    query = "SELECT created_at, id FROM images ORDER BY 1 DESC, 2 DESC OFFSET 499999 LIMIT 1"
+    with servers.service(site.large_host.data) as server:
+        position = Position(*site.large_host.execute(query)[0])
         first = f"{server.url}{IMAGES_PATH}?limit=20"
         deep = f"{first}&cursor={encode_cursor(position)}"
         for page in (first, deep):

@@ -55,14 +55,10 @@ async def connect(url: URL) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
         await connection.close()
 
 
-def fetch(url: URL, statement: str, *arguments: object) -> "list[asyncpg.Record]":
+async def execute(url: URL, statement: str, *arguments: object) -> "list[asyncpg.Record]":
     """Carry out a statement, and give the rows that it returns."""
-
-    async def fetch() -> "list[asyncpg.Record]":
-        async with connect(url) as connection:
-            return await connection.fetch(statement, *arguments)
-
-    return asyncio.run(fetch())
+    async with connect(url) as connection:
+        return await connection.fetch(statement, *arguments)
 
 
 async def fill(

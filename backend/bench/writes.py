@@ -61,7 +61,7 @@ def memory(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def latency(site: Site) -> Iterator[Contenders]:
     """Ask below what the service can do, so that waiting for one's turn is not what is measured."""
-    keys = site.keys(SMALL)
+    keys = site.host.keys(SMALL)
     require(get(service_url(site, keys[0]) + "/file").is_success, "there is no download")
     paths = [f"{IMAGES_PATH}/{id_of(key)}/file" for key in keys]
     file = site.write("paths-latency", "\n".join(paths))
