@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck torture bench load seed lint format lock clean
+.PHONY: help run test fsck torture bench load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from De
 
 load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by Locust (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m tests.load $(ARGS)
+
+explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a million images
+	@PYTHONPATH=backend $(BIN)/python -m bench.explain $(ARGS)
 
 seed: $(VENV)/.dev ## Fill an empty host with a million images (ARGS="--count 1000", see ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.seed $(ARGS)

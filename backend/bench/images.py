@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 from uuid import UUID
+
+import PIL.Image
 
 from app.image_types import ImageType
 
@@ -20,8 +23,8 @@ PICTURES: Final = 64
 
 MAX_LINKS: Final = 60_000
 """Names of one file; ext4 allows 65,000."""
-
-_HEADS: Final = {ImageType.JPEG: b"\xff\xd8\xff\xe0", ImageType.PNG: b"\x89PNG\r\n\x1a\n"}
+MAX_EDGE: Final = 1000
+"""Pixels of a picture's edge; larger files hold more than the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,12 @@ class Picture:
     """Bytes."""
 
     def content(self, chance: Random) -> bytes:
-        """Make bytes that the service takes for this type, and that no disk compresses."""
-        head = _HEADS[self.image_type]
-        return head + chance.randbytes(self.size - len(head))
+        """Make a real picture, and fill it up with bytes that no disk compresses."""
+        edge = int((self.size / 2) ** 0.5)  # of noise, which takes about a byte a pixel
+        picture = BytesIO()
+        noise = PIL.Image.effect_noise((min(edge, MAX_EDGE), min(edge, MAX_EDGE)), 60)
+        noise.save(picture, self.image_type.removeprefix("image/"))
+        return picture.getvalue() + chance.randbytes(self.size - len(picture.getvalue()))
 
 
 class Row(NamedTuple):
@@ -96,11 +102,14 @@ def link_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[R
 
 
 def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
-    """Give each row that passes a file of its own, the bytes of which no other has."""
-    rest = chance.randbytes(1 << 20)
+    """Give each row that passes a file of its own, whose last bytes no other has."""
+    contents: dict[Picture, bytes] = {}
     for row in drawn:
-        head = _HEADS[ImageType(row.content_type)] + row.id.bytes
-        _path(images, row.storage_key).write_bytes(head + rest[: row.file_size - len(head)])
+        picture = Picture(ImageType(row.content_type), row.file_size)
+        if picture not in contents:
+            contents[picture] = picture.content(chance)
+        unique = contents[picture][: -len(row.id.bytes)] + row.id.bytes
+        _path(images, row.storage_key).write_bytes(unique)
         yield row
 
 

@@ -2,14 +2,15 @@
 
 import http.client
 import re
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
 from app.api.upload import UPLOAD_PATH
 from bench.forms import form
+from bench.images import Picture
 from bench.servers import Server
 from bench.wrk import BenchmarkFailed
 
@@ -17,12 +18,12 @@ CLIENTS: Final = 32
 _PATIENCE: Final = 600
 
 
-def peak_while_uploading(server: Server, size: int) -> float:
-    """Upload `CLIENTS` files of `size` bytes at once; tell the peak RSS of the server in MiB.
+def peak_while_uploading(server: Server, picture: Picture) -> float:
+    """Upload a picture `CLIENTS` times at once; tell the peak RSS of the server in MiB.
 
     Peak of its whole life (VmHWM of Linux), so each measurement needs a server of its own.
     """
-    body, content_type = form(b"\xff\xd8\xff\xe0" + secrets.token_bytes(size - 4))
+    body, content_type = form(picture.content(Random()))  # noqa: S311 - for variety
 
     def upload(_: int) -> int:
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_PATIENCE)

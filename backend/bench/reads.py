@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +17,7 @@ from app.services.catalog import Position
 from bench import servers
 from bench.images import Picture
 from bench.site import SMALL, Site
-from bench.work import Contender, Contenders, get, rate_of, require
+from bench.work import Contender, Contenders, Sample, get, rate_of, require
 from bench.wrk import Load
 
 _PAGE: Final = range(4_000, 16_000)
@@ -106,6 +108,23 @@ def workers(site: Site) -> Iterator[Contenders]:
             answer = httpx.post(url + UPLOAD_PATH, files={"file": content}, trust_env=False)
             urls[name] = answer.json()["url"]
         yield Contenders(rates(urls, whole(SMALL)))
+
+
+@contextmanager
+def start(site: Site) -> Iterator[Contenders]:
+    """Start the service over a million images, and over none, until it says that it is ready."""
+
+    def started(data: Path) -> Contender:
+        def measure(_: float) -> Sample:
+            with servers.service(data) as server:
+                return {"s": server.start_seconds}
+
+        return measure
+
+    with TemporaryDirectory(prefix="empty-") as folder:
+        empty = started(Path(folder) / "data")
+        empty(0)  # makes the database
+        yield Contenders({"1,000,000 images": started(site.large_host.data), "no images": empty})
 
 
 def over_all_images(

@@ -10,6 +10,7 @@ from bench.reads import (
     download_spread,
     list_pages,
     metadata,
+    start,
     workers,
 )
 from bench.site import LARGE, SMALL
@@ -63,6 +64,7 @@ WORKS: Final = (
         list_pages,
         (Comparison("page at row 500,000", "first page", at_least=1 / 1.2),),
     ),
+    Work("start", "start", start, (Comparison("1,000,000 images", "no images", unit="s"),)),
     Work(
         "memory",
         "peak RSS, 32 uploads at once",

@@ -51,7 +51,7 @@ def memory(site: Site) -> Iterator[Contenders]:
     def of(size: int) -> Contender:
         def measure(_: float) -> Sample:
             with site.fresh_service() as server:
-                return {"MiB": peak_while_uploading(server, size)}
+                return {"MiB": peak_while_uploading(server, Picture(ImageType.JPEG, size))}
 
         return measure
 
