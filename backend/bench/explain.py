@@ -93,7 +93,7 @@ def ask(settings: Settings, middle: Position) -> Queries:
         note("GET /api/v1/images, first page", client.get(page))
         cursor = encode_cursor(middle)
         note(f"the same, at row {MIDDLE:,}", client.get(f"{page}&cursor={cursor}"))
-        files = {"file": SMALL.content(Random())}  # noqa: S311 - for variety
+        files = {"file": SMALL.content(Random())}
         added = note(
             "POST /api/v1/images/upload, with a quota", client.post(UPLOAD_PATH, files=files)
         )
@@ -121,7 +121,7 @@ async def plans(url: URL, asked: Queries) -> None:
             await transaction.start()
             await connection.execute(BROKEN_ROW)
             for name, queries in asked.items():
-                first = {text: arguments for text, arguments in reversed(queries)}
+                first = dict(reversed(queries))
                 for text, arguments in reversed(first.items()):
                     explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {text}"
                     plan = await connection.fetch(explain, *arguments)

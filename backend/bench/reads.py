@@ -101,7 +101,7 @@ def list_pages(site: Site) -> Iterator[Contenders]:
 @contextmanager
 def workers(site: Site) -> Iterator[Contenders]:
     """Ask a service of one worker and one of two for the same image."""
-    content = SMALL.content(Random())  # noqa: S311 - for variety
+    content = SMALL.content(Random())
     with site.fresh_service() as one, site.fresh_service(WORKERS="2") as two:
         urls = {"2 workers": two.url, "1 worker": one.url}
         for name, url in urls.items():

@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--add", action="store_true", help="also where there are images already")
     parser.add_argument("--rows-only", action="store_true", help="make no files")
     options = parser.parse_args()
-    chance = Random()  # noqa: S311 - for variety
+    chance = Random()
     drawn = rows(options.count, pictures_of_users(chance), chance)
     try:
         settings = load_settings()

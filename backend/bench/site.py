@@ -36,7 +36,7 @@ class Site:
     def host(self) -> Host:
         """The host of `IMAGES` images of 42 KB, each its own file, and one of 947 KB."""
         host = Host(self._folder / "host")
-        chance = Random(_SEED)  # noqa: S311 - for variety
+        chance = Random(_SEED)
         drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
         host.fill(IMAGES + 1, images.write_files(host.images, drawn, chance))
         return host
@@ -45,7 +45,7 @@ class Site:
     def large_host(self) -> Host:
         """The host of a million images like those of users."""
         host = Host(self._folder / "large")
-        chance = Random(_SEED)  # noqa: S311 - for variety
+        chance = Random(_SEED)
         drawn = images.rows(MILLION, images.pictures_of_users(chance), chance)
         host.fill(MILLION, images.link_files(host.images, drawn, chance))
         return host

@@ -29,7 +29,7 @@ LINE_SPEED: Final = 5_000_000
 @contextmanager
 def upload(site: Site, picture: Picture) -> Iterator[Contenders]:
     """Upload one picture again and again, each time as a new image."""
-    content = picture.content(Random(picture.size))  # noqa: S311 - for variety
+    content = picture.content(Random(picture.size))
     body, content_type = form(content)
     post = ("send", site.write(f"post-{picture.size}", body), "POST", content_type)
     loads = {
@@ -66,7 +66,7 @@ def latency(site: Site) -> Iterator[Contenders]:
     paths = [f"{IMAGES_PATH}/{id_of(key)}/file" for key in keys]
     file = site.write("paths-latency", "\n".join(paths))
     downloads = Load(site.service.url, ("paths", file, PAUSE), answer_bytes=whole(SMALL))
-    body, content_type = form(Picture(ImageType.JPEG, 20 << 20).content(Random()))  # noqa: S311
+    body, content_type = form(Picture(ImageType.JPEG, 20 << 20).content(Random()))
     post = ("send", site.write("post-latency", body), "POST", content_type)
     uploads = Load(site.service.url + UPLOAD_PATH, post, connections=UPLOADS)
 

@@ -19,7 +19,7 @@ P50_MS: Final = 100
 P95_MS: Final = 500
 HEAVY_BYTES: Final = 20 * 1024 * 1024
 
-_chance: Final = Random(2026)  # noqa: S311 - for variety
+_chance: Final = Random(2026)
 _ids: Final = Path(os.environ["IMAGE_IDS"]).read_text().split()
 _JPEG: Final = [p for p in pictures_of_users(_chance) if p.image_type == "image/jpeg"]
 _forms: Final = [form(picture.content(_chance)) for picture in _JPEG]
