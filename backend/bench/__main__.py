@@ -7,6 +7,7 @@ server that is asked share its cores.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,14 @@ from bench.works import WORKS
 
 ROUNDS: Final = 3
 SECONDS: Final = 4.0
-RESULT: Final = Path(__file__).parents[2] / "bench.json"
+PROJECT: Final = Path(__file__).parents[2]
 
 
 def main() -> int:
     """Measure what the arguments ask for; return the exit status."""
     options = _arguments()
     begin = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         wrk.require_wrk()
         if not servers.has_nginx():
@@ -43,6 +45,7 @@ def main() -> int:
                 for work in works:
                     bar.set_description(work.name)
                     measured[work] = _measure(work, site, options, bar)
+                    tqdm.write(report.line(work, measured[work]))
             described = machine.describe()
     except wrk.BenchmarkFailed as error:
         print(error, file=sys.stderr)
@@ -71,12 +74,16 @@ def _measure(
 
 @contextmanager
 def folder_of(keep: Path | None) -> Iterator[Path]:
-    """Give the folder to work in; one that need not be kept is removed at the end."""
+    """Give the folder to work in; one that need not be kept is removed at the end.
+
+    It lies on the disk of the project, as the service's data does: the system's folder for
+    temporary files may be no disk, and fsync would cost nothing there.
+    """
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
     else:
-        with TemporaryDirectory(prefix="bench-") as folder:
+        with TemporaryDirectory(prefix="bench-", dir=PROJECT) as folder:
             yield Path(folder)
 
 
@@ -97,7 +104,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the data there, and use it next time"
     )
-    parser.add_argument("--json", type=Path, default=RESULT, help="where the JSON goes")
+    parser.add_argument(
+        "--json", type=Path, default=PROJECT / "bench.json", help="where the JSON goes"
+    )
     return parser.parse_args()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tqdm import tqdm
+
 from app.embedded import embedded_postgres, shared_postgres
 from bench import seed
 from bench.forms import UPLOADED_NAME
@@ -37,10 +39,10 @@ class Host:
         if free < _ROOM:
             raise BenchmarkFailed(
                 f"{self.data.parent} has room for {free / 1e9:.1f} GB; the benchmark writes up to "
-                f"{_ROOM / 1e9:.0f} GB (set TMPDIR, or --keep a folder on another disk)."
+                f"{_ROOM / 1e9:.0f} GB (--keep FOLDER uses another disk)."
             )
         shutil.rmtree(self.data, ignore_errors=True)
-        print(f"\nFilling a host with {count:,} images", flush=True)
+        tqdm.write(f"Filling a host with {count:,} images")
         with embedded_postgres(self.data / "postgres") as url:
             asyncio.run(seed.fill(url, self.images, count, drawn))
         os.sync()  # or the disk would be busy with it while others are measured

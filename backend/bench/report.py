@@ -38,6 +38,15 @@ def table(measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> str:
     return "\n\n".join(parts)
 
 
+def line(work: Work, samples: Samples) -> str:
+    """Tell in short what came out of a work."""
+    ratios = [
+        f"{ratio(comparison, samples):.2f} x {comparison.reference} ({comparison.unit})"
+        for comparison in work.comparisons
+    ]
+    return f"{work.title}: {', '.join(ratios)}"
+
+
 def write_json(file: Path, measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> None:
     """Write the same, with every single sample."""
     works = [

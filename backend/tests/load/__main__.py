@@ -5,6 +5,7 @@ Starts the real service over data of its own; the users share its cores.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--seconds", type=int, default=SECONDS)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         with folder_of(options.keep) as folder, ExitStack() as opened:
             host = Site(folder, opened).large_host
