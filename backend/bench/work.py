@@ -12,6 +12,7 @@ from bench.site import Site
 from bench.wrk import BenchmarkFailed, Load
 
 RATE: Final = "req/s"
+CORES: Final = "cores of wrk"
 WARM_UP_SECONDS: Final = 1
 
 Sample = Mapping[str, float]
@@ -58,7 +59,7 @@ def rate_of(load: Load) -> Contender:
     def measure(seconds: float) -> Sample:
         wrk.run(load, WARM_UP_SECONDS)
         seen = wrk.run(load, seconds)
-        return {RATE: seen.rate, "p50 ms": seen.p50, "p99 ms": seen.p99}
+        return {RATE: seen.rate, "p50 ms": seen.p50, "p99 ms": seen.p99, CORES: seen.cores}
 
     return measure
 
