@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck torture bench bench-memory lint format lock clean
+.PHONY: help run test fsck torture bench load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,8 +28,14 @@ torture: $(VENV)/.dev ## Kill the service and its database while clients work (A
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench $(ARGS)
 
-bench-memory: $(VENV)/.dev ## Measure the memory of large uploads against small ones
-	@cd backend && ../$(BIN)/python -m bench.memory
+load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by Locust (ARGS="--help")
+	@PYTHONPATH=backend $(BIN)/python -m tests.load $(ARGS)
+
+explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a million images
+	@PYTHONPATH=backend $(BIN)/python -m bench.explain $(ARGS)
+
+seed: $(VENV)/.dev ## Fill an empty host with a million images (ARGS="--count 1000", see ARGS="--help")
+	@PYTHONPATH=backend $(BIN)/python -m bench.seed $(ARGS)
 
 lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \

@@ -7,6 +7,7 @@ server that is asked share its cores.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,31 +20,33 @@ from tqdm import tqdm
 
 from bench import machine, report, servers, wrk
 from bench.site import Site
-from bench.works import WORKS, Sample, Work
+from bench.work import Sample, Work
+from bench.works import WORKS
 
 ROUNDS: Final = 3
 SECONDS: Final = 4.0
-RESULT: Final = Path(__file__).parents[2] / "bench.json"
+PROJECT: Final = Path(__file__).parents[2]
 
 
 def main() -> int:
     """Measure what the arguments ask for; return the exit status."""
     options = _arguments()
     begin = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         wrk.require_wrk()
         if not servers.has_nginx():
             print("nginx is missing; its rows are left out (apt-get install nginx-light)")
-        with _folder(options.keep) as folder, ExitStack() as opened:
+        with folder_of(options.keep) as folder, ExitStack() as opened:
             site = Site(folder, opened)
-            site.build()
             measured = {}
             works = options.only or WORKS
             with tqdm(total=len(works) * options.rounds, unit=" rounds", disable=None) as bar:
                 for work in works:
                     bar.set_description(work.name)
                     measured[work] = _measure(work, site, options, bar)
-            described = machine.describe(site.postgresql_version)
+                    tqdm.write(report.line(work, measured[work]))
+            described = machine.describe()
     except wrk.BenchmarkFailed as error:
         print(error, file=sys.stderr)
         return 1
@@ -70,12 +73,17 @@ def _measure(
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def folder_of(keep: Path | None) -> Iterator[Path]:
+    """Give the folder to work in; one that need not be kept is removed at the end.
+
+    It lies on the disk of the project, as the service's data does: the system's folder for
+    temporary files may be no disk, and fsync would cost nothing there.
+    """
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
     else:
-        with TemporaryDirectory(prefix="bench-") as folder:
+        with TemporaryDirectory(prefix="bench-", dir=PROJECT) as folder:
             yield Path(folder)
 
 
@@ -96,7 +104,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the data there, and use it next time"
     )
-    parser.add_argument("--json", type=Path, default=RESULT, help="where the JSON goes")
+    parser.add_argument(
+        "--json", type=Path, default=PROJECT / "bench.json", help="where the JSON goes"
+    )
     return parser.parse_args()
 
 

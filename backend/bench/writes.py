@@ -1,0 +1,108 @@
+"""Writes: uploads, the memory they take, and what downloads feel of them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Final
+
+from app.api.dependencies import IMAGES_PATH
+from app.api.upload import UPLOAD_PATH
+from app.image_types import ImageType
+from bench import servers, wrk
+from bench.forms import form
+from bench.images import Picture
+from bench.memory import peak_while_uploading
+from bench.reads import id_of, service_url, whole
+from bench.site import SMALL, Site
+from bench.streams import uploading
+from bench.work import WARM_UP_SECONDS, Contender, Contenders, Sample, get, rate_of, require
+from bench.wrk import Load
+
+PAUSE: Final = "100"
+"""Milliseconds between two downloads of a client, on average, where latency is measured."""
+LONGER: Final = 2
+"""Times as long as other runs, for one request of a hundred is what is looked at."""
+UPLOADS: Final = 16
+LINE_SPEED: Final = 5_000_000
+"""Bytes a second that such an upload sends: a line of 40 Mbit/s."""
+
+
+@contextmanager
+def upload(site: Site, picture: Picture) -> Iterator[Contenders]:
+    """Upload one picture again and again, each time as a new image."""
+    content = picture.content(Random(picture.size))
+    body, content_type = form(content)
+    post = ("send", site.write(f"post-{picture.size}", body), "POST", content_type)
+    loads = {
+        "service": Load(site.service.url + UPLOAD_PATH, post),
+        "usual way": Load(f"{site.references.url}/images", post),
+    }
+
+    limits = {}
+    if servers.has_nginx():
+        put = ("send", site.write(f"put-{picture.size}", content), "PUT", "image/jpeg")
+        limits["nginx PUT, no fsync"] = rate_of(Load(f"{site.nginx.url}/put/image", put))
+    yield Contenders({name: removing(site, rate_of(load)) for name, load in loads.items()}, limits)
+
+
+@contextmanager
+def memory(site: Site) -> Iterator[Contenders]:
+    """Upload large files and small ones, to a new service each time."""
+
+    def of(size: int) -> Contender:
+        def measure(_: float) -> Sample:
+            with site.fresh_service() as server:
+                return {"MiB": peak_while_uploading(server, Picture(ImageType.JPEG, size))}
+
+        return measure
+
+    yield Contenders({"20 MiB each": of(20 << 20), "100 KiB each": of(100 << 10)})
+
+
+@contextmanager
+def latency(site: Site) -> Iterator[Contenders]:
+    """Ask below what the service can do, so that waiting for one's turn is not what is measured."""
+    keys = site.host.keys(SMALL)
+    require(get(service_url(site, keys[0]) + "/file").is_success, "there is no download")
+    paths = [f"{IMAGES_PATH}/{id_of(key)}/file" for key in keys]
+    file = site.write("paths-latency", "\n".join(paths))
+    downloads = Load(site.service.url, ("paths", file, PAUSE), answer_bytes=whole(SMALL))
+    body, content_type = form(Picture(ImageType.JPEG, 20 << 20).content(Random()))
+    post = ("send", site.write("post-latency", body), "POST", content_type)
+    uploads = Load(site.service.url + UPLOAD_PATH, post, connections=UPLOADS)
+
+    def beside_slow(seconds: float) -> Sample:
+        with uploading(
+            site.service, body, content_type, clients=UPLOADS, bytes_per_second=LINE_SPEED
+        ):
+            return quiet(LONGER * seconds)
+
+    def beside_fast(seconds: float) -> Sample:
+        with wrk.start(uploads, LONGER * seconds + 3 * WARM_UP_SECONDS) as process:
+            time.sleep(WARM_UP_SECONDS)
+            sample = quiet(LONGER * seconds)
+            output, _ = process.communicate()
+        wrk.judge(uploads, output)
+        return sample
+
+    quiet = rate_of(downloads)
+    yield Contenders(
+        {
+            "beside 16 uploads": removing(site, beside_slow),
+            "no uploads": quiet,
+            "beside 16 at full speed": removing(site, beside_fast),
+        }
+    )
+
+
+def removing(site: Site, measure: Contender) -> Contender:
+    """Remove after each run what it uploaded."""
+
+    def measure_and_remove(seconds: float) -> Sample:
+        try:
+            return measure(seconds)
+        finally:
+            site.remove_uploads()
+
+    return measure_and_remove

@@ -1,0 +1,69 @@
+"""Images that `make seed` makes are as the service's own."""
+
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy.engine import URL
+
+from app.database import Database
+from app.services.consistency import ConsistencyCheck
+from app.services.storage.local import LocalStorage
+from bench import images, seed
+
+COUNT = 300
+DEFINITIONS = """
+    SELECT indexdef FROM pg_indexes WHERE tablename = 'images'
+    UNION ALL SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'images'::regclass ORDER BY 1
+"""
+
+
+async def fill(url: URL, folder: Path, *, to_others: bool = False) -> None:
+    chance = Random()  # noqa: S311 - for variety
+    drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)
+    linked = images.link_files(folder, drawn, chance)
+    await seed.fill(url, folder, COUNT, linked, to_others=to_others)
+
+
+async def test_rows_and_files_agree(database_url: URL, database: Database, tmp_path: Path) -> None:
+    await fill(database_url, tmp_path / "images")
+    check = ConsistencyCheck(database, LocalStorage(tmp_path / "images"), timedelta(0))
+    assert await check.count_rows() == COUNT
+    assert [finding async for finding in check.find(lambda: None)] == []
+
+
+async def test_images_share_files_up_to_what_the_filesystem_allows(
+    database_url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "MAX_LINKS", 2)
+    await fill(database_url, tmp_path / "images")
+    links = {path.stat().st_nlink for path in (tmp_path / "images").glob("??/*")}
+    assert links == {1, 2}
+
+
+async def test_the_indexes_are_the_same_afterwards(database_url: URL, tmp_path: Path) -> None:
+    before = await seed.execute(database_url, DEFINITIONS)
+    await fill(database_url, tmp_path / "images")
+    assert await seed.execute(database_url, DEFINITIONS) == before
+    assert len(before) > 6
+
+
+async def test_a_host_with_images_is_refused_unless_told_otherwise(
+    database_url: URL, tmp_path: Path
+) -> None:
+    await fill(database_url, tmp_path / "images")
+    with pytest.raises(seed.SeedRefused, match="--add"):
+        await fill(database_url, tmp_path / "images")
+    await fill(database_url, tmp_path / "images", to_others=True)
+    (row,) = await seed.execute(database_url, "SELECT count(*) FROM images")
+    assert row[0] == 2 * COUNT
+
+
+def test_rows_come_in_the_order_of_their_times() -> None:
+    chance = Random(1)  # noqa: S311 - for variety
+    drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)
+    times = [row.created_at for row in drawn]
+    assert times == sorted(times)
+    assert images.PERIOD * 0.9 < times[-1] - times[0] <= images.PERIOD

@@ -1,0 +1,79 @@
+"""The benchmark fails rather than measure something else."""
+
+import json
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from app.image_types import detect
+from bench import report
+from bench.images import PICTURES, pictures_of_users
+from bench.work import Comparison
+from bench.wrk import BenchmarkFailed, Load, judge
+
+RESULT = {
+    "requests": 1000,
+    "microseconds": 2_000_000,
+    "bytes": 1000 * 42_300,
+    "p50": 900,
+    "p99": 4100,
+    "connect": 0,
+    "read": 0,
+    "write": 0,
+    "status": 0,
+    "timeout": 0,
+}
+LOAD = Load("http://127.0.0.1/", answer_bytes=range(42_000, 84_000))
+SAMPLES = {
+    "service": [{"req/s": 290.0}, {"req/s": 310.0}, {"req/s": 900.0}],
+    "usual way": [{"req/s": 100.0}, {"req/s": 99.0}, {"req/s": 5.0}],
+}
+
+
+def output(**changes: Any) -> str:
+    return f"Running 2s test\nRESULT {json.dumps(RESULT | changes)}\n"
+
+
+def test_what_wrk_saw_is_read_in_seconds_and_milliseconds() -> None:
+    seen = judge(LOAD, output())
+    assert (seen.rate, seen.p50, seen.p99) == (500, 0.9, 4.1)
+
+
+@pytest.mark.parametrize("kind", ["connect", "read", "write", "status", "timeout"])
+def test_a_single_error_fails_the_run(kind: str) -> None:
+    with pytest.raises(BenchmarkFailed, match=kind):
+        judge(LOAD, output(**{kind: 1}))
+
+
+def test_answers_that_are_not_whole_fail_the_run() -> None:
+    with pytest.raises(BenchmarkFailed, match="300 bytes"):
+        judge(LOAD, output(bytes=300 * 1000))
+
+
+def test_a_server_that_answers_nothing_fails_the_run() -> None:
+    with pytest.raises(BenchmarkFailed, match="nothing"):
+        judge(LOAD, output(requests=0))
+    with pytest.raises(BenchmarkFailed, match="unable to connect"):
+        judge(LOAD, "unable to connect to 127.0.0.1:1 Connection refused")
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    compare = partial(Comparison, "service", "usual way")
+    assert report.ratio(compare(), SAMPLES) == pytest.approx(310 / 99)
+    assert report.is_reached(compare(), SAMPLES) is None
+    assert report.is_reached(compare(at_least=3.1), SAMPLES)
+    assert not report.is_reached(compare(at_least=3.2), SAMPLES)
+    assert report.is_reached(compare(at_most=3.2), SAMPLES)
+    assert not report.is_reached(compare(at_most=3.1), SAMPLES)
+
+
+def test_pictures_are_of_their_size_and_type() -> None:
+    chance = Random(1)  # noqa: S311 - for variety
+    pictures = pictures_of_users(chance)
+    assert len(pictures) == PICTURES
+    for picture in pictures:
+        content = picture.content(chance)
+        assert len(content) == picture.size
+        assert detect(content) is picture.image_type
