@@ -74,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=docs.OPENAPI_PATH,
+        # Nobody listens yet; to find that out would cost each request as much as opening a file.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=_route_name,
     )

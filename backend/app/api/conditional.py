@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -14,11 +15,11 @@ from starlette.datastructures import Headers
 _ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 _CONDITIONS: Final = {
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "range",
+    b"if-match",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-unmodified-since",
+    b"range",
 }
 
 
@@ -51,7 +52,7 @@ class FileState:
     @property
     def last_modified(self) -> str:
         """The Last-Modified header."""
-        return format_datetime(self.modified, usegmt=True)
+        return _http_date(self.modified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
         PreconditionFailed: If the request must not be carried out.
         RangeNotSatisfiable: If the range lies outside the file.
     """
-    if _CONDITIONS.isdisjoint(headers.keys()):
+    if _CONDITIONS.isdisjoint([name for name, _ in headers.raw]):
         return Selection(200, 0, file.size)
     if not _may_proceed(headers, file):
         raise PreconditionFailed
@@ -127,6 +128,11 @@ def _entity_tags(headers: Headers, name: str) -> list[str] | None:
     """Read a list of entity tags; None stands for `*`, any."""
     value = ",".join(headers.getlist(name))
     return None if value.strip() == "*" else _ENTITY_TAG.findall(value)
+
+
+@lru_cache(1024)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
 
 
 def _date(value: str | None) -> datetime | None:

@@ -1,6 +1,5 @@
 """An image's bytes, whole or a span of them, on their way to browsers and caches."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -21,8 +20,8 @@ from app.services.storage.base import ObjectReader
 
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 
-_UNCHANGING: Final = "public, max-age=31536000, immutable"
-_HARMLESS: Final = "default-src 'none'; sandbox"
+_UNCHANGING: Final = b"public, max-age=31536000, immutable"
+_HARMLESS: Final = b"default-src 'none'; sandbox"
 """Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
@@ -93,46 +92,48 @@ async def get_image_file(
     image = await context.service.get_present(image_id)
     file = FileState(f'"{image.id.hex}"', image.created_at.replace(microsecond=0), image.file_size)
     selection = select(request.method, request.headers, file)
-    headers = {
-        "ETag": file.etag,
-        "Last-Modified": file.last_modified,
-        "Cache-Control": _UNCHANGING,
-    }
+    headers = [
+        (b"etag", file.etag.encode()),
+        (b"last-modified", file.last_modified.encode()),
+        (b"cache-control", _UNCHANGING),
+    ]
     if selection.status == HTTP_304_NOT_MODIFIED:
-        return Response(status_code=HTTP_304_NOT_MODIFIED, headers=headers)
-    headers |= {
-        "Content-Type": image.content_type,
-        "Content-Length": str(selection.length),
-        "Content-Disposition": content_disposition(image.filename, attachment=download),
-        "Accept-Ranges": "bytes",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": _HARMLESS,
-    }
+        return FileResponse(HTTP_304_NOT_MODIFIED, headers)
+    disposition = content_disposition(image.filename, attachment=download)
+    headers += [
+        (b"content-type", image.content_type.encode()),
+        (b"content-length", b"%d" % selection.length),
+        (b"content-disposition", disposition.encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", _HARMLESS),
+    ]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
-        headers["Content-Range"] = f"bytes {selection.start}-{end}/{file.size}"
+        content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)
+        headers.append((b"content-range", content_range))
     length = 0 if request.method == "HEAD" else selection.length
     reader = await context.service.open(image, selection.start, length)
-    return ObjectResponse(reader, length, selection.status, headers)
+    return FileResponse(selection.status, headers, reader, length)
 
 
-class ObjectResponse(Response):
+class FileResponse(Response):
     """Sends `length` bytes from a reader, and closes it whatever happens to the client."""
 
     def __init__(
         self,
-        reader: ObjectReader,
-        length: int,
         status_code: int,
-        headers: Mapping[str, str],
+        headers: list[tuple[bytes, bytes]],
+        reader: ObjectReader | None = None,
+        length: int = 0,
     ) -> None:
-        super().__init__(status_code=status_code, headers=headers)
+        super().__init__(status_code=status_code)
+        self.raw_headers = headers
         self._reader = reader
         self._length = length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stop reading when the client has gone."""
-        request = Request(scope, receive)
         try:
             await send(
                 {
@@ -143,13 +144,14 @@ class ObjectResponse(Response):
             )
             left = self._length
             while True:
-                block = await self._reader.read()
+                block = await self._reader.read() if self._reader else b""
                 left -= len(block)
                 await send({"type": "http.response.body", "body": block, "more_body": left > 0})
-                if left <= 0 or await request.is_disconnected():
+                if left <= 0 or await Request(scope, receive).is_disconnected():
                     break
         finally:
-            await self._reader.close()
+            if self._reader:
+                await self._reader.close()
 
 
 @lru_cache(1024)

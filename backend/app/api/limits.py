@@ -14,7 +14,6 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORM_ALLOWANCE: Final = 64 * 1024
@@ -81,16 +80,16 @@ class _Exchange:
     """One request and its answer."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, cap: int) -> None:
-        headers = Headers(scope=scope)
+        fields = dict(scope["headers"])
         self._receive = receive
         self._send = send
         self._cap = cap
-        self._declared = int(headers.get("content-length", "0"))
+        self._declared = int(fields.get(b"content-length", b"0"))
         self._received = 0
         self._answering = False
         self._patience = BODY_PATIENCE
-        self._unread = self._declared > 0 or "transfer-encoding" in headers
-        self._waits_for_100 = headers.get("expect", "").lower() == "100-continue"
+        self._unread = self._declared > 0 or b"transfer-encoding" in fields
+        self._waits_for_100 = fields.get(b"expect", b"").lower() == b"100-continue"
 
     async def receive(self) -> Message:
         if self._answering:

@@ -234,8 +234,9 @@ class ImageService:
             await self._storage.delete(key)
         except StorageError:
             _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
-            # Any worker that remembers the image would still send the file.
-            await asyncio.sleep(RECENT_SECONDS)
+            if self._prompt:
+                # Any worker that remembers the image would still send the file.
+                await asyncio.sleep(RECENT_SECONDS)
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""

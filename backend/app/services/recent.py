@@ -34,7 +34,3 @@ class RecentImages:
         self._images.move_to_end(image.id)
         if len(self._images) > self._most:
             self._images.popitem(last=False)
-
-    def forget(self, image_id: UUID) -> None:
-        """Drop an image, if it is remembered."""
-        self._images.pop(image_id, None)

@@ -1,0 +1,48 @@
+"""What is remembered is bounded, in number and in time."""
+
+from uuid import UUID
+
+import pytest
+
+from app.models import Image
+from app.services import recent
+from app.services.recent import RecentImages
+
+
+def image(number: int) -> Image:
+    return Image(id=UUID(int=number))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(recent, "monotonic", lambda: now[0])
+    return now
+
+
+def test_an_image_is_remembered_until_its_time_is_up(clock: list[float]) -> None:
+    images = RecentImages(most=2, seconds=5)
+    asked = image(1)
+    images.remember(asked, asked_at=998)
+    assert images.find(asked.id) is asked
+    clock[0] = 1002.9
+    assert images.find(asked.id) is asked
+    clock[0] = 1003
+    assert images.find(asked.id) is None
+
+
+def test_the_one_that_was_used_longest_ago_makes_room(clock: list[float]) -> None:
+    images = RecentImages(most=2, seconds=5)
+    for number in (1, 2):
+        images.remember(image(number), asked_at=1000)
+    assert images.find(UUID(int=1))
+    images.remember(image(3), asked_at=1000)
+    assert [number for number in (1, 2, 3) if images.find(UUID(int=number))] == [1, 3]
+
+
+def test_ten_thousand_images_leave_no_more_than_the_most(clock: list[float]) -> None:
+    images = RecentImages(most=100, seconds=5)
+    for number in range(10_000):
+        images.remember(image(number), asked_at=1000)
+    kept = [number for number in range(10_000) if images.find(UUID(int=number))]
+    assert kept == list(range(9_900, 10_000))
