@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, tuple_
+from sqlalchemy import delete, func, select, tuple_
 
 from app.database import ReadSession, WriteSession
 from app.models import Image
@@ -116,8 +116,8 @@ async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usag
 
 
 async def check(session: ReadSession) -> None:
-    """Prove that a statement gets through to the table."""
-    await session.execute(text("SELECT FROM images LIMIT 0"))
+    """Prove that a statement gets through to the table, and that it has its columns."""
+    await session.execute(select(Image).limit(0))
 
 
 def _span(address: IpAddress) -> tuple[IpAddress, IpAddress]:
