@@ -23,6 +23,7 @@ from app.api.problems import INTERNAL_ERROR, documented
 from app.api.security import InvalidKey, require_api_key
 from app.config import Settings, load_settings
 from app.database import Database
+from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable, StorageError
 from app.migrations import SchemaError, require_head
 from app.services.image_service import ImageService, UploadLimits
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        configure_pillow()
         database = Database(settings.database_url.get_secret_value())
         storage = open_storage(settings)
         limits = UploadLimits(

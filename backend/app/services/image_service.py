@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from app.database import Database
+from app.dimensions import HeaderReader
 from app.errors import (
     EmptyFile,
     FileTooLarge,
@@ -219,14 +220,17 @@ class ImageService:
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         staged = await self._storage.stage(key)
+        header = HeaderReader(image_type)
         size = 0
         try:
             while chunk:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
                     raise FileTooLarge(self._limits.max_upload_bytes, size)
+                header.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
+            dimensions = await header.measure()
         except BaseException:
             await staged.discard()
             raise
@@ -236,6 +240,8 @@ class ImageService:
             storage_key=key,
             content_type=image_type.value,
             file_size=size,
+            width=dimensions and dimensions.width,
+            height=dimensions and dimensions.height,
         )
         return _StagedImage(row, staged)
 
