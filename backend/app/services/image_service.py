@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from app.database import Database
-from app.dimensions import HeaderReader
+from app.dimensions import Dimensions, HeaderReader
 from app.errors import (
     EmptyFile,
     FileTooLarge,
@@ -80,6 +80,8 @@ class ImagePage:
 class _StagedImage:
     row: Image
     object: StagedObject
+    measuring: asyncio.Task[Dimensions | None]
+    """Takes a thread, while another one makes the file durable."""
 
 
 class ImageService:
@@ -230,7 +232,6 @@ class ImageService:
                 header.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
-            dimensions = await header.measure()
         except BaseException:
             await staged.discard()
             raise
@@ -240,10 +241,8 @@ class ImageService:
             storage_key=key,
             content_type=image_type.value,
             file_size=size,
-            width=dimensions and dimensions.width,
-            height=dimensions and dimensions.height,
         )
-        return _StagedImage(row, staged)
+        return _StagedImage(row, staged, asyncio.create_task(header.measure()))
 
     async def _stage_for_later(self, file: IncomingFile) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
@@ -265,6 +264,8 @@ class ImageService:
         image.row.upload_ip = address
         try:
             await image.object.publish()
+            if dimensions := await image.measuring:
+                image.row.width, image.row.height = dimensions
             async with self._database.write() as session:
                 if self._limits.uploads_per_hour_per_ip and address is not None:
                     await catalog.lock_address(session, address)
