@@ -16,7 +16,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app import fsck, migrate
+from app import backfill, fsck, migrate
 from app.config import InvalidSettings, Settings, load_settings
 from app.database import Database
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
@@ -47,6 +47,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command")
     fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
+    commands.add_parser("backfill-dimensions", help="measure pictures of before there were sizes")
     options = parser.parse_args()
     try:
         settings = load_settings()
@@ -58,6 +59,8 @@ def main() -> int:
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
+        case "backfill-dimensions":
+            return backfill.run(settings)
     try:
         return _run(settings)
     except (EmbeddedDatabaseError, DatabaseUnavailable, SchemaError, CannotListen) as error:

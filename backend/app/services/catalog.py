@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from app.database import ReadSession, WriteSession
 from app.models import Image
@@ -16,6 +16,7 @@ IPV6_HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
 _FILES: Final = select(Image.storage_key, Image.file_size)
+_UNMEASURED: Final = Image.width.is_(None)
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -33,6 +34,22 @@ class StoredFile(NamedTuple):
     key: str
     size: int
     """Bytes."""
+
+
+class Unmeasured(NamedTuple):
+    """A row without dimensions, and the file that tells them."""
+
+    id: UUID
+    key: str
+    content_type: str
+
+
+class Measured(NamedTuple):
+    """The dimensions of a row, in pixels."""
+
+    id: UUID
+    width: int
+    height: int
 
 
 class Usage(NamedTuple):
@@ -90,6 +107,40 @@ async def files_after(session: ReadSession, key: str, limit: int) -> list[Stored
 async def count(session: ReadSession) -> int:
     """Count the rows, by going through an index."""
     return (await session.scalars(select(func.count()).select_from(Image))).one()
+
+
+async def count_unmeasured(session: ReadSession) -> int:
+    """Count the rows without dimensions, by going through the table."""
+    query = select(func.count()).select_from(Image).where(_UNMEASURED)
+    return (await session.scalars(query)).one()
+
+
+async def unmeasured_after(session: ReadSession, key: str, limit: int) -> list[Unmeasured]:
+    """Read up to `limit` rows without dimensions in the order of their keys, those after a key."""
+    query = (
+        select(Image.id, Image.storage_key, Image.content_type)
+        .where(_UNMEASURED, Image.storage_key > key)
+        .order_by(Image.storage_key)
+        .limit(limit)
+    )
+    return [Unmeasured(*row) for row in await session.execute(query)]
+
+
+async def set_dimensions(session: WriteSession, measured: Sequence[Measured]) -> None:
+    """Fill in dimensions of rows that still lack them; rows that are gone stay gone.
+
+    In the order of the ids, so that two that do this at once wait for each other in turn.
+    """
+    statement = (
+        update(Image)
+        .where(Image.id == bindparam("row_id"), _UNMEASURED)
+        .values(width=bindparam("new_width"), height=bindparam("new_height"))
+    )
+    rows = [
+        {"row_id": row.id, "new_width": row.width, "new_height": row.height}
+        for row in sorted(measured)
+    ]
+    await (await session.connection()).execute(statement, rows)
 
 
 async def lock_address(session: WriteSession, address: IpAddress) -> None:
