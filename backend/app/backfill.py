@@ -59,5 +59,8 @@ async def _backfill(database: Database, settings: Settings) -> None:
             await backfill.run(progress)
     finally:
         await database.close()
-        told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
-        print(f"{sum(count.values())} images: {', '.join(told) or 'nothing to measure'}")
+        if count:
+            told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
+            print(f"{count.total()} images: {', '.join(told)}")
+    if not count:
+        print("There is nothing to measure")

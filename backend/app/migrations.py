@@ -6,6 +6,7 @@ as it should be does not need it.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import Database, ReadSession
+from app.unversioned import has_images, is_as_before_migrations
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -36,45 +38,6 @@ _SCRIPTS: Final = Path(__file__).parents[1] / "alembic"
 _ADVISORY_LOCK: Final = 0x696D6167_65686F73
 """("imagehos") Lets one process at a time migrate."""
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-
-_FIRST_COLUMNS: Final = [
-    "id uuid NOT NULL",
-    "filename character varying(255) NOT NULL",
-    'storage_key character varying(64) COLLATE "C" NOT NULL',
-    "content_type character varying(32) NOT NULL",
-    "file_size bigint NOT NULL",
-    "upload_ip inet",
-    "created_at timestamp with time zone NOT NULL",
-]
-_FIRST_NAMES: Final = {
-    "pk_images",
-    "uq_images_storage_key",
-    "ck_images_filename_not_empty",
-    "ck_images_content_type_accepted",
-    "ck_images_file_size_positive",
-    "ix_images_created_at_id",
-    "ix_images_upload_ip_created_at",
-}
-"""Of constraints and indexes. Not what checks say: PostgreSQL words them anew in each restore."""
-
-_COLUMNS_QUERY: Final = """
-    SELECT concat(
-        quote_ident(attname), ' ', format_type(atttypid, atttypmod),
-        CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || quote_ident(collname) END,
-        CASE WHEN attnotnull THEN ' NOT NULL' END
-    )
-    FROM pg_attribute
-    JOIN pg_type ON pg_type.oid = atttypid
-    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
-    WHERE attrelid = to_regclass('images') AND attnum > 0 AND NOT attisdropped
-    ORDER BY attnum
-"""
-_NAMES_QUERY: Final = """
-    SELECT conname FROM pg_constraint WHERE conrelid = to_regclass('images')
-    UNION
-    SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-    WHERE indrelid = to_regclass('images') AND indisvalid
-"""
 
 
 class SchemaError(Exception):
@@ -100,6 +63,16 @@ class NewerSchema(SchemaError):
             f"The schema of the database is at {revision}, and this version knows none after "
             f"{HEAD}: run the version that migrated it, or let that one go back with "
             f"`make migrate ARGS='--to {HEAD}'`."
+        )
+
+
+class ForeignSchema(SchemaError):
+    """The table belongs to something else, or somebody changed it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database has a table `images` that no version of this service made; nothing was "
+            "changed. Name another database in DATABASE_URL."
         )
 
 
@@ -135,15 +108,16 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
         SchemaError: If it cannot be done; the sentence tells why.
         DatabaseUnavailable: If the database is away.
     """
-    if not (target.isdecimal() and FIRST <= target <= HEAD):
+    if not (re.fullmatch("[0-9]{4}", target) and FIRST <= target <= HEAD):
         raise SchemaError(f"There is no revision {target!r}; they go from {FIRST} to {HEAD}.")
     async with database.maintain() as connection:
         await _wait_for_others(connection, report)
         await connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
         await connection.commit()
         revision = await _revision(connection)
-        await connection.rollback()
-        if revision is None and await _is_as_before_migrations(connection):
+        if revision is None and await has_images(connection):
+            if not await is_as_before_migrations(connection):
+                raise ForeignSchema
             report(f"The tables are those of before there were migrations: that is {FIRST}")
             await connection.run_sync(_run, "stamp", FIRST)
             revision = FIRST
@@ -161,25 +135,6 @@ async def _revision(database: AsyncConnection | ReadSession) -> str | None:
         return None
     revision: str | None = await database.scalar(text("SELECT version_num FROM alembic_version"))
     return revision
-
-
-async def _is_as_before_migrations(connection: AsyncConnection) -> bool:
-    """Tell whether the first revision is there, if without its number; if anything is there.
-
-    Raises:
-        SchemaError: If there is another table of the name.
-    """
-    columns = list(await connection.scalars(text(_COLUMNS_QUERY)))
-    names = set(await connection.scalars(text(_NAMES_QUERY)))
-    await connection.rollback()
-    if not columns:
-        return False
-    if columns != _FIRST_COLUMNS or not names >= _FIRST_NAMES:
-        raise SchemaError(
-            "The database has a table `images` that no version of this service made; nothing was "
-            "changed. Name another database in DATABASE_URL."
-        )
-    return True
 
 
 async def _wait_for_others(connection: AsyncConnection, report: Callable[[str], object]) -> None:
@@ -214,7 +169,6 @@ async def _run_when_free(
                     "Something has been using the tables all the while, such as a backup, or a "
                     "transaction that somebody left open. Try again when it has ended."
                 ) from error
-            await connection.rollback()
             if attempt == 1:
                 report("Waiting for a moment in which nothing long uses the tables")
             await asyncio.sleep(PAUSE_SECONDS)
@@ -229,6 +183,7 @@ def _is_in_use(error: DBAPIError) -> bool:
 def _run(connection: Connection, command: str, revision: str) -> None:
     from alembic import command as commands  # noqa: PLC0415 - see the top
 
+    connection.rollback()  # Alembic begins its own transactions
     getattr(commands, command)(alembic_config(connection), revision)
 
 

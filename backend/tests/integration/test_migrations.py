@@ -278,7 +278,7 @@ async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL
     await database.close()
 
 
-@pytest.mark.parametrize("target", ["0000", "9999", "base", "-1", ""])
+@pytest.mark.parametrize("target", ["0000", "00015", "9999", "base", "-1", ""])
 async def test_a_revision_that_does_not_exist_is_told(lean: URL, target: str) -> None:
     await migrated(lean)
     before = dump(lean)

@@ -56,6 +56,17 @@ class Service:
 StartService = Callable[..., Service]
 
 
+def make(project: Path, command: str, *settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the Makefile to its end."""
+    return subprocess.run(  # noqa: S603 - our own arguments
+        ["make", "--no-print-directory", command, *settings],  # noqa: S607
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Make a checkout without the developer's own `.env` and data."""

@@ -1,14 +1,13 @@
 """`make backfill`, as an operator types it, on the data of before and beside a running service."""
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 import httpx
 
 from app.embedded import embedded_postgres
 from tests.schema import LEAN_IMAGES, copy_lean_files, load_lean
-from tests.service.conftest import StartService
+from tests.service.conftest import StartService, make
 
 SIZES = {
     "Zürich am See's 😀.jpg": (40, 30),
@@ -18,21 +17,11 @@ SIZES = {
 }
 
 
-def make_backfill(project: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own arguments
-        ["make", "--no-print-directory", "backfill", *settings],  # noqa: S607
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_pictures_of_before_get_their_dimensions(start: StartService, project: Path) -> None:
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(load_lean(url))
     copy_lean_files(project / "data")
-    run = make_backfill(project)
+    run = make(project, "backfill")
     assert run.returncode != 0
     assert "run `make migrate`" in run.stderr
 
@@ -44,15 +33,13 @@ def test_pictures_of_before_get_their_dimensions(start: StartService, project: P
         return {image["filename"]: (image["width"], image["height"]) for image in items}
 
     assert set(sizes().values()) == {(None, None)}
-    run = make_backfill(project)
+    run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
     assert run.stdout == "4 images: 3 measured, 1 with no size in a header that can be read\n"
     assert sizes() == SIZES
 
-    drawing = next((project / "data/images").glob("ce/*"))
-    drawing.unlink()
     service.stop()
-    run = make_backfill(project)
+    run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
     assert run.stdout == "1 images: 1 with no size in a header that can be read\n"
 
@@ -65,16 +52,17 @@ def test_a_missing_file_is_told_by_its_key(start: StartService, project: Path) -
     assert httpx.get(f"{service.url}/health/ready").status_code == 200
     drawing = next((project / "data/images").glob("ce/*"))
     drawing.unlink()
-    run = make_backfill(project)
+    run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(f"no file {drawing.name};")
     assert "1 without their file" in run.stdout
 
 
 def test_a_run_that_cannot_begin_says_so(project: Path) -> None:
-    run = make_backfill(project)
+    run = make(project, "backfill")
     assert run.returncode != 0
     assert run.stderr.startswith("Not finished: There is no embedded database in /")
-    run = make_backfill(project, "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
+    run = make(project, "backfill", "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
+    assert run.stdout == ""
     assert run.stderr.startswith("Not finished: The database is not available")
     assert "Traceback" not in run.stderr

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from app.migrations import HEAD
 from tests.conftest import execute
 from tests.live import PATIENCE
 from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
-from tests.service.conftest import Service, StartService
+from tests.service.conftest import Service, StartService, make
 from tests.service.test_make_run import listed, upload
 
 
@@ -30,16 +29,6 @@ def empty(postgres_url: URL) -> Iterator[URL]:
 def setting(url: URL) -> str:
     address = url.set(drivername="postgresql").render_as_string(hide_password=False)
     return f"DATABASE_URL={address}"
-
-
-def make_migrate(project: Path, *settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own arguments
-        ["make", "--no-print-directory", "migrate", *settings],  # noqa: S607
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def assert_refuses(service: Service, line: str) -> None:
@@ -63,7 +52,7 @@ def test_a_service_on_an_empty_database_refuses_to_start_until_it_is_migrated(
 ) -> None:
     settings = (setting(empty), f"WORKERS={workers}")
     assert_refuses(start(*settings), "run `make migrate`")
-    run = make_migrate(project, setting(empty))
+    run = make(project, "migrate", setting(empty))
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines() == [
         f"Migrating the database from nothing to {HEAD}",
@@ -78,17 +67,17 @@ def test_a_service_on_a_database_of_before_refuses_to_start_until_it_is_migrated
     asyncio.run(load_lean(empty))
     copy_lean_files(project / "data")
     assert_refuses(start(setting(empty)), "run `make migrate`")
-    assert make_migrate(project, setting(empty)).returncode == 0
+    assert make(project, "migrate", setting(empty)).returncode == 0
     assert_serves_lean_images(start(setting(empty)).wait_until_it_serves())
 
 
 def test_a_service_on_a_database_of_later_refuses_to_start(
     start: StartService, project: Path, empty: URL
 ) -> None:
-    make_migrate(project, setting(empty))
+    make(project, "migrate", setting(empty))
     asyncio.run(execute(empty, "UPDATE alembic_version SET version_num = '9999'"))
     assert_refuses(start(setting(empty)), "is at 9999, and this version knows none after")
-    run = make_migrate(project, setting(empty))
+    run = make(project, "migrate", setting(empty))
     assert run.returncode != 0
     assert run.stderr.startswith("Not migrated: The schema of the database is at 9999")
 
@@ -125,10 +114,10 @@ def test_the_embedded_database_of_a_later_version_is_refused(
 
 
 def test_a_database_that_cannot_be_migrated_is_told_with_the_cause(project: Path) -> None:
-    run = make_migrate(project)
+    run = make(project, "migrate")
     assert run.returncode != 0
     assert run.stderr.startswith("Not migrated: There is no embedded database in /")
-    run = make_migrate(project, "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
+    run = make(project, "migrate", "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
     assert run.returncode != 0
     assert run.stderr.startswith("Not migrated: The database is not available")
     assert "Connect call failed" in run.stderr
@@ -136,7 +125,7 @@ def test_a_database_that_cannot_be_migrated_is_told_with_the_cause(project: Path
 
 
 def test_the_way_back_is_there_for_the_version_of_before(project: Path, empty: URL) -> None:
-    make_migrate(project, setting(empty))
-    run = make_migrate(project, setting(empty), "ARGS=--to 0001")
+    make(project, "migrate", setting(empty))
+    run = make(project, "migrate", setting(empty), "ARGS=--to 0001")
     assert run.stdout.endswith("The schema of the database is at 0001.\n")
-    assert make_migrate(project, setting(empty), "ARGS=--to 7").returncode != 0
+    assert make(project, "migrate", setting(empty), "ARGS=--to 7").returncode != 0
