@@ -58,9 +58,11 @@ StartService = Callable[..., Service]
 
 def make(project: Path, command: str, *settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the Makefile to its end."""
+    hidden = {"MAKEFLAGS", "MAKELEVEL"}
     return subprocess.run(  # noqa: S603 - our own arguments
-        ["make", "--no-print-directory", command, *settings],  # noqa: S607
+        ["make", command, *settings],  # noqa: S607
         cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
         capture_output=True,
         text=True,
         check=False,
