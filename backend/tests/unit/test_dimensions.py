@@ -26,6 +26,7 @@ from app.dimensions import (
 from app.image_types import ImageType, detect
 from tests import pictures
 from tests.forms import split
+from tests.live import PATIENCE
 from tests.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
 KINDS = pictures.of_every_kind()
@@ -106,7 +107,8 @@ NO_PICTURE = {
     "a JPEG that starts again": b"\xff\xd8" + jpeg_header(1, 1),
     "a JPEG with a segment of no length": b"\xff\xd8\xff\xe0\0\1" + jpeg_header(1, 1)[2:],
     "a JPEG whose frame is cut": b"\xff\xd8" + segment(0xC0, b"\x08\0\1"),
-    "a JPEG whose frame is too long": b"\xff\xd8" + segment(0xC0, bytes(FRAME_BYTES + 1)),
+    "a JPEG whose frame is too long": b"\xff\xd8"
+    + segment(0xC0, jpeg_header(1, 1)[6:] + bytes(FRAME_BYTES + 2 - 9)),
     "a JPEG with too many segments": jpeg_with(segment(0xFE, b"") * MAX_STEPS),
     "a JPEG with junk without end": jpeg_with(segment(0xFE, b"") + bytes(MAX_STEPS)),
     "a JPEG with a header without end": jpeg_with(segment(0xE2, bytes(65_533)) * 65),
@@ -210,7 +212,8 @@ async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
         asyncio.get_running_loop().set_default_executor(threads)
         threads.submit(release.wait)
         try:
-            assert await reader.measure() is None
+            async with asyncio.timeout(PATIENCE):
+                assert await reader.measure() is None
         finally:
             release.set()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
