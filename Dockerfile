@@ -7,11 +7,12 @@ RUN python -m venv /opt/venv \
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv
+COPY backend/alembic backend/alembic
 COPY backend/app backend/app
 # A new named volume takes over the owner and mode of the folder it is mounted on.
 RUN useradd --system --uid 10001 --no-create-home image-host \
  && install -d -o image-host -m 0700 /data \
- && /opt/venv/bin/python -m compileall -q backend/app
+ && /opt/venv/bin/python -m compileall -q backend
 ENV PYTHONPATH=backend HOST=0.0.0.0 DATA_DIR=/data
 USER image-host
 VOLUME /data

@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fsck torture bench load explain seed lint format lock clean
+.PHONY: help run test migrate backfill fsck torture bench load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,12 @@ run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: 
 
 test: lint ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && ../$(BIN)/python -m pytest $(ARGS)
+
+migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
+	@PYTHONPATH=backend exec $(BIN)/python -m app migrate $(ARGS)
+
+backfill: $(VENV)/.run ## Find width and height of pictures from before they were read at upload
+	@PYTHONPATH=backend exec $(BIN)/python -m app backfill-dimensions
 
 fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)

@@ -1,6 +1,7 @@
-"""The commands: `python -m app` serves, `python -m app fsck` compares rows and files."""
+"""The commands: `python -m app` serves; its arguments name what else there is to do."""
 
 import argparse
+import asyncio
 import errno
 import logging
 import logging.config
@@ -15,11 +16,14 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app import fsck
+from app import backfill, fsck, migrate
 from app.config import InvalidSettings, Settings, load_settings
+from app.database import Database
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.errors import DatabaseUnavailable
 from app.http_protocol import BoundedHttpProtocol
 from app.logs import log_config
+from app.migrations import SchemaError, require_head
 
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
@@ -44,17 +48,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
+    migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
+    commands.add_parser("backfill-dimensions", help="measure pictures of before there were sizes")
     options = parser.parse_args()
     try:
         settings = load_settings()
     except InvalidSettings as error:
         return _fail(_EXIT_BAD_SETTINGS, f"Bad settings:\n{error}")
     logging.config.dictConfig(log_config(settings.log_format))
-    if options.command == "fsck":
-        return fsck.run(settings, options)
+    match options.command:
+        case "fsck":
+            return fsck.run(settings, options)
+        case "migrate":
+            return migrate.run(settings, options)
+        case "backfill-dimensions":
+            return backfill.run(settings)
     try:
         return _run(settings)
-    except (EmbeddedDatabaseError, CannotListen) as error:
+    except (EmbeddedDatabaseError, DatabaseUnavailable, SchemaError, CannotListen) as error:
         return _fail(_EXIT_FAILED, str(error))
 
 
@@ -65,14 +76,28 @@ def _run(settings: Settings) -> int:
     _allow_open_files(FILES_PER_CONNECTION * settings.max_connections + OTHER_FILES)
     with ExitStack() as opened:
         listener = opened.enter_context(_listen(settings.host, settings.port, settings.backlog))
-        if not settings.database_url.get_secret_value():
+        given = settings.database_url.get_secret_value()
+        if given:
+            asyncio.run(_require_head(given))
+        else:
             print("Starting the embedded PostgreSQL", flush=True)
             url = opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
             os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+            migrate.migrate_now(url)
         opened.callback(signals.ignore)
         signals.exit_on_next()
         _announce(settings, listener)
         return _serve(settings, listener)
+
+
+async def _require_head(url: str) -> None:
+    """Refuse a database that has to be migrated first; one that is away is waited for later."""
+    database = Database(url)
+    try:
+        with suppress(DatabaseUnavailable):
+            await require_head(database)
+    finally:
+        await database.close()
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from asyncpg import InterfaceError, PostgresError
-from sqlalchemy import MetaData, event, text
+from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from app.errors import DatabaseUnavailable
 
@@ -23,15 +23,13 @@ CONNECT_TIMEOUT: Final = 5.0
 COMMAND_TIMEOUT: Final = 10.0
 """Seconds for one statement."""
 
-_SCHEMA_LOCK: Final = 0x696D6167_65686F73
-"""Advisory lock ("imagehos") that lets one process at a time prepare the schema."""
-
 _UNAVAILABLE_STATES: Final = (
     "08",  # connection exception
     "25006",  # read only: a standby, not yet promoted
     "28",  # the role or its password is refused
     "3D000",  # the database does not exist (yet)
     "42501",  # the role may not do that (yet)
+    "42703",  # the columns do not exist (yet)
     "42P01",  # the tables do not exist (yet)
     "53",  # out of connections, memory or disk
     "57P",  # shutting down, starting up, crashed
@@ -95,18 +93,22 @@ class Database:
             ):
                 yield session
 
-    async def prepare(self, metadata: MetaData) -> None:
-        """Create the tables that do not exist yet; any number of processes may do so at once.
+    @asynccontextmanager
+    async def maintain(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection outside the pool, whose statements may take as long as they take.
 
         Raises:
             DatabaseUnavailable: As `read`.
         """
+        engine = create_async_engine(
+            self._engine.url,
+            poolclass=NullPool,
+            connect_args={"timeout": CONNECT_TIMEOUT},
+            hide_parameters=True,
+        )
         with _translated_errors():
-            async with self._engine.begin() as connection:
-                await connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK}
-                )
-                await connection.run_sync(metadata.create_all)
+            async with engine.connect() as connection:
+                yield connection
 
     async def close(self) -> None:
         """Close every connection."""

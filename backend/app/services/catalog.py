@@ -6,7 +6,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, delete, func, insert, select, text, tuple_
+from sqlalchemy import (
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 if TYPE_CHECKING:
@@ -21,6 +31,7 @@ IPV6_HOST_PREFIX: Final = 64
 
 _BY_IDS: Final = select(Image).where(Image.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 _FILES: Final = select(Image.storage_key, Image.file_size)
+_UNMEASURED: Final = Image.width.is_(None)
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -41,6 +52,8 @@ class NewImage(NamedTuple):
     content_type: str
     file_size: int
     upload_ip: IpAddress | None
+    width: int | None
+    height: int | None
 
 
 class StoredFile(NamedTuple):
@@ -49,6 +62,22 @@ class StoredFile(NamedTuple):
     key: str
     size: int
     """Bytes."""
+
+
+class Unmeasured(NamedTuple):
+    """A row without dimensions, and the file that tells them."""
+
+    id: UUID
+    key: str
+    content_type: str
+
+
+class Measured(NamedTuple):
+    """The dimensions of a row, in pixels."""
+
+    id: UUID
+    width: int
+    height: int
 
 
 class Usage(NamedTuple):
@@ -124,6 +153,40 @@ async def count(session: ReadSession) -> int:
     return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
+async def count_unmeasured(session: ReadSession) -> int:
+    """Count the rows without dimensions, by going through the table."""
+    query = select(func.count()).select_from(Image).where(_UNMEASURED)
+    return (await session.scalars(query)).one()
+
+
+async def unmeasured_after(session: ReadSession, key: str, limit: int) -> list[Unmeasured]:
+    """Read up to `limit` rows without dimensions in the order of their keys, those after a key."""
+    query = (
+        select(Image.id, Image.storage_key, Image.content_type)
+        .where(_UNMEASURED, Image.storage_key > key)
+        .order_by(Image.storage_key)
+        .limit(limit)
+    )
+    return [Unmeasured(*row) for row in await session.execute(query)]
+
+
+async def set_dimensions(session: WriteSession, measured: Sequence[Measured]) -> None:
+    """Fill in dimensions of rows that still lack them; rows that are gone stay gone.
+
+    In the order of the ids, so that two that do this at once wait for each other in turn.
+    """
+    statement = (
+        update(Image)
+        .where(Image.id == bindparam("row_id"), _UNMEASURED)
+        .values(width=bindparam("new_width"), height=bindparam("new_height"))
+    )
+    rows = [
+        {"row_id": row.id, "new_width": row.width, "new_height": row.height}
+        for row in sorted(measured)
+    ]
+    await (await session.connection()).execute(statement, rows)
+
+
 async def lock_address(session: WriteSession, address: IpAddress) -> None:
     """Make other transactions that lock the same address wait until this one ends."""
     first, _ = _span(address)
@@ -148,8 +211,8 @@ async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usag
 
 
 async def check(session: ReadSession) -> None:
-    """Prove that a statement gets through to the table."""
-    await session.execute(text("SELECT FROM images LIMIT 0"))
+    """Prove that a statement gets through to the table, and that it has its columns."""
+    await session.execute(select(Image).limit(0))
 
 
 def _span(address: IpAddress) -> tuple[IpAddress, IpAddress]:

@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from app.database import Database, WriteSession
+from app.dimensions import Dimensions, HeaderReader
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,
@@ -96,6 +97,8 @@ class ImagePage:
 class _StagedImage:
     row: NewImage
     object: StagedObject
+    measuring: asyncio.Task[Dimensions | None]
+    """Takes a thread, while another one makes the file durable."""
 
 
 class ImageService:
@@ -261,12 +264,14 @@ class ImageService:
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         staged = await self._storage.stage(key)
+        header = HeaderReader(image_type)
         size = 0
         try:
             while chunk:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
                     raise FileTooLarge(self._limits.max_upload_bytes, size)
+                header.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
         except BaseException:
@@ -279,8 +284,10 @@ class ImageService:
             content_type=image_type.value,
             file_size=size,
             upload_ip=address,
+            width=None,
+            height=None,
         )
-        return _StagedImage(row, staged)
+        return _StagedImage(row, staged, asyncio.create_task(header.measure()))
 
     async def _stage_for_later(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
@@ -296,9 +303,12 @@ class ImageService:
         """Make a staged file durable, then have its row committed."""
         try:
             await image.object.publish()
+            dimensions = await image.measuring
         except BaseException:
             await image.object.discard()
             raise
+        if dimensions:
+            image = replace(image, row=image.row._replace(**dimensions._asdict()))
         if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
             # By itself, for its transaction makes others of the same address wait.
             result = await self._add_alone(image)

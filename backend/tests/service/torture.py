@@ -27,6 +27,7 @@ import psutil
 from tqdm import tqdm
 
 from app.embedded import embedded_postgres
+from app.migrate import migrate_now
 
 BACKEND: Final = Path(__file__).parents[2]
 CLIENTS: Final = 8
@@ -60,6 +61,7 @@ class Processes:
 
     def __enter__(self) -> Self:
         self.start_database()
+        migrate_now(self.url)
         self.start_service()
         return self
 

@@ -90,7 +90,7 @@ async def test_what_is_given_up_before_its_group_begins_is_left_out() -> None:
     given_up, kept = numbers.submit(2), numbers.submit(3)
     given_up.cancel()
     work.may_end.set()
-    assert await asyncio.gather(first, kept) == [1, 9]
+    assert [await first, await kept] == [1, 9]
     assert work.groups == [[1], [3]]
 
 
@@ -126,5 +126,5 @@ async def test_nobody_is_let_in_behind_one_who_has_waited_too_long() -> None:
     with pytest.raises(Busy):
         numbers.submit(3)
     work.may_end.set()
-    assert await asyncio.gather(first, second) == [1, 4]
+    assert [await first, await second] == [1, 4]
     assert await numbers.submit(4) == 16

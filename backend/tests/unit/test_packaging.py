@@ -60,15 +60,38 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
     assert set(environment) - own <= SETTINGS
     assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR"}
     assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
-    assert ":${POSTGRES_PASSWORD:?" in environment["DATABASE_URL"]
+    assert ":${POSTGRES_PASSWORD:?" in services()["api"]
     assert environment["API_KEY"] == "${API_KEY:-}"
 
 
+def services() -> dict[str, str]:
+    """Give the lines of each service of the compose file."""
+    text = COMPOSE.read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
+    parts = re.split(r"^  (\w+):$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_schema_is_migrated_before_the_service_starts() -> None:
+    compose = services()
+    assert set(compose) == {"api", "migrate", "postgres"}
+    assert "      migrate:\n        condition: service_completed_successfully\n" in compose["api"]
+    assert "      postgres:\n        condition: service_healthy\n" in compose["migrate"]
+    assert 'command: ["/opt/venv/bin/python", "-m", "app", "migrate"]' in compose["migrate"]
+    assert "DATABASE_URL: *database_url" in compose["migrate"]
+    assert 'restart: "no"' in compose["migrate"]
+
+
+def test_the_container_holds_the_revisions_beside_the_application() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "COPY backend/alembic backend/alembic\n" in dockerfile
+    assert "!backend/alembic\n" in (ROOT / ".dockerignore").read_text()
+
+
 def test_containers_are_confined() -> None:
-    for service in re.split(r"^  (?=\w+:$)", COMPOSE.read_text(), flags=re.MULTILINE)[1:3]:
+    for name, service in services().items():
         assert "read_only: true" in service
         assert "no-new-privileges:true" in service
-        assert "healthcheck:" in service
+        assert ("healthcheck:" in service) == (name != "migrate")
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert re.search(r"^USER image-host$", dockerfile, re.MULTILINE)
     assert dockerfile.index("USER image-host") < dockerfile.index("CMD")

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests import pictures
 
@@ -23,7 +23,15 @@ def test_the_special_kinds_are_special() -> None:
 
     assert info("progressive.jpg").info["progressive"]
     assert info("cmyk.jpg").mode == "CMYK"
-    assert info("rotated.jpg").getexif()[0x0112] == 6
+    assert info("xmp-first.jpg").getexif()[0x0112] == 8
+    for n in range(1, 9):
+        assert info(f"orientation-{n}.jpg").getexif()[0x0112] == n
+    assert info("orientation-6.png").getexif()[0x0112] == 6
+    thumbnail = info("thumbnail.jpg").getexif().get_ifd(ExifTags.IFD.IFD1)
+    assert thumbnail[ExifTags.Base.JpegIFByteCount] > 1000
+    assert len(info("print-profile.jpg").info["icc_profile"]) > 500_000
     assert info("interlaced.png").info["interlace"]
+    assert info("one-bit.png").mode == "1"
+    assert info("text-first.png").info["Comment"] == "schön"
     assert info("sixteen-bit.png").mode == "I;16"
     assert info("animated.png").info["loop"] == 0

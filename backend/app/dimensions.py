@@ -1,0 +1,223 @@
+"""Width and height of a picture, from its header, without decoding anything (ADR 0017).
+
+Two steps, each where it can be bounded. A walk over the file's parts, as its bytes pass by, knows
+only how long each part is, and keeps the two that tell something. Pillow, which knows what they
+mean, is given these alone: a few KiB, whatever a client sends, so that neither its time nor its
+memory has to be limited in some other way.
+"""
+
+import asyncio
+import warnings
+from collections.abc import Generator
+from io import BytesIO
+from typing import Final, NamedTuple
+
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
+
+from app.image_types import ImageType
+
+MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
+"""How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
+MAX_STEPS: Final = 4096
+"""Of the walk; a part of the file takes up to five, a byte between the parts one."""
+EXIF_BYTES: Final = 8 * 1024
+"""What is kept of Exif. The orientation stands near its start; thumbnails come after it."""
+FRAME_BYTES: Final = 1024
+"""Most of a JPEG's frame header, which needs 8 bytes and 3 for each of up to 255 components."""
+MAX_SIDE: Final = 2**31 - 1
+"""Pixels of a PNG's side (PNG specification, section 11.2.2); the columns hold as much."""
+MAX_PIXELS: Final = 2**32
+"""More than any JPEG has. A header with more is a claim, not a picture; it tells nothing."""
+SECONDS: Final = 1.0
+"""How long to wait for a thread, where all are held up by a slow disk."""
+
+_TURNED: Final = (5, 6, 7, 8)
+"""Values of Exif's orientation with which viewers exchange width and height."""
+
+_SOI: Final = 0xD8
+_APP1: Final = 0xE1
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a frame header, SOF0 to SOF15 (ITU-T T.81, table B.1)."""
+_ALONE: Final = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
+"""Markers without a length, and the zero that follows an 0xFF which is none."""
+_ENDS: Final = frozenset({_SOI, 0xD9, 0xDA})
+"""Markers that do not come before a frame header: start and end of an image, start of a scan."""
+
+
+class Dimensions(NamedTuple):
+    """Pixels, as a viewer shows the picture."""
+
+    width: int
+    height: int
+
+
+class _Header(NamedTuple):
+    """What is kept of a file."""
+
+    frame: bytes
+    """A file without pixels."""
+    exif: bytes
+
+
+_Walk = Generator[int, bytes, _Header | None]
+"""Asks for so many bytes, or to pass over so many (a negative number); ends with what it kept."""
+
+
+class HeaderReader:
+    """Looks for the header in a file's bytes, as they come by in any pieces.
+
+    Args:
+        image_type: What the file is, by its first bytes.
+    """
+
+    def __init__(self, image_type: ImageType) -> None:
+        self._walk: _Walk = _walk_jpeg() if image_type is ImageType.JPEG else _walk_png()
+        self._wanted = next(self._walk)
+        self._held = bytearray()
+        self._bytes_left = MAX_HEADER_BYTES
+        self._steps_left = MAX_STEPS
+        self._header: _Header | None = None
+        self.complete = False
+        """Whether more bytes would change nothing."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self.complete:
+            return
+        rest = memoryview(data)[: self._bytes_left]
+        self._bytes_left -= len(rest)
+        while not self.complete:
+            if self._wanted < 0:
+                taken = min(-self._wanted, len(rest))
+                self._wanted += taken
+            else:
+                taken = min(self._wanted - len(self._held), len(rest))
+                self._held += rest[:taken]
+            rest = rest[taken:]
+            if self._wanted != len(self._held):
+                break
+            self._step()
+        if not self._bytes_left:
+            self.complete = True
+
+    async def measure(self) -> Dimensions | None:
+        """Tell width and height; None if the header does not, or has not been found. Never raises.
+
+        Pillow works in a thread. One that does not come in time is not waited for.
+        """
+        if self._header is None:
+            return None
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.to_thread(_measure, self._header)
+        except TimeoutError:
+            return None
+
+    def _step(self) -> None:
+        """Give the walk what it asked for."""
+        self._steps_left -= 1
+        try:
+            self._wanted = self._walk.send(bytes(self._held))
+        except StopIteration as end:
+            self._header = end.value
+            self.complete = True
+        self._held.clear()
+        if not self._steps_left:
+            self.complete = True
+
+
+def configure_pillow() -> None:
+    """Set what Pillow keeps for the whole process: once, where a process begins.
+
+    Nothing here decodes, so no bomb goes off; these are for what Pillow would do beyond reading
+    the few KiB that it is given.
+    """
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses more than twice as many
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    PngImagePlugin.MAX_TEXT_CHUNK = EXIF_BYTES
+    PngImagePlugin.MAX_TEXT_MEMORY = EXIF_BYTES
+    # Of damaged Exif Pillow warns in words that a client chooses; Python would remember each.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _walk_jpeg() -> _Walk:
+    """Go from segment to segment (ITU-T T.81, B.1.1) until a frame header.
+
+    Exif stands in the first APP1 segment that begins with its name (CIPA DC-008, 4.7.2).
+    """
+    yield 2
+    exif = b""
+    while True:
+        marker = yield from _next_marker()
+        if marker in _ENDS:
+            return None
+        length_field = yield 2
+        length = int.from_bytes(length_field) - len(length_field)
+        if length < 0:
+            return None
+        if marker in _FRAMES:
+            if length > FRAME_BYTES:
+                return None
+            frame = yield length
+            return _Header(bytes((0xFF, _SOI, 0xFF, marker)) + length_field + frame, exif)
+        if marker == _APP1 and not exif:
+            begin = yield min(length, EXIF_BYTES)
+            if begin.startswith(b"Exif\0\0"):
+                exif = begin
+            length -= len(begin)
+        yield -length
+
+
+def _next_marker() -> Generator[int, bytes, int]:
+    """Find the next marker with a length, over bytes that belong to none, as viewers do."""
+    while True:
+        byte = yield 1
+        while byte != b"\xff":
+            byte = yield 1
+        while byte == b"\xff":
+            byte = yield 1
+        if byte[0] not in _ALONE:
+            return byte[0]
+
+
+def _walk_png() -> _Walk:
+    """Go from chunk to chunk (PNG specification, section 5.3) until the pixels begin."""
+    frame = yield 8
+    head = yield 8
+    if head != b"\0\0\0\x0dIHDR":
+        return None
+    frame += head
+    frame += yield 13 + 4  # and its checksum
+    exif = b""
+    while True:
+        head = yield 8
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        if kind == b"IDAT":
+            return _Header(frame + bytes(4) + kind, exif)
+        if kind == b"IEND" or not kind.isalpha():
+            return None
+        if kind == b"eXIf" and not exif:
+            exif = yield min(length, EXIF_BYTES)
+            length -= len(exif)
+        yield -(length + 4)
+
+
+def _measure(header: _Header) -> Dimensions | None:
+    try:
+        with Image.open(BytesIO(header.frame), formats=("JPEG", "PNG")) as image:
+            width, height = image.size
+    except Exception:  # noqa: BLE001 - whatever Pillow's parsers meet, they raise what they like
+        return None
+    if max(width, height) > MAX_SIDE:
+        return None
+    return Dimensions(height, width) if _is_turned(header.exif) else Dimensions(width, height)
+
+
+def _is_turned(data: bytes) -> bool:
+    """Tell whether viewers show the picture on its side; where Exif is damaged, they do not."""
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+        return exif.get(ExifTags.Base.Orientation) in _TURNED
+    except Exception:  # noqa: BLE001 - the same
+        return False

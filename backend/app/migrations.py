@@ -1,0 +1,196 @@
+"""The schema of the database: which revision it has, and how it comes to the one this code needs.
+
+The revisions lie in `backend/alembic/versions`; nothing else makes or changes tables (ADR 0016).
+Alembic itself is loaded only where there is something to migrate: a service that finds its schema
+as it should be does not need it.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.database import Database, ReadSession
+from app.unversioned import has_images, is_as_before_migrations
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD: Final = "0002"
+"""The revision that this code needs. Ids are numbers of four digits, each greater than the last."""
+FIRST: Final = "0001"
+"""The revision of a database that the service made before there were migrations."""
+
+LOCK_SECONDS: Final = 1
+"""How long a migration may queue for a table, for whoever comes after it queues behind it."""
+ATTEMPTS: Final = 30
+PAUSE_SECONDS: Final = 1.0
+"""Between attempts, so that those who queued get through."""
+OTHERS_SECONDS: Final = 600
+"""How long to wait for another process that is migrating."""
+
+_SCRIPTS: Final = Path(__file__).parents[1] / "alembic"
+_ADVISORY_LOCK: Final = 0x696D6167_65686F73
+"""("imagehos") Lets one process at a time migrate."""
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+class SchemaError(Exception):
+    """The schema is not the one that is needed; the sentence tells what to do."""
+
+
+class OlderSchema(SchemaError):
+    """The database has not been migrated yet."""
+
+    def __init__(self, revision: str | None) -> None:
+        found = f"is at {revision}" if revision else "has not been migrated"
+        super().__init__(
+            f"The schema of the database {found}, and this version needs {HEAD}: run "
+            "`make migrate` (in a container: `python -m app migrate`), then start again."
+        )
+
+
+class NewerSchema(SchemaError):
+    """The database has been migrated for a later version than this one."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The schema of the database is at {revision}, and this version knows none after "
+            f"{HEAD}: run the version that migrated it, or let that one go back with "
+            f"`make migrate ARGS='--to {HEAD}'`."
+        )
+
+
+class ForeignSchema(SchemaError):
+    """The table belongs to something else, or somebody changed it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database has a table `images` that no version of this service made; nothing was "
+            "changed. Name another database in DATABASE_URL."
+        )
+
+
+async def require_head(database: Database) -> None:
+    """Check that the schema is the one that this code needs.
+
+    Raises:
+        OlderSchema: If it has to be migrated first; an empty database too.
+        NewerSchema: If a later version has migrated it.
+        DatabaseUnavailable: If that cannot be told.
+    """
+    async with database.read() as session:
+        revision = await _revision(session)
+    if revision is None or revision < HEAD:
+        raise OlderSchema(revision)
+    if revision > HEAD:
+        raise NewerSchema(revision)
+
+
+async def migrate(database: Database, report: Callable[[str], object], target: str = HEAD) -> None:
+    """Bring the schema to a revision, up or down; where it is there already, do nothing.
+
+    Any number of processes may do so at once: one works, the others wait for it. A database that
+    the service made before there were migrations is recognised. A migration that is stopped, or
+    cannot have a table for itself, can be repeated; nothing is lost.
+
+    Args:
+        database: What to migrate.
+        report: Takes a line for each thing that a person may want to know meanwhile.
+        target: The revision.
+
+    Raises:
+        SchemaError: If it cannot be done; the sentence tells why.
+        DatabaseUnavailable: If the database is away.
+    """
+    if not (re.fullmatch("[0-9]{4}", target) and FIRST <= target <= HEAD):
+        raise SchemaError(f"There is no revision {target!r}; they go from {FIRST} to {HEAD}.")
+    async with database.maintain() as connection:
+        await _wait_for_others(connection, report)
+        await connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+        await connection.commit()
+        revision = await _revision(connection)
+        if revision is None and await has_images(connection):
+            if not await is_as_before_migrations(connection):
+                raise ForeignSchema
+            report(f"The tables are those of before there were migrations: that is {FIRST}")
+            await connection.run_sync(_run, "stamp", FIRST)
+            revision = FIRST
+        if revision is not None and revision > HEAD:
+            raise NewerSchema(revision)
+        if revision != target:
+            report(f"Migrating the database from {revision or 'nothing'} to {target}")
+            command = "upgrade" if (revision or "") < target else "downgrade"
+            await _run_when_free(connection, report, command, target)
+
+
+async def _revision(database: AsyncConnection | ReadSession) -> str | None:
+    """Tell the revision of the database; None if it has none."""
+    if not await database.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
+        return None
+    revision: str | None = await database.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+async def _wait_for_others(connection: AsyncConnection, report: Callable[[str], object]) -> None:
+    """Take the lock that the session holds until it closes."""
+    key = {"key": _ADVISORY_LOCK}
+    if not await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
+        report("Waiting for another process that is migrating")
+        await connection.execute(text(f"SET lock_timeout = '{OTHERS_SECONDS}s'"))
+        try:
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+        except DBAPIError as error:
+            if not _is_in_use(error):
+                raise
+            raise SchemaError(
+                f"Another process has been migrating for {OTHERS_SECONDS} seconds."
+            ) from error
+    await connection.commit()
+
+
+async def _run_when_free(
+    connection: AsyncConnection, report: Callable[[str], object], command: str, target: str
+) -> None:
+    """Run a command of Alembic, again while a table is in use by something that takes long."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            await connection.run_sync(_run, command, target)
+        except DBAPIError as error:
+            if not _is_in_use(error):
+                raise
+            if attempt == ATTEMPTS:
+                raise SchemaError(
+                    "Something has been using the tables all the while, such as a backup, or a "
+                    "transaction that somebody left open. Try again when it has ended."
+                ) from error
+            if attempt == 1:
+                report("Waiting for a moment in which nothing long uses the tables")
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
+def _is_in_use(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def _run(connection: Connection, command: str, revision: str) -> None:
+    from alembic import command as commands  # noqa: PLC0415 - see the top
+
+    connection.rollback()  # Alembic begins its own transactions
+    getattr(commands, command)(alembic_config(connection), revision)
+
+
+def alembic_config(connection: Connection) -> "Config":
+    """Tell Alembic where the revisions lie, and which connection to use."""
+    from alembic.config import Config  # noqa: PLC0415 - see the top
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config

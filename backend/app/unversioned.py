@@ -1,0 +1,60 @@
+"""The tables of before there were migrations: how a database that has them is recognised."""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_COLUMNS: Final = [
+    "id uuid NOT NULL",
+    "filename character varying(255) NOT NULL",
+    'storage_key character varying(64) COLLATE "C" NOT NULL',
+    "content_type character varying(32) NOT NULL",
+    "file_size bigint NOT NULL",
+    "upload_ip inet",
+    "created_at timestamp with time zone NOT NULL",
+]
+_NAMES: Final = {
+    "pk_images",
+    "uq_images_storage_key",
+    "ck_images_filename_not_empty",
+    "ck_images_content_type_accepted",
+    "ck_images_file_size_positive",
+    "ix_images_created_at_id",
+    "ix_images_upload_ip_created_at",
+}
+"""Of constraints and indexes. Not what checks say: PostgreSQL words them anew in each restore."""
+
+_COLUMNS_QUERY: Final = """
+    SELECT concat(
+        quote_ident(attname), ' ', format_type(atttypid, atttypmod),
+        CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || quote_ident(collname) END,
+        CASE WHEN attnotnull THEN ' NOT NULL' END
+    )
+    FROM pg_attribute
+    JOIN pg_type ON pg_type.oid = atttypid
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    WHERE attrelid = to_regclass('images') AND attnum > 0 AND NOT attisdropped
+    ORDER BY attnum
+"""
+_NAMES_QUERY: Final = """
+    SELECT conname FROM pg_constraint WHERE conrelid = to_regclass('images')
+    UNION
+    SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid = to_regclass('images') AND indisvalid
+"""
+
+
+async def has_images(connection: AsyncConnection) -> bool:
+    """Tell whether there is a table `images`, whoever made it."""
+    return bool(await connection.scalar(text("SELECT to_regclass('images') IS NOT NULL")))
+
+
+async def is_as_before_migrations(connection: AsyncConnection) -> bool:
+    """Tell whether the table is the one that the service made: its columns, and what it needs.
+
+    An index that an operator added does not matter.
+    """
+    columns = list(await connection.scalars(text(_COLUMNS_QUERY)))
+    names = set(await connection.scalars(text(_NAMES_QUERY)))
+    return columns == _COLUMNS and names >= _NAMES

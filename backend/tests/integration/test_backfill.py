@@ -1,0 +1,221 @@
+"""Rows of before get their dimensions: all that can be told, once, beside a service that works."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from app.database import Database
+from app.errors import StorageUnavailable
+from app.models import Image
+from app.services import backfill as backfill_module
+from app.services import catalog
+from app.services.backfill import DimensionsBackfill, Outcome
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage.base import ObjectReader
+from app.services.storage.local import LocalStorage
+from app.services.storage.memory import MemoryStorage
+from tests import pictures
+from tests.integration.test_image_service import file
+
+JPEG = pictures.jpeg()
+TURNED = pictures.of_every_kind()["orientation-6.jpg"][0]
+PNG = pictures.png(30, 20)
+NO_HEADER = b"\xff\xd8\xff\xe0 and nothing more"
+LIMITS = UploadLimits(max_upload_bytes=5_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
+
+
+class Store:
+    """Pictures that were uploaded before their headers were read."""
+
+    def __init__(self, root: Path, database: Database) -> None:
+        self.root = root
+        self.storage = LocalStorage(root)
+        self.database = database
+        self.service = ImageService(database, self.storage, LIMITS)
+
+    async def upload(self, *contents: bytes) -> list[Image]:
+        images = [await self.service.upload(file(content), None) for content in contents]
+        await self.execute("UPDATE images SET width = NULL, height = NULL")
+        return images
+
+    async def execute(self, statement: str) -> None:
+        async with self.database.write() as session:
+            await session.execute(text(statement))
+
+    def path(self, image: Image) -> Path:
+        return self.root / image.storage_key[:2] / image.storage_key
+
+    async def sizes(self, images: list[Image]) -> list[tuple[int | None, int | None]]:
+        async with self.database.read() as session:
+            rows = {image.id: image for image in await session.scalars(select(Image))}
+        return [(rows[image.id].width, rows[image.id].height) for image in images]
+
+
+@pytest.fixture
+async def store(tmp_path: Path, database: Database) -> Store:
+    store = Store(tmp_path / "images", database)
+    await store.storage.check()
+    return store
+
+
+async def run(store: Store, backfill: DimensionsBackfill | None = None) -> Counter[Outcome]:
+    outcomes = Counter[Outcome]()
+    backfill = backfill or DimensionsBackfill(store.database, store.storage)
+    await backfill.run(lambda _key, outcome: outcomes.update([outcome]))
+    return outcomes
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 500])
+async def test_every_row_gets_what_its_file_tells_once(
+    store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", at_once)
+    images = await store.upload(JPEG, TURNED, PNG, JPEG, PNG)
+    assert await DimensionsBackfill(store.database, store.storage).count() == 5
+    assert await run(store) == {Outcome.MEASURED: 5}
+    assert await store.sizes(images) == [(64, 48), (48, 64), (30, 20), (64, 48), (30, 20)]
+    assert await run(store) == {}
+    assert await DimensionsBackfill(store.database, store.storage).count() == 0
+
+
+async def test_nothing_else_of_a_row_is_changed(store: Store) -> None:
+    (image,) = await store.upload(TURNED)
+    await run(store)
+    found = await store.service.get(image.id)
+    for column in Image.__table__.columns:
+        if column.key not in {"width", "height"}:
+            assert getattr(found, column.key) == getattr(image, column.key)
+
+
+async def test_a_header_that_lies_deep_in_a_large_file_is_found(store: Store) -> None:
+    images = await store.upload(pictures.of_every_kind()["print-profile.jpg"][0])
+    assert await run(store) == {Outcome.MEASURED: 1}
+    assert await store.sizes(images) == [(64, 48)]
+
+
+async def test_what_cannot_be_measured_is_counted_and_passed_over(store: Store) -> None:
+    missing, unreadable, cut, fine = await store.upload(JPEG, NO_HEADER, JPEG, PNG)
+    store.path(missing).unlink()
+    store.path(cut).write_bytes(JPEG[:100])
+    expected = {Outcome.UNREADABLE: 2, Outcome.FILE_MISSING: 1}
+    assert await run(store) == {Outcome.MEASURED: 1, **expected}
+    assert await run(store) == expected
+    assert await store.sizes([missing, unreadable, cut, fine]) == [(None, None)] * 3 + [(30, 20)]
+
+
+async def test_a_file_that_cannot_be_opened_does_not_hold_up_the_others(store: Store) -> None:
+    broken, fine = await store.upload(JPEG, PNG)
+    store.path(broken).unlink()
+    store.path(broken).mkdir()
+    assert await run(store) == {Outcome.UNREADABLE: 1, Outcome.MEASURED: 1}
+    assert await store.sizes([fine]) == [(30, 20)]
+
+
+async def test_a_storage_that_is_away_ends_the_run_and_the_next_goes_on(
+    store: Store, tmp_path: Path
+) -> None:
+    images = await store.upload(JPEG, PNG)
+    store.root.rename(tmp_path / "aside")
+    with pytest.raises(StorageUnavailable):
+        await run(store)
+    (tmp_path / "aside").rename(store.root)
+    assert await run(store) == {Outcome.MEASURED: 2}
+    assert await store.sizes(images) == [(64, 48), (30, 20)]
+
+
+async def test_a_run_that_is_stopped_is_taken_up_by_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", 2)
+    images = await store.upload(*[JPEG] * 7)
+    seen = 0
+
+    def stop_at_the_fourth(_key: str, _outcome: Outcome) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await DimensionsBackfill(store.database, store.storage).run(stop_at_the_fourth)
+    assert (await store.sizes(images)).count((64, 48)) == 4
+    assert await run(store) == {Outcome.MEASURED: 3}
+    assert set(await store.sizes(images)) == {(64, 48)}
+
+
+async def test_pictures_that_are_deleted_meanwhile_stay_deleted(store: Store) -> None:
+    """One before its file is opened, one after it was measured."""
+    images = sorted(await store.upload(*[JPEG] * 4), key=lambda image: image.storage_key)
+    service = store.service
+
+    class Deleting(LocalStorage):
+        async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+            if key == images[1].storage_key:
+                await service.delete(images[0].id)
+                await service.delete(images[1].id)
+            return await super().open(key, start, length)
+
+    backfill = DimensionsBackfill(store.database, Deleting(store.root))
+    assert await run(store, backfill) == {Outcome.MEASURED: 3, Outcome.DELETED: 1}
+    async with store.database.read() as session:
+        assert await catalog.count(session) == 2
+    assert await store.sizes(images[2:]) == [(64, 48)] * 2
+
+
+async def test_dimensions_that_are_known_are_not_written_again(store: Store) -> None:
+    (image,) = await store.upload(JPEG)
+    async with store.database.write() as session:
+        await catalog.set_dimensions(session, [catalog.Measured(image.id, 1, 2)])
+    async with store.database.write() as session:
+        await catalog.set_dimensions(session, [catalog.Measured(image.id, 3, 4)])
+    assert await store.sizes([image]) == [(1, 2)]
+
+
+async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", 5)
+    images = await store.upload(*[JPEG] * 30)
+
+    async def use() -> None:
+        for image in images[:10]:
+            await store.service.delete(image.id)
+            await store.service.upload(file(PNG), None)
+
+    await asyncio.gather(run(store), run(store), use())
+    assert set(await store.sizes(images[10:])) == {(64, 48)}
+    async with store.database.read() as session:
+        assert await catalog.count(session) == 30
+        assert await catalog.count_unmeasured(session) == 0
+
+
+async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Database) -> None:
+    storage = MemoryStorage()
+    image = await ImageService(database, storage, LIMITS).upload(file(TURNED), None)
+    async with database.write() as session:
+        await session.execute(text("UPDATE images SET width = NULL, height = NULL"))
+    await DimensionsBackfill(database, storage).run(lambda *_: None)
+    async with database.read() as session:
+        found = (await catalog.find(session, [image.id]))[image.id]
+    assert (found.width, found.height) == (48, 64)
+
+
+async def test_rows_are_read_in_the_order_of_an_index(store: Store) -> None:
+    await store.execute(
+        "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', md5(n::text) || '.jpg', "
+        "'image/jpeg', 1, NULL, now() FROM generate_series(1, 20000) AS n"
+    )
+    await store.execute("ANALYZE images")
+    async with store.database.read() as session:
+        plan = await session.scalars(
+            text(
+                "EXPLAIN SELECT id, storage_key, content_type FROM images WHERE width IS NULL "
+                "AND storage_key > '8' ORDER BY storage_key LIMIT 500"
+            )
+        )
+        lines = "\n".join(plan)
+    assert "uq_images_storage_key" in lines
+    assert "Sort" not in lines

@@ -1,0 +1,326 @@
+"""The way of a database to the schema of this code: from nothing, from before, back, and again."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+
+from app.database import Database
+from app.migrations import (
+    _ADVISORY_LOCK,
+    FIRST,
+    HEAD,
+    NewerSchema,
+    OlderSchema,
+    SchemaError,
+    alembic_config,
+    migrate,
+    require_head,
+)
+from app.models import Base
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage.local import LocalStorage
+from tests.conftest import execute
+from tests.integration.test_image_service import read
+from tests.live import PATIENCE, wait_until
+from tests.schema import (
+    LEAN_IMAGES,
+    copy_lean_files,
+    dump,
+    lean_file,
+    lean_schema,
+    load_lean,
+)
+
+BACKEND = Path(__file__).parents[2]
+LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
+SEVEN = "id, filename, storage_key, content_type, file_size, upload_ip, created_at"
+
+
+@pytest.fixture
+async def empty(postgres_url: URL) -> AsyncIterator[URL]:
+    """Give a database with nothing in it."""
+    name = f"migrated_{secrets.token_hex(6)}"
+    await execute(postgres_url, f"CREATE DATABASE {name}")
+    yield postgres_url.set(database=name)
+    await execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def lean(empty: URL) -> URL:
+    """Give the database of the last version without migrations, with its rows."""
+    await load_lean(empty)
+    return empty
+
+
+async def migrated(url: URL, target: str = HEAD) -> list[str]:
+    """Migrate; give the lines that it reports."""
+    lines: list[str] = []
+    await migrate(Database(url), lines.append, target)
+    return lines
+
+
+async def query(url: URL, statement: str) -> list[tuple[object, ...]]:
+    async with Database(url).maintain() as connection:
+        return [tuple(row) for row in await connection.execute(text(statement))]
+
+
+async def rows_as_the_code_of_before_reads_them(url: URL) -> list[tuple[object, ...]]:
+    return await query(url, f"SELECT {SEVEN} FROM images ORDER BY created_at, id")  # noqa: S608
+
+
+async def assert_at_head(url: URL) -> None:
+    database = Database(url)
+    await require_head(database)
+    await database.close()
+
+
+async def test_an_empty_database_gets_everything(empty: URL) -> None:
+    assert await migrated(empty) == [f"Migrating the database from nothing to {HEAD}"]
+    await assert_at_head(empty)
+    assert await migrated(empty) == []
+
+
+async def test_the_first_revision_is_exactly_what_was_made_before_migrations(empty: URL) -> None:
+    await migrated(empty, FIRST)
+    assert dump(empty) == lean_schema()
+
+
+async def test_the_models_are_what_the_last_revision_makes(empty: URL, postgres_url: URL) -> None:
+    await migrated(empty)
+    async with Database(empty).maintain() as connection:
+        await connection.run_sync(lambda sync: command.check(alembic_config(sync)))
+    made_by_revisions = dump(empty)
+
+    # Alembic compares neither checks nor the direction of an index; pg_dump tells of everything.
+    await execute(empty, "DROP TABLE images")
+    async with Database(empty).maintain() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        await connection.commit()
+    made_by_models = dump(empty)
+    assert made_by_revisions == made_by_models
+    assert "NOT VALID" not in made_by_revisions
+
+
+async def test_the_numbers_of_revisions_lead_to_the_one_that_this_code_needs(empty: URL) -> None:
+    async with Database(empty).maintain() as connection:
+        scripts = await connection.run_sync(
+            lambda sync: ScriptDirectory.from_config(alembic_config(sync))
+        )
+    revisions = [script.revision for script in scripts.walk_revisions("base", "head")]
+    assert revisions[0] == HEAD
+    assert revisions[-1] == FIRST
+    assert revisions == sorted(revisions, reverse=True)
+
+
+async def test_a_database_of_before_loses_nothing(lean: URL, tmp_path: Path) -> None:
+    copy_lean_files(tmp_path)
+    before = await rows_as_the_code_of_before_reads_them(lean)
+    assert len(before) == len(LEAN_IMAGES)
+    assert await migrated(lean) == [
+        f"The tables are those of before there were migrations: that is {FIRST}",
+        f"Migrating the database from {FIRST} to {HEAD}",
+    ]
+    assert await rows_as_the_code_of_before_reads_them(lean) == before
+
+    database = Database(lean)
+    service = ImageService(database, LocalStorage(tmp_path / "images"), LIMITS)
+    images = (await service.list(100, None)).items
+    assert {str(image.id): image.filename for image in images} == LEAN_IMAGES
+    for image in images:
+        assert (image.width, image.height) == (None, None)
+        assert await read(service, image) == lean_file(str(image.id))
+    await database.close()
+
+
+async def test_the_way_back_and_up_again_loses_only_what_the_files_tell(lean: URL) -> None:
+    before = await rows_as_the_code_of_before_reads_them(lean)
+    await migrated(lean)
+    await execute(lean, "UPDATE images SET width = 40, height = 30")
+    at_head = dump(lean)
+    assert await migrated(lean, FIRST) == [f"Migrating the database from {HEAD} to {FIRST}"]
+    assert await rows_as_the_code_of_before_reads_them(lean) == before
+    assert "width" not in dump(lean)
+    await migrated(lean)
+    assert await rows_as_the_code_of_before_reads_them(lean) == before
+    assert await query(lean, "SELECT DISTINCT width, height FROM images") == [(None, None)]
+    assert dump(lean) == at_head
+
+
+async def test_the_code_of_before_works_on_while_its_database_is_migrated(lean: URL) -> None:
+    """It reads and writes seven columns all the while, in a transaction each."""
+    over = asyncio.Event()
+    database = Database(lean)
+
+    async def work() -> int:
+        written = 0
+        while not over.is_set():
+            async with database.write() as session:
+                await session.execute(
+                    text(
+                        f"INSERT INTO images ({SEVEN}) SELECT gen_random_uuid(), 'a.jpg', "
+                        "gen_random_uuid()::text, 'image/jpeg', 1, NULL, now()"
+                    )
+                )
+            async with database.read() as session:
+                count = await session.scalar(text("SELECT count(*) FROM images"))
+            written += 1
+            assert count is not None
+            assert count >= written + len(LEAN_IMAGES)
+        return written
+
+    working = [asyncio.create_task(work()) for _ in range(4)]
+    for _ in range(3):
+        await migrated(lean)
+        await migrated(lean, FIRST)
+    await migrated(lean)
+    over.set()
+    written = sum(await asyncio.gather(*working))
+    assert written > 0
+    assert len(await rows_as_the_code_of_before_reads_them(lean)) == written + len(LEAN_IMAGES)
+    await database.close()
+
+
+async def test_a_migration_that_was_stopped_in_the_middle_goes_on(lean: URL) -> None:
+    await migrated(lean, FIRST)
+    for step in (
+        "ADD COLUMN width INTEGER",
+        "ADD COLUMN height INTEGER",
+        "ADD CONSTRAINT ck_images_width_positive CHECK (width > 0) NOT VALID",
+    ):
+        await execute(lean, f"ALTER TABLE images {step}")
+    await migrated(lean)
+    await assert_at_head(lean)
+    assert "NOT VALID" not in dump(lean)
+
+
+async def test_a_table_in_use_is_waited_for_and_nobody_waits_behind(
+    lean: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.05)
+    async with Database(lean).maintain() as backup:
+        await backup.execute(text("SELECT FROM images"))
+        migrating = asyncio.create_task(migrated(lean))
+        for _ in range(3):
+            await asyncio.sleep(0.5)
+            assert len(await rows_as_the_code_of_before_reads_them(lean)) == len(LEAN_IMAGES)
+            assert not migrating.done()
+    assert (await migrating)[-1] == "Waiting for a moment in which nothing long uses the tables"
+    await assert_at_head(lean)
+
+
+async def test_a_table_in_use_for_too_long_is_told_and_nothing_is_changed(
+    lean: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("app.migrations.ATTEMPTS", 2)
+    async with Database(lean).maintain() as backup:
+        await backup.execute(text("SELECT FROM images"))
+        with pytest.raises(SchemaError, match="Try again when it has ended"):
+            await migrated(lean)
+    assert dump(lean).startswith("CREATE TABLE public.images")
+    assert "width" not in dump(lean)
+    await migrated(lean)
+    await assert_at_head(lean)
+
+
+async def test_another_table_of_the_name_is_left_alone(empty: URL) -> None:
+    await execute(empty, "CREATE TABLE images (id integer)")
+    with pytest.raises(SchemaError, match="no version of this service made"):
+        await migrated(empty)
+    assert dump(empty) == "CREATE TABLE public.images (\n    id integer\n);\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE images DROP CONSTRAINT uq_images_storage_key",
+        'ALTER TABLE images ALTER storage_key TYPE varchar(64) COLLATE "default"',
+        "ALTER TABLE images ALTER filename DROP NOT NULL",
+        "ALTER TABLE images ADD owner text",
+        "DROP INDEX ix_images_created_at_id",
+    ],
+)
+async def test_a_table_that_somebody_changed_is_not_taken_for_ours(lean: URL, change: str) -> None:
+    await execute(lean, change)
+    with pytest.raises(SchemaError, match="nothing was changed"):
+        await migrated(lean)
+
+
+async def test_an_index_that_an_operator_added_is_no_hindrance(lean: URL) -> None:
+    await execute(lean, "CREATE INDEX mine ON images (filename)")
+    await migrated(lean)
+    await assert_at_head(lean)
+
+
+async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL) -> None:
+    database = Database(lean)
+    with pytest.raises(OlderSchema, match=r"not been migrated, .*needs 0002: run `make migrate`"):
+        await require_head(database)
+    await migrated(lean, FIRST)
+    with pytest.raises(OlderSchema, match="is at 0001"):
+        await require_head(database)
+    await migrated(lean)
+    await execute(lean, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(NewerSchema, match="is at 9999"):
+        await require_head(database)
+    with pytest.raises(NewerSchema, match="make migrate ARGS='--to 0002'"):
+        await migrated(lean)
+    await database.close()
+
+
+@pytest.mark.parametrize("target", ["0000", "00015", "9999", "base", "-1", ""])
+async def test_a_revision_that_does_not_exist_is_told(lean: URL, target: str) -> None:
+    await migrated(lean)
+    before = dump(lean)
+    with pytest.raises(SchemaError, match="There is no revision"):
+        await migrated(lean, target)
+    assert dump(lean) == before
+
+
+def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:
+    """All wait for a lock that is taken, and then for one another."""
+
+    def start() -> subprocess.Popen[str]:
+        address = lean.set(drivername="postgresql").render_as_string(hide_password=False)
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "app", "migrate"],
+            cwd=BACKEND,
+            env=os.environ | {"DATABASE_URL": address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    with asyncio.Runner() as runner:
+        holder = Database(lean).maintain()
+        connection = runner.run(holder.__aenter__())
+        runner.run(connection.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")))
+        processes = [start() for _ in range(3)]
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_until(lambda: runner.run(query(lean, waiting)) == [(3,)])
+        runner.run(holder.__aexit__(None, None, None))
+        outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], outputs
+        runner.run(assert_at_head(lean))
+    for output in outputs:
+        assert output.startswith("Waiting for another process that is migrating\n")
+        assert output.endswith(f"The schema of the database is at {HEAD}.\n")
+    assert sum("Migrating the database" in output for output in outputs) == 1
+
+
+def test_a_service_does_not_load_what_only_migrations_need() -> None:
+    code = "import app.__main__, app.main, sys; print('alembic' in sys.modules)"
+    found = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=BACKEND
+    )
+    assert found.stdout == "False\n"

@@ -1,0 +1,68 @@
+"""`make backfill`, as an operator types it, on the data of before and beside a running service."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+
+from app.embedded import embedded_postgres
+from tests.schema import LEAN_IMAGES, copy_lean_files, load_lean
+from tests.service.conftest import StartService, make
+
+SIZES = {
+    "Zürich am See's 😀.jpg": (40, 30),
+    "turned.jpg": (30, 40),
+    "drawing.png": (30, 20),
+    "broken.jpg": (None, None),
+}
+
+
+def test_pictures_of_before_get_their_dimensions(start: StartService, project: Path) -> None:
+    with embedded_postgres(project / "data/postgres") as url:
+        asyncio.run(load_lean(url))
+    copy_lean_files(project / "data")
+    run = make(project, "backfill")
+    assert run.returncode != 0
+    assert "run `make migrate`" in run.stderr
+
+    service = start().wait_until_it_serves()
+
+    def sizes() -> dict[str, tuple[int | None, int | None]]:
+        items = httpx.get(f"{service.url}/api/v1/images").json()["items"]
+        assert {image["id"] for image in items} == set(LEAN_IMAGES)
+        return {image["filename"]: (image["width"], image["height"]) for image in items}
+
+    assert set(sizes().values()) == {(None, None)}
+    run = make(project, "backfill")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "4 images: 3 measured, 1 with no size in a header that can be read\n"
+    assert sizes() == SIZES
+
+    service.stop()
+    run = make(project, "backfill")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "1 images: 1 with no size in a header that can be read\n"
+
+
+def test_a_missing_file_is_told_by_its_key(start: StartService, project: Path) -> None:
+    with embedded_postgres(project / "data/postgres") as url:
+        asyncio.run(load_lean(url))
+    copy_lean_files(project / "data")
+    service = start().wait_until_it_serves()
+    assert httpx.get(f"{service.url}/health/ready").status_code == 200
+    drawing = next((project / "data/images").glob("ce/*"))
+    drawing.unlink()
+    run = make(project, "backfill")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(f"no file {drawing.name};")
+    assert "1 without their file" in run.stdout
+
+
+def test_a_run_that_cannot_begin_says_so(project: Path) -> None:
+    run = make(project, "backfill")
+    assert run.returncode != 0
+    assert run.stderr.startswith("Not finished: There is no embedded database in /")
+    run = make(project, "backfill", "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
+    assert run.stdout == ""
+    assert run.stderr.startswith("Not finished: The database is not available")
+    assert "Traceback" not in run.stderr

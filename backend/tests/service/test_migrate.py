@@ -1,0 +1,131 @@
+"""A start on a database that is empty, of before, or of later; `make migrate` as people type it."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy.engine import URL
+
+from app.embedded import embedded_postgres
+from app.migrations import HEAD
+from tests.conftest import execute
+from tests.live import PATIENCE
+from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
+from tests.service.conftest import Service, StartService, make
+from tests.service.test_make_run import listed, upload
+
+
+@pytest.fixture
+def empty(postgres_url: URL) -> Iterator[URL]:
+    name = f"migrated_{secrets.token_hex(6)}"
+    asyncio.run(execute(postgres_url, f"CREATE DATABASE {name}"))
+    yield postgres_url.set(database=name)
+    asyncio.run(execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def setting(url: URL) -> str:
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return f"DATABASE_URL={address}"
+
+
+def assert_refuses(service: Service, line: str) -> None:
+    """Check that it ends with one line that says what to do, and nothing else."""
+    assert service.process.wait(PATIENCE) != 0
+    said = [text for text in service.output.splitlines() if not text.startswith("make: ***")]
+    assert len(said) == 1, service.output
+    assert line in said[0]
+
+
+def assert_serves_lean_images(service: Service) -> None:
+    assert listed(service) == list(reversed(LEAN_IMAGES))
+    for image_id in LEAN_IMAGES:
+        response = httpx.get(f"{service.url}/api/v1/images/{image_id}/file")
+        assert response.content == lean_file(image_id)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_on_an_empty_database_refuses_to_start_until_it_is_migrated(
+    start: StartService, project: Path, empty: URL, workers: int
+) -> None:
+    settings = (setting(empty), f"WORKERS={workers}")
+    assert_refuses(start(*settings), "run `make migrate`")
+    run = make(project, "migrate", setting(empty))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [
+        f"Migrating the database from nothing to {HEAD}",
+        f"The schema of the database is at {HEAD}.",
+    ]
+    upload(start(*settings).wait_until_it_serves())
+
+
+def test_a_service_on_a_database_of_before_refuses_to_start_until_it_is_migrated(
+    start: StartService, project: Path, empty: URL
+) -> None:
+    asyncio.run(load_lean(empty))
+    copy_lean_files(project / "data")
+    assert_refuses(start(setting(empty)), "run `make migrate`")
+    assert make(project, "migrate", setting(empty)).returncode == 0
+    assert_serves_lean_images(start(setting(empty)).wait_until_it_serves())
+
+
+def test_a_service_on_a_database_of_later_refuses_to_start(
+    start: StartService, project: Path, empty: URL
+) -> None:
+    make(project, "migrate", setting(empty))
+    asyncio.run(execute(empty, "UPDATE alembic_version SET version_num = '9999'"))
+    assert_refuses(start(setting(empty)), "is at 9999, and this version knows none after")
+    run = make(project, "migrate", setting(empty))
+    assert run.returncode != 0
+    assert run.stderr.startswith("Not migrated: The schema of the database is at 9999")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_make_run_migrates_its_embedded_database_by_itself(
+    start: StartService, project: Path, workers: int
+) -> None:
+    with embedded_postgres(project / "data/postgres") as url:
+        asyncio.run(load_lean(url))
+    copy_lean_files(project / "data")
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    assert service.output.count("Migrating the database from 0001 to") == 1
+    assert_serves_lean_images(service)
+    upload(service)
+    service.stop()
+    service = start().wait_until_it_serves()
+    assert len(listed(service)) == 1 + len(LEAN_IMAGES)
+    assert "Migrating" not in service.output
+
+
+def test_the_embedded_database_of_a_later_version_is_refused(
+    start: StartService, project: Path
+) -> None:
+    service = start().wait_until_it_serves()
+    upload(service)
+    service.stop()
+    with embedded_postgres(project / "data/postgres") as url:
+        asyncio.run(execute(url, "UPDATE alembic_version SET version_num = '9999'"))
+    service = start()
+    assert service.process.wait(PATIENCE) != 0
+    assert "The schema of the database is at 9999" in service.output
+    assert "Traceback" not in service.output
+
+
+def test_a_database_that_cannot_be_migrated_is_told_with_the_cause(project: Path) -> None:
+    run = make(project, "migrate")
+    assert run.returncode != 0
+    assert run.stderr.startswith("Not migrated: There is no embedded database in /")
+    run = make(project, "migrate", "DATABASE_URL=postgresql://127.0.0.1:1/nothing")
+    assert run.returncode != 0
+    assert run.stderr.startswith("Not migrated: The database is not available")
+    assert "Connect call failed" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_way_back_is_there_for_the_version_of_before(project: Path, empty: URL) -> None:
+    make(project, "migrate", setting(empty))
+    run = make(project, "migrate", setting(empty), "ARGS=--to 0001")
+    assert run.stdout.endswith("The schema of the database is at 0001.\n")
+    assert make(project, "migrate", setting(empty), "ARGS=--to 7").returncode != 0

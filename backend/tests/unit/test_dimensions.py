@@ -1,0 +1,294 @@
+"""Width and height from headers: of every kind of picture, and of whatever else is sent."""
+
+import asyncio
+import struct
+import subprocess
+import sys
+import threading
+import tracemalloc
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.dimensions import (
+    EXIF_BYTES,
+    FRAME_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_SIDE,
+    MAX_STEPS,
+    HeaderReader,
+    configure_pillow,
+)
+from app.image_types import ImageType, detect
+from tests import pictures
+from tests.forms import split
+from tests.live import PATIENCE
+from tests.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
+
+KINDS = pictures.of_every_kind()
+PNG_END = chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+MEMORY = 4 * 1024 * 1024
+"""Bytes that any input may make Python allocate, at most; a header costs a hundredth of it."""
+
+
+@pytest.fixture(autouse=True)
+def _configured() -> None:
+    configure_pillow()
+
+
+async def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:
+    image_type = detect(data[:8])
+    assert image_type
+    reader = HeaderReader(image_type)
+    for begin in range(0, len(data), piece):
+        reader.feed(data[begin : begin + piece])
+    return await reader.measure()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
+async def test_a_picture_of_every_kind_has_the_size_that_viewers_show(
+    name: str, piece: int
+) -> None:
+    assert await measure(KINDS[name][0], piece) == pictures.shown(name)
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_a_picture_broken_off_anywhere_has_its_size_or_none(name: str) -> None:
+    picture, content_type = KINDS[name]
+    found = []
+    for end in [*range(8, min(len(picture), 3000), 7), len(picture)]:
+        reader = HeaderReader(ImageType(content_type))
+        reader.feed(picture[:end])
+        found.append(await reader.measure())
+    assert found[0] is None
+    assert found[-1] == pictures.shown(name)
+    assert set(found) == {None, pictures.shown(name)}
+
+
+LARGEST = {
+    "the largest JPEG": (jpeg_header(65_535, 65_535), (65_535, 65_535)),
+    "a PNG with as many pixels": (png_header(65_536, 65_536) + PNG_END, (65_536, 65_536)),
+    "the longest PNG": (png_header(MAX_SIDE, 1) + PNG_END, (MAX_SIDE, 1)),
+    "a JPEG of one pixel": (jpeg_header(1, 1), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("case", LARGEST)
+async def test_the_largest_and_the_smallest_sizes_are_told(case: str) -> None:
+    header, size = LARGEST[case]
+    assert await measure(header) == size
+
+
+NO_PICTURE = {
+    "50 gigapixels": png_header(223_607, 223_607) + PNG_END,
+    "more pixels than any picture": png_header(MAX_SIDE, MAX_SIDE) + PNG_END,
+    "a side that no PNG may have": png_header(MAX_SIDE + 1, 1) + PNG_END,
+    "a PNG without width": png_header(0, 1) + PNG_END,
+    "a PNG without height": png_header(1, 0) + PNG_END,
+    "a PNG with a wrong checksum": png_header(1, 1)[:-1] + b"\0" + PNG_END,
+    "a PNG of an unknown colour type": b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 5, 0, 0, 0))
+    + PNG_END,
+    "a PNG without pixels": png_header(1, 1) + chunk(b"IEND", b""),
+    "a PNG whose header comes second": png_header(1, 1)[:8] + chunk(b"tEXt", b"a\0b"),
+    "a PNG with a chunk of no name": png_with(bytes(12)),
+    "a PNG with a chunk longer than the file": png_with(b"\x7f\xff\xff\xffaaAa"),
+    "a PNG with too many chunks": png_with(chunk(b"aaAa", b"") * MAX_STEPS),
+    "a JPEG without width": jpeg_header(0, 1),
+    "a JPEG whose height comes later": jpeg_header(1, 0),
+    "a JPEG of 12 bits": jpeg_header(1, 1, bits=12),
+    "a JPEG without a frame": b"\xff\xd8" + segment(0xDA, bytes(6)) + jpeg_header(1, 1)[2:],
+    "a JPEG that ends at once": b"\xff\xd8\xff\xd9" + jpeg_header(1, 1)[2:],
+    "a JPEG that starts again": b"\xff\xd8" + jpeg_header(1, 1),
+    "a JPEG with a segment of no length": b"\xff\xd8\xff\xe0\0\1" + jpeg_header(1, 1)[2:],
+    "a JPEG whose frame is cut": b"\xff\xd8" + segment(0xC0, b"\x08\0\1"),
+    "a JPEG whose frame is too long": b"\xff\xd8"
+    + segment(0xC0, jpeg_header(1, 1)[6:] + bytes(FRAME_BYTES + 2 - 9)),
+    "a JPEG with too many segments": jpeg_with(segment(0xFE, b"") * MAX_STEPS),
+    "a JPEG with junk without end": jpeg_with(segment(0xFE, b"") + bytes(MAX_STEPS)),
+    "a JPEG with a header without end": jpeg_with(segment(0xE2, bytes(65_533)) * 65),
+    "nothing but its start": b"\xff\xd8\xff\xe0",
+    "zeros": b"\xff\xd8\xff\xe0" + bytes(100_000),
+    "marker bytes": b"\xff\xd8" + b"\xff" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", NO_PICTURE)
+async def test_a_header_that_tells_no_size_is_no_failure(case: str) -> None:
+    assert await measure(NO_PICTURE[case]) is None
+
+
+def overlapping_exif(size: int) -> bytes:
+    """Fill half with entries that each say that the other half is theirs."""
+    entries = size // 24
+    begin = struct.pack(">2sHIH", b"MM", 42, 8, entries)
+    values = 10 + 12 * entries
+    table = b"".join(
+        struct.pack(">HHII", tag, 7, size - values, values) for tag in range(1, entries + 1)
+    )
+    return b"Exif\0\0" + begin + table + bytes(size - values)
+
+
+BOMB = zlib.compress(bytes(50_000_000), 9)
+BOMBS = {
+    "pixels": png_header(60_000, 60_000) + chunk(b"IDAT", BOMB) + chunk(b"IEND", b""),
+    "text": png_with(chunk(b"zTXt", b"Comment\0\0" + BOMB)),
+    "international text": png_with(chunk(b"iTXt", b"Comment\0\1\0\0\0" + BOMB)),
+    "colour profile": png_with(chunk(b"iCCP", b"profile\0\0" + BOMB)),
+    "many texts": png_with(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 300),
+    "Exif of a JPEG": jpeg_with(segment(0xE1, overlapping_exif(65_000))),
+    "Exif of a JPEG, kept whole": jpeg_with(segment(0xE1, overlapping_exif(EXIF_BYTES - 6))),
+    "Exif of a JPEG, many times": jpeg_with(segment(0xE1, overlapping_exif(60_000)) * 60),
+    "Exif of a PNG": png_with(chunk(b"eXIf", overlapping_exif(1_000_000)[6:])),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+async def test_a_bomb_does_not_go_off_and_has_the_size_of_its_header(case: str) -> None:
+    await measure(KINDS["baseline.jpg"][0])  # Pillow loads its parsers
+    tracemalloc.start()
+    try:
+        size = await measure(BOMBS[case], 65_536)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size == ((60_000, 60_000) if case == "pixels" else (64, 48))
+    assert peak < MEMORY
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
+def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
+    """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
+    code = (
+        "import asyncio, re, pathlib; from tests.unit import test_dimensions as t\n"
+        "from app.dimensions import configure_pillow; configure_pillow()\n"
+        "status = pathlib.Path('/proc/self/status')\n"
+        "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
+        "async def main():\n"
+        "    await t.measure(t.KINDS['baseline.jpg'][0])\n"
+        "    before = peak()\n"
+        "    for bomb in t.BOMBS.values(): await t.measure(bomb, 65_536)\n"
+        "    print((peak() - before) * 1024)\n"
+        "asyncio.run(main())\n"
+    )
+    found = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert int(found.stdout) < MEMORY
+    assert found.stderr == ""
+
+
+async def test_damaged_exif_does_not_turn_a_picture() -> None:
+    whole = exif(6)
+    for end in range(6, len(whole)):
+        picture = jpeg_with(segment(0xE1, whole[:end]))
+        assert await measure(picture) in {(64, 48), (48, 64)}
+    for orientation in (0, 9, 255, 65_535):
+        assert await measure(jpeg_with(segment(0xE1, exif(orientation)))) == (64, 48)
+
+
+async def test_only_the_first_exif_counts() -> None:
+    two = segment(0xE1, exif(1)) + segment(0xE1, exif(6))
+    assert await measure(jpeg_with(two)) == (64, 48)
+
+
+async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.dimensions.SECONDS", 0.05)
+    reader = HeaderReader(ImageType.JPEG)
+    reader.feed(KINDS["baseline.jpg"][0])
+    release = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        threads.submit(release.wait)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                assert await reader.measure() is None
+        finally:
+            release.set()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    assert await reader.measure() == (64, 48)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A picture with some bytes of its header changed, removed, or put in."""
+    picture = bytearray(KINDS[draw(st.sampled_from(sorted(KINDS)))][0][:6000])
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(4, min(len(picture), 1500)))
+        new = draw(
+            st.binary(max_size=12)
+            | st.sampled_from(
+                [b"\xff\xc0", b"\xff\xe1", b"Exif\0\0MM\0*", b"\xff\xff\xff\xff", b"eXIf", b"IHDR"]
+            )
+        )
+        picture[at : at + draw(st.integers(0, 12))] = new
+    return bytes(picture[: draw(st.integers(8, len(picture)))])
+
+
+def keeps(reader: HeaderReader) -> int:
+    header = reader._header
+    return len(reader._held) + (len(header.frame) + len(header.exif) if header else 0)
+
+
+async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
+    """Measure what comes in pieces of these sizes, over and over; check what it keeps."""
+    reader = HeaderReader(ImageType.PNG if data[:1] == b"\x89" else ImageType.JPEG)
+    position = 0
+    while position < len(data):
+        for size in sizes:
+            reader.feed(data[position : position + size])
+            position += size
+            assert keeps(reader) <= EXIF_BYTES + FRAME_BYTES + 64
+    return await reader.measure()
+
+
+@given(damaged(), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
+def test_no_damage_raises_and_the_pieces_make_no_difference(data: bytes, sizes: list[int]) -> None:
+    with asyncio.Runner() as runner:
+        size = runner.run(measured(data, sizes))
+        assert runner.run(measured(data, [len(data)])) == size
+    if size is not None:
+        assert min(size) > 0
+        assert max(size) <= MAX_SIDE
+
+
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]), st.binary(max_size=3000))
+def test_no_bytes_raise(begin: bytes, data: bytes) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(measured(begin + data, [997]))
+
+
+@given(damaged())
+def test_no_damage_makes_it_take_more_memory_than_its_bound(data: bytes) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(measured(data, [len(data)]))
+        tracemalloc.start()
+        try:
+            runner.run(measured(data, [len(data)]))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < MEMORY
+
+
+def test_nothing_is_kept_of_what_tells_nothing() -> None:
+    reader = HeaderReader(ImageType.JPEG)
+    large = jpeg_with(segment(0xE2, bytes(65_533)) * 40)
+    for piece in split(large, 10_000):
+        reader.feed(piece)
+        assert keeps(reader) < 100
+    assert reader.complete
+    endless = HeaderReader(ImageType.PNG)
+    endless.feed(png_header(1, 1) + b"\x7f\xff\xff\xffaaAa" + bytes(MAX_HEADER_BYTES))
+    assert endless.complete
