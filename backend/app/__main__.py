@@ -21,10 +21,12 @@ from app.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.http_protocol import BoundedHttpProtocol
 from app.logs import log_config
 
-BACKLOG: Final = 2048
-"""Connections that may wait to be accepted."""
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
+FILES_PER_CONNECTION: Final = 2
+"""The connection itself, and the file that it brings or takes."""
+OTHER_FILES: Final = 200
+"""Programs, libraries, the log, connections to the database."""
 
 _EXIT_OK: Final = 0
 _EXIT_FAILED: Final = 1
@@ -60,9 +62,9 @@ def _run(settings: Settings) -> int:
     """Run the service until it is told to stop."""
     signals = _Signals()
     signals.end_on_hangup()
-    _allow_many_open_files()
+    _allow_open_files(FILES_PER_CONNECTION * settings.max_connections + OTHER_FILES)
     with ExitStack() as opened:
-        listener = opened.enter_context(_listen(settings.host, settings.port))
+        listener = opened.enter_context(_listen(settings.host, settings.port, settings.backlog))
         if not settings.database_url.get_secret_value():
             print("Starting the embedded PostgreSQL", flush=True)
             url = opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
@@ -73,11 +75,18 @@ def _run(settings: Settings) -> int:
         return _serve(settings, listener)
 
 
-def _allow_many_open_files() -> None:
-    """Raise the soft limit, often 1024, to the hard one: a connection may need two."""
+def _allow_open_files(wanted: int) -> None:
+    """Raise the soft limit, often 1024, to the hard one, and warn if that is not enough."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS knows a limit that it does not tell
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < wanted:
+        _log.warning(
+            "MAX_CONNECTIONS may need %s open files and the system allows %s: set less, or raise "
+            "the limit (ulimit -n)",
+            wanted,
+            most,
+        )
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
@@ -92,6 +101,9 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
+        # Refused by the protocol, in its own words, just before uvicorn would.
+        limit_concurrency=settings.max_connections + 1,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     if settings.workers > 1:
@@ -102,7 +114,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     return _EXIT_OK if server.started else _EXIT_FAILED
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
     """Take the address before anything is started, so that a taken one fails at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -111,7 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
+        listener.listen(backlog)
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
         raise CannotListen(f"Port {port} of {host} {reason}; set HOST or PORT.") from error

@@ -62,6 +62,21 @@ class Settings(BaseSettings):
         description="Addresses or networks, comma separated, whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed; empty = none.",
     )
+    max_connections: int = Field(
+        1000, ge=1, le=100_000, description="Most connections of one worker; more are told 503."
+    )
+    keep_alive_seconds: int = Field(
+        20, ge=1, le=3600, description="How long a connection may be idle between two requests."
+    )
+    backlog: int = Field(
+        2048, ge=1, le=65_535, description="Connections that may wait to be accepted."
+    )
+    database_connections: int = Field(
+        10, ge=2, le=1000, description="Most connections of one worker to the database."
+    )
+    storage_threads: int = Field(
+        8, ge=1, le=256, description="Threads of one worker that wait for the disk, each way."
+    )
     log_format: Literal["text", "json"] = Field("text", description="text or json.")
 
     @field_validator("database_url")

@@ -15,8 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.errors import DatabaseUnavailable
 
-POOL_SIZE: Final = 10
-POOL_OVERFLOW: Final = 5
+CONNECTIONS: Final = 10
 POOL_TIMEOUT: Final = 5.0
 """Seconds that a request waits for a free connection before it is told 503."""
 CONNECT_TIMEOUT: Final = 5.0
@@ -52,13 +51,16 @@ class Database:
 
     Args:
         url: `postgresql+asyncpg://…`; libpq's `sslmode` is understood.
+        connections: Most connections to it.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, connections: int = CONNECTIONS) -> None:
         self._engine = create_async_engine(
             _with_ssl_for_asyncpg(make_url(url)),
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
+            pool_size=connections,
+            # Beyond that SQLAlchemy would open a connection for each use, at the price of many
+            # statements.
+            max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
             connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": COMMAND_TIMEOUT},
             hide_parameters=True,

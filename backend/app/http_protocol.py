@@ -6,12 +6,18 @@ front may read in another way than we do, and clients that do not take their ans
 
 import asyncio
 from asyncio import TimerHandle
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.limits import LINGER_SECONDS, RequestTooSlow
-from app.api.problems import HEAD_TOO_LARGE, MALFORMED_REQUEST, PROBLEMS, Problem
+from app.api.problems import (
+    HEAD_TOO_LARGE,
+    MALFORMED_REQUEST,
+    PROBLEMS,
+    TOO_MANY_CONNECTIONS,
+    Problem,
+)
 
 HEAD_SECONDS: Final = 10.0
 """From the beginning of a connection, or of a further request on it, to the end of its head."""
@@ -21,6 +27,8 @@ MAX_PIPELINED: Final = 16
 """Requests that may wait on a connection while an earlier one is answered."""
 WRITE_SECONDS: Final = 60.0
 """How long a client may leave a piece of its answer, of at most some 128 KiB, untaken."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 "
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -40,6 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self._answers = _Answers(transport)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,13 +84,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._overhead = 0
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > MAX_HEAD_BYTES:
+        if self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
+            self._refuse(TOO_MANY_CONNECTIONS)
+        elif size > MAX_HEAD_BYTES:
             self._refuse(HEAD_TOO_LARGE)
         elif len(self.pipeline) == MAX_PIPELINED or not self._is_unambiguous():
             self._refuse(MALFORMED_REQUEST)
         if self._deaf:
             raise _Refused
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", self._answers)
         if self.parser.should_upgrade():
             # Served as if it had not asked (RFC 9110, section 7.8). But the parser takes all that
             # follows for another protocol, or worse, for a request.
@@ -108,6 +120,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or see to it that the connection ends."""
+        self._answers.end()
         super().on_response_complete()
         if self.transport.is_closing():
             self._end_within(WRITE_SECONDS)
@@ -196,6 +209,40 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+
+class _Answers:
+    """What answers are written to, one after the other; a head waits for the first of its body.
+
+    uvicorn writes the two one by one, which makes two system calls and two packets of each answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        if self._begun or data.startswith(_CONTINUE):
+            self._transport.write(data)
+        elif self._head:
+            self._begun = True
+            self._transport.writelines([self._head, data])
+        else:
+            self._head = data
+
+    def end(self) -> None:
+        if self._head and not self._begun:
+            self._transport.write(self._head)
+        self._head = b""
+        self._begun = False
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self.end()
+        self._transport.close()
 
 
 class _Refused(Exception):

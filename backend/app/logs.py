@@ -16,17 +16,13 @@ ACCESS_FIELDS: Final = ("method", "path", "status", "duration_ms", "bytes", "cli
 class TextFormatter(logging.Formatter):
     """Lines for people: time, level, logger, request id, message; a trace on lines of its own."""
 
-    def __init__(self) -> None:
-        super().__init__("{asctime} {levelname} {name} {request_id} {message}", style="{")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - the signature of logging
-        """Write the time in UTC, to the millisecond (RFC 3339)."""
-        return _timestamp(record)
-
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        record.request_id = request_id.get()
-        return super().format(record)
+        line = (
+            f"{_timestamp(record)} {record.levelname} {record.name} {request_id.get()} "
+            f"{record.getMessage()}"
+        )
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from app.api.dependencies import SettingsDep
+from app.api.dependencies import ContextDep
 from app.image_types import ImageType
 from app.schemas.limits import LimitsOut
 
@@ -15,11 +15,12 @@ router = APIRouter(tags=["limits"])
 
 @router.head(LIMITS_PATH, include_in_schema=False)
 @router.get(LIMITS_PATH, summary="Get the limits of uploads")
-async def get_limits(settings: SettingsDep) -> LimitsOut:
+async def get_limits(context: ContextDep) -> LimitsOut:
     """Tell what an upload may be. An error about a limit calls it by the same name.
 
     `curl localhost:8000/api/v1/limits`
     """
+    settings = context.settings
     return LimitsOut(
         accepted_types=list(ImageType),
         max_upload_bytes=settings.max_upload_bytes,

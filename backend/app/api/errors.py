@@ -20,7 +20,6 @@ from app.api.problems import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     PROBLEMS,
-    RETRY_AFTER_SECONDS,
     Problem,
     limit_members,
     problem_of,
@@ -54,8 +53,6 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
             # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
             headers["RateLimit-Policy"] = f'"uploads";q={quota};w={window}'
             headers["RateLimit"] = f'"uploads";r=0;t={seconds}'
-        case DatabaseUnavailable() | StorageUnavailable():
-            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         case RangeNotSatisfiable(size=size):
             headers["Content-Range"] = f"bytes */{size}"
         case MissingField(field=name):

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from app.api.dependencies import ServiceDep
-from app.api.problems import NOT_READY, RETRY_AFTER_SECONDS, documented
+from app.api.dependencies import ContextDep
+from app.api.problems import NOT_READY, documented
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -29,13 +29,11 @@ async def live() -> Health:
     response_model=Health,
     responses=documented(NOT_READY),
 )
-async def ready(service: ServiceDep) -> Health | Response:
+async def ready(context: ContextDep) -> Health | Response:
     """Ask the database and the storage; `down` names those that cannot be used."""
-    outages = await service.outages()
+    outages = await context.service.outages()
     if not outages:
         return Health(status="ok")
     return NOT_READY.response(
-        f"Not available at the moment: {', '.join(outages)}.",
-        {"Retry-After": str(RETRY_AFTER_SECONDS)},
-        down=list(outages),
+        f"Not available at the moment: {', '.join(outages)}.", down=list(outages)
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from app.api.cursor import InvalidCursor, decode_cursor, encode_cursor
-from app.api.dependencies import IMAGES_PATH, ImagesUrl, ServiceDep
+from app.api.dependencies import IMAGES_PATH, ContextDep
 from app.api.problems import documented
 from app.errors import DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut
@@ -36,8 +36,7 @@ router = APIRouter(tags=["images"])
 )
 async def list_images(
     response: Response,
-    service: ServiceDep,
-    images_url: ImagesUrl,
+    context: ContextDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Most images on the page")] = 20,
     cursor: Annotated[
         str | None,
@@ -48,8 +47,9 @@ async def list_images(
     ] = None,
 ) -> ImageList:
     """List images, newest first. Every page costs the same, however far down it is."""
-    page = await service.list(limit, decode_cursor(cursor) if cursor is not None else None)
+    page = await context.service.list(limit, decode_cursor(cursor) if cursor is not None else None)
     next_cursor = encode_cursor(page.next) if page.next else None
+    images_url = context.images_url
     if next_cursor:
         response.headers["Link"] = f'<{images_url}?limit={limit}&cursor={next_cursor}>; rel="next"'
     return ImageList(
@@ -63,9 +63,9 @@ async def list_images(
     summary="Get an image's metadata",
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
-async def get_image(image_id: UUID, service: ServiceDep, images_url: ImagesUrl) -> ImageOut:
+async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
     """Tell what is known of an image."""
-    return ImageOut.of(await service.get(image_id), images_url)
+    return ImageOut.of(await context.service.get(image_id), context.images_url)
 
 
 @router.delete(
@@ -78,6 +78,6 @@ async def get_image(image_id: UUID, service: ServiceDep, images_url: ImagesUrl) 
         **documented(ImageNotFound, DatabaseUnavailable),
     },
 )
-async def delete_image(image_id: UUID, service: ServiceDep) -> None:
+async def delete_image(image_id: UUID, context: ContextDep) -> None:
     """Delete an image and its file, for good."""
-    await service.delete(image_id)
+    await context.service.delete(image_id)

@@ -40,7 +40,7 @@ from app.schemas.problem import PROBLEM_MEDIA_TYPE
 
 PROBLEMS_PATH: Final = "/problems"
 RETRY_AFTER_SECONDS: Final = 5
-"""When to try again while the database or the storage is away."""
+"""When to try again while something is away, or there is too much to do."""
 
 router = APIRouter()
 
@@ -94,10 +94,13 @@ class Problem:
         **members: object,
     ) -> JSONResponse:
         """Answer with this problem; nothing may keep the answer for later."""
+        always = {"Cache-Control": "no-store"}
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            always["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return JSONResponse(
             self.body(detail, **members),
             self.status,
-            headers={"Cache-Control": "no-store", **(headers or {})},
+            headers={**always, **(headers or {})},
             media_type=PROBLEM_MEDIA_TYPE,
         )
 
@@ -138,6 +141,14 @@ HEAD_TOO_LARGE: Final = Problem(
     "The address and the header fields together are larger than 32 KiB. Remove cookies and other "
     "fields that the service does not ask for.",
     "The address and the header fields of the request are too large.",
+)
+TOO_MANY_CONNECTIONS: Final = Problem(
+    "too-many-connections",
+    503,
+    "Too many connections",
+    "The service has as many clients as it may serve at once. Try again after the seconds that "
+    "Retry-After tells.",
+    "The service serves as many clients as it may at once; try again shortly.",
 )
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
@@ -354,6 +365,7 @@ async def describe_problems() -> HTMLResponse:
             METHOD_NOT_ALLOWED,
             MALFORMED_REQUEST,
             HEAD_TOO_LARGE,
+            TOO_MANY_CONNECTIONS,
             NO_FILE_STORED,
             NOT_READY,
         },

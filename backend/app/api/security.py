@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.api.dependencies import SettingsDep
+from app.api.dependencies import ContextDep
 
 bearer = HTTPBearer(auto_error=False, description="The service's API key (setting API_KEY).")
 
@@ -19,7 +19,7 @@ class InvalidKey(Exception):
 
 
 async def require_api_key(
-    settings: SettingsDep,
+    context: ContextDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
     """Let a request through that has the key.
@@ -28,5 +28,7 @@ async def require_api_key(
         InvalidKey: If it has not.
     """
     given = credentials.credentials if credentials else ""
-    if not secrets.compare_digest(given.encode(), settings.api_key.get_secret_value().encode()):
+    if not secrets.compare_digest(
+        given.encode(), context.settings.api_key.get_secret_value().encode()
+    ):
         raise InvalidKey

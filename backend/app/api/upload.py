@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
-from app.api.dependencies import IMAGES_PATH, ClientAddress, ImagesUrl, ServiceDep
+from app.api.dependencies import IMAGES_PATH, ContextDep
 from app.api.errors import answer_error
 from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader, MalformedMultipart, MissingField
@@ -77,19 +77,14 @@ router = APIRouter(tags=["images"])
         ),
     },
 )
-async def upload_image(
-    request: Request,
-    response: Response,
-    service: ServiceDep,
-    address: ClientAddress,
-    images_url: ImagesUrl,
-) -> ImageOut:
+async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
     """Store a JPEG or PNG image, sent as the field `file` of a form.
 
     `curl -F file=@photo.jpg localhost:8000/api/v1/images/upload`
     """
     file = await _read_form(request, "file").file("file")
-    image = await service.upload(file, address)
+    image = await context.service.upload(file, context.client_address)
+    images_url = context.images_url
     response.headers["Location"] = f"{images_url}/{image.id}"
     return ImageOut.of(image, images_url)
 
@@ -125,9 +120,7 @@ async def upload_image(
         ),
     },
 )
-async def upload_batch(
-    request: Request, service: ServiceDep, address: ClientAddress, images_url: ImagesUrl
-) -> JSONResponse:
+async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     """Store several JPEG or PNG images, sent as the repeated field `files` of a form.
 
     Each file stands alone, and nothing is stored before the whole form has arrived.
@@ -135,7 +128,8 @@ async def upload_batch(
     `curl -F files=@a.jpg -F files=@b.png localhost:8000/api/v1/images/batch`
     """
     files = _read_form(request, "files").files("files")
-    results = await service.upload_batch(files, address)
+    results = await context.service.upload_batch(files, context.client_address)
+    images_url = context.images_url
     failures = [result for result in results if isinstance(result, FailedUpload)]
     body = BatchOut(
         uploaded=[

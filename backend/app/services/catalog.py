@@ -1,12 +1,16 @@
 """Every SQL statement on images. Each takes the session it runs in, and leaves commit to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, tuple_
+from sqlalchemy import Uuid, any_, bindparam, delete, func, insert, select, text, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 from app.database import ReadSession, WriteSession
 from app.models import Image
@@ -15,6 +19,7 @@ QUOTA_PERIOD: Final = timedelta(hours=1)
 IPV6_HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
+_BY_IDS: Final = select(Image).where(Image.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 _FILES: Final = select(Image.storage_key, Image.file_size)
 
 IpAddress = IPv4Address | IPv6Address
@@ -25,6 +30,17 @@ class Position(NamedTuple):
 
     created_at: datetime
     id: UUID
+
+
+class NewImage(NamedTuple):
+    """A row to be added: all columns but the time, which the database gives."""
+
+    id: UUID
+    filename: str
+    storage_key: str
+    content_type: str
+    file_size: int
+    upload_ip: IpAddress | None
 
 
 class StoredFile(NamedTuple):
@@ -43,15 +59,31 @@ class Usage(NamedTuple):
     """Until the oldest of them is out of the period; 0 if there are none."""
 
 
-async def add(session: WriteSession, image: Image) -> None:
-    """Insert a row, and learn the time that the database gives it."""
-    session.add(image)
-    await session.flush()
+_TABLE: Final = cast("Table", Image.__table__)
+_INCOMING: Final = (
+    func.unnest(*(bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields))
+    .table_valued(*NewImage._fields)
+    .render_derived()
+)
+_INSERT: Final = select(Image).from_statement(
+    insert(_TABLE)
+    .from_select(NewImage._fields, select(_INCOMING), include_defaults=False)
+    .returning(*_TABLE.c)
+)
+"""One statement for any number of rows: an array for each column."""
 
 
-async def get(session: ReadSession, image_id: UUID) -> Image | None:
-    """Find a row by its id."""
-    return await session.get(Image, image_id)
+async def add(session: WriteSession, images: Sequence[NewImage]) -> dict[UUID, Image]:
+    """Insert rows, and give them as they are stored."""
+    columns = zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True)
+    rows = await session.scalars(_INSERT, dict(columns))
+    return {image.id: image for image in rows}
+
+
+async def find(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:
+    """Find rows by their ids; an id that no row has is left out."""
+    rows = await session.scalars(_BY_IDS, {"ids": list(image_ids)})
+    return {image.id: image for image in rows}
 
 
 async def page(session: ReadSession, limit: int, after: Position | None) -> Sequence[Image]:

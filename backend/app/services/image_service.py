@@ -7,13 +7,15 @@ row is committed, then the caller is told. No database connection is held while 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from time import monotonic
+from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
-from app.database import Database
+from app.database import Database, WriteSession
 from app.errors import (
+    DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
     ImageDamaged,
@@ -31,9 +33,24 @@ from app.filenames import sanitize_filename
 from app.image_types import HEAD_BYTES, detect
 from app.models import Image
 from app.services import catalog
-from app.services.catalog import IpAddress, Position
-from app.services.storage.base import ObjectReader, StagedObject, StorageBackend
+from app.services.catalog import IpAddress, NewImage, Position
+from app.services.coalescing import Coalescer
+from app.services.recent import RecentImages
+from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 
+RECENT_IMAGES: Final = 10_000
+RECENT_SECONDS: Final = 2.0
+"""How many images are remembered, and for how long one may be taken for true without asking."""
+STATEMENTS_AT_ONCE: Final = 1
+"""Look-ups, and likewise additions, under way in one process; others make up the next."""
+ROWS_AT_ONCE: Final = 200
+"""Most rows that one of them is about."""
+
+DATABASE_PATIENCE: Final = 5.0
+"""Seconds for which others may have waited when one more may wait."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +94,7 @@ class ImagePage:
 
 @dataclass(frozen=True, slots=True)
 class _StagedImage:
-    row: Image
+    row: NewImage
     object: StagedObject
 
 
@@ -88,6 +105,10 @@ class ImageService:
         self._database = database
         self._storage = storage
         self._limits = limits
+        self._prompt = storage if isinstance(storage, PromptReads) else None
+        self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
+        self._look_ups = _grouped(self._look_up)
+        self._additions = _grouped(self._add)
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
         """Store one file, which is durable when this returns.
@@ -98,7 +119,7 @@ class ImageService:
             DatabaseUnavailable: If the row cannot be stored, or it cannot be told whether it was.
         """
         await self._require_quota(address)
-        return await self._publish(await self._stage(file), address)
+        return await self._publish(await self._stage(file, address))
 
     async def upload_batch(
         self, files: AsyncIterator[IncomingFile], address: IpAddress | None
@@ -118,16 +139,14 @@ class ImageService:
                 if len(arrived) == self._limits.batch_max_files:
                     raise TooManyFiles(self._limits.batch_max_files, len(arrived) + 1)
                 try:
-                    arrived.append(await self._stage_for_later(file))
+                    arrived.append(await self._stage_for_later(file, address))
                 except (UploadRejected, StorageError) as error:
                     name = sanitize_filename(file.filename, fallback="image")
                     arrived.append(FailedUpload(name, error))
             while arrived:
                 item = arrived.popleft()
                 results.append(
-                    await self._publish_or_fail(item, address)
-                    if isinstance(item, _StagedImage)
-                    else item
+                    await self._publish_or_fail(item) if isinstance(item, _StagedImage) else item
                 )
         finally:
             for item in arrived:
@@ -142,27 +161,47 @@ class ImageService:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.read() as session:
-            image = await catalog.get(session, image_id)
+        image = await self._look_ups.submit(image_id)
         if image is None:
             raise ImageNotFound(image_id)
+        return image
+
+    async def get_present(self, image_id: UUID) -> Image:
+        """Find an image whose file is asked for.
+
+        One that was found a moment ago is not looked up again while its file is there: a row never
+        changes, and a delete is over only when the file is gone.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If it cannot be told.
+        """
+        known = self._recent.find(image_id)
+        if known and self._prompt and self._prompt.holds(known.storage_key):
+            return known
+        asked_at = monotonic()
+        image = await self.get(image_id)
+        self._recent.remember(image, asked_at)
         return image
 
     async def open(self, image: Image, start: int, length: int) -> ObjectReader:
         """Open `length` bytes of an image's file, from `start` on. The caller closes the reader.
 
         Raises:
-            ImageNotFound: If the image was deleted since `get`.
+            ImageNotFound: If the image was deleted since it was found.
             ImageDamaged: If the file is missing or has another length than the row says.
             StorageUnavailable: If it cannot be read.
         """
+        key = image.storage_key
+        reader = self._prompt.open_at_once(key, start, length) if self._prompt else None
         try:
-            reader = await self._storage.open(image.storage_key, start, length)
+            reader = reader or await self._storage.open(key, start, length)
         except ObjectNotFound as error:
             await self.get(image.id)
             raise ImageDamaged(image.id) from error
         if reader.size != image.file_size:
             await reader.close()
+            await self.get(image.id)
             raise ImageDamaged(image.id)
         return reader
 
@@ -195,6 +234,8 @@ class ImageService:
             await self._storage.delete(key)
         except StorageError:
             _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
+            # Any worker that remembers the image would still send the file.
+            await asyncio.sleep(RECENT_SECONDS)
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
@@ -208,7 +249,7 @@ class ImageService:
         async with self._database.read() as session:
             await catalog.check(session)
 
-    async def _stage(self, file: IncomingFile) -> _StagedImage:
+    async def _stage(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Write a file as it arrives, judging its type by its head and its size while counting."""
         chunk = await _read_head(file.chunks)
         if not chunk:
@@ -230,18 +271,19 @@ class ImageService:
         except BaseException:
             await staged.discard()
             raise
-        row = Image(
+        row = NewImage(
             id=image_id,
             filename=sanitize_filename(file.filename, fallback=f"image{image_type.extension}"),
             storage_key=key,
             content_type=image_type.value,
             file_size=size,
+            upload_ip=address,
         )
         return _StagedImage(row, staged)
 
-    async def _stage_for_later(self, file: IncomingFile) -> _StagedImage:
+    async def _stage_for_later(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
-        image = await self._stage(file)
+        image = await self._stage(file, address)
         try:
             await image.object.flush()
         except BaseException:
@@ -249,43 +291,80 @@ class ImageService:
             raise
         return image
 
-    async def _publish(self, image: _StagedImage, address: IpAddress | None) -> Image:
-        """Make a staged file durable, then commit its row.
-
-        A failure before the row is added takes the file back. After that the commit may have taken
-        place, whatever the error says, so nothing is removed: a file without a row is harmless.
-        """
-        row_added = False
-        image.row.upload_ip = address
+    async def _publish(self, image: _StagedImage) -> Image:
+        """Make a staged file durable, then have its row committed."""
         try:
             await image.object.publish()
-            async with self._database.write() as session:
-                if self._limits.uploads_per_hour_per_ip and address is not None:
-                    await catalog.lock_address(session, address)
-                    self._judge(await catalog.usage(session, address))
-                await catalog.add(session, image.row)
-                row_added = True
         except BaseException:
-            if not row_added:
-                await image.object.discard()
+            await image.object.discard()
             raise
-        return image.row
+        if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
+            # By itself, for its transaction makes others of the same address wait.
+            result = await self._add_alone(image)
+            if isinstance(result, Exception):
+                raise result
+            return result
+        # Published as it is, it gets its row even if nobody waits for that any more.
+        return await asyncio.shield(self._additions.submit(image))
 
-    async def _publish_or_fail(
-        self, image: _StagedImage, address: IpAddress | None
-    ) -> Image | FailedUpload:
+    async def _publish_or_fail(self, image: _StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.
 
         Whatever happens to it, the caller must hear of those before it, which are stored by now.
         """
         filename = image.row.filename
         try:
-            return await self._publish(image, address)
+            return await self._publish(image)
         except ImageHostError as error:
             return FailedUpload(filename, error)
         except Exception:  # noqa: BLE001 - a defect, which the log tells of
             _log.exception("a file of a batch could not be stored")
             return FailedUpload(filename, UploadFailed())
+
+    async def _look_up(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
+        async with self._database.read() as session:
+            found = await catalog.find(session, image_ids)
+        return [found.get(image_id) for image_id in image_ids]
+
+    async def _add(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
+        """Commit the rows of published files in one transaction, if need be each in its own.
+
+        A failure before the rows are added takes the files back. After that the commit may have
+        taken place, whatever the error says, so nothing is removed: a file without a row is
+        harmless.
+        """
+        rows = [image.row for image in images]
+        added = False
+        try:
+            async with self._database.write() as session:
+                for row in rows:
+                    await self._claim_quota(session, row)
+                stored = await catalog.add(session, rows)
+                added = True
+        except BaseException as error:
+            if added:
+                raise
+            refused = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
+            if refused and len(images) > 1:
+                # A row that the database refuses is no reason to refuse the others.
+                return [await self._add_alone(image) for image in images]
+            for image in images:
+                await image.object.discard()
+            raise
+        return [stored[row.id] for row in rows]
+
+    async def _add_alone(self, image: _StagedImage) -> Image | Exception:
+        try:
+            [row] = await self._add([image])
+        except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
+            return error
+        return row
+
+    async def _claim_quota(self, session: WriteSession, row: NewImage) -> None:
+        """Take one of the address's places, and keep others from it until the row is committed."""
+        if self._limits.uploads_per_hour_per_ip and row.upload_ip is not None:
+            await catalog.lock_address(session, row.upload_ip)
+            self._judge(await catalog.usage(session, row.upload_ip))
 
     async def _require_quota(self, address: IpAddress | None) -> None:
         """Refuse an address that has used up its uploads before it sends the next file."""
@@ -297,6 +376,18 @@ class ImageService:
         limit = self._limits.uploads_per_hour_per_ip
         if usage.images >= limit:
             raise QuotaExceeded(limit, usage.images, retry_after=max(usage.seconds, 1))
+
+
+def _grouped(
+    statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
+) -> Coalescer[_Item, _Result]:
+    return Coalescer(
+        statement,
+        at_once=STATEMENTS_AT_ONCE,
+        most=ROWS_AT_ONCE,
+        patience=DATABASE_PATIENCE,
+        busy=DatabaseUnavailable,
+    )
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:

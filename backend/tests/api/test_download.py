@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.services.storage.local import BLOCK
+from app.services.storage.files import BLOCK
 from tests import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from app.database import Database, WriteSession
 from app.models import Image
 from app.services import catalog
-from app.services.catalog import IpAddress, Position
+from app.services.catalog import IpAddress, NewImage, Position
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,26 +34,43 @@ def row(created_at: datetime | None = None, address: str | None = None, **values
 
 async def add(database: Database, *rows: Image) -> None:
     async with database.write() as session:
-        for image in rows:
-            await catalog.add(session, image)
+        session.add_all(rows)
 
 
-async def test_a_row_comes_back_as_it_was_added(database: Database) -> None:
-    image = row(address="2001:db8::1", filename="Zürich 😀.jpg")
-    await add(database, image)
+def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
+    image_id = uuid4()
+    return NewImage(
+        id=image_id,
+        filename=filename,
+        storage_key=f"{image_id.hex}.jpg",
+        content_type="image/jpeg",
+        file_size=3_000_000_000,
+        upload_ip=ip_address(address) if address else None,
+    )
+
+
+async def test_rows_come_back_as_they_were_added(database: Database) -> None:
+    images = [new("Zürich 😀.jpg", "2001:db8::1"), new("b.jpg", "192.0.2.1"), new("c.jpg")]
+    async with database.write() as session:
+        added = await catalog.add(session, images)
     async with database.read() as session:
-        found = await catalog.get(session, image.id)
-    assert found is not None
-    assert found is not image
-    for column in Image.__table__.columns:
-        assert getattr(found, column.key) == getattr(image, column.key), column
-    assert abs(found.created_at - datetime.now(UTC)) < timedelta(minutes=1)
-    assert found.created_at.utcoffset() == timedelta(0)
+        found = await catalog.find(session, [image.id for image in images])
+    for image in images:
+        for name, value in image._asdict().items():
+            assert getattr(found[image.id], name) == value, name
+            assert getattr(added[image.id], name) == value, name
+        created_at = found[image.id].created_at
+        assert added[image.id].created_at == created_at
+        assert abs(created_at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert created_at.utcoffset() == timedelta(0)
 
 
-async def test_an_unknown_id_finds_nothing(database: Database) -> None:
+async def test_an_unknown_id_finds_nothing_and_hides_no_other(database: Database) -> None:
+    known = row()
+    await add(database, known)
     async with database.read() as session:
-        assert await catalog.get(session, UUID(int=0)) is None
+        assert [*await catalog.find(session, [UUID(int=0), known.id])] == [known.id]
+        assert await catalog.find(session, [UUID(int=0)]) == {}
 
 
 async def test_remove_tells_the_key_once(database: Database) -> None:
@@ -148,7 +165,8 @@ async def explained(database: Database, act: Callable[[WriteSession], Awaitable[
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (lambda session, known: catalog.get(session, known.id), "pk_images"),
+        (lambda session, known: catalog.find(session, [known.id]), "pk_images"),
+        (lambda session, known: catalog.find(session, [known.id] * 200), "pk_images"),
         (lambda session, known: catalog.remove(session, known.id), "pk_images"),
         (lambda session, _known: catalog.page(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: catalog.page(session, 21, known), "ix_images_created_at_id"),
@@ -161,7 +179,7 @@ async def explained(database: Database, act: Callable[[WriteSession], Awaitable[
             "ix_images_upload_ip_created_at",
         ),
     ],
-    ids=["get", "remove", "first page", "later page", "usage", "usage of a network"],
+    ids=["find", "find many", "remove", "first page", "later page", "usage", "usage of a network"],
 )
 async def test_every_query_is_answered_by_its_index(
     database: Database,

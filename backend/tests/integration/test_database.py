@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from app.database import POOL_OVERFLOW, POOL_SIZE, Database
+from app.database import CONNECTIONS, Database
 from app.embedded import embedded_postgres
 from app.errors import DatabaseUnavailable
 from app.models import Base, Image
@@ -163,7 +163,7 @@ async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
             await session.execute(text("SELECT 1"))
             await release.wait()
 
-    holders = [asyncio.create_task(hold()) for _ in range(POOL_SIZE + POOL_OVERFLOW)]
+    holders = [asyncio.create_task(hold()) for _ in range(CONNECTIONS)]
     while database._engine.pool.checkedout() < len(holders):  # type: ignore[attr-defined] # noqa: ASYNC110
         await asyncio.sleep(0.01)
     with pytest.raises(DatabaseUnavailable):

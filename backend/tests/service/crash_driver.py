@@ -17,7 +17,6 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator
-from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
@@ -27,12 +26,11 @@ from sqlalchemy import event
 from app.database import Database
 from app.models import Image
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage import local
+from app.services.storage.files import BLOCK
+from app.services.storage.local import LocalStorage
 from tests.forms import split, stream
 
-LIMITS = UploadLimits(
-    max_upload_bytes=100 * local.BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0
-)
+LIMITS = UploadLimits(max_upload_bytes=100 * BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0)
 ACKNOWLEDGE = "acknowledge"
 """The last effect: the caller is told. What follows it on the line is what it is told."""
 PIECE = 50_000
@@ -68,12 +66,13 @@ class Effects:
 
     def watch(self, database: Database) -> None:
         effects = self
-        fsync = os.fsync
+        fsync, write = os.fsync, os.write
 
-        class WatchedFile(FileIO):
-            def write(self, data: Any, /) -> int:
-                effects.announce(f"write {effects.role(Path(os.fsdecode(self.name)))}")
-                return super().write(data)
+        def watched_write(descriptor: int, data: Any) -> int:
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if path.is_relative_to(effects._root):
+                effects.announce(f"write {effects.role(path)}")
+            return write(descriptor, data)
 
         def watched_fsync(descriptor: int) -> None:
             path = Path(f"/proc/self/fd/{descriptor}").readlink()
@@ -81,7 +80,7 @@ class Effects:
             effects.announce(f"fsync {effects.role(path)}")
             fsync(descriptor)
 
-        vars(local)["FileIO"] = WatchedFile
+        vars(os)["write"] = watched_write
         vars(os)["fsync"] = watched_fsync
         sys.addaudithook(self._audit)
         engine = database._engine.sync_engine
@@ -115,7 +114,6 @@ class Effects:
         if not path.is_relative_to(self._root):
             return
         if name == "open":
-            # FileIO tells of it, and the opener that it is given once more.
             if args[2] & _CHANGES and path not in self._created:
                 self._created.add(path)
                 self.announce(f"create {self.role(path)}")
@@ -142,7 +140,7 @@ async def carry_out(orders: Orders) -> None:
     files = [Path(name) for name in orders["files"]]
     incoming = [File(file.name, stream(split(file.read_bytes(), PIECE))) for file in files]
     database = Database(orders["url"])
-    storage = local.LocalStorage(root)
+    storage = LocalStorage(root)
     await storage.check()
     service = ImageService(database, storage, LIMITS)
     effects = Effects(root, orders["kill_before"])

@@ -22,7 +22,8 @@ from app.database import Database
 from app.errors import ImageNotFound
 from app.models import Image
 from app.services.image_service import ImageService
-from app.services.storage.local import BLOCK, LocalStorage
+from app.services.storage.files import BLOCK
+from app.services.storage.local import LocalStorage
 from tests import pictures
 from tests.forms import stream
 from tests.service import crash_driver

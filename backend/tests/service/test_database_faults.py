@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app import database as database_module
-from app.database import POOL_OVERFLOW, POOL_SIZE
+from app.database import CONNECTIONS
 from app.embedded import embedded_postgres
 from tests import pictures
 from tests.conftest import make_settings
@@ -184,7 +184,7 @@ def test_a_database_that_hangs_is_told_in_bounded_time_and_leaves_nothing(
         lambda: host.upload(LARGE),
         lambda: host.delete(image["id"]),
         lambda: host.client.get(image["url"]),
-    ] * (POOL_SIZE + POOL_OVERFLOW)
+    ] * CONNECTIONS
     proxy.hold()
     with ThreadPoolExecutor(len(requests)) as pool:
         begin = time.monotonic()
@@ -198,8 +198,8 @@ def test_a_database_that_hangs_is_told_in_bounded_time_and_leaves_nothing(
     wait_until(lambda: host.client.get("/health/ready").status_code == 200)
     host.assert_keeps(rows=1, files=1)
     assert host.download(image["id"]) == JPEG
-    with ThreadPoolExecutor(POOL_SIZE + POOL_OVERFLOW) as pool:
-        for response in pool.map(host.upload, [JPEG] * (POOL_SIZE + POOL_OVERFLOW)):
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for response in pool.map(host.upload, [JPEG] * CONNECTIONS):
             assert response.status_code == 201
 
 

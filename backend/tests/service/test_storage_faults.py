@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 import pytest
 from sqlalchemy.engine import URL
 
-from app.services.storage.local import BLOCK
+from app.services.storage.files import BLOCK
 from tests import pictures
 from tests.conftest import make_settings
 from tests.live import PATIENCE

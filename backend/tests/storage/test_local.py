@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.services.storage.local import BLOCK, LocalStorage
+from app.services.storage.files import BLOCK
+from app.services.storage.local import LocalStorage
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 NOBODY = 65534

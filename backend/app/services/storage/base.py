@@ -109,6 +109,20 @@ class StagingArea(Protocol):
         """
 
 
+@runtime_checkable
+class PromptReads(Protocol):
+    """A backend that can read without waiting what it read a moment ago, as from a page cache.
+
+    Of the backends for which asking is cheaper than a visit to a thread or to another host.
+    """
+
+    def holds(self, key: str) -> bool:
+        """Tell whether an object is there; False also where that cannot be told at once."""
+
+    def open_at_once(self, key: str, start: int, length: int) -> ObjectReader | None:
+        """Do as `open` does, or give None where that would have to wait or would fail."""
+
+
 class StorageBackend(Protocol):
     """Keeps objects. Every failure is a `StorageError`, raised from the backend's own error.
 

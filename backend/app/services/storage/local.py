@@ -3,39 +3,37 @@
     <root>/staging/<key>     being written
     <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
 
-Everything lies on one filesystem, so that publishing is a rename. A whole file of up to `BLOCK`
-bytes is written, or read, in one visit to a thread and leaves no file open in between. Uploads
-have threads of their own, so that nobody else waits behind their fsyncs when the disk is slow.
+Everything lies on one filesystem, so that publishing is a rename. Uploads have threads of their
+own, so that nobody else waits behind their fsyncs when the disk is slow.
 """
 
-import asyncio
-import errno
-import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from io import FileIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, TypeVar, TypeVarTuple
+from time import monotonic
+from typing import Final
 from uuid import uuid4
 
-from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.errors import ObjectNotFound, StorageError, StorageUnavailable
+from app.services.coalescing import Coalescer
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
+from app.services.storage.files import FileReader, StagedFile, sync_folder, translated_errors
+from app.services.storage.threads import Threads
 
-BLOCK: Final = 128 * 1024
-"""Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
+THREADS: Final = 8
+FILES_AT_ONCE: Final = 8
+"""Most files that one visit to a thread makes durable, one after the other."""
+PATIENCE: Final = 5.0
+"""Seconds for which others may have waited for that when one more may wait."""
+WARM_FILES: Final = 10_000
+WARM_SECONDS: Final = 10.0
+"""How many files, opened how lately, are expected to open without the disk."""
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-_log = logging.getLogger(__name__)
-_Arguments = TypeVarTuple("_Arguments")
-_Result = TypeVar("_Result")
 
 
 class LocalStorage:
@@ -43,77 +41,122 @@ class LocalStorage:
 
     From then on a missing folder is a failure: a volume that went away must not be mistaken for
     an empty one.
+
+    Args:
+        root: The folder.
+        threads: How many threads wait for the disk, for uploads and again for all else.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, threads: int = THREADS) -> None:
         self._root = root
         self._staging = root / "staging"
-        self._uploads = ThreadPoolExecutor(thread_name_prefix="upload")
+        self._threads = Threads(threads, "storage")
+        self._upload_threads = Threads(threads, "upload")
+        self._publications: Coalescer[StagedFile, None] = Coalescer(
+            self._publish,
+            at_once=threads,
+            most=FILES_AT_ONCE,
+            patience=PATIENCE,
+            busy=StorageUnavailable,
+        )
         self._prepared = False
+        self._warm: OrderedDict[str, float] = OrderedDict()
+        """Until when a file counts as opened a moment ago, the least lately used first."""
 
     async def stage(self, key: str) -> StagedObject:
         """Begin an object; its file is made with its first block."""
         if not self._prepared:
             await self.check()
-        return _StagedFile(self._staging / require_key(key), self._path(key), self._uploads)
+        path, target = self._staging / require_key(key), Path(self._name(key))
+        return StagedFile(path, target, self._upload_threads, self._publications)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
-        return await _in_thread(_Reader, self._path(key), start, length)
+        name = self._name(key)
+
+        def open_and_read() -> FileReader:
+            return FileReader(name, start, length, self._threads).begin()
+
+        reader = await self._threads.visit(open_and_read)
+        self._keep_warm(key)
+        return reader
+
+    def holds(self, key: str) -> bool:
+        """Look for a file that was opened a moment ago."""
+        if not self._is_warm(key):
+            return False
+        try:
+            os.stat(self._name(key))  # noqa: PTH116 - a `Path` costs more than the look itself
+        except OSError:
+            return False
+        self._keep_warm(key)
+        return True
+
+    def open_at_once(self, key: str, start: int, length: int) -> ObjectReader | None:
+        """Open a file that was opened a moment ago, if the page cache has what is read first.
+
+        Its folder entry and its inode are in memory then, so that opening it needs no disk.
+        """
+        if not self._is_warm(key):
+            return None
+        try:
+            return FileReader(self._name(key), start, length, self._threads).begin_cached()
+        except StorageError:
+            return None
 
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
-        path = self._path(key)
+        name = self._name(key)
 
         def stat() -> ObjectInfo:
-            with _translated_errors(path):
-                return _info(key, path.stat())
+            with translated_errors(name):
+                return _info(key, Path(name).stat())
 
-        return await _in_thread(stat)
+        return await self._threads.visit(stat)
 
     async def delete(self, key: str) -> None:
         """Remove a file."""
-        path = self._path(key)
+        name = self._name(key)
 
         def unlink() -> None:
-            with suppress(ObjectNotFound), _translated_errors(path):
-                path.unlink()
+            with suppress(ObjectNotFound), translated_errors(name):
+                Path(name).unlink()
 
-        await _in_thread(unlink)
+        await self._threads.visit(unlink)
 
     async def list(self) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
         for name in _FOLDERS:
-            for info in await _in_thread(_scan, self._root / name):
+            for info in await self._threads.visit(_scan, self._root / name):
                 if is_key(info.key) and info.key.startswith(name):
                     yield info
 
     async def list_staged(self) -> AsyncIterator[ObjectInfo]:
         """Go through the staging folder."""
-        for info in await _in_thread(_scan, self._staging):
+        for info in await self._threads.visit(_scan, self._staging):
             yield info
 
     async def discard_staged(self, name: str) -> None:
         """Remove a file of the staging folder."""
 
         def unlink() -> None:
-            with _translated_errors():
+            with translated_errors():
                 (self._staging / Path(name).name).unlink(missing_ok=True)
 
-        await _in_thread(unlink)
+        await self._threads.visit(unlink)
 
     async def check(self) -> None:
         """Write and remove a small file; the first time, make the folders."""
-        await _in_thread(self._check)
+        await self._threads.visit(self._check)
 
     def _check(self) -> None:
-        with _translated_errors():
+        with translated_errors():
             if not self._prepared:
                 self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
                     folder.mkdir(mode=0o700, exist_ok=True)
-                _sync_folder(self._root)
-                _sync_folder(self._root.parent)
+                sync_folder(self._root)
+                sync_folder(self._root.parent)
             probe = self._staging / f"check-{uuid4().hex}"
             try:
                 probe.write_bytes(bytes(4096))
@@ -121,162 +164,39 @@ class LocalStorage:
                 probe.unlink(missing_ok=True)
             self._prepared = True
 
-    def _path(self, key: str) -> Path:
-        return self._root / require_key(key)[:2] / key
+    async def _publish(self, files: Sequence[StagedFile]) -> Sequence[Exception | None]:
+        return await self._upload_threads.certain_visit(_publish_each, files)
+
+    def _is_warm(self, key: str) -> bool:
+        return monotonic() < self._warm.get(key, 0.0)
+
+    def _keep_warm(self, key: str) -> None:
+        self._warm[key] = monotonic() + WARM_SECONDS
+        self._warm.move_to_end(key)
+        if len(self._warm) > WARM_FILES:
+            self._warm.popitem(last=False)
+
+    def _name(self, key: str) -> str:
+        return f"{self._root}/{require_key(key)[:2]}/{key}"
 
 
-class _StagedFile:
-    """A file in the staging folder that will be renamed to its target."""
-
-    def __init__(self, path: Path, target: Path, threads: Executor) -> None:
-        self._path = path
-        self._target = target
-        self._threads = threads
-        self._buffer = bytearray()
-        self._file: FileIO | None = None
-        self._begun = False
-
-    async def write(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) >= BLOCK:
-            await _in_thread(self._append, threads=self._threads)
-
-    async def flush(self) -> None:
-        await _in_thread(self._flush, threads=self._threads)
-
-    async def publish(self) -> None:
-        await _in_thread(self._publish, threads=self._threads)
-
-    async def discard(self) -> None:
-        await _in_thread(self._discard, threads=self._threads)
-
-    def _append(self) -> FileIO:
-        with _translated_errors():
-            if self._file is None:
-                self._file = FileIO(self._path, "ab" if self._begun else "xb", opener=_open_private)
-                self._begun = True
-            rest = memoryview(self._buffer)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            self._buffer = bytearray()
-            return self._file
-
-    def _flush(self) -> None:
-        with _translated_errors():
-            self._append().close()
-            self._file = None
-
-    def _publish(self) -> None:
-        file = self._append()
-        with _translated_errors():
-            os.fsync(file.fileno())
-            file.close()
-            self._path.rename(self._target)
-            _sync_folder(self._target.parent)
-
-    def _discard(self) -> None:
-        try:
-            if self._file is not None:
-                with suppress(OSError):
-                    self._file.close()
-            if self._begun:
-                self._path.unlink(missing_ok=True)
-                self._target.unlink(missing_ok=True)
-        except OSError:
-            _log.exception("could not remove %s, which fsck will find", self._path.name)
+def _publish_each(files: Sequence[StagedFile]) -> Sequence[Exception | None]:
+    """Publish files one after the other; tell for each what went wrong, if anything did."""
+    return [_failure_of_publishing(file) for file in files]
 
 
-class _Reader:
-    """A span of a file. The file is open only while the span has bytes yet to be read."""
-
-    def __init__(self, path: Path, start: int, length: int | None) -> None:
-        with _translated_errors(path):
-            self._file = FileIO(path)
-            try:
-                self.size = os.fstat(self._file.fileno()).st_size
-                rest = max(self.size - start, 0)
-                self._left = rest if length is None else min(length, rest)
-                self._file.seek(start)
-                self._block = self._read_block()
-            except BaseException:
-                self._file.close()
-                raise
-
-    async def read(self) -> bytes:
-        block, self._block = self._block, b""
-        if not block and self._left:
-            block = await _in_thread(self._read_block)
-        return block
-
-    async def close(self) -> None:
-        self._left = 0
-        self._file.close()
-
-    def _read_block(self) -> bytes:
-        with _translated_errors():
-            block = self._file.read(min(BLOCK, self._left)) if self._left else b""
-            if self._left and not block:
-                raise StorageUnavailable
-            self._left -= len(block)
-            if not self._left:
-                self._file.close()
-            return block
-
-
-async def _in_thread(
-    function: Callable[[*_Arguments], _Result],
-    *args: *_Arguments,
-    threads: Executor | None = None,
-) -> _Result:
-    """Call a blocking function in a thread and wait for its end even when cancelled.
-
-    So no two visits to a file overlap, and none is left to run after its owner is gone.
-    Without `threads` it is one of asyncio's own; either way it logs under the request's id.
-    """
-    loop = asyncio.get_running_loop()
-    work = loop.run_in_executor(threads, partial(copy_context().run, function, *args))
+def _failure_of_publishing(file: StagedFile) -> Exception | None:
     try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        raise
-
-
-@contextmanager
-def _translated_errors(path: Path | None = None) -> Iterator[None]:
-    """Raise the storage's own errors.
-
-    Where an object's path is given, a missing file is a missing object, if its folder is there.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        if path and path.parent.is_dir():
-            raise ObjectNotFound(path.name) from error
-        raise StorageUnavailable from error
-    except OSError as error:
-        raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        file.publish_now()
+    except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
+        return error
+    return None
 
 
 def _scan(folder: Path) -> list[ObjectInfo]:
     """List the files of a folder in the order of their names."""
     found = []
-    with _translated_errors(), os.scandir(folder) as entries:
+    with translated_errors(), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # deleted meanwhile
                 found.append(_info(entry.name, entry.stat()))
