@@ -301,10 +301,15 @@ let details = null;
 /** Whether the entry before this one in the browser's history is the gallery. */
 let cameFromGallery = false;
 
-const addressedId = () => location.hash.slice(1);
+/** Whether the browser is on its way back to that entry. */
+let isLeaving = false;
+
+/** How often the address has changed: only the last change counts. */
+let changes = 0;
 
 async function showAddressed() {
-  const id = addressedId();
+  const change = (changes += 1);
+  const id = location.hash.slice(1);
   if (!id) {
     details?.dialog.close();
     return;
@@ -312,9 +317,10 @@ async function showAddressed() {
   try {
     const known = shown.get(id)?.picture;
     const picture = known ?? (await call("GET", `${IMAGES}/${encodeURIComponent(id)}`));
-    if (id === addressedId()) showDetails(picture);
+    if (change === changes) showDetails(picture);
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
+    if (change !== changes) return;
     const notice = openDialog("notice");
     notice.querySelector(".sentence").textContent = failure.message;
     await whenClosed(notice);
@@ -373,8 +379,17 @@ function openDetails() {
 /** Go back to the address of the gallery, unless the reader has done so. */
 function leaveAddress() {
   if (!location.hash) return;
+  isLeaving = cameFromGallery;
   if (cameFromGallery) history.back();
   else history.replaceState(null, "", location.pathname);
+}
+
+/** Let a picture that is opened while the browser is still going back wait for that. */
+function openAfterLeaving(event) {
+  const link = event.target.closest("a");
+  if (!link || !isLeaving) return;
+  event.preventDefault();
+  addEventListener("hashchange", () => link.click(), { once: true });
 }
 
 const focusOn = (tile) => (tile?.querySelector("a") ?? part("add")).focus();
@@ -689,7 +704,9 @@ addEventListener("online", reloadBroken);
 addEventListener("beforeunload", (event) => {
   if (inFlight > 0) event.preventDefault();
 });
+gallery.addEventListener("click", openAfterLeaving);
 addEventListener("hashchange", (event) => {
+  isLeaving = false;
   cameFromGallery ||= !new URL(event.oldURL).hash;
   showAddressed();
 });
