@@ -65,7 +65,7 @@ function say(sentence) {
 function inBytes(count) {
   const units = ["bytes", "KiB", "MiB", "GiB"];
   const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), 3);
-  const digits = { maximumFractionDigits: power ? 1 : 0, minimumFractionDigits: power ? 1 : 0 };
+  const digits = { maximumFractionDigits: power ? 1 : 0 };
   return `${(count / 1024 ** power).toLocaleString(undefined, digits)} ${units[power]}`;
 }
 

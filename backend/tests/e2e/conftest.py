@@ -128,7 +128,7 @@ def stored_files(service: Service) -> list[Path]:
 async def eventually(condition: Callable[[], object]) -> None:
     """Wait until something outside the browser is true, while the browser goes on."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a row or a file sets no event
             await asyncio.sleep(0.05)
 
 

@@ -47,7 +47,7 @@ async def test_details_tell_what_is_known(service: Service, open_page: OpenPage)
             strict=True,
         )
     )
-    assert facts.pop("File size") == f"{image['file_size'] / 1024:.1f} KiB"
+    assert facts.pop("File size") == f"{round(image['file_size'] / 1024, 1):g} KiB"
     uploaded = datetime.fromisoformat(image["created_at"]).astimezone(
         ZoneInfo(str(OPTIONS["timezone_id"]))
     )
