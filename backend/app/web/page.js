@@ -311,7 +311,7 @@ async function showAddressed() {
   const change = (changes += 1);
   const id = location.hash.slice(1);
   if (!id) {
-    details?.dialog.close();
+    closeDetails();
     return;
   }
   try {
@@ -330,9 +330,8 @@ async function showAddressed() {
 
 /** @param {Picture} picture */
 function showDetails(picture) {
-  details ??= { dialog: openDetails(), picture };
-  details.picture = picture;
-  const { dialog } = details;
+  const dialog = details?.dialog.open ? details.dialog : openDetails();
+  details = { dialog, picture };
   const field = (selector) => dialog.querySelector(selector);
   const image = new Image(); // a new one: the old would show its picture until this one came
   image.alt = picture.filename;
@@ -368,12 +367,19 @@ function openDetails() {
     if (event.key === "ArrowRight") step(1);
   });
   dialog.addEventListener("close", () => {
-    const { id } = details.picture;
-    details = null;
+    if (details?.dialog !== dialog) return; // closed because the address changed
+    closeDetails();
     leaveAddress();
-    focusOn(shown.get(id)?.tile);
   });
   return dialog;
+}
+
+function closeDetails() {
+  if (!details) return;
+  const { dialog, picture } = details;
+  details = null;
+  dialog.close();
+  focusOn(shown.get(picture.id)?.tile);
 }
 
 /** Go back to the address of the gallery, unless the reader has done so. */
@@ -458,11 +464,8 @@ async function deletePicture(picture) {
     }
   }
   const neighbour = removeTile(picture.id);
-  if (details) {
-    const closed = whenClosed(details.dialog);
-    details.dialog.close();
-    await closed;
-  }
+  closeDetails();
+  leaveAddress();
   focusOn(neighbour);
   say("Picture removed");
 }

@@ -45,6 +45,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await expect(page.get_by_role("dialog")).to_be_visible()
     await check("notice")
     await page.keyboard.press("Escape")
+    await expect(page).to_have_url(f"{service.url}/")
     # What the service would answer if it had a key, or were broken.
     problem = {"status": 500, "json": {"detail": "The service met an unexpected error."}}
     await page.route("**/api/v1/images?*", lambda route: route.fulfill(**problem))
