@@ -38,7 +38,7 @@ class WebFile:
         """What changes whenever the content does."""
         return sha256(self.content).hexdigest()[:16]
 
-    def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Send it, or say that the client's copy is still good."""
         etag = f'"{self.digest}"'
         headers = {

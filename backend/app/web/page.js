@@ -362,10 +362,6 @@ function openDetails() {
   onClick(".copy-markdown", () => copy("Markdown", asMarkdown(details.picture)));
   onClick(".copy-html", () => copy("HTML", asHtml(details.picture)));
   onClick(".danger", () => deletePicture(details.picture));
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") step(-1);
-    if (event.key === "ArrowRight") step(1);
-  });
   dialog.addEventListener("close", () => {
     if (details?.dialog !== dialog) return; // closed because the address changed
     closeDetails();
@@ -411,6 +407,12 @@ async function step(direction) {
   if (direction > 0 && !neighbourOf(picture, 1)) await loadMore();
   const tile = neighbourOf(picture, direction);
   if (tile && details?.picture === picture) location.replace(tile.querySelector("a").hash);
+}
+
+function stepByKey({ key }) {
+  if (!details || document.querySelector(".box")) return;
+  if (key === "ArrowLeft") step(-1);
+  if (key === "ArrowRight") step(1);
 }
 
 /** Show whether there is anything to step to. */
@@ -708,6 +710,7 @@ addEventListener("beforeunload", (event) => {
   if (inFlight > 0) event.preventDefault();
 });
 gallery.addEventListener("click", openAfterLeaving);
+addEventListener("keydown", stepByKey);
 addEventListener("hashchange", (event) => {
   isLeaving = false;
   cameFromGallery ||= !new URL(event.oldURL).hash;

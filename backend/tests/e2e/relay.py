@@ -56,6 +56,8 @@ async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
     """Run a relay to a service; give its own address."""
     relay = Relay(httpx.URL(url).port or 80)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", relay
-    server.close()
-    relay.cut()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", relay
+    finally:
+        server.close()
+        relay.cut()

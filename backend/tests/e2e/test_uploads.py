@@ -182,6 +182,7 @@ async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
 ) -> None:
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
+        await page.wait_for_load_state("networkidle")
         relay.cut()  # what an old connection lost, browsers repeat by themselves
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))
