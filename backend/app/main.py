@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import discovery, docs, download, errors, health, metadata, problems, upload
+from app.api import discovery, docs, download, errors, health, metadata, page, problems, upload
 from app.api.access_log import AccessLog
 from app.api.dependencies import State
 from app.api.limits import FORM_ALLOWANCE, BodyLimit
@@ -93,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         health.router,
         problems.router,
         docs.router,
+        page.page_router(),
     ):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())

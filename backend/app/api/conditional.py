@@ -95,10 +95,15 @@ def _may_proceed(headers: Headers, file: FileState) -> bool:
 def _is_known_to_client(headers: Headers, file: FileState) -> bool:
     """Sections 13.1.2 and 13.1.3: weak comparison; the date only where there is no tag."""
     if "if-none-match" in headers:
-        tags = _entity_tags(headers, "if-none-match")
-        return tags is None or file.etag in {tag.removeprefix("W/") for tag in tags}
+        return is_current(headers, file.etag)
     date = _date(headers.get("if-modified-since"))
     return date is not None and file.modified <= date
+
+
+def is_current(headers: Headers, etag: str) -> bool:
+    """Tell whether If-None-Match names a tag (section 13.1.2: weak comparison)."""
+    tags = _entity_tags(headers, "if-none-match")
+    return tags is None or etag in {tag.removeprefix("W/") for tag in tags}
 
 
 def _range_applies(headers: Headers, file: FileState) -> bool:

@@ -7,7 +7,7 @@ import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from app.schemas.problem import ProblemDetails
@@ -17,13 +17,6 @@ DOCS_PATH: Final = "/docs"
 ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.head("/")
-@router.get("/")
-async def home() -> RedirectResponse:
-    """Lead to the documentation, until there is a page."""
-    return RedirectResponse(DOCS_PATH)
 
 
 @router.head(DOCS_PATH)

@@ -86,12 +86,6 @@ async def test_no_leftover_of_the_frameworks_own_errors(document: dict[str, Any]
     assert "HTTPValidationError" not in json.dumps(document)
 
 
-async def test_the_home_page_leads_to_the_docs(client: httpx.AsyncClient) -> None:
-    response = await client.get("/")
-    assert response.status_code == 307
-    assert response.headers["location"] == "/docs"
-
-
 async def test_the_docs_page_loads_nothing_from_another_host(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200

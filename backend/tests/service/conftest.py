@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,17 +72,26 @@ def make(project: Path, command: str, *settings: str) -> subprocess.CompletedPro
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def start(project: Path) -> Iterator[StartService]:
+    with starting_services(project) as start:
+        yield start
+
+
+def make_checkout(folder: Path) -> Path:
     """Make a checkout without the developer's own `.env` and data."""
-    folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("Makefile", "backend", ".venv"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 
 
-@pytest.fixture
-def start(project: Path) -> Iterator[StartService]:
-    """Start services, and see to it that none outlives its test."""
+@contextmanager
+def starting_services(project: Path) -> Iterator[StartService]:
+    """Start services of a checkout, and see to it that none outlives the context."""
     started: list[Service] = []
 
     def start(*settings: str, data_dir: Path = project / "data") -> Service:
@@ -99,7 +109,9 @@ def start(project: Path) -> Iterator[StartService]:
         started.append(Service(process, log, data_dir))
         return started[-1]
 
-    yield start
-    for service in started:
-        if service.process.poll() is None:
-            service.stop()
+    try:
+        yield start
+    finally:
+        for service in started:
+            if service.process.poll() is None:
+                service.stop()

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
-from shutil import which
 
 import httpx
 import pytest
@@ -24,6 +23,7 @@ from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.main import create_app
 from app.services.storage.files import BLOCK
 from tests import pictures
+from tests.chromium import CHROMIUM, needs_chromium
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.forms import BOUNDARY, form, part, raw_part
 from tests.live import PATIENCE, LiveServer, serve, wait_until
@@ -38,7 +38,6 @@ from tests.service.test_socket import (
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()
-CHROMIUM = which("chromium")
 LIMITS = "app.api.limits"
 PROTOCOL = "app.http_protocol"
 
@@ -549,7 +548,6 @@ PAGES = {
 
 
 def show_in_browser(url: str, folder: Path) -> str:
-    assert CHROMIUM
     run = subprocess.run(  # noqa: S603 - our own arguments
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
@@ -564,7 +562,7 @@ def show_in_browser(url: str, folder: Path) -> str:
     return run.stdout
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: stored XSS is NOT tested")
+@needs_chromium
 def test_no_picture_runs_a_script_in_a_browser(settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings)
     pages: dict[str, str] = {}

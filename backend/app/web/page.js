@@ -1,0 +1,726 @@
+/**
+ * The gallery: a client of the public API (see /docs) and of nothing else.
+ *
+ * From top to bottom: the page's parts, the API and its key, the gallery, one picture's details,
+ * uploads, and what starts it all. What comes from elsewhere becomes text and attributes, never
+ * HTML.
+ */
+
+/**
+ * @typedef {object} Picture  As the API describes it.
+ * @property {string} id
+ * @property {string} filename
+ * @property {string} content_type
+ * @property {number} file_size  Bytes.
+ * @property {string} created_at  ISO 8601, UTC.
+ * @property {string} url  Absolute address of the file.
+ * @property {?number} [width]  Pixels, where they are known.
+ * @property {?number} [height]
+ */
+
+const IMAGES = "api/v1/images";
+const PAGE_SIZE = 60;
+const MAX_IN_FLIGHT = 3;
+const MAX_ATTEMPTS = 4;
+const RETRY_SECONDS = 5;
+const STATUS_SECONDS = 6;
+
+// The page's parts
+
+/** @returns {HTMLElement} */
+const part = (id) => document.getElementById(id);
+
+const gallery = part("gallery");
+const transfers = part("transfers");
+const transferList = transfers.querySelector("ul");
+
+/** Copy what a template holds. */
+const made = (id) => part(id).content.firstElementChild.cloneNode(true);
+
+/** Show a dialog made from a template; once closed, it is gone. */
+function openDialog(id) {
+  const dialog = made(id);
+  document.body.append(dialog);
+  dialog.querySelector(".cancel")?.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+  return dialog;
+}
+
+/** Wait until a dialog is closed. @returns {Promise<boolean>} whether with its main button */
+const whenClosed = (dialog) =>
+  new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "done"));
+  });
+
+/** Tell something in passing, in words that a screen reader speaks too. */
+function say(sentence) {
+  const region = document.querySelector("dialog[open] [role=status]") ?? part("status");
+  region.textContent = sentence;
+  setTimeout(() => {
+    if (region.textContent === sentence) region.textContent = "";
+  }, STATUS_SECONDS * 1000);
+}
+
+function inBytes(count) {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), 3);
+  const digits = { maximumFractionDigits: power ? 1 : 0 };
+  return `${(count / 1024 ** power).toLocaleString(undefined, digits)} ${units[power]}`;
+}
+
+function inTime(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+/**
+ * Wait, telling each second how many are left. A click on the button ends it, the network's
+ * return, or the signal.
+ */
+function pause(seconds, tell, button, signal) {
+  return new Promise((resolve) => {
+    const end = Date.now() + seconds * 1000;
+    const over = new AbortController();
+    const tick = () => {
+      const left = Math.ceil((end - Date.now()) / 1000);
+      if (left > 0) tell(left);
+      else finish();
+    };
+    const timer = setInterval(tick, 1000);
+    const finish = () => {
+      clearInterval(timer);
+      over.abort();
+      resolve();
+    };
+    button.addEventListener("click", finish, { signal: over.signal });
+    addEventListener("online", finish, { signal: over.signal });
+    signal?.addEventListener("abort", finish, { signal: over.signal });
+    tick();
+  });
+}
+
+// The API and its key
+
+/** What went wrong, in a sentence for people. */
+class Failure extends Error {
+  /**
+   * @param {string} sentence
+   * @param {number} [status]  Of HTTP; 0 where there was no answer.
+   * @param {?number} [retryAfter]  Seconds after which to try again by oneself; null = do not.
+   */
+  constructor(sentence, status = 0, retryAfter = null) {
+    super(sentence);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same request may succeed another time. */
+  get mayPass() {
+    return [0, 401, 408, 429].includes(this.status) || this.status >= 500;
+  }
+
+  /** No answer came: what was asked for may be asked for again. */
+  static ofNetwork() {
+    // A browser that knows that it is offline also says when it is back: see pause().
+    return new Failure("There is no connection to the service.", 0, navigator.onLine ? RETRY_SECONDS : Infinity);
+  }
+
+  /** An answer: problem details (RFC 9457), or whatever a proxy between makes of it. */
+  static ofAnswer(status, problem, retryAfter) {
+    const waits = status === 429 || status === 503;
+    return new Failure(
+      problem?.detail ?? `The service answered with status ${status}.`,
+      status,
+      waits ? Number(retryAfter) || RETRY_SECONDS : null,
+    );
+  }
+}
+
+const currentKey = () => sessionStorage.getItem("key");
+
+const authorization = () => (currentKey() ? { Authorization: `Bearer ${currentKey()}` } : {});
+
+/** Call the API. @throws {Failure} */
+async function call(method, path) {
+  const usedKey = currentKey();
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers: authorization(), cache: "no-store" });
+  } catch {
+    throw Failure.ofNetwork();
+  }
+  if (answer.status === 401) {
+    await askForKey(usedKey);
+    return call(method, path);
+  }
+  const body = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (answer.ok) return body;
+  throw Failure.ofAnswer(answer.status, body, answer.headers.get("Retry-After"));
+}
+
+/** @type {?Promise<void>} While the question is open, so that it is asked once. */
+let question = null;
+
+/** Ask for the key, unless another than the refused one has been given since. @throws {Failure} */
+async function askForKey(refusedKey) {
+  if (currentKey() !== refusedKey) return;
+  question ??= openKeyDialog(refusedKey !== null).finally(() => {
+    question = null;
+  });
+  await question;
+}
+
+async function openKeyDialog(isWrong) {
+  sessionStorage.removeItem("key");
+  const dialog = openDialog("key");
+  const input = dialog.querySelector("input");
+  if (isWrong) {
+    dialog.querySelector(".error").textContent = "That key is wrong.";
+    input.setAttribute("aria-invalid", "true");
+  }
+  if (!(await whenClosed(dialog))) throw new Failure("Pictures are shown to those with the key.", 401);
+  sessionStorage.setItem("key", input.value);
+}
+
+// The gallery
+
+/** @type {Map<string, {picture: Picture, tile: HTMLElement}>} What the gallery shows, by id. */
+const shown = new Map();
+
+/** @type {?string} Of the next page: "" for the first one, null after the last. */
+let cursor = "";
+
+/** @type {?Promise<void>} While a page is being loaded. */
+let loading = null;
+
+const fileAddress = (picture) => `${IMAGES}/${picture.id}/file`;
+
+function addTile(picture, isNewest = false) {
+  if (shown.has(picture.id)) return;
+  const tile = made("tile");
+  const link = tile.querySelector("a");
+  const image = tile.querySelector("img");
+  link.href = `#${picture.id}`;
+  image.alt = picture.filename;
+  image.addEventListener("load", () => tile.classList.remove("broken"));
+  image.addEventListener("error", () => tile.classList.add("broken"));
+  image.src = fileAddress(picture);
+  shown.set(picture.id, { picture, tile });
+  if (isNewest) gallery.prepend(tile);
+  else gallery.append(tile);
+  showEmptiness();
+}
+
+/** Take a picture out of the gallery. @returns {?HTMLElement} the tile that takes its place */
+function removeTile(id) {
+  const tile = shown.get(id)?.tile;
+  const neighbour = tile?.nextElementSibling ?? tile?.previousElementSibling ?? null;
+  tile?.remove();
+  shown.delete(id);
+  showEmptiness();
+  return neighbour;
+}
+
+function showEmptiness() {
+  part("empty").hidden = shown.size > 0 || cursor !== null;
+}
+
+/** Load the next page, if there is one; settled when it is there, however long that takes. */
+function loadMore() {
+  if (cursor !== null) {
+    loading ??= loadPage().finally(() => {
+      loading = null;
+    });
+  }
+  return loading;
+}
+
+async function loadPage() {
+  const query = new URLSearchParams({ limit: PAGE_SIZE, ...(cursor && { cursor }) });
+  for (let attempt = 1; ; attempt += 1) {
+    part("loading").hidden = false;
+    try {
+      const page = await call("GET", `${IMAGES}?${query}`);
+      cursor = page.next_cursor;
+      for (const picture of page.items) addTile(picture);
+      break;
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      part("loading").hidden = true;
+      await showFailure(failure, attempt);
+    }
+  }
+  part("loading").hidden = true;
+  showEmptiness();
+  showSteps();
+  reloadBroken();
+  observeEnd();
+}
+
+/** Show why there are no pictures, until it is time to try again. */
+async function showFailure(failure, attempt) {
+  const box = part("failure");
+  const [sentence, countdown] = box.querySelectorAll("p");
+  const seconds = attempt < MAX_ATTEMPTS ? (failure.retryAfter ?? Infinity) : Infinity;
+  box.hidden = false;
+  sentence.textContent = failure.message;
+  await pause(
+    seconds,
+    (left) => {
+      countdown.textContent = Number.isFinite(left) ? `Trying again in ${inTime(left)}` : "";
+    },
+    box.querySelector("button"),
+  );
+  box.hidden = true;
+}
+
+/** Ask again for the files that did not come while the service was away. */
+function reloadBroken() {
+  for (const image of gallery.querySelectorAll(".broken img")) image.src = image.src;
+}
+
+const endObserver = new IntersectionObserver(
+  ([end]) => {
+    if (end.isIntersecting) loadMore();
+  },
+  { rootMargin: "100%" },
+);
+
+/** Tell whether the end is in sight, also where it has been all the time. */
+function observeEnd() {
+  endObserver.unobserve(part("end"));
+  endObserver.observe(part("end"));
+}
+
+// One picture's details: the address names it, so that it can be shared and gone back from
+
+/** @type {?{dialog: HTMLDialogElement, picture: Picture}} */
+let details = null;
+
+/** Whether the entry before this one in the browser's history is the gallery. */
+let cameFromGallery = false;
+
+/** Whether the browser is on its way back to that entry. */
+let isLeaving = false;
+
+/** How often the address has changed: only the last change counts. */
+let changes = 0;
+
+async function showAddressed() {
+  const change = (changes += 1);
+  const id = location.hash.slice(1);
+  if (!id) {
+    closeDetails();
+    return;
+  }
+  try {
+    const known = shown.get(id)?.picture;
+    const picture = known ?? (await call("GET", `${IMAGES}/${encodeURIComponent(id)}`));
+    if (change === changes) showDetails(picture);
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+    if (change !== changes) return;
+    const notice = openDialog("notice");
+    notice.querySelector(".sentence").textContent = failure.message;
+    await whenClosed(notice);
+    leaveAddress();
+  }
+}
+
+/** @param {Picture} picture */
+function showDetails(picture) {
+  const dialog = details?.dialog.open ? details.dialog : openDetails();
+  details = { dialog, picture };
+  const field = (selector) => dialog.querySelector(selector);
+  const image = new Image(); // a new one: the old would show its picture until this one came
+  image.alt = picture.filename;
+  image.src = fileAddress(picture);
+  field("img").replaceWith(image);
+  field("h2").textContent = picture.filename;
+  field(".size").textContent = inBytes(picture.file_size);
+  field(".type").textContent = picture.content_type.replace("image/", "").toUpperCase();
+  field("time").dateTime = picture.created_at;
+  field("time").textContent = new Date(picture.created_at).toLocaleString(undefined, {
+    dateStyle: "long",
+    timeStyle: "short",
+  });
+  field(".dimensions").hidden = !(picture.width && picture.height);
+  field(".dimensions dd").textContent = `${picture.width} × ${picture.height} pixels`;
+  field(".download").href = `${fileAddress(picture)}?download=1`;
+  showSteps();
+}
+
+function openDetails() {
+  clearTransfers(".succeeded, .cancelled");
+  const dialog = openDialog("details");
+  const onClick = (selector, action) =>
+    dialog.querySelector(selector).addEventListener("click", action);
+  onClick(".previous", () => step(-1));
+  onClick(".next", () => step(1));
+  onClick(".copy-link", () => copy("Link", details.picture.url));
+  onClick(".copy-markdown", () => copy("Markdown", asMarkdown(details.picture)));
+  onClick(".copy-html", () => copy("HTML", asHtml(details.picture)));
+  onClick(".danger", () => deletePicture(details.picture));
+  dialog.addEventListener("close", () => {
+    if (details?.dialog !== dialog) return; // closed because the address changed
+    closeDetails();
+    leaveAddress();
+  });
+  return dialog;
+}
+
+function closeDetails() {
+  if (!details) return;
+  const { dialog, picture } = details;
+  details = null;
+  dialog.close();
+  focusOn(shown.get(picture.id)?.tile);
+}
+
+/** Go back to the address of the gallery, unless the reader has done so. */
+function leaveAddress() {
+  if (!location.hash) return;
+  isLeaving = cameFromGallery;
+  if (cameFromGallery) history.back();
+  else history.replaceState(null, "", location.pathname);
+}
+
+/** Let a picture that is opened while the browser is still going back wait for that. */
+function openAfterLeaving(event) {
+  const link = event.target.closest("a");
+  if (!link || !isLeaving) return;
+  event.preventDefault();
+  addEventListener("hashchange", () => link.click(), { once: true });
+}
+
+const focusOn = (tile) => (tile?.querySelector("a") ?? part("add")).focus();
+
+/** Tell which tile is the next (1) or the previous one (-1). @returns {?HTMLElement} */
+function neighbourOf(picture, direction) {
+  const tile = shown.get(picture.id)?.tile;
+  return (direction > 0 ? tile?.nextElementSibling : tile?.previousElementSibling) ?? null;
+}
+
+async function step(direction) {
+  const { picture } = details;
+  if (direction > 0 && !neighbourOf(picture, 1)) await loadMore();
+  const tile = neighbourOf(picture, direction);
+  if (tile && details?.picture === picture) location.replace(tile.querySelector("a").hash);
+}
+
+function stepByKey({ key }) {
+  if (!details || document.querySelector(".box")) return;
+  if (key === "ArrowLeft") step(-1);
+  if (key === "ArrowRight") step(1);
+}
+
+/** Show whether there is anything to step to. */
+function showSteps() {
+  if (!details) return;
+  const { dialog, picture } = details;
+  const isLast = !neighbourOf(picture, 1) && (cursor === null || !shown.has(picture.id));
+  dialog.querySelector(".previous").ariaDisabled = String(!neighbourOf(picture, -1));
+  dialog.querySelector(".next").ariaDisabled = String(isLast);
+}
+
+async function copy(what, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copySelection(text);
+  }
+  say(`${what} copied`);
+}
+
+/** Copy as one did before navigator.clipboard, which plain HTTP from another machine lacks. */
+function copySelection(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  details.dialog.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+const asMarkdown = ({ filename, url }) => `![${filename.replace(/[\\[\]]/g, "\\$&")}](${url})`;
+
+function asHtml({ filename, url }) {
+  const image = document.createElement("img");
+  image.setAttribute("src", url);
+  image.alt = filename;
+  return image.outerHTML;
+}
+
+/** @param {Picture} picture */
+async function deletePicture(picture) {
+  const confirmation = openDialog("confirmation");
+  confirmation.querySelector(".name").textContent = picture.filename;
+  if (!(await whenClosed(confirmation))) return;
+  try {
+    await call("DELETE", `${IMAGES}/${picture.id}`);
+  } catch (failure) {
+    if (failure.status !== 404) {
+      say(failure.message);
+      return;
+    }
+  }
+  const neighbour = removeTile(picture.id);
+  closeDetails();
+  leaveAddress();
+  focusOn(neighbour);
+  say("Picture removed");
+}
+
+// Uploads: each file has a row of its own, and stands alone
+
+/** @type {Upload[]} What waits until there is room. */
+const waiting = [];
+let inFlight = 0;
+
+/** @type {{max_upload_bytes: number}} */
+let limits = { max_upload_bytes: Infinity };
+
+function addFiles(files) {
+  if (files.length === 0) return;
+  clearTransfers(".succeeded, .cancelled, .refused");
+  for (const file of files) waiting.push(new Upload(file));
+  startWaiting();
+}
+
+function startWaiting() {
+  while (inFlight < MAX_IN_FLIGHT && waiting.length > 0) {
+    inFlight += 1;
+    waiting
+      .shift()
+      .run()
+      .finally(() => {
+        inFlight -= 1;
+        startWaiting();
+      });
+  }
+  showTransfers();
+}
+
+function showTransfers() {
+  const all = transferList.children.length;
+  const done = transferList.querySelectorAll(".over").length;
+  transfers.hidden = all === 0;
+  transfers.querySelector("h2").textContent = `${done} of ${all} done`;
+  transfers.querySelector("header button").hidden = done < all;
+}
+
+/** Take the rows of some outcomes away: they have nothing more to tell. */
+function clearTransfers(outcomes) {
+  for (const row of transferList.querySelectorAll(outcomes)) row.remove();
+  showTransfers();
+}
+
+/** One file on its way to the service. */
+class Upload {
+  #file;
+  #row = made("transfer");
+  #cancellation = new AbortController();
+
+  /** @param {File} file */
+  constructor(file) {
+    this.#file = file;
+    this.#part(".name").textContent = file.name;
+    this.#part("progress").ariaLabel = `Progress of ${file.name}`;
+    this.#part(".numbers").textContent = inBytes(file.size);
+    this.#part(".cancel").addEventListener("click", () => this.#cancellation.abort());
+    transferList.append(this.#row);
+  }
+
+  /** Send the file, again where waiting helps, until its fate is known. */
+  async run() {
+    for (let attempt = 1; !this.#cancellation.signal.aborted; attempt += 1) {
+      try {
+        addTile(await this.#send(), true);
+        this.#finish("Upload successful", "succeeded");
+        return;
+      } catch (failure) {
+        if (!(failure instanceof Failure)) throw failure;
+        if (this.#cancellation.signal.aborted) break;
+        if (failure.retryAfter === null || attempt === MAX_ATTEMPTS) {
+          this.#fail(failure);
+          return;
+        }
+        await this.#waitAfter(failure);
+      }
+    }
+    this.#finish("Cancelled", "cancelled");
+  }
+
+  #part(selector) {
+    return this.#row.querySelector(selector);
+  }
+
+  #show(state) {
+    this.#part(".state").textContent = state;
+  }
+
+  /** @returns {Promise<Picture>} @throws {Failure} */
+  async #send() {
+    const { max_upload_bytes: most } = limits;
+    if (this.#file.size > most) {
+      throw new Failure(`The file is larger than ${inBytes(most)}, the most this service takes.`, 413);
+    }
+    const usedKey = currentKey();
+    try {
+      return await this.#post();
+    } catch (failure) {
+      if (failure.status !== 401) throw failure;
+      await askForKey(usedKey);
+      return this.#send();
+    }
+  }
+
+  /** Post the form with XMLHttpRequest, because fetch() does not tell how far it is. */
+  #post() {
+    const form = new FormData();
+    form.append("file", this.#file);
+    const request = new XMLHttpRequest();
+    const began = performance.now();
+    let isSent = false;
+    request.open("POST", `${IMAGES}/upload`);
+    request.responseType = "json";
+    for (const [name, value] of Object.entries(authorization())) {
+      request.setRequestHeader(name, value);
+    }
+    this.#show("Sending");
+    request.upload.addEventListener("progress", ({ loaded, total }) => {
+      this.#showProgress(loaded / total, performance.now() - began);
+    });
+    request.upload.addEventListener("load", () => {
+      isSent = true;
+      this.#show("Saving");
+      this.#part(".cancel").hidden = true; // too late: the service has it all
+    });
+    const cancel = () => request.abort();
+    this.#cancellation.signal.addEventListener("abort", cancel);
+    return new Promise((resolve, reject) => {
+      request.addEventListener("load", () => {
+        const { status, response } = request;
+        if (status === 201) resolve(response);
+        else reject(Failure.ofAnswer(status, response, request.getResponseHeader("Retry-After")));
+      });
+      request.addEventListener("error", () => reject(isSent ? answerLost() : Failure.ofNetwork()));
+      request.addEventListener("abort", () => reject(new Failure("Cancelled")));
+      request.send(form);
+    }).finally(() => this.#cancellation.signal.removeEventListener("abort", cancel));
+  }
+
+  #showProgress(fraction, milliseconds) {
+    const { size } = this.#file;
+    const rate = (size * fraction * 1000) / Math.max(milliseconds, 1);
+    this.#part("progress").value = fraction;
+    this.#part(".numbers").textContent =
+      `${inBytes(size * fraction)} of ${inBytes(size)} · ${inBytes(rate)}/s`;
+  }
+
+  /** Wait as long as the service asks for, or until the network is back. */
+  async #waitAfter(failure) {
+    this.#show(failure.message);
+    this.#part("progress").value = 0;
+    this.#part(".cancel").hidden = false;
+    this.#part(".retry").hidden = false;
+    await pause(
+      failure.retryAfter,
+      (left) => {
+        this.#part(".numbers").textContent = Number.isFinite(left)
+          ? `Trying again in ${inTime(left)}`
+          : "Goes on when the network is back";
+      },
+      this.#part(".retry"),
+      this.#cancellation.signal,
+    );
+    this.#part(".retry").hidden = true;
+  }
+
+  #fail(failure) {
+    this.#finish(failure.message, failure.mayPass ? "failed" : "refused");
+    if (!failure.mayPass) return;
+    const retry = this.#part(".retry");
+    retry.hidden = false;
+    retry.addEventListener("click", () => this.#restart(), { once: true });
+  }
+
+  #restart() {
+    this.#row.className = "";
+    this.#part(".retry").hidden = true;
+    this.#part(".cancel").hidden = false;
+    this.#part(".numbers").textContent = inBytes(this.#file.size);
+    this.#part("progress").value = 0;
+    this.#show("Waiting");
+    waiting.push(this);
+    startWaiting();
+  }
+
+  #finish(state, outcome) {
+    this.#show(state);
+    this.#part(".cancel").hidden = true;
+    this.#part(".numbers").textContent = inBytes(this.#file.size);
+    this.#row.className = `over ${outcome}`;
+  }
+}
+
+const answerLost = () =>
+  new Failure("The connection broke before the answer came. See whether the picture is there.");
+
+async function chooseFiles() {
+  const dialog = openDialog("chooser");
+  const most = limits.max_upload_bytes;
+  const size = Number.isFinite(most) ? `, up to ${inBytes(most)} each` : "";
+  dialog.querySelector(".quiet").textContent =
+    `JPEG or PNG${size}. You can also drop files anywhere on the page, or paste one.`;
+  if (await whenClosed(dialog)) addFiles(dialog.querySelector("input").files);
+}
+
+function acceptDrops() {
+  const mark = (isDropping) => document.documentElement.classList.toggle("dropping", isDropping);
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    mark(true);
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) mark(false);
+  });
+  addEventListener("drop", (event) => {
+    if (event.dataTransfer.files.length === 0) return;
+    event.preventDefault();
+    mark(false);
+    document.querySelector("dialog.chooser")?.close();
+    addFiles(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => addFiles(event.clipboardData.files));
+}
+
+// The start
+
+part("add").addEventListener("click", chooseFiles);
+transfers.querySelector("header button").addEventListener("click", () => {
+  clearTransfers(".over");
+  part("add").focus();
+});
+acceptDrops();
+addEventListener("online", reloadBroken);
+addEventListener("beforeunload", (event) => {
+  if (inFlight > 0) event.preventDefault();
+});
+gallery.addEventListener("click", openAfterLeaving);
+addEventListener("keydown", stepByKey);
+addEventListener("hashchange", (event) => {
+  isLeaving = false;
+  cameFromGallery ||= !new URL(event.oldURL).hash;
+  showAddressed();
+});
+loadMore();
+showAddressed();
+call("GET", "api/v1/limits").then(
+  (answer) => {
+    limits = answer;
+  },
+  () => {}, // then the service alone says what is too large
+);

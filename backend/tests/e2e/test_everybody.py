@@ -1,0 +1,170 @@
+"""The page for everybody: by keyboard, by screen reader, on small screens, in light and dark."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import FileChooser, Page, expect
+
+from tests import pictures
+from tests.chromium import needs_chromium
+from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
+from tests.service.conftest import Service
+
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
+
+JPEG = pictures.jpeg(640, 480)
+PHONE = {"width": 320, "height": 568}
+Check = Callable[[str], Awaitable[None]]
+
+
+async def show_each_state(page: Page, service: Service, check: Check) -> None:
+    """Bring the page into each of its main states, and check each."""
+    await expect(page.get_by_text("No pictures yet")).to_be_visible()
+    await check("empty")
+    await page.get_by_role("button", name="Upload").click()
+    await check("choosing")
+    await page.keyboard.press("Escape")
+    long_name = "a-photograph-with-a-name-that-is-longer-than-any-phone-is-wide.jpg"
+    await choose(page, a_file(long_name, JPEG), a_file("notes.txt", b"no picture"))
+    await expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    await check("transfers")
+    await page.get_by_role("button", name="Close the list").click()
+    await check("gallery")
+    await page.locator("#gallery img").click()
+    await check("details")
+    await page.get_by_role("button", name="Copy link").click()
+    await page.get_by_role("button", name="Delete").click()
+    await check("confirmation")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(page).to_have_url(f"{service.url}/")
+    await page.goto(f"{service.url}/#nothing")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await check("notice")
+    await page.keyboard.press("Escape")
+    await expect(page).to_have_url(f"{service.url}/")
+    # What the service would answer if it had a key, or were broken.
+    problem = {"status": 500, "json": {"detail": "The service met an unexpected error."}}
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(**problem))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await check("failure")
+    await page.unroute("**/api/v1/images?*")
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=401, json={}))
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
+    await check("key")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_any_state(
+    service: Service, open_page: OpenPage, scheme: Literal["light", "dark"]
+) -> None:
+    page = await open_page(service.url, color_scheme=scheme)
+    found: dict[str, list[str]] = {}
+
+    async def look(state: str) -> None:
+        result = await Axe().run(page)
+        found[state] = [
+            f"{violation['id']}: {[node['html'] for node in violation['nodes']]}"
+            for violation in result.response["violations"]
+        ]
+
+    await show_each_state(page, service, look)
+    assert len(found) == 9
+    assert not any(found.values()), found
+
+
+async def test_nothing_is_wider_than_a_narrow_screen(service: Service, open_page: OpenPage) -> None:
+    page = await open_page(service.url, viewport=PHONE)
+    too_wide = """() => [...document.querySelectorAll("body *")]
+      .map((element) => [element, element.getBoundingClientRect()])
+      .filter(([element, box]) => box.width && !element.matches(".name, .unseen")
+        && (box.right > innerWidth || box.left < 0))
+      .map(([element]) => element.outerHTML.slice(0, 80))"""
+
+    async def look(state: str) -> None:
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320, state
+        assert await page.evaluate(too_wide) == [], state
+
+    await show_each_state(page, service, look)
+
+
+async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, service: Service) -> None:
+    async def pick(chooser: FileChooser) -> None:
+        await chooser.set_files([a_file("newer.jpg", JPEG)])
+
+    page.on("filechooser", pick)
+    store(service, JPEG, "older.jpg")
+    await page.reload()
+    await expect(page.locator("#gallery img")).to_have_count(1)
+
+    async def tab_to(name: str) -> None:
+        focused = page.locator(":focus")
+        for _ in range(20):
+            await page.keyboard.press("Tab")
+            label = "e => e.ariaLabel || e.innerText || e.querySelector('img')?.alt || e.id"
+            if await focused.count() and await focused.evaluate(label) == name:
+                return
+        raise AssertionError(f"{name} is not reached")
+
+    await tab_to("Upload")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Choose file")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Choose file")).not_to_have_value("")
+    await tab_to("Submit")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Upload successful")).to_be_visible()
+    await expect(page.get_by_role("button", name="Upload")).to_be_focused()
+    await tab_to("newer.jpg")
+    await page.keyboard.press("Enter")
+    details = page.get_by_role("dialog")
+    await expect(details.get_by_role("button", name="Close")).to_be_focused()
+    await page.keyboard.press("ArrowRight")
+    await expect(details).to_contain_text("older.jpg")
+    for _ in range(20):  # round and round, and never out of the dialog
+        await page.keyboard.press("Tab")
+        assert await page.evaluate(
+            "document.activeElement === document.body"
+            " || document.querySelector('dialog').contains(document.activeElement)"
+        )
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("link", name="older.jpg")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await tab_to("Delete")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    await tab_to("Confirm")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="newer.jpg")).to_be_focused()
+    assert listed(service) == ["newer.jpg"]
+
+
+async def test_a_screen_reader_is_told_what_happens(page: Page, service: Service) -> None:
+    await page.evaluate(
+        """() => {
+          window.spoken = [];
+          new MutationObserver((changes) => {
+            for (const { target } of changes) {
+              const node = target.nodeType === Node.TEXT_NODE ? target.parentElement : target;
+              const region = node?.closest("[role=status], [role=alert]");
+              if (region?.textContent) window.spoken.push(region.textContent.trim());
+            }
+          }).observe(document, { subtree: true, childList: true, characterData: true });
+        }"""
+    )
+    await choose(page, a_file("heard.jpg", JPEG), a_file("notes.txt", b"no picture"))
+    await expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    await page.locator("#gallery img").click()
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Confirm").click()
+    await expect(page.get_by_text("Picture removed")).to_be_visible()
+    await asyncio.sleep(0)
+    spoken = await page.evaluate("window.spoken")
+    assert "heard.jpg Upload successful" in spoken
+    assert any(line.startswith("notes.txt Invalid file type:") for line in spoken)
+    assert "Picture removed" in spoken

@@ -1,0 +1,199 @@
+"""What people do with pictures that are there: see, open, share, delete."""
+
+import asyncio
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from tests import pictures
+from tests.chromium import needs_chromium
+from tests.e2e.conftest import IMAGES, OPTIONS, OpenPage, delete, listed, shown, store, stored_files
+from tests.service.conftest import Service
+
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
+
+JPEG = pictures.jpeg(640, 480)
+MANY = 300
+
+
+async def test_the_home_page_shows_upload_and_tells_what_to_do(page: Page) -> None:
+    await expect(page.locator("text=Upload")).to_be_visible()
+    await expect(page.get_by_text("Drop JPEG or PNG files anywhere on this page")).to_be_visible()
+    await expect(page.get_by_role("link", name="API")).to_have_attribute("href", "docs")
+
+
+async def test_pictures_are_shown_newest_first(service: Service, open_page: OpenPage) -> None:
+    for name in ("first.jpg", "second.jpg", "third.jpg"):
+        store(service, JPEG, name)
+    page = await open_page(service.url)
+    await expect(page.locator("img")).to_have_count(3)
+    assert await shown(page) == ["third.jpg", "second.jpg", "first.jpg"]
+    await expect(page.get_by_text("No pictures yet")).to_be_hidden()
+
+
+async def test_details_tell_what_is_known(service: Service, open_page: OpenPage) -> None:
+    image = store(service, pictures.png(320, 200), "holiday.png")
+    page = await open_page(service.url)
+    await page.locator('img[alt="holiday.png"]').click()
+    details = page.get_by_role("dialog", name="holiday.png")
+    facts = dict(
+        zip(
+            await details.locator("dt:visible").all_inner_texts(),
+            await details.locator("dd:visible").all_inner_texts(),
+            strict=True,
+        )
+    )
+    assert facts.pop("File size") == f"{round(image['file_size'] / 1024, 1):g} KiB"
+    uploaded = datetime.fromisoformat(image["created_at"]).astimezone(
+        ZoneInfo(str(OPTIONS["timezone_id"]))
+    )
+    assert facts.pop("Uploaded") == uploaded.strftime("%-d %B %Y at %H:%M"), "local time"
+    assert facts.pop("Type") == "PNG"
+    known = image.get("width") is not None
+    assert facts == ({"Dimensions": "320 \u00d7 200 pixels"} if known else {})
+    async with page.expect_download() as download:
+        await details.get_by_text("Download").click()
+    assert (await download.value).suggested_filename == "holiday.png"
+
+
+async def test_the_address_names_the_picture(service: Service, open_page: OpenPage) -> None:
+    older, newer = store(service, JPEG, "older.jpg"), store(service, JPEG, "newer.jpg")
+    page = await open_page(service.url)
+    details = page.get_by_role("dialog")
+    await page.locator('img[alt="newer.jpg"]').click()
+    await expect(details).to_contain_text("newer.jpg")
+    assert page.url == f"{service.url}/#{newer['id']}"
+    await page.locator("dialog img").click()  # takes the focus away; the keys work still
+    await page.keyboard.press("ArrowRight")
+    await expect(details).to_contain_text("older.jpg")
+    assert page.url == f"{service.url}/#{older['id']}"
+    await page.keyboard.press("ArrowRight")
+    await expect(details.get_by_label("Older picture")).to_have_attribute("aria-disabled", "true")
+    await page.keyboard.press("ArrowLeft")
+    await expect(details).to_contain_text("newer.jpg")
+    await page.evaluate("history.back()")
+    await expect(details).to_have_count(0)
+    assert page.url == f"{service.url}/"
+    await page.evaluate("history.forward()")
+    await expect(details).to_contain_text("newer.jpg")
+    await page.keyboard.press("Escape")
+    await expect(details).to_have_count(0)
+    await expect(page).to_have_url(f"{service.url}/")
+
+    shared = await open_page(f"{service.url}/#{older['id']}")
+    await expect(shared.get_by_role("dialog", name="older.jpg")).to_be_visible()
+    await shared.get_by_role("button", name="Close").click()
+    await expect(shared.get_by_role("link", name="older.jpg")).to_be_focused()
+    assert shared.url == f"{service.url}/"
+
+
+@pytest.mark.parametrize("address", ["00000000-0000-0000-0000-000000000000", "nothing", "%"])
+async def test_an_address_that_names_no_picture_says_so(
+    service: Service, open_page: OpenPage, address: str
+) -> None:
+    page = await open_page(f"{service.url}/#{address}")
+    notice = page.get_by_role("dialog", name="This picture cannot be shown")
+    await expect(notice).to_be_visible()
+    await notice.get_by_role("button", name="Close").click()
+    await expect(page).to_have_url(f"{service.url}/")
+
+
+async def test_links_are_copied_ready_to_be_pasted(service: Service, open_page: OpenPage) -> None:
+    url = store(service, JPEG, "a [b] & c.jpg")["url"]
+    page = await open_page(service.url, permissions=["clipboard-read", "clipboard-write"])
+    await page.locator("#gallery img").click()
+    for name, text in {
+        "Copy link": url,
+        "Copy Markdown": rf"![a \[b\] & c.jpg]({url})",
+        "Copy HTML": f'<img src="{url}" alt="a [b] &amp; c.jpg">',
+    }.items():
+        await page.get_by_role("button", name=name).click()
+        await expect(
+            page.get_by_text(f"{name.removeprefix('Copy ').capitalize()} copied")
+        ).to_be_visible()
+        assert await page.evaluate("navigator.clipboard.readText()") == text
+
+
+async def test_delete_asks_and_then_removes(service: Service, open_page: OpenPage) -> None:
+    store(service, JPEG, "kept.jpg")
+    store(service, JPEG, "unloved.jpg")
+    page = await open_page(service.url)
+    await page.locator('img[alt="unloved.jpg"]').click()
+    await page.locator("text=Delete").click()
+    await page.get_by_role("button", name="Cancel").click()
+    assert listed(service) == ["unloved.jpg", "kept.jpg"]
+    await expect(page.locator("text=Delete")).to_be_focused()
+    await page.locator("text=Delete").click()
+    await page.locator("text=Confirm").click()
+    await expect(page.locator('img[alt="unloved.jpg"]')).to_have_count(0)
+    await expect(page.locator('img[alt="kept.jpg"]')).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert listed(service) == ["kept.jpg"]
+    assert len(stored_files(service)) == 1
+
+
+async def test_a_picture_that_somebody_else_deleted_is_taken_away_too(
+    service: Service, open_page: OpenPage
+) -> None:
+    image = store(service, JPEG)
+    page = await open_page(service.url)
+    await page.locator("#gallery img").click()
+    delete(service, image)
+    await page.locator("text=Delete").click()
+    await page.locator("text=Confirm").click()
+    await expect(page.get_by_text("No pictures yet")).to_be_visible()
+
+
+async def test_300_pictures_are_loaded_as_one_scrolls_also_after_being_offline(
+    service: Service, open_page: OpenPage
+) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        for start in range(0, MANY, 20):
+            files = [("files", (f"{n}.png", pictures.png(8, 8))) for n in range(start, start + 20)]
+            assert (await client.post(f"{IMAGES}/batch", files=files)).status_code == 201
+    page = await open_page(service.url)
+    await expect(page.locator("#gallery img").first).to_be_visible()
+    assert len(await shown(page)) < MANY, "not all at once"
+    await page.context.set_offline(True)
+    await page.mouse.wheel(0, 100_000)
+    await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
+    await page.context.set_offline(False)  # by itself, it goes on
+    while len(names := await shown(page)) < MANY:
+        await page.mouse.wheel(0, 4000)
+        await asyncio.sleep(0.02)
+    assert sorted(names) == sorted(f"{n}.png" for n in range(MANY))
+    await page.locator("#gallery img").last.scroll_into_view_if_needed()
+    await expect(page.locator("#loading")).to_be_hidden()
+    shift = await page.evaluate(
+        """() => new Promise((resolve) => {
+          new PerformanceObserver((list) => {
+            resolve(list.getEntries().reduce((sum, { value }) => sum + value, 0));
+          }).observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => resolve(0), 200);
+        })"""
+    )
+    assert shift < 0.01
+
+
+@pytest.mark.parametrize(
+    "name", ["<img src=x onerror=alert(1)>.png", '"><svg onload=alert(1)>.png']
+)
+async def test_a_name_that_is_html_stays_a_name(
+    service: Service, open_page: OpenPage, name: str
+) -> None:
+    image = store(service, JPEG, name)
+    page = await open_page(service.url)
+    alerts: list[str] = []
+    page.on("dialog", lambda dialog: alerts.append(dialog.message))
+    await page.locator("#gallery img").click()
+    await expect(page.get_by_role("dialog").locator("h2")).to_have_text(image["filename"])
+    await page.locator("text=Delete").click()
+    await expect(page.get_by_role("dialog").last).to_contain_text(image["filename"])
+    assert await shown(page) == [image["filename"]]
+    assert re.search("onerror|onload", image["filename"]), "the name kept what makes it hostile"
+    assert await page.locator("img").count() == 2
+    assert alerts == []

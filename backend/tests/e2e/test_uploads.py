@@ -1,0 +1,240 @@
+"""Files on their way: from the chooser, dropped and pasted; refused, cancelled, interrupted."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests import pictures
+from tests.chromium import needs_chromium
+from tests.e2e.conftest import (
+    KEY,
+    OpenPage,
+    a_file,
+    choose,
+    eventually,
+    listed,
+    shown,
+    store,
+    stored_files,
+)
+from tests.e2e.relay import relaying
+from tests.service.conftest import Service, StartService
+
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
+
+JPEG = pictures.jpeg(640, 480)
+TEXT = a_file("notes.txt", b"no picture at all")
+LARGE = 20 * 1024 * 1024
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script></svg>'
+
+
+@asynccontextmanager
+async def slow_network(page: Page, bytes_per_second: int) -> AsyncIterator[None]:
+    """Let the browser send no faster."""
+    devtools = await page.context.new_cdp_session(page)
+    conditions = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    name = "Network.emulateNetworkConditions"
+    await devtools.send(name, {**conditions, "uploadThroughput": bytes_per_second})
+    yield
+    await devtools.send(name, {**conditions, "uploadThroughput": -1})
+
+
+@contextmanager
+def storage_away(service: Service) -> Iterator[None]:
+    """Take the folder of pictures away for a while, as a lost mount does."""
+    images = service.data_dir / "images"
+    aside = images.rename(service.data_dir / "aside")
+    yield
+    aside.rename(images)
+
+
+async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: Service) -> None:
+    store(service, JPEG, "before.jpg")
+    await page.reload()
+    await page.click("text=Upload")
+    await page.set_input_files("input[type=file]", [a_file("new.jpg", JPEG)])
+    await page.click("text=Submit")
+    await expect(page.locator("text=Upload successful")).to_be_visible()
+    await expect(page.locator('img[alt="new.jpg"]')).to_be_visible()
+    assert await shown(page) == ["new.jpg", "before.jpg"]
+    await page.locator('img[alt="new.jpg"]').click()
+    await expect(page.get_by_role("dialog", name="new.jpg")).to_be_visible()
+    natural = "img => img.decode().then(() => img.naturalWidth)"
+    assert await page.locator("dialog img").evaluate(natural) == 640
+
+
+async def test_a_text_file_is_refused_in_the_services_own_words(
+    page: Page, service: Service
+) -> None:
+    await choose(page, TEXT)
+    sentence = "Invalid file type: the file is neither a JPEG nor a PNG image."
+    await expect(page.get_by_text(sentence)).to_be_visible()
+    await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    assert listed(service) == []
+
+
+async def test_an_svg_named_png_is_refused_and_runs_nothing(page: Page, service: Service) -> None:
+    alerts: list[str] = []
+    page.on("dialog", lambda dialog: alerts.append(dialog.message))
+    await choose(page, a_file("<img src=x onerror=alert(1)>.png", SVG))
+    await expect(page.get_by_text("Invalid file type")).to_be_visible()
+    await expect(page.locator("img")).to_have_count(0)
+    assert listed(service) == []
+    assert alerts == []
+
+
+async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> None:
+    await choose(page, *[a_file(f"{n}.jpg", JPEG) for n in range(4)], TEXT)
+    await expect(page.get_by_text("5 of 5 done")).to_be_visible()
+    await expect(page.get_by_text("Upload successful")).to_have_count(4)
+    await expect(page.get_by_text("Invalid file type")).to_have_count(1)
+    assert sorted(listed(service)) == [f"{n}.jpg" for n in range(4)]
+    await page.get_by_role("button", name="Close the list").click()
+    await expect(page.get_by_role("region", name="Transfers")).to_be_hidden()
+
+
+async def test_three_are_sent_at_once_each_telling_how_far_it_is(
+    page: Page, service: Service
+) -> None:
+    async with slow_network(page, 300_000):
+        await choose(page, *[a_file(f"{n}.jpg", pictures.sized_jpeg(400_000)) for n in range(5)])
+        bars = page.get_by_role("progressbar")
+        await expect(bars).to_have_count(5)
+        await expect(page.get_by_text(re.compile(r"KiB of 390\.6 KiB · .*/s"))).to_have_count(3)
+        await expect(page.get_by_text("Waiting")).to_have_count(2)
+        assert 0 < float(await bars.first.get_attribute("value") or 0) < 1
+    await expect(page.get_by_text("Upload successful")).to_have_count(5)
+
+
+async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.jpg"
+    large.write_bytes(pictures.sized_jpeg(LARGE))
+    async with slow_network(page, 2_000_000):
+        await choose(page, large)
+        await eventually(lambda: any(file.stat().st_size for file in stored_files(service)))
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_text("Cancelled")).to_be_visible()
+        await eventually(lambda: not stored_files(service))
+    assert listed(service) == []
+    await page.reload()
+    await expect(page.get_by_text("No pictures yet")).to_be_visible()
+
+
+async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
+    transfer = await page.evaluate_handle(
+        """bytes => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "moved.jpg"));
+          return transfer;
+        }""",
+        list(JPEG),
+    )
+    await page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+    await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(1)
+    await page.evaluate(
+        """clipboardData => document.body.dispatchEvent(
+          new ClipboardEvent("paste", { clipboardData, bubbles: true }),
+        )""",
+        transfer,
+    )
+    await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(2)
+    await eventually(lambda: listed(service) == ["moved.jpg"] * 2)
+
+
+async def test_being_offline_is_told_and_recovered_from(page: Page, service: Service) -> None:
+    store(service, JPEG, "there.jpg")
+    await page.context.set_offline(True)
+    await choose(page, a_file("late.jpg", JPEG))
+    await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
+    await expect(page.get_by_text("Goes on when the network is back")).to_be_visible()
+    await page.context.set_offline(False)
+    await expect(page.get_by_text("Upload successful")).to_be_visible()
+    assert listed(service) == ["late.jpg", "there.jpg"]
+
+
+async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
+    open_page: OpenPage, service: Service
+) -> None:
+    async with relaying(service.url) as (url, relay):
+        page = await open_page(url)
+        async with slow_network(page, 1_000_000):
+            await choose(page, a_file("broken.jpg", pictures.sized_jpeg(5_000_000)))
+            await eventually(lambda: any(file.stat().st_size for file in stored_files(service)))
+            relay.is_broken = True
+            relay.cut()
+            await expect(page.get_by_text("There is no connection")).to_be_visible()
+            await expect(page.get_by_text(re.compile("Trying again in [1-5] s"))).to_be_visible()
+            await eventually(lambda: not stored_files(service))
+            relay.is_broken = False
+        await page.get_by_role("button", name="Retry").click()
+        await expect(page.get_by_text("Upload successful")).to_be_visible()
+    assert listed(service) == ["broken.jpg"]
+
+
+async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
+    open_page: OpenPage, service: Service
+) -> None:
+    async with relaying(service.url) as (url, relay):
+        page = await open_page(url)
+        await page.wait_for_load_state("networkidle")
+        relay.cut()  # what an old connection lost, browsers repeat by themselves
+        relay.loses_answers = True
+        await choose(page, a_file("once.jpg", JPEG))
+        await eventually(lambda: listed(service))
+        relay.cut()
+        await expect(page.get_by_text("The connection broke before the answer")).to_be_visible()
+        await expect(page.get_by_text("Trying again")).to_have_count(0)
+    assert listed(service) == ["once.jpg"]
+
+
+async def test_while_the_storage_is_away_an_upload_waits_and_then_goes_on(
+    page: Page, service: Service
+) -> None:
+    with storage_away(service):
+        await choose(page, a_file("patient.jpg", JPEG))
+        await expect(page.get_by_text(re.compile("Trying again in [1-5] s"))).to_be_visible()
+        retry = page.get_by_role("button", name="Retry")
+        await retry.click()
+        await expect(retry).to_be_visible()
+    await retry.click()
+    await expect(page.get_by_text("Upload successful")).to_be_visible()
+    assert listed(service) == ["patient.jpg"]
+
+
+async def test_with_a_key_the_page_asks_for_it_once_and_says_when_it_is_wrong(
+    start_service: StartService, open_page: OpenPage, tmp_path: Path
+) -> None:
+    settings = f"API_KEY={KEY}", "UPLOADS_PER_HOUR_PER_IP=1"
+    service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
+    page = await open_page(service.url)
+    dialog = page.get_by_role("dialog", name="This service asks for a key")
+    field = dialog.get_by_label("API key")
+    await expect(field).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_text("Pictures are shown to those with the key.")).to_be_visible()
+    await page.get_by_role("button", name="Try again").click()
+    await field.fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_text("That key is wrong.")).to_be_visible()
+    await field.fill(KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("No pictures yet")).to_be_visible()
+
+    await choose(page, a_file("mine.jpg", JPEG), a_file("too-many.jpg", JPEG))
+    await expect(page.get_by_text("Upload successful")).to_have_count(1)
+    await expect(page.get_by_text(re.compile(r"Trying again in 59 min \d+ s"))).to_be_visible()
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_text("2 of 2 done")).to_be_visible()
+
+    await page.reload()
+    await expect(page.locator("#gallery img")).to_have_count(1)
+    await expect(dialog).to_have_count(0)
+    assert await page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    another = await open_page(service.url)
+    await expect(another.get_by_role("dialog")).to_be_visible()
