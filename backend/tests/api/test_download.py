@@ -11,6 +11,7 @@ from app.services.storage.files import BLOCK
 from tests import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem
+from tests.conftest import OpenClient
 
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(3 * BLOCK + 7)
@@ -158,3 +159,54 @@ async def test_a_bad_parameter_is_told(client: httpx.AsyncClient, upload: Upload
     image = await upload(JPEG)
     response = await client.get(f"{image['url']}?download=perhaps")
     assert_problem(response, 422, "invalid-request")
+
+
+QUESTIONS: list[tuple[str, dict[str, str]]] = [
+    ("GET", {}),
+    ("HEAD", {}),
+    ("GET", {"range": "bytes=0-0"}),
+    ("GET", {"range": f"bytes={BLOCK - 1}-{BLOCK}"}),
+    ("GET", {"range": "bytes=-5"}),
+    ("GET", {"range": f"bytes={3 * BLOCK}-"}),
+    ("HEAD", {"range": "bytes=0-9"}),
+    ("GET", {"if-none-match": "*"}),
+    ("GET", {"if-match": '"other"'}),
+]
+
+
+@pytest.mark.parametrize(("method", "headers"), QUESTIONS)
+@pytest.mark.parametrize("size", [len(JPEG), 2 * BLOCK + 1000])
+async def test_every_way_to_the_bytes_gives_the_same_answer(
+    open_client: OpenClient, method: str, headers: dict[str, str], size: int
+) -> None:
+    """Looked up and read in a thread, remembered and read in place, and FastAPI's ordinary way."""
+
+    async def ask(client: httpx.AsyncClient, url: str) -> tuple[int, dict[str, str], bytes]:
+        response = await client.request(method, url, headers=headers)
+        del response.headers["x-request-id"]
+        return response.status_code, dict(response.headers), response.content
+
+    async with open_client() as client:
+        files = {"file": ("photo.jpg", pictures.sized_jpeg(size))}
+        url = (await client.post("/api/v1/images/upload", files=files)).json()["url"]
+        cold = await ask(client, url)
+        assert (await client.get(url)).status_code == 200
+        assert await ask(client, url) == cold
+        assert await ask(client, f"{url}?download=0") == cold
+
+
+async def test_a_warm_file_that_is_damaged_is_never_sent_with_a_wrong_length(
+    client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles
+) -> None:
+    image = await upload(JPEG)
+    [file] = stored_files()
+    for damage in (JPEG[:-1], JPEG + b"x", b""):
+        file.write_bytes(JPEG)
+        for _ in range(2):
+            assert (await client.get(image["url"])).content == JPEG
+        replacement = file.with_suffix(".other")
+        replacement.write_bytes(damage)
+        replacement.rename(file)
+        assert_problem(await client.get(image["url"]), 500, "image-damaged")
+    file.unlink()
+    assert_problem(await client.get(image["url"]), 500, "image-damaged")

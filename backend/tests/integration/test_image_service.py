@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from app.database import Database
 from app.errors import (
@@ -593,3 +594,43 @@ async def test_a_batch_whose_rows_are_refused_says_so_for_each(
         await execute(database, "ALTER TABLE elsewhere RENAME TO images")
     assert errors(results) == [DatabaseUnavailable] * 2
     await assert_nothing_is_left(database, storage)
+
+
+async def test_uploads_at_the_same_time_share_a_transaction_and_keep_their_own_rows(
+    service: ImageService, database: Database
+) -> None:
+    uploads = [service.upload(file(JPEG, filename=f"{n}.jpg"), ADDRESS) for n in range(20)]
+    images = await asyncio.gather(*uploads)
+    assert [image.filename for image in images] == [f"{n}.jpg" for n in range(20)]
+    assert len(await rows(database)) == 20
+    assert len({image.created_at for image in images}) < 20, "now() is the transaction's"
+
+
+async def test_a_row_that_is_refused_fails_no_other_of_its_group(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    await execute(
+        database, "ALTER TABLE images ADD CONSTRAINT no_cats CHECK (filename <> 'cat.jpg')"
+    )
+    try:
+        names = ["a.jpg", "cat.jpg", "b.jpg"]
+        outcomes = await asyncio.gather(
+            *(service.upload(file(JPEG, filename=name), None) for name in names),
+            return_exceptions=True,
+        )
+    finally:
+        await execute(database, "ALTER TABLE images DROP CONSTRAINT no_cats")
+    kept = [outcome for outcome in outcomes if isinstance(outcome, Image)]
+    assert [image.filename for image in kept] == ["a.jpg", "b.jpg"]
+    assert isinstance(outcomes[1], IntegrityError)
+    assert await stored_keys(storage) == sorted(image.storage_key for image in kept)
+    assert sorted(await rows(database)) == await stored_keys(storage)
+
+
+async def test_look_ups_at_the_same_time_find_each_their_own(service: ImageService) -> None:
+    images = [await service.upload(file(JPEG), None) for _ in range(5)]
+    unknown = UUID(int=0)
+    asked = [image.id for image in images for _ in range(3)] + [unknown]
+    found = await asyncio.gather(*map(service.get, asked), return_exceptions=True)
+    assert [image.id for image in found[:-1] if isinstance(image, Image)] == asked[:-1]
+    assert isinstance(found[-1], ImageNotFound)

@@ -6,12 +6,15 @@ import resource
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.services.storage import local, threads
+from app.services.storage.base import ObjectReader
 from app.services.storage.files import BLOCK
 from app.services.storage.local import LocalStorage
 
@@ -360,3 +363,126 @@ async def test_the_folders_themselves_survive_a_power_cut(
     monkeypatch.setattr(os, "fsync", note)
     await LocalStorage(tmp_path / "images").check()
     assert synced == [tmp_path / "images", tmp_path]
+
+
+async def put(storage: LocalStorage, data: bytes) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(data)
+    await staged.publish()
+
+
+async def read_all(reader: ObjectReader) -> bytes:
+    data = b""
+    while block := await reader.read():
+        data += block
+    await reader.close()
+    return data
+
+
+async def test_nothing_is_opened_at_once_that_was_not_opened_a_moment_ago(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(storage, b"x")
+    assert not storage.holds(KEY)
+    assert storage.open_at_once(KEY, 0, 1) is None
+    await (await storage.open(KEY)).close()
+    assert storage.holds(KEY)
+    assert storage.open_at_once(KEY, 0, 1) is not None
+    later = time.monotonic() + local.WARM_SECONDS
+    monkeypatch.setattr(local, "monotonic", lambda: later)
+    assert not storage.holds(KEY)
+    assert storage.open_at_once(KEY, 0, 1) is None
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 3 * BLOCK), (5, BLOCK), (3 * BLOCK - 1, 1)])
+async def test_what_is_opened_at_once_reads_like_what_is_opened(
+    storage: LocalStorage, start: int, length: int
+) -> None:
+    data = os.urandom(3 * BLOCK)
+    await put(storage, data)
+    opened = await read_all(await storage.open(KEY, start, length))
+    reader = storage.open_at_once(KEY, start, length)
+    assert reader
+    assert reader.size == len(data)
+    assert await read_all(reader) == opened == data[start : start + length]
+
+
+async def test_a_file_that_is_gone_is_not_held(storage: LocalStorage, files: Files) -> None:
+    await put(storage, b"x")
+    await (await storage.open(KEY)).close()
+    files.published.unlink()
+    assert not storage.holds(KEY)
+    assert storage.open_at_once(KEY, 0, 1) is None
+
+
+async def test_what_the_page_cache_has_not_is_read_in_a_thread(
+    storage: LocalStorage, files: Files
+) -> None:
+    before = open_descriptors()
+    data = os.urandom(3 * BLOCK)
+    await put(storage, data)
+    await (await storage.open(KEY)).close()
+    reader = storage.open_at_once(KEY, 0, len(data))
+    assert reader
+    first = await reader.read()
+    drop_from_page_cache(files.published)
+    if storage.open_at_once(KEY, 0, 1):
+        pytest.skip("this filesystem keeps everything in the page cache")
+    assert first + await read_all(reader) == data
+    assert open_descriptors() == before
+
+
+def drop_from_page_cache(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+async def test_a_warm_file_that_shrinks_while_it_is_sent_is_told(
+    storage: LocalStorage, files: Files
+) -> None:
+    await put(storage, b"x" * 3 * BLOCK)
+    await (await storage.open(KEY)).close()
+    reader = storage.open_at_once(KEY, 0, 3 * BLOCK)
+    assert reader
+    os.truncate(files.published, BLOCK + 5)
+    with pytest.raises(StorageUnavailable):
+        await read_all(reader)
+    await reader.close()
+
+
+async def test_too_many_that_wait_for_a_thread_are_refused_and_discards_are_not(
+    storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "MOST_VISITS", 1)
+    staged = await storage.stage(KEY)
+    await staged.write(b"x" * BLOCK)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        entered.set()
+        go_on.wait()
+
+    visits = [asyncio.create_task(storage._upload_threads.visit(slow))]
+    await asyncio.to_thread(entered.wait)
+    with pytest.raises(StorageUnavailable):
+        await staged.write(b"x" * BLOCK)
+    discard = asyncio.create_task(staged.discard())
+    go_on.set()
+    await asyncio.gather(discard, *visits)
+    assert files.all() == []
+
+
+async def test_files_that_are_published_together_fail_each_by_itself(
+    storage: LocalStorage, files: Files
+) -> None:
+    keys = [f"{number:02x}{KEY[2:]}" for number in range(6)]
+    shutil.rmtree(files.root / "03")
+    staged = [await storage.stage(key) for key in keys]
+    for each in staged:
+        await each.write(b"x")
+    outcomes = await asyncio.gather(*(each.publish() for each in staged), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [
+        StorageUnavailable if number == 3 else type(None) for number in range(6)
+    ]
+    await staged[3].discard()
+    assert {file.name for file in files.all()} == {*keys} - {keys[3]}

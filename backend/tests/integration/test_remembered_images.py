@@ -1,0 +1,182 @@
+"""What is remembered of images is never told when it is no longer true, whoever changed it.
+
+Two services over one database and one folder stand for two workers.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event
+
+from app.database import Database
+from app.errors import ImageNotFound, StorageUnavailable
+from app.models import Image
+from app.services import image_service as image_service_module
+from app.services.image_service import ImageService
+from app.services.storage import local
+from app.services.storage.local import LocalStorage
+from tests import pictures
+from tests.integration.test_image_service import LIMITS, file, read
+
+JPEG = pictures.jpeg()
+
+
+class Statements:
+    """Counts what is sent to the database."""
+
+    def __init__(self, database: Database) -> None:
+        self.count = 0
+        event.listen(database._engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, *_: object) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def workers(database: Database, root: Path) -> tuple[ImageService, ImageService]:
+    first, second = (ImageService(database, LocalStorage(root), LIMITS) for _ in range(2))
+    return first, second
+
+
+async def look_at(service: ImageService, image: Image) -> bytes:
+    return await read(service, await service.get_present(image.id))
+
+
+async def test_an_image_in_demand_is_looked_up_once(
+    workers: tuple[ImageService, ImageService], database: Database
+) -> None:
+    service, _ = workers
+    image = await service.upload(file(JPEG), None)
+    await look_at(service, image)
+    statements = Statements(database)
+    for _ in range(10):
+        assert await look_at(service, image) == JPEG
+    assert statements.count == 0
+
+
+async def test_what_is_remembered_is_asked_again_after_a_while(
+    database: Database, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_service_module, "RECENT_SECONDS", 0.0)
+    service = ImageService(database, LocalStorage(root), LIMITS)
+    image = await service.upload(file(JPEG), None)
+    await look_at(service, image)
+    statements = Statements(database)
+    await look_at(service, image)
+    assert statements.count == 1
+
+
+async def test_a_deleted_image_is_gone_for_every_worker_at_once(
+    workers: tuple[ImageService, ImageService],
+) -> None:
+    deleting, remembering = workers
+    image = await deleting.upload(file(JPEG), None)
+    for service in workers:
+        for _ in range(2):
+            assert await look_at(service, image) == JPEG
+    found = await remembering.get_present(image.id)
+    await deleting.delete(image.id)
+    for service in workers:
+        with pytest.raises(ImageNotFound):
+            await service.get_present(image.id)
+        with pytest.raises(ImageNotFound):
+            await service.open(found, 0, 1)
+
+
+async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembers_the_image(
+    workers: tuple[ImageService, ImageService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleting, remembering = workers
+    image = await deleting.upload(file(JPEG), None)
+    for _ in range(2):
+        await look_at(remembering, image)
+
+    async def stuck(_key: str) -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(deleting._storage, "delete", stuck)
+    delete = asyncio.create_task(deleting.delete(image.id))
+    try:
+        while not delete.done():
+            # Still remembered, or looked up again and not found; either is true by now.
+            await look_at(remembering, image)
+            await asyncio.sleep(0.05)
+    except ImageNotFound:
+        pass
+    await delete
+    with pytest.raises(ImageNotFound):
+        await remembering.get_present(image.id)
+
+
+async def test_a_look_up_that_was_overtaken_by_a_delete_brings_nothing_back(
+    workers: tuple[ImageService, ImageService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleting, remembering = workers
+    image = await deleting.upload(file(JPEG), None)
+    look_up = remembering.get
+
+    async def slow(image_id: Any) -> Image:
+        found = await look_up(image_id)
+        await deleting.delete(image_id)
+        return found
+
+    monkeypatch.setattr(remembering, "get", slow)
+    found = await remembering.get_present(image.id)
+    monkeypatch.setattr(remembering, "get", look_up)
+    with pytest.raises(ImageNotFound):
+        await remembering.open(found, 0, 1)
+    with pytest.raises(ImageNotFound):
+        await remembering.get_present(image.id)
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
+    most = 100
+    monkeypatch.setattr(image_service_module, "RECENT_IMAGES", most)
+    monkeypatch.setattr(local, "WARM_FILES", most)
+    return most
+
+
+async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memory(
+    database: Database, root: Path, little_memory: int
+) -> None:
+    storage = LocalStorage(root)
+    await storage.check()
+    service = ImageService(database, storage, LIMITS)
+    images = []
+    for number in range(10_000):
+        image_id = uuid4()
+        key = f"{image_id.hex}.jpg"
+        content = JPEG[:20] + number.to_bytes(4)
+        (root / key[:2] / key).write_bytes(content)
+        images.append(
+            Image(
+                id=image_id,
+                filename=f"{number}.jpg",
+                storage_key=key,
+                content_type="image/jpeg",
+                file_size=len(content),
+                created_at=datetime.now(UTC),
+            )
+        )
+    async with database.write() as session:
+        session.add_all(images)
+
+    async def check(number: int) -> None:
+        image = images[number]
+        for _ in range(2):
+            assert await look_at(service, image) == JPEG[:20] + number.to_bytes(4)
+
+    for begin in range(0, len(images), 50):
+        await asyncio.gather(*map(check, range(begin, begin + 50)))
+    assert len(service._recent._images) <= little_memory
+    assert len(storage._warm) <= little_memory
