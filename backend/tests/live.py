@@ -29,7 +29,7 @@ class LiveServer:
 
 
 @contextmanager
-def serve(app: FastAPI) -> Iterator[LiveServer]:
+def serve(app: FastAPI, most_connections: int | None = None) -> Iterator[LiveServer]:
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -37,6 +37,7 @@ def serve(app: FastAPI) -> Iterator[LiveServer]:
         proxy_headers=False,
         http=BoundedHttpProtocol,
         ws="none",
+        limit_concurrency=most_connections and most_connections + 1,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

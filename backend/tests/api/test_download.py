@@ -175,7 +175,7 @@ QUESTIONS: list[tuple[str, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("method", "headers"), QUESTIONS)
-@pytest.mark.parametrize("size", [len(JPEG), 2 * BLOCK + 1000])
+@pytest.mark.parametrize("size", [5000, 2 * BLOCK + 1000])
 async def test_every_way_to_the_bytes_gives_the_same_answer(
     open_client: OpenClient, method: str, headers: dict[str, str], size: int
 ) -> None:

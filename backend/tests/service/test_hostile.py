@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import socket
 import statistics
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -595,3 +597,58 @@ def test_no_picture_runs_a_script_in_a_browser(settings: Settings, tmp_path: Pat
                 f"{server.url}/try/all", tmp_path / "browser"
             ), case
             assert "RAN" not in show_in_browser(url, tmp_path / "browser").replace(SCRIPT, ""), case
+
+
+def test_more_clients_than_allowed_are_told_when_to_try_again(settings: Settings) -> None:
+    with (
+        serve(create_app(settings), most_connections=3) as server,
+        ExitStack() as clients,
+    ):
+        held = [clients.enter_context(server.connect()) for _ in range(3)]
+        wait_until(lambda: connections(server) == 3)
+        answer = ask(server, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert problem(answer) == (503, "too-many-connections")
+        assert b"\r\nretry-after: 5\r\n" in answer.lower()
+        for client in held:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        held[0].close()
+        wait_until(lambda: connections(server) == 2)
+        assert httpx.get(f"{server.url}/health/live", timeout=PATIENCE).status_code == 200
+
+
+def test_an_answer_without_a_body_arrives_like_any_other(server: LiveServer) -> None:
+    """The head of an answer waits for its body, and for nothing else; the connection goes on."""
+    image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()
+    path = image["url"].removeprefix(server.url)
+    asked = [
+        ("HEAD", "", b"200"),
+        ("GET", 'If-None-Match: "x"\r\n', b"200"),
+        ("GET", "If-None-Match: *\r\n", b"304"),
+        ("GET", f"Range: bytes={len(JPEG)}-\r\n", b"416"),
+        ("HEAD", "If-None-Match: *\r\n", b"304"),
+    ]
+    with server.connect() as client:
+        for method, field, status in asked:
+            client.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{field}\r\n".encode())
+            head, _, body = read_answer(client, has_body=method == "GET" and status != b"304")
+            assert head.split()[1] == status, head
+            assert body == JPEG if method == "GET" and status == b"200" else len(body) < len(JPEG)
+
+
+def read_answer(client: socket.socket, *, has_body: bool) -> tuple[bytes, bytes, bytes]:
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += client.recv(65536)
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    while has_body and length and len(body) < int(length[1]):
+        body += client.recv(65536)
+    return head, separator, body
+
+
+def test_head_and_body_of_an_answer_are_one_packet(server: LiveServer) -> None:
+    with server.connect() as client:
+        for _ in range(3):
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536).endswith(b'{"status":"ok"}')

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -233,3 +234,22 @@ def test_a_signal_while_the_database_starts_leaves_nothing(start: StartService) 
     service.stop(signal.SIGINT)
     assert "Traceback" not in service.output
     assert not (service.data_dir / "postgres" / "postmaster.pid").exists()
+
+
+def test_after_a_delete_none_of_four_workers_serves_the_image(start: StartService) -> None:
+    service = start("WORKERS=4").wait_until_it_serves()
+    for _ in range(3):
+        image = upload(service)
+        path = f"{service.url}/api/v1/images/{image['id']}"
+        known = {"if-none-match": f'"{image["id"].replace("-", "")}"'}
+
+        def ask(number: int, path: str = path, known: dict[str, str] = known) -> int:
+            # On a connection of its own, for whichever worker takes it.
+            headers = known if number % 3 == 0 else {}
+            address = path if number % 3 == 1 else f"{path}/file"
+            return httpx.get(address, headers=headers, timeout=PATIENCE).status_code
+
+        with ThreadPoolExecutor(16) as clients:
+            assert set(clients.map(ask, range(120))) == {200, 304}
+            assert httpx.delete(path, timeout=PATIENCE).status_code == 204
+            assert set(clients.map(ask, range(120))) == {404}
