@@ -30,7 +30,7 @@ DRAIN_SECONDS: Final = 30
 FILES_PER_CONNECTION: Final = 2
 """The connection itself, and the file that it brings or takes."""
 OTHER_FILES: Final = 200
-"""Programs, libraries, the log, connections to the database."""
+"""Libraries, the log, what the storage has to itself."""
 
 _EXIT_OK: Final = 0
 _EXIT_FAILED: Final = 1
@@ -73,7 +73,11 @@ def _run(settings: Settings) -> int:
     """Run the service until it is told to stop."""
     signals = _Signals()
     signals.end_on_hangup()
-    _allow_open_files(FILES_PER_CONNECTION * settings.max_connections + OTHER_FILES)
+    _allow_open_files(
+        FILES_PER_CONNECTION * settings.max_connections
+        + settings.database_connections
+        + OTHER_FILES
+    )
     with ExitStack() as opened:
         listener = opened.enter_context(_listen(settings.host, settings.port, settings.backlog))
         given = settings.database_url.get_secret_value()
@@ -128,6 +132,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         lifespan="on",
         # Refused by the protocol, in its own words, just before uvicorn would.
         limit_concurrency=settings.max_connections + 1,
+        backlog=settings.backlog,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )

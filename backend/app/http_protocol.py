@@ -48,7 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._answers = _Answers(transport)
+        self._answers = _Answers(transport, self.loop)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,7 +84,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._overhead = 0
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
+        if self.limit_concurrency and self._clients() >= self.limit_concurrency:
             self._refuse(TOO_MANY_CONNECTIONS)
         elif size > MAX_HEAD_BYTES:
             self._refuse(HEAD_TOO_LARGE)
@@ -132,6 +132,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _has_request_in_hand(self) -> bool:
         # Before the first request uvicorn's `cycle` is None, whatever its type says.
         return not getattr(self.cycle, "response_complete", True)
+
+    def _clients(self) -> int:
+        # A client that left may have a request that is still under way.
+        return max(len(self.connections), len(self.tasks))
 
     def _is_unambiguous(self) -> bool:
         """Ask for one host (RFC 9112, section 3.2), and for a body whose end all agree on.
@@ -215,34 +219,40 @@ class _Answers:
     """What answers are written to, one after the other; a head waits for the first of its body.
 
     uvicorn writes the two one by one, which makes two system calls and two packets of each answer.
+    A head whose body does not come in the same turn of the event loop goes alone.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
         self._head = b""
         self._begun = False
 
     def write(self, data: bytes) -> None:
-        if self._begun or data.startswith(_CONTINUE):
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines([head, data])
+        elif self._begun or data.startswith(_CONTINUE):  # a body may begin with that as well
             self._transport.write(data)
-        elif self._head:
-            self._begun = True
-            self._transport.writelines([self._head, data])
         else:
-            self._head = data
+            self._head, self._begun = data, True
+            self._loop.call_soon(self._flush)
 
     def end(self) -> None:
-        if self._head and not self._begun:
-            self._transport.write(self._head)
-        self._head = b""
+        self._flush()
         self._begun = False
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        self.end()
+        self._flush()
         self._transport.close()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
 
 
 class _Refused(Exception):

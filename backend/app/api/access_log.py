@@ -66,6 +66,8 @@ class AccessLog:
             request_id.reset(token)
 
     def _write_line(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
+        if not _log.isEnabledFor(logging.INFO):
+            return
         client = scope.get("client")
         fields = {
             "method": scope["method"],

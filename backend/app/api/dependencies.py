@@ -1,9 +1,11 @@
 """What routes ask for."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Request
+from starlette.datastructures import URL
 
 from app.config import Settings
 from app.services.catalog import IpAddress
@@ -41,8 +43,9 @@ class Context:
     @property
     def images_url(self) -> str:
         """The absolute address of the collection of images, as clients reach it."""
-        scheme, host = self._request.scope["scheme"], self._request.headers.get("host")
-        base = f"{scheme}://{host or self._request.url.netloc}"
+        scope = self._request.scope
+        server = tuple(scope["server"]) if scope.get("server") else None
+        base = _base_url(scope["scheme"], self._request.headers.get("host"), server)
         return (self.settings.public_url or base) + IMAGES_PATH
 
     @property
@@ -58,6 +61,14 @@ class Context:
         if isinstance(address, IPv6Address):
             return address.ipv4_mapped or IPv6Address(int(address))
         return address
+
+
+@lru_cache(256)
+def _base_url(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
+    """Write where a request came to, as Starlette does, which believes no Host that is none."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    url = URL(scope={"scheme": scheme, "path": "/", "server": server, "headers": headers})
+    return f"{url.scheme}://{url.netloc}"
 
 
 async def get_context(request: Request) -> Context:

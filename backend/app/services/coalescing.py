@@ -24,6 +24,10 @@ class _Waiting(Generic[_Item, _Result]):
     since: float
 
 
+class Congestion(Exception):
+    """So many wait that one more would wait too long."""
+
+
 class Coalescer(Generic[_Item, _Result]):
     """Hands items over in groups, in the order in which they came.
 
@@ -33,7 +37,7 @@ class Coalescer(Generic[_Item, _Result]):
         at_once: How many groups may be under way.
         most: How many items make the largest group.
         patience: How many seconds the first in line may have waited when one more is let in.
-        busy: What is raised to those that are not.
+        busy: What is raised, from `Congestion`, to those that are not.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Coalescer(Generic[_Item, _Result]):
         at_once: int,
         most: int,
         patience: float,
-        busy: Callable[[], Exception],
+        busy: type[Exception],
     ) -> None:
         self._carry_out = carry_out
         self._at_once = at_once
@@ -57,11 +61,11 @@ class Coalescer(Generic[_Item, _Result]):
         """Have an item carried out. Cancelled before its group begins, it is left out.
 
         Raises:
-            Exception: What `busy` gives, if the groups have not come on for too long.
+            Exception: `busy`, if the groups have not come on for too long.
         """
         now = monotonic()
         if self._waiting and now - self._waiting[0].since > self._patience:
-            raise self._busy()
+            raise self._busy from Congestion(f"{len(self._waiting)} wait in line")
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(item, answer, now))
         if len(self._under_way) < self._at_once:
@@ -74,6 +78,10 @@ class Coalescer(Generic[_Item, _Result]):
         try:
             while group := self._take():
                 await self._answer(group)
+        except BaseException:
+            for waiting in self._waiting:
+                waiting.answer.cancel()
+            raise
         finally:
             # Not in a callback of the task: what is submitted before that ran would find nobody.
             self._under_way.discard(cast("asyncio.Task[None]", asyncio.current_task()))

@@ -42,7 +42,7 @@ from app.services.storage.base import ObjectReader, PromptReads, StagedObject, S
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
 """How many images are remembered, and for how long one may be taken for true without asking."""
-STATEMENTS_AT_ONCE: Final = 1
+STATEMENTS_AT_ONCE: Final = 2
 """Look-ups, and likewise additions, under way in one process; others make up the next."""
 ROWS_AT_ONCE: Final = 200
 """Most rows that one of them is about."""
@@ -315,8 +315,13 @@ class ImageService:
             if isinstance(result, Exception):
                 raise result
             return result
+        try:
+            addition = self._additions.submit(image)
+        except DatabaseUnavailable:
+            await image.object.discard()
+            raise
         # Published as it is, it gets its row even if nobody waits for that any more.
-        return await asyncio.shield(self._additions.submit(image))
+        return await asyncio.shield(addition)
 
     async def _publish_or_fail(self, image: _StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.
@@ -358,11 +363,22 @@ class ImageService:
             refused = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
             if refused and len(images) > 1:
                 # A row that the database refuses is no reason to refuse the others.
-                return [await self._add_alone(image) for image in images]
+                return await self._add_one_by_one(images)
             for image in images:
                 await image.object.discard()
             raise
         return [stored[row.id] for row in rows]
+
+    async def _add_one_by_one(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
+        """Add rows each by itself, as long as the database is there."""
+        results: list[Image | Exception] = []
+        for image in images:
+            if results and isinstance(results[-1], DatabaseUnavailable):
+                await image.object.discard()
+                results.append(DatabaseUnavailable())
+            else:
+                results.append(await self._add_alone(image))
+        return results
 
     async def _add_alone(self, image: _StagedImage) -> Image | Exception:
         try:

@@ -634,3 +634,15 @@ async def test_look_ups_at_the_same_time_find_each_their_own(service: ImageServi
     found = await asyncio.gather(*map(service.get, asked), return_exceptions=True)
     assert [image.id for image in found[:-1] if isinstance(image, Image)] == asked[:-1]
     assert isinstance(found[-1], ImageNotFound)
+
+
+async def test_an_upload_that_finds_no_place_in_line_for_its_row_leaves_nothing(
+    service: ImageService, database: Database, storage: MemoryStorage
+) -> None:
+    def refuse(_image: object) -> None:
+        raise DatabaseUnavailable
+
+    service._additions.submit = refuse  # type: ignore[assignment, method-assign]
+    with pytest.raises(DatabaseUnavailable):
+        await service.upload(file(JPEG), None)
+    await assert_nothing_is_left(database, storage)

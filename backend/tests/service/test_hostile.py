@@ -19,7 +19,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
-from app.api.limits import FORM_ALLOWANCE
+from app.api.limits import FORM_ALLOWANCE, LINGER_SECONDS
 from app.config import Settings
 from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.main import create_app
@@ -652,3 +652,38 @@ def test_head_and_body_of_an_answer_are_one_packet(server: LiveServer) -> None:
         for _ in range(3):
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).endswith(b'{"status":"ok"}')
+
+
+def test_bytes_of_a_picture_that_look_like_an_answer_are_never_taken_for_one(
+    server: LiveServer,
+) -> None:
+    forged = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<script>"
+    )
+    image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG + forged}).json()
+    path = image["url"].removeprefix(server.url)
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nRange: bytes={len(JPEG)}-\r\n\r\n"
+    answer = ask(server, request.encode())
+    assert answer.startswith(b"HTTP/1.1 206 ")
+    assert answer.partition(b"\r\n\r\n")[2] == forged
+
+
+def test_a_head_does_not_wait_for_a_body_that_is_late(server: LiveServer) -> None:
+    """HEAD with a body of its own that does not come: the answer is there all the same."""
+    with server.connect() as client:
+        client.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        client.settimeout(LINGER_SECONDS / 2)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("host", ['evil.example/x>; rel="next", <http://a', "a b", "a/b", "@"])
+def test_a_host_that_is_none_is_not_repeated(server: LiveServer, host: str) -> None:
+    body = form(part(JPEG))
+    head = (
+        f"POST {UPLOAD} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    answer = ask(server, head.encode() + body)
+    assert host.encode() not in answer
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 201 "))

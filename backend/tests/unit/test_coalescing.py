@@ -128,3 +128,18 @@ async def test_nobody_is_let_in_behind_one_who_has_waited_too_long() -> None:
     work.may_end.set()
     assert [await first, await second] == [1, 4]
     assert await numbers.submit(4) == 16
+
+
+async def test_nobody_waits_for_ever_when_the_work_is_cancelled() -> None:
+    work = Work()
+    work.may_end.clear()
+    numbers = coalescer(work)
+    first = numbers.submit(1)
+    await started()
+    second = numbers.submit(2)
+    [task] = numbers._under_way
+    task.cancel()
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+    work.may_end.set()
+    assert await numbers.submit(3) == 9

@@ -124,8 +124,12 @@ class FileReader:
         self._threads = threads
         self._open = True
         self._block = b""
-        self.size = os.fstat(self._descriptor).st_size
-        """Bytes of the whole file."""
+        try:
+            with translated_errors():
+                self.size = os.fstat(self._descriptor).st_size
+        except BaseException:
+            self._close()
+            raise
         rest = max(self.size - start, 0)
         self._position = start
         self._left = rest if length is None else min(length, rest)
@@ -191,6 +195,20 @@ class FileReader:
         if self._open:
             self._open = False
             os.close(self._descriptor)
+
+
+def can_read_cached(file: Path) -> bool:
+    """Tell whether the filesystem of a file, which has just been written, knows RWF_NOWAIT."""
+    if _NO_WAIT is None:
+        return False
+    with file.open("rb") as opened:
+        try:
+            os.preadv(opened.fileno(), [bytearray(1)], 0, _NO_WAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

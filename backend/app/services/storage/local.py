@@ -21,7 +21,13 @@ from uuid import uuid4
 from app.errors import ObjectNotFound, StorageError, StorageUnavailable
 from app.services.coalescing import Coalescer
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
-from app.services.storage.files import FileReader, StagedFile, sync_folder, translated_errors
+from app.services.storage.files import (
+    FileReader,
+    StagedFile,
+    can_read_cached,
+    sync_folder,
+    translated_errors,
+)
 from app.services.storage.threads import Threads
 
 THREADS: Final = 8
@@ -60,6 +66,7 @@ class LocalStorage:
             busy=StorageUnavailable,
         )
         self._prepared = False
+        self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
         """Until when a file counts as opened a moment ago, the least lately used first."""
 
@@ -72,14 +79,19 @@ class LocalStorage:
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
-        name = self._name(key)
+        opened: list[FileReader] = []
 
-        def open_and_read() -> FileReader:
-            return FileReader(name, start, length, self._threads).begin()
+        def open_and_read() -> None:
+            opened.append(FileReader(self._name(key), start, length, self._threads).begin())
 
-        reader = await self._threads.visit(open_and_read)
+        try:
+            await self._threads.visit(open_and_read)
+        except BaseException:
+            for reader in opened:  # cancelled meanwhile
+                await reader.close()
+            raise
         self._keep_warm(key)
-        return reader
+        return opened[0]
 
     def holds(self, key: str) -> bool:
         """Look for a file that was opened a moment ago."""
@@ -122,7 +134,8 @@ class LocalStorage:
             with suppress(ObjectNotFound), translated_errors(name):
                 Path(name).unlink()
 
-        await self._threads.visit(unlink)
+        # However much there is to do: its row is gone, so nobody would try again.
+        await self._threads.certain_visit(unlink)
 
     async def list(self) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
@@ -160,6 +173,7 @@ class LocalStorage:
             probe = self._staging / f"check-{uuid4().hex}"
             try:
                 probe.write_bytes(bytes(4096))
+                self._can_read_at_once = can_read_cached(probe)
             finally:
                 probe.unlink(missing_ok=True)
             self._prepared = True
@@ -168,7 +182,7 @@ class LocalStorage:
         return await self._upload_threads.certain_visit(_publish_each, files)
 
     def _is_warm(self, key: str) -> bool:
-        return monotonic() < self._warm.get(key, 0.0)
+        return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
 
     def _keep_warm(self, key: str) -> None:
         self._warm[key] = monotonic() + WARM_SECONDS

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final, TypeVar, TypeVarTuple
 
 from app.errors import StorageUnavailable
+from app.services.coalescing import Congestion
 
 MOST_VISITS: Final = 1000
 """Visits that may be under way or wait for their turn, so that nobody waits behind more."""
@@ -32,8 +33,8 @@ class Threads:
         Raises:
             StorageUnavailable: If so many wait for a thread that this one would wait too long.
         """
-        if self._visits == MOST_VISITS:
-            raise StorageUnavailable
+        if self._visits >= MOST_VISITS:
+            raise StorageUnavailable from Congestion(f"{self._visits} wait for a thread")
         return await self.certain_visit(function, *args)
 
     async def certain_visit(
