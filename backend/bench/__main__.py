@@ -18,6 +18,7 @@ from typing import Final, Never
 
 from tqdm import tqdm
 
+from app.embedded import EmbeddedDatabaseError
 from bench import machine, report, servers, wrk
 from bench.site import Site
 from bench.work import Sample, Work
@@ -29,9 +30,13 @@ PROJECT: Final = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """Measure what the arguments ask for; return the exit status."""
+    """Measure what the arguments ask for; return the exit status.
+
+    What was measured before a failure is written all the same.
+    """
     options = _arguments()
     begin = time.monotonic()
+    measured: dict[Work, dict[str, list[Sample]]] = {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         wrk.require_wrk()
@@ -39,20 +44,21 @@ def main() -> int:
             print("nginx is missing; its rows are left out (apt-get install nginx-light)")
         with folder_of(options.keep) as folder, ExitStack() as opened:
             site = Site(folder, opened)
-            measured = {}
             works = options.only or WORKS
             with tqdm(total=len(works) * options.rounds, unit=" rounds", disable=None) as bar:
                 for work in works:
                     bar.set_description(work.name)
                     measured[work] = _measure(work, site, options, bar)
                     tqdm.write(report.line(work, measured[work]))
-            described = machine.describe()
-    except wrk.BenchmarkFailed as error:
+    except (wrk.BenchmarkFailed, EmbeddedDatabaseError) as error:
         print(error, file=sys.stderr)
         return 1
-    report.write_json(options.json, measured, described)
-    print(f"\n{report.table(measured, described)}\n")
-    print(f"{time.monotonic() - begin:.0f} s; the same, with each run: {options.json}")
+    finally:
+        if measured:
+            described = machine.describe()
+            report.write_json(options.json, measured, described)
+            print(f"\n{report.table(measured, described)}\n")
+            print(f"{time.monotonic() - begin:.0f} s; the same, with each run: {options.json}")
     return 0
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import uvloop
@@ -25,6 +24,7 @@ from app.migrations import migrate
 from app.services import image_service
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
+from bench.__main__ import folder_of
 
 SIZES: Final = {"100 KB": 100_000, "2 MB": 2_000_000}
 ROUNDS: Final = 1500
@@ -126,11 +126,8 @@ async def measure(folder: Path, url: str) -> None:
 def main() -> None:
     """Measure with a PostgreSQL of its own."""
     configure_pillow()
-    with (
-        TemporaryDirectory(prefix="dimensions-") as folder,
-        embedded_postgres(Path(folder) / "postgres") as url,
-    ):
-        uvloop.run(measure(Path(folder), url.render_as_string(hide_password=False)))
+    with folder_of(None) as folder, embedded_postgres(folder / "postgres") as url:
+        uvloop.run(measure(folder, url.render_as_string(hide_password=False)))
 
 
 if __name__ == "__main__":

@@ -58,10 +58,12 @@ class Host:
         statement = "SELECT storage_key FROM images WHERE file_size = $1"
         return [key for (key,) in self.execute(statement, picture.size)]
 
-    def remove_uploads(self) -> None:
-        """Take back what a measurement uploaded, so that the next one finds the same."""
+    def remove_uploads(self) -> int:
+        """Take back what a measurement uploaded, for the next one to find the same; count it."""
         statement = "DELETE FROM images WHERE filename = $1 RETURNING storage_key"
-        for (key,) in self.execute(statement, UPLOADED_NAME):
+        rows = self.execute(statement, UPLOADED_NAME)
+        for (key,) in rows:
             (self.images / key[:2] / key).unlink()
         self.execute("VACUUM images")
         os.sync()
+        return len(rows)

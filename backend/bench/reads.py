@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import UUID
 
@@ -121,8 +120,8 @@ def start(site: Site) -> Iterator[Contenders]:
 
         return measure
 
-    with TemporaryDirectory(prefix="empty-") as folder:
-        empty = started(Path(folder) / "data")
+    with site.fresh_data() as data:
+        empty = started(data)
         empty(0)  # makes the database
         yield Contenders({"1,000,000 images": started(site.large_host.data), "no images": empty})
 

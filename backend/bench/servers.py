@@ -59,6 +59,7 @@ def references(folder: Path, database_url: URL) -> Iterator[Server]:
     command = [
         *(sys.executable, "-m", "uvicorn", "bench.references:app", f"--port={port}"),
         *("--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning"),
+        *("--no-proxy-headers", "--no-server-header"),
     ]
     environment = {"DATABASE_URL": database_url.render_as_string(), "FOLDER": str(folder)}
     with _process(command, log, environment) as (process, begin):
@@ -124,7 +125,11 @@ def _process(
         yield process, begin
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _when_ready(

@@ -56,12 +56,15 @@ class Site:
         return self._opened.enter_context(servers.service(self.host.data))
 
     @contextmanager
+    def fresh_data(self) -> Iterator[Path]:
+        """Name a data folder that does not exist yet; what is made there is removed."""
+        with TemporaryDirectory(prefix="fresh-", dir=self._folder) as folder:
+            yield Path(folder) / "data"
+
+    @contextmanager
     def fresh_service(self, **settings: str) -> Iterator[Server]:
         """Run the real service over a new and empty host."""
-        with (
-            TemporaryDirectory(prefix="fresh-", dir=self._folder) as folder,
-            servers.service(Path(folder) / "data", **settings) as server,
-        ):
+        with self.fresh_data() as data, servers.service(data, **settings) as server:
             yield server
 
     @cached_property
@@ -94,10 +97,19 @@ class Site:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return str(file)
 
-    def remove_uploads(self) -> None:
-        """Take back what was uploaded to the service or to the references."""
-        self.host.remove_uploads()
-        self.host.execute("DELETE FROM usual_images WHERE path LIKE $1 || '%'", f"{self._usual}/")
+    def remove_uploads(self) -> int:
+        """Take back what was uploaded to the service or to the references; tell how many."""
+        removed = self.host.remove_uploads()
+        if "references" in vars(self):  # they run, and have their table
+            removed += self._remove_usual_uploads()
+        return removed
+
+    def _remove_usual_uploads(self) -> int:
+        statement = "DELETE FROM usual_images WHERE path LIKE $1 || '%' RETURNING path"
+        rows = self.host.execute(statement, f"{self._usual}/")
+        for (path,) in rows:  # missing: its row came after the last removal, cut off as it was
+            Path(path).unlink(missing_ok=True)
         self.host.execute("VACUUM usual_images")
-        for file in self._usual.iterdir():
+        for file in self._usual.iterdir():  # those that have no row yet
             file.unlink()
+        return len(rows)

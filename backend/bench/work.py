@@ -13,6 +13,7 @@ from bench.wrk import BenchmarkFailed, Load
 
 RATE: Final = "req/s"
 CORES: Final = "cores of wrk"
+REQUESTS: Final = "requests"
 WARM_UP_SECONDS: Final = 1
 
 Sample = Mapping[str, float]
@@ -39,7 +40,7 @@ class Contenders:
     repeated: dict[str, Contender]
     """Run in turn, in every round."""
     once: dict[str, Contender] = field(default_factory=dict)
-    """Limits, for orientation: run in the first round only."""
+    """Limits, for orientation: run once, after the rounds, unless `--only` names works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,13 @@ def rate_of(load: Load) -> Contender:
     def measure(seconds: float) -> Sample:
         wrk.run(load, WARM_UP_SECONDS)
         seen = wrk.run(load, seconds)
-        return {RATE: seen.rate, "p50 ms": seen.p50, "p99 ms": seen.p99, CORES: seen.cores}
+        return {
+            RATE: seen.rate,
+            "p50 ms": seen.p50,
+            "p99 ms": seen.p99,
+            CORES: seen.cores,
+            REQUESTS: seen.requests,
+        }
 
     return measure
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from random import Random
 from typing import Final
 
+import httpx
+
 from app.api.dependencies import IMAGES_PATH
 from app.api.upload import UPLOAD_PATH
 from app.image_types import ImageType
@@ -16,8 +18,20 @@ from bench.memory import peak_while_uploading
 from bench.reads import id_of, service_url, whole
 from bench.site import SMALL, Site
 from bench.streams import uploading
-from bench.work import WARM_UP_SECONDS, Contender, Contenders, Sample, get, rate_of, require
+from bench.work import (
+    REQUESTS,
+    WARM_UP_SECONDS,
+    Contender,
+    Contenders,
+    Sample,
+    get,
+    rate_of,
+    require,
+)
 from bench.wrk import Load
+
+_ANSWER: Final = range(200, 2_000)
+"""Bytes of an answer that tells of a new image."""
 
 PAUSE: Final = "100"
 """Milliseconds between two downloads of a client, on average, where latency is measured."""
@@ -30,20 +44,29 @@ LINE_SPEED: Final = 5_000_000
 
 @contextmanager
 def upload(site: Site, picture: Picture) -> Iterator[Contenders]:
-    """Upload one picture again and again, each time as a new image."""
+    """Upload one picture again and again, and see beforehand that its bytes come back."""
     content = picture.content(Random(picture.size))
     body, content_type = form(content)
     post = ("send", site.write(f"post-{picture.size}", body), "POST", content_type)
-    loads = {
-        "service": Load(site.service.url + UPLOAD_PATH, post),
-        "usual way": Load(f"{site.references.url}/images", post),
+    urls = {
+        "service": (site.service.url + UPLOAD_PATH, site.service.url + IMAGES_PATH),
+        "usual way": (f"{site.references.url}/images", f"{site.references.url}/images"),
     }
+    for upload_to, images in urls.values():
+        added = _send("POST", upload_to, body, content_type)
+        require(added.status_code == httpx.codes.CREATED, f"{upload_to} sent no 201")
+        file = f"{images}/{added.json()['id']}/file"
+        require(get(file).content == content, f"{file} sent other bytes than were uploaded")
+    site.remove_uploads()
+    loads = {name: Load(url, post, answer_bytes=_ANSWER) for name, (url, _) in urls.items()}
 
     limits = {}
     if servers.has_nginx():
         put = ("send", site.write(f"put-{picture.size}", content), "PUT", "image/jpeg")
-        limits["nginx PUT, no fsync"] = rate_of(Load(f"{site.nginx.url}/put/image", put))
-    yield Contenders({name: removing(site, rate_of(load)) for name, load in loads.items()}, limits)
+        url = f"{site.nginx.url}/put/image"
+        require(_send("PUT", url, content, "image/jpeg").is_success, f"{url} took no picture")
+        limits["nginx PUT, no fsync"] = rate_of(Load(url, put))
+    yield Contenders({name: stored(site, load) for name, load in loads.items()}, limits)
 
 
 @contextmanager
@@ -106,3 +129,27 @@ def removing(site: Site, measure: Contender) -> Contender:
             site.remove_uploads()
 
     return measure_and_remove
+
+
+def stored(site: Site, load: Load) -> Contender:
+    """Measure how many uploads are acknowledged, see that all are there, and remove them."""
+    measure = rate_of(load)
+
+    def measure_and_count(seconds: float) -> Sample:
+        try:
+            sample = measure(seconds)
+        finally:
+            removed = site.remove_uploads()
+        require(
+            removed >= sample[REQUESTS],
+            f"{load.url} acknowledged {sample[REQUESTS]} uploads and stored {removed}",
+        )
+        return sample
+
+    return measure_and_count
+
+
+def _send(method: str, url: str, body: bytes, content_type: str) -> httpx.Response:
+    return httpx.request(
+        method, url, content=body, headers={"Content-Type": content_type}, trust_env=False
+    )
