@@ -48,7 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._answers = _Answers(transport, self.loop)
+        self._answers = _Answers(transport, self)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -219,12 +219,13 @@ class _Answers:
     """What answers are written to, one after the other; a head waits for the first of its body.
 
     uvicorn writes the two one by one, which makes two system calls and two packets of each answer.
-    A head whose body does not come in the same turn of the event loop goes alone.
+    Where the request is not yet read to its end, the service may linger over it (see BodyLimit),
+    and the head waits no longer than for the event loop's next turn.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: BoundedHttpProtocol) -> None:
         self._transport = transport
-        self._loop = loop
+        self._protocol = protocol
         self._head = b""
         self._begun = False
 
@@ -236,7 +237,8 @@ class _Answers:
             self._transport.write(data)
         else:
             self._head, self._begun = data, True
-            self._loop.call_soon(self._flush)
+            if self._protocol.cycle.more_body:
+                self._protocol.loop.call_soon(self._flush)
 
     def end(self) -> None:
         self._flush()

@@ -4,11 +4,10 @@ Pure functions of the request and of what is known of the file: no byte of it is
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
 
@@ -38,8 +37,7 @@ class RangeNotSatisfiable(Exception):
         self.size = size
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(NamedTuple):
     """What a condition is compared with."""
 
     etag: str
@@ -55,8 +53,7 @@ class FileState:
         return _http_date(self.modified)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What to answer: a status (200, 206 or 304) and the span of bytes that it carries."""
 
     status: int

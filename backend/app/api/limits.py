@@ -69,18 +69,21 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
-            exchange = _Exchange(scope, receive, send, self._caps.get(scope["path"], DEFAULT_CAP))
+        fields = dict(scope["headers"]) if scope["type"] == "http" else {}
+        if b"content-length" in fields or b"transfer-encoding" in fields:
+            cap = self._caps.get(scope["path"], DEFAULT_CAP)
+            exchange = _Exchange(fields, receive, send, cap)
             await self._app(scope, exchange.receive, exchange.send)
-        else:
+        else:  # nothing to limit (RFC 9112, section 6.3)
             await self._app(scope, receive, send)
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, cap: int) -> None:
-        fields = dict(scope["headers"])
+    def __init__(
+        self, fields: Mapping[bytes, bytes], receive: Receive, send: Send, cap: int
+    ) -> None:
         self._receive = receive
         self._send = send
         self._cap = cap

@@ -42,7 +42,7 @@ from app.services.storage.base import ObjectReader, PromptReads, StagedObject, S
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
 """How many images are remembered, and for how long one may be taken for true without asking."""
-STATEMENTS_AT_ONCE: Final = 2
+STATEMENTS_AT_ONCE: Final = 1
 """Look-ups, and likewise additions, under way in one process; others make up the next."""
 ROWS_AT_ONCE: Final = 200
 """Most rows that one of them is about."""
