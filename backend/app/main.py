@@ -82,13 +82,12 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_route_name,
     )
     protection = [Depends(require_api_key)] if settings.api_key.get_secret_value() else []
-    # First and as they are: what `include_router` makes of routes is searched twice (ADR 0013).
-    app.router.routes[:0] = download.router.routes
     for router in (upload.router, metadata.router):
         app.include_router(
             router, dependencies=protection, responses=documented(InvalidKey, INTERNAL_ERROR)
         )
     for router in (
+        download.router,
         discovery.router,
         health.router,
         problems.router,
@@ -102,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
     caps = {upload.UPLOAD_PATH: per_file, upload.BATCH_PATH: per_file * settings.batch_max_files}
+    app.add_middleware(download.FileShortcut)
     app.add_middleware(BodyLimit, caps=caps)
     app.add_middleware(AccessLog)
     if settings.trusted_proxies:
