@@ -103,14 +103,15 @@ class HeaderReader:
     async def measure(self) -> Dimensions | None:
         """Tell width and height; None if the header does not, or has not been found. Never raises.
 
-        Pillow works in a thread. One that does not come in time is not waited for.
+        Pillow works in a thread. One that does not come in time is not waited for, and where the
+        system allows no more threads there is none.
         """
         if self._header is None:
             return None
         try:
             async with asyncio.timeout(SECONDS):
                 return await asyncio.to_thread(_measure, self._header)
-        except TimeoutError:
+        except (TimeoutError, RuntimeError):
             return None
 
     def _step(self) -> None:

@@ -7,6 +7,7 @@ as it should be does not need it.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,11 +27,14 @@ HEAD: Final = "0002"
 FIRST: Final = "0001"
 """The revision of a database that the service made before there were migrations."""
 
-LOCK_SECONDS: Final = 1
-"""How long a migration may queue for a table, for whoever comes after it queues behind it."""
+LOCK_SECONDS: Final = 2
+"""How long a migration may queue for a table, for whoever comes after it queues behind it.
+
+Longer than PostgreSQL's deadlock_timeout (1 s): only then is an autovacuum in the way cancelled.
+"""
 ATTEMPTS: Final = 30
 PAUSE_SECONDS: Final = 1.0
-"""Between attempts, so that those who queued get through."""
+"""Between attempts, so that those who queued get through; and to look whether others are done."""
 OTHERS_SECONDS: Final = 600
 """How long to wait for another process that is migrating."""
 
@@ -67,12 +71,12 @@ class NewerSchema(SchemaError):
 
 
 class ForeignSchema(SchemaError):
-    """The table belongs to something else, or somebody changed it."""
+    """The database belongs to something else, or somebody changed its table."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: str) -> None:
         super().__init__(
-            "The database has a table `images` that no version of this service made; nothing was "
-            "changed. Name another database in DATABASE_URL."
+            f"The database has {found} that no version of this service made; nothing was changed. "
+            "Name another database in DATABASE_URL."
         )
 
 
@@ -82,6 +86,7 @@ async def require_head(database: Database) -> None:
     Raises:
         OlderSchema: If it has to be migrated first; an empty database too.
         NewerSchema: If a later version has migrated it.
+        ForeignSchema: If something else has.
         DatabaseUnavailable: If that cannot be told.
     """
     async with database.read() as session:
@@ -108,7 +113,7 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
         SchemaError: If it cannot be done; the sentence tells why.
         DatabaseUnavailable: If the database is away.
     """
-    if not (re.fullmatch("[0-9]{4}", target) and FIRST <= target <= HEAD):
+    if not (_is_ours(target) and FIRST <= target <= HEAD):
         raise SchemaError(f"There is no revision {target!r}; they go from {FIRST} to {HEAD}.")
     async with database.maintain() as connection:
         await _wait_for_others(connection, report)
@@ -117,7 +122,7 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
         revision = await _revision(connection)
         if revision is None and await has_images(connection):
             if not await is_as_before_migrations(connection):
-                raise ForeignSchema
+                raise ForeignSchema("a table `images`")
             report(f"The tables are those of before there were migrations: that is {FIRST}")
             await connection.run_sync(_run, "stamp", FIRST)
             revision = FIRST
@@ -130,28 +135,46 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
 
 
 async def _revision(database: AsyncConnection | ReadSession) -> str | None:
-    """Tell the revision of the database; None if it has none."""
+    """Tell the revision of the database; None if it has none.
+
+    Raises:
+        ForeignSchema: If it is not one of this service, of whatever version.
+    """
     if not await database.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
         return None
     revision: str | None = await database.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision is not None and not _is_ours(revision):
+        raise ForeignSchema(f"a revision {revision!r}")
     return revision
 
 
+def _is_ours(revision: str) -> bool:
+    return re.fullmatch("[0-9]{4}", revision) is not None
+
+
 async def _wait_for_others(connection: AsyncConnection, report: Callable[[str], object]) -> None:
-    """Take the lock that the session holds until it closes."""
-    key = {"key": _ADVISORY_LOCK}
-    if not await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
-        report("Waiting for another process that is migrating")
-        await connection.execute(text(f"SET lock_timeout = '{OTHERS_SECONDS}s'"))
-        try:
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
-        except DBAPIError as error:
-            if not _is_in_use(error):
-                raise
-            raise SchemaError(
-                f"Another process has been migrating for {OTHERS_SECONDS} seconds."
-            ) from error
+    """Take the lock that the session holds until it closes.
+
+    Asked for again and again, between transactions: CREATE INDEX CONCURRENTLY of the one that
+    migrates waits for every transaction, so one that waited for the lock would never get it.
+    """
+    deadline = time.monotonic() + OTHERS_SECONDS
+    told = False
+    while not await _takes_lock(connection):
+        if not told:
+            report("Waiting for another process that is migrating")
+            told = True
+        if time.monotonic() > deadline:
+            raise SchemaError(f"Another process has been migrating for {OTHERS_SECONDS} seconds.")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _takes_lock(connection: AsyncConnection) -> bool:
+    taken = await connection.scalar(
+        text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
+    )
     await connection.commit()
+    return bool(taken)
 
 
 async def _run_when_free(

@@ -12,35 +12,39 @@ _COLUMNS: Final = [
     "content_type character varying(32) NOT NULL",
     "file_size bigint NOT NULL",
     "upload_ip inet",
-    "created_at timestamp with time zone NOT NULL",
+    "created_at timestamp with time zone NOT NULL DEFAULT now()",
 ]
-_NAMES: Final = {
+_NEEDED: Final = {
     "pk_images",
     "uq_images_storage_key",
     "ck_images_filename_not_empty",
     "ck_images_content_type_accepted",
     "ck_images_file_size_positive",
-    "ix_images_created_at_id",
-    "ix_images_upload_ip_created_at",
+    "CREATE UNIQUE INDEX pk_images ON images USING btree (id)",
+    "CREATE UNIQUE INDEX uq_images_storage_key ON images USING btree (storage_key)",
+    "CREATE INDEX ix_images_created_at_id ON images USING btree (created_at DESC, id DESC)",
+    "CREATE INDEX ix_images_upload_ip_created_at ON images USING btree (upload_ip, created_at)",
 }
-"""Of constraints and indexes. Not what checks say: PostgreSQL words them anew in each restore."""
+"""Constraints by name, indexes whole. PostgreSQL words checks anew in each restore."""
 
 _COLUMNS_QUERY: Final = """
     SELECT concat(
         quote_ident(attname), ' ', format_type(atttypid, atttypmod),
         CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || quote_ident(collname) END,
-        CASE WHEN attnotnull THEN ' NOT NULL' END
+        CASE WHEN attnotnull THEN ' NOT NULL' END,
+        ' DEFAULT ' || pg_get_expr(adbin, adrelid)
     )
     FROM pg_attribute
     JOIN pg_type ON pg_type.oid = atttypid
     LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     WHERE attrelid = to_regclass('images') AND attnum > 0 AND NOT attisdropped
     ORDER BY attnum
 """
-_NAMES_QUERY: Final = """
-    SELECT conname FROM pg_constraint WHERE conrelid = to_regclass('images')
+_FOUND_QUERY: Final = """
+    SELECT conname::text FROM pg_constraint WHERE conrelid = to_regclass('images')
     UNION
-    SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    SELECT pg_get_indexdef(indexrelid, 0, true) FROM pg_index
     WHERE indrelid = to_regclass('images') AND indisvalid
 """
 
@@ -56,5 +60,5 @@ async def is_as_before_migrations(connection: AsyncConnection) -> bool:
     An index that an operator added does not matter.
     """
     columns = list(await connection.scalars(text(_COLUMNS_QUERY)))
-    names = set(await connection.scalars(text(_NAMES_QUERY)))
-    return columns == _COLUMNS and names >= _NAMES
+    found = set(await connection.scalars(text(_FOUND_QUERY)))
+    return columns == _COLUMNS and found >= _NEEDED

@@ -1,7 +1,8 @@
 """Shows how PostgreSQL carries out each statement over a million images: `make explain`.
 
-The service is asked for everything that it can do, then its fsck is run, and what reaches the
-database meanwhile is explained: the real statements, with what it costs to carry them out.
+The service is asked for everything that it can do, then its fsck and its backfill are run, and what
+reaches the database meanwhile is explained: the real statements, with what it costs to carry them
+out.
 """
 
 import argparse
@@ -10,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx
 from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
-from app import fsck
+from app import backfill, fsck
 from app.api.cursor import encode_cursor
 from app.api.dependencies import IMAGES_PATH
 from app.api.upload import UPLOAD_PATH
@@ -29,15 +30,18 @@ from bench import seed
 from bench.__main__ import folder_of
 from bench.host import Host
 from bench.site import SMALL, Site
+from bench.work import require
 from tests.live import serve
 
 MIDDLE: Final = 500_000
 """The row of the list at which a page is asked for."""
 
+START: Final = "start"
 STRAY: Final = f"{0:032x}.jpg"
 BROKEN_ROW: Final = """
 INSERT INTO images (id, filename, storage_key, content_type, file_size)
 VALUES (gen_random_uuid(), 'gone.jpg', 'ffffffffffffffffffffffffffffffff.jpg', 'image/jpeg', 9)
+ON CONFLICT DO NOTHING
 """
 
 
@@ -58,9 +62,14 @@ def heard() -> Iterator[list[Query]]:
     queries: list[Query] = []
 
     def listen(
-        _connection: Connection, _cursor: object, text: str, arguments: Sequence[object], *_: object
+        _connection: Connection,
+        _cursor: object,
+        text: str,
+        arguments: Sequence[Any],
+        *rest: object,
     ) -> None:
-        queries.append(Query(text, arguments))
+        _context, for_many = rest
+        queries.append(Query(text, arguments[0] if for_many else arguments))
 
     event.listen(Engine, "before_cursor_execute", listen)
     try:
@@ -69,8 +78,11 @@ def heard() -> Iterator[list[Query]]:
         event.remove(Engine, "before_cursor_execute", listen)
 
 
-def ask(settings: Settings, middle: Position) -> Queries:
-    """Use the service in every way that asks the database."""
+def ask(settings: Settings, middle: Position, other: Position) -> Queries:
+    """Use the service in every way that asks the database.
+
+    Metadata and file are those of different images, for it remembers what it has just read.
+    """
     page = f"{IMAGES_PATH}?limit=20"
     image = f"{IMAGES_PATH}/{middle.id}"
     asked: Queries = {}
@@ -84,12 +96,13 @@ def ask(settings: Settings, middle: Position) -> Queries:
             answer.raise_for_status()
             asked[name] = list(queries)
             queries.clear()
+            require(asked[name] or name == START, f"{name} sent nothing to the database")
             return answer
 
-        note("start", client.get("/health/live"))
+        note(START, client.get("/health/live"))
         note("GET /health/ready", client.get("/health/ready"))
         note("GET /api/v1/images/{id}", client.get(image))
-        note("GET /api/v1/images/{id}/file", client.get(f"{image}/file"))
+        note("GET /api/v1/images/{id}/file", client.get(f"{IMAGES_PATH}/{other.id}/file"))
         note("GET /api/v1/images, first page", client.get(page))
         cursor = encode_cursor(middle)
         note(f"the same, at row {MIDDLE:,}", client.get(f"{page}&cursor={cursor}"))
@@ -98,7 +111,7 @@ def ask(settings: Settings, middle: Position) -> Queries:
             "POST /api/v1/images/upload, with a quota", client.post(UPLOAD_PATH, files=files)
         )
         note("DELETE /api/v1/images/{id}", client.delete(added.headers["location"]))
-    del asked["start"]
+    del asked[START]
     return asked
 
 
@@ -110,7 +123,15 @@ def check(settings: Settings) -> Queries:
     with heard() as queries:
         options = ["--repair", "--delete-broken-rows", "--grace=0"]
         fsck.run(settings, parser.parse_args(options))
+    require(queries, "fsck sent nothing to the database")
     return {"make fsck": queries}
+
+
+def measure_again(settings: Settings) -> Queries:
+    """Let the backfill find a row without dimensions, and one without a file."""
+    with heard() as queries:
+        require(backfill.run(settings) == backfill.EXIT_DONE, "the backfill was not finished")
+    return {"make backfill": queries}
 
 
 async def plans(url: URL, asked: Queries) -> None:
@@ -140,11 +161,16 @@ def explain(host: Host) -> None:
             data_dir=host.data,
             uploads_per_hour_per_ip=1000,
         )
-        order = f"ORDER BY created_at DESC, id DESC OFFSET {MIDDLE} LIMIT 1"
+        order = f"ORDER BY created_at DESC, id DESC OFFSET {MIDDLE} LIMIT 2"
         query = f"SELECT created_at, id FROM images {order}"  # noqa: S608 - our own
-        (middle,) = asyncio.run(seed.execute(url, query))
+        middle, other = (Position(*row) for row in asyncio.run(seed.execute(url, query)))
         asyncio.run(seed.execute(url, BROKEN_ROW))
-        asked = ask(settings, Position(*middle)) | check(settings)
+        asked = ask(settings, middle, other) | check(settings)
+        asyncio.run(seed.execute(url, BROKEN_ROW))
+        forget = "UPDATE images SET width = NULL, height = NULL WHERE id = $1"
+        asyncio.run(seed.execute(url, forget, middle.id))
+        asked |= measure_again(settings)
+        asyncio.run(seed.execute(url, "DELETE FROM images WHERE filename = 'gone.jpg'"))
         asyncio.run(plans(url, asked))
 
 

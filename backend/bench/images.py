@@ -35,11 +35,15 @@ class Picture:
     size: int
     """Bytes."""
 
+    @property
+    def edge(self) -> int:
+        """Pixels of its width, and of its height."""
+        return min(int((self.size / 2) ** 0.5), MAX_EDGE)  # noise takes about a byte a pixel
+
     def content(self, chance: Random) -> bytes:
         """Make a real picture, and fill it up with bytes that no disk compresses."""
-        edge = int((self.size / 2) ** 0.5)  # of noise, which takes about a byte a pixel
         picture = BytesIO()
-        noise = PIL.Image.effect_noise((min(edge, MAX_EDGE), min(edge, MAX_EDGE)), 60)
+        noise = PIL.Image.effect_noise((self.edge, self.edge), 60)
         noise.save(picture, self.image_type.removeprefix("image/"))
         return picture.getvalue() + chance.randbytes(self.size - len(picture.getvalue()))
 
@@ -54,6 +58,8 @@ class Row(NamedTuple):
     file_size: int
     upload_ip: IPv4Address | IPv6Address | None
     created_at: datetime
+    width: int
+    height: int
 
 
 def pictures_of_users(chance: Random) -> list[Picture]:
@@ -83,6 +89,8 @@ def rows(count: int, pictures: Sequence[Picture], chance: Random) -> Iterator[Ro
             file_size=picture.size,
             upload_ip=chance.choice(addresses),
             created_at=taken,
+            width=picture.edge,
+            height=picture.edge,
         )
 
 

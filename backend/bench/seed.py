@@ -21,7 +21,8 @@ from tqdm import tqdm
 from app.config import InvalidSettings, load_settings
 from app.database import Database
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
-from app.migrations import migrate
+from app.errors import DatabaseUnavailable, StorageError
+from app.migrations import SchemaError, migrate
 from app.services.storage.local import LocalStorage
 from bench.images import Row, link_files, pictures_of_users, rows
 
@@ -131,6 +132,9 @@ def main() -> int:
             asyncio.run(fill(url, images, options.count, drawn, to_others=options.add))
     except (InvalidSettings, EmbeddedDatabaseError, SeedRefused) as error:
         print(error, file=sys.stderr)
+        return 1
+    except (SchemaError, DatabaseUnavailable, StorageError) as error:
+        print(f"Nothing was added: {error}", file=sys.stderr)
         return 1
     print(f"{options.count:,} images are in {settings.data_dir}; `make run` shows them.")
     return 0

@@ -44,8 +44,9 @@ def uploading(
         begin = time.monotonic()
         for start in range(0, len(body), _PIECE):
             time.sleep(max(0.0, begin + start / bytes_per_second - time.monotonic()))
-            connection.send(body[start : start + _PIECE])
-            sent[number] += _PIECE
+            piece = body[start : start + _PIECE]
+            connection.send(piece)
+            sent[number] += len(piece)
         status = connection.getresponse().status
         connection.close()
         if status != http.client.CREATED:

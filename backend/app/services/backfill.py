@@ -18,8 +18,10 @@ from app.services import catalog
 from app.services.catalog import Measured, Unmeasured
 from app.services.storage.base import StorageBackend
 
+LOOKED_AT_ONCE: Final = 5000
+"""Rows read at once, measured already or not."""
 ROWS_AT_ONCE: Final = 500
-"""Rows read, measured, and written in one short transaction."""
+"""Rows measured, and written in one short transaction."""
 
 
 class Outcome(StrEnum):
@@ -44,13 +46,13 @@ class DimensionsBackfill:
         self._storage = storage
 
     async def count(self) -> int:
-        """Tell how many rows there are to measure.
+        """Tell how many rows there are to measure, however long it takes to count them.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.read() as session:
-            return await catalog.count_unmeasured(session)
+        async with self._database.maintain() as connection:
+            return await catalog.count_unmeasured(connection)
 
     async def run(self, progress: Callable[[str, Outcome], object]) -> None:
         """Measure every row that lacks it, in bounded memory; tell key and outcome when it is done.
@@ -59,20 +61,23 @@ class DimensionsBackfill:
             DatabaseUnavailable: If the rows cannot all be read and written.
             StorageUnavailable: If the storage is away.
         """
-        last = ""
-        while rows := await self._rows_after(last):
-            found: list[Measured] = []
-            outcomes = [await self._measure(row, found) for row in rows]
-            if found:
-                async with self._database.write() as session:
-                    await catalog.set_dimensions(session, found)
-            for row, outcome in zip(rows, outcomes, strict=True):
-                progress(row.key, outcome)
-            last = rows[-1].key
+        last: str | None = ""
+        while last is not None:
+            async with self._database.read() as session:
+                rows, last = await catalog.unmeasured_after(session, last, LOOKED_AT_ONCE)
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                await self._fill(rows[start : start + ROWS_AT_ONCE], progress)
 
-    async def _rows_after(self, key: str) -> list[Unmeasured]:
-        async with self._database.read() as session:
-            return await catalog.unmeasured_after(session, key, ROWS_AT_ONCE)
+    async def _fill(
+        self, rows: list[Unmeasured], progress: Callable[[str, Outcome], object]
+    ) -> None:
+        found: list[Measured] = []
+        outcomes = [await self._measure(row, found) for row in rows]
+        if found:
+            async with self._database.write() as session:
+                await catalog.set_dimensions(session, found)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            progress(row.key, outcome)
 
     async def _measure(self, row: Unmeasured, found: list[Measured]) -> Outcome:
         try:

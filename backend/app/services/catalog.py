@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -153,21 +154,31 @@ async def count(session: ReadSession) -> int:
     return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
-async def count_unmeasured(session: ReadSession) -> int:
+async def count_unmeasured(session: ReadSession | AsyncConnection) -> int:
     """Count the rows without dimensions, by going through the table."""
     query = select(func.count()).select_from(Image).where(_UNMEASURED)
     return (await session.scalars(query)).one()
 
 
-async def unmeasured_after(session: ReadSession, key: str, limit: int) -> list[Unmeasured]:
-    """Read up to `limit` rows without dimensions in the order of their keys, those after a key."""
+async def unmeasured_after(
+    session: ReadSession | WriteSession, key: str, limit: int
+) -> tuple[list[Unmeasured], str | None]:
+    """Look at up to `limit` rows in the order of their keys, those after a key.
+
+    However many are measured already, a statement reads no more than that.
+
+    Returns:
+        Those without dimensions, and the last key looked at; None if there is none after `key`.
+    """
     query = (
-        select(Image.id, Image.storage_key, Image.content_type)
-        .where(_UNMEASURED, Image.storage_key > key)
+        select(Image.id, Image.storage_key, Image.content_type, _UNMEASURED)
+        .where(Image.storage_key > key)
         .order_by(Image.storage_key)
         .limit(limit)
     )
-    return [Unmeasured(*row) for row in await session.execute(query)]
+    rows = (await session.execute(query)).all()
+    unmeasured = [Unmeasured(*row[:3]) for row in rows if row[3]]
+    return unmeasured, rows[-1].storage_key if rows else None
 
 
 async def set_dimensions(session: WriteSession, measured: Sequence[Measured]) -> None:

@@ -18,6 +18,7 @@ from app.services.storage.base import ObjectReader
 from app.services.storage.local import LocalStorage
 from app.services.storage.memory import MemoryStorage
 from tests import pictures
+from tests.integration.test_catalog import explained
 from tests.integration.test_image_service import file
 
 JPEG = pictures.jpeg()
@@ -203,19 +204,28 @@ async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Da
     assert (found.width, found.height) == (48, 64)
 
 
+async def test_what_is_measured_already_is_passed_over_in_steps_of_bounded_length(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill_module, "LOOKED_AT_ONCE", 3)
+    images = sorted(await store.upload(*[JPEG] * 8), key=lambda image: image.storage_key)
+    for image in images[:7]:
+        await store.execute(f"UPDATE images SET width = 1, height = 1 WHERE id = '{image.id}'")  # noqa: S608
+    async with store.database.read() as session:
+        assert await catalog.unmeasured_after(session, "", 3) == ([], images[2].storage_key)
+    assert await run(store) == {Outcome.MEASURED: 1}
+    assert await store.sizes(images[6:]) == [(1, 1), (64, 48)]
+
+
 async def test_rows_are_read_in_the_order_of_an_index(store: Store) -> None:
     await store.execute(
         "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', md5(n::text) || '.jpg', "
         "'image/jpeg', 1, NULL, now() FROM generate_series(1, 20000) AS n"
     )
     await store.execute("ANALYZE images")
-    async with store.database.read() as session:
-        plan = await session.scalars(
-            text(
-                "EXPLAIN SELECT id, storage_key, content_type FROM images WHERE width IS NULL "
-                "AND storage_key > '8' ORDER BY storage_key LIMIT 500"
-            )
-        )
-        lines = "\n".join(plan)
-    assert "uq_images_storage_key" in lines
-    assert "Sort" not in lines
+    plan = await explained(
+        store.database, lambda session: catalog.unmeasured_after(session, "8", 500)
+    )
+    assert "uq_images_storage_key" in plan
+    assert "Sort" not in plan
+    assert "Filter" not in plan

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from app.migrations import (
     _ADVISORY_LOCK,
     FIRST,
     HEAD,
+    LOCK_SECONDS,
+    ForeignSchema,
     NewerSchema,
     OlderSchema,
     SchemaError,
@@ -31,7 +34,7 @@ from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
 from tests.conftest import execute
 from tests.integration.test_image_service import read
-from tests.live import PATIENCE, wait_until
+from tests.live import PATIENCE
 from tests.schema import (
     LEAN_IMAGES,
     copy_lean_files,
@@ -248,10 +251,29 @@ async def test_another_table_of_the_name_is_left_alone(empty: URL) -> None:
         "ALTER TABLE images ALTER filename DROP NOT NULL",
         "ALTER TABLE images ADD owner text",
         "DROP INDEX ix_images_created_at_id",
+        "ALTER TABLE images ALTER created_at DROP DEFAULT",
+        "ALTER TABLE images ALTER file_size SET DEFAULT 1",
     ],
 )
 async def test_a_table_that_somebody_changed_is_not_taken_for_ours(lean: URL, change: str) -> None:
     await execute(lean, change)
+    with pytest.raises(SchemaError, match="nothing was changed"):
+        await migrated(lean)
+
+
+async def test_a_migration_waits_for_longer_than_it_takes_to_cancel_an_autovacuum(
+    lean: URL,
+) -> None:
+    """PostgreSQL cancels it for whoever has waited for its deadlock_timeout."""
+    query_of_it = "SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout'"
+    ((milliseconds,),) = await query(lean, query_of_it)
+    assert isinstance(milliseconds, int)
+    assert milliseconds < LOCK_SECONDS * 1000
+
+
+async def test_an_index_of_the_name_over_other_columns_is_not_taken_for_ours(lean: URL) -> None:
+    await execute(lean, "DROP INDEX ix_images_created_at_id")
+    await execute(lean, "CREATE INDEX ix_images_created_at_id ON images (created_at, id)")
     with pytest.raises(SchemaError, match="nothing was changed"):
         await migrated(lean)
 
@@ -278,6 +300,35 @@ async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL
     await database.close()
 
 
+async def test_a_database_that_something_else_migrates_is_left_alone(empty: URL) -> None:
+    await execute(empty, "CREATE TABLE alembic_version (version_num varchar(32))")
+    await execute(empty, "INSERT INTO alembic_version VALUES ('5f3a9c0d1e2b')")
+    database = Database(empty)
+    with pytest.raises(ForeignSchema, match="'5f3a9c0d1e2b' that no version of this service"):
+        await require_head(database)
+    with pytest.raises(ForeignSchema, match="nothing was changed"):
+        await migrated(empty)
+    assert "TABLE" not in dump(empty)
+    await database.close()
+
+
+async def test_a_process_that_waits_for_another_holds_up_no_index_of_it(
+    lean: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CREATE INDEX CONCURRENTLY waits for the end of every transaction that is open."""
+    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.05)
+    async with Database(lean).maintain() as other:
+        await other.execution_options(isolation_level="AUTOCOMMIT")
+        await other.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
+        waiting = asyncio.create_task(migrated(lean))
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(PATIENCE):
+            await other.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
+        assert not waiting.done()
+    assert (await waiting)[0] == "Waiting for another process that is migrating"
+    await assert_at_head(lean)
+
+
 @pytest.mark.parametrize("target", ["0000", "00015", "9999", "base", "-1", ""])
 async def test_a_revision_that_does_not_exist_is_told(lean: URL, target: str) -> None:
     await migrated(lean)
@@ -287,33 +338,55 @@ async def test_a_revision_that_does_not_exist_is_told(lean: URL, target: str) ->
     assert dump(lean) == before
 
 
+def start(url: URL) -> subprocess.Popen[str]:
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "app", "migrate"],
+        cwd=BACKEND,
+        env=os.environ | {"DATABASE_URL": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def assert_waits(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == "Waiting for another process that is migrating\n"
+
+
+async def test_a_migration_that_a_person_stops_says_so(lean: URL) -> None:
+    async with Database(lean).maintain() as connection:
+        await connection.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
+        process = start(lean)
+        try:
+            assert_waits(process)
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert output == "Not migrated: stopped; run it again to go on.\n"
+    assert process.returncode == 1
+
+
 def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:
     """All wait for a lock that is taken, and then for one another."""
-
-    def start() -> subprocess.Popen[str]:
-        address = lean.set(drivername="postgresql").render_as_string(hide_password=False)
-        return subprocess.Popen(
-            [sys.executable, "-u", "-m", "app", "migrate"],
-            cwd=BACKEND,
-            env=os.environ | {"DATABASE_URL": address},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
     with asyncio.Runner() as runner:
         holder = Database(lean).maintain()
         connection = runner.run(holder.__aenter__())
         runner.run(connection.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")))
-        processes = [start() for _ in range(3)]
-        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        wait_until(lambda: runner.run(query(lean, waiting)) == [(3,)])
-        runner.run(holder.__aexit__(None, None, None))
-        outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+        processes = [start(lean) for _ in range(3)]
+        try:
+            for process in processes:
+                assert_waits(process)
+            runner.run(holder.__aexit__(None, None, None))
+            outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
         assert [process.returncode for process in processes] == [0, 0, 0], outputs
         runner.run(assert_at_head(lean))
     for output in outputs:
-        assert output.startswith("Waiting for another process that is migrating\n")
         assert output.endswith(f"The schema of the database is at {HEAD}.\n")
     assert sum("Migrating the database" in output for output in outputs) == 1
 

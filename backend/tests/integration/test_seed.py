@@ -61,6 +61,16 @@ async def test_a_host_with_images_is_refused_unless_told_otherwise(
     assert row[0] == 2 * COUNT
 
 
+def test_a_database_that_is_away_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["seed", "--count=1"])
+    assert seed.main() == 1
+    assert capsys.readouterr().err.startswith("Nothing was added: The database is not available")
+
+
 def test_rows_come_in_the_order_of_their_times() -> None:
     chance = Random(1)  # noqa: S311 - for variety
     drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)

@@ -1,15 +1,22 @@
 """The benchmark fails rather than measure something else."""
 
 import json
+import socket
+import threading
+import time
 from functools import partial
+from io import BytesIO
 from random import Random
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from app.image_types import detect
 from bench import report
 from bench.images import PICTURES, pictures_of_users
+from bench.servers import Server
+from bench.streams import uploading
 from bench.work import Comparison
 from bench.wrk import BenchmarkFailed, Load, judge
 
@@ -59,6 +66,37 @@ def test_a_server_that_answers_nothing_fails_the_run() -> None:
         judge(LOAD, "unable to connect to 127.0.0.1:1 Connection refused")
 
 
+def test_an_upload_that_fails_beside_the_downloads_fails_the_run() -> None:
+    nobody = Server("http://127.0.0.1:1", pid=0, start_seconds=0)
+    with (
+        pytest.raises(BenchmarkFailed, match="an upload beside the downloads failed"),
+        uploading(nobody, b"body", "text/plain", clients=2, bytes_per_second=1_000),
+    ):
+        pass
+
+
+def test_uploads_that_are_slower_than_promised_fail_the_run() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as port:
+
+        def take() -> None:
+            client, _ = port.accept()
+            with client:
+                while b"body" not in client.recv(1000):
+                    pass
+                time.sleep(0.2)
+                client.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        server = Server(f"http://127.0.0.1:{port.getsockname()[1]}", pid=0, start_seconds=0)
+        with (
+            pytest.raises(BenchmarkFailed, match="MB/s instead of"),
+            uploading(server, b"body", "text/plain", clients=1, bytes_per_second=1_000_000_000),
+        ):
+            time.sleep(0.1)
+        thread.join()
+
+
 def test_a_ratio_is_that_of_the_medians() -> None:
     compare = partial(Comparison, "service", "usual way")
     assert report.ratio(compare(), SAMPLES) == pytest.approx(310 / 99)
@@ -77,3 +115,4 @@ def test_pictures_are_of_their_size_and_type() -> None:
         content = picture.content(chance)
         assert len(content) == picture.size
         assert detect(content) is picture.image_type
+        assert PIL.Image.open(BytesIO(content)).size == (picture.edge, picture.edge)

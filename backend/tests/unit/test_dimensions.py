@@ -220,6 +220,21 @@ async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
     assert await reader.measure() == (64, 48)
 
 
+async def test_an_upload_does_not_fail_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = HeaderReader(ImageType.JPEG)
+    reader.feed(KINDS["baseline.jpg"][0])
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # as Python does
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        assert await reader.measure() is None
+    assert await reader.measure() == (64, 48)
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A picture with some bytes of its header changed, removed, or put in."""
