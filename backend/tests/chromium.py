@@ -1,4 +1,4 @@
-"""The browser of the tests: Chromium as Debian packs it (`make chromium`), or what a developer has."""
+"""The browser of the tests: Chromium (`make chromium`), or what a developer has."""
 
 import os
 from shutil import which

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,17 @@ def listed(service: Service) -> list[str]:
 
 def stored_files(service: Service) -> list[Path]:
     return [path for path in (service.data_dir / "images").rglob("*") if path.is_file()]
+
+
+@contextmanager
+def storage_away(service: Service) -> Iterator[None]:
+    """Take the folder of pictures away for a while, as a lost mount does."""
+    images = service.data_dir / "images"
+    aside = images.rename(service.data_dir / "aside")
+    try:
+        yield
+    finally:
+        aside.rename(images)
 
 
 async def eventually(condition: Callable[[], object]) -> None:

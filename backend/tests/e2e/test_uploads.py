@@ -1,8 +1,8 @@
 """Files on their way: from the chooser, dropped and pasted; refused, cancelled, interrupted."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.e2e.conftest import (
     eventually,
     listed,
     shown,
+    storage_away,
     store,
     stored_files,
 )
@@ -43,17 +44,6 @@ async def slow_network(page: Page, bytes_per_second: int) -> AsyncIterator[None]
         yield
     finally:
         await devtools.send(name, {**conditions, "uploadThroughput": -1})
-
-
-@contextmanager
-def storage_away(service: Service) -> Iterator[None]:
-    """Take the folder of pictures away for a while, as a lost mount does."""
-    images = service.data_dir / "images"
-    aside = images.rename(service.data_dir / "aside")
-    try:
-        yield
-    finally:
-        aside.rename(images)
 
 
 async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: Service) -> None:
@@ -125,6 +115,51 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     assert listed(service) == []
     await page.reload()
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
+
+
+async def test_cancel_takes_a_file_that_waits_out_of_the_queue_at_once(
+    page: Page, service: Service
+) -> None:
+    content = pictures.sized_jpeg(400_000)
+    async with slow_network(page, 60_000):
+        await choose(page, *[a_file(f"{n}.jpg", content) for n in range(4)])
+        row = page.get_by_role("listitem").filter(has_text="3.jpg")
+        await expect(row).to_contain_text("Waiting")
+        await row.get_by_role("button", name="Cancel").click()
+        await expect(row).to_contain_text("Cancelled")
+        await expect(row).to_be_focused()
+        await expect(page.get_by_text("1 of 4 done")).to_be_visible()
+    await expect(page.get_by_text("4 of 4 done")).to_be_visible()
+    assert sorted(listed(service)) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+async def test_a_file_that_cannot_be_read_is_not_tried_again(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    vanishing = tmp_path / "gone.jpg"
+    vanishing.write_bytes(JPEG)
+    await page.get_by_role("button", name="Upload").click()
+    await page.get_by_label("Choose file").set_input_files(vanishing)
+    vanishing.unlink()
+    await page.get_by_role("button", name="Submit").click()
+    await expect(page.get_by_text("This cannot be read")).to_be_visible()
+    await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    assert listed(service) == []
+
+
+async def test_a_tile_that_is_dragged_over_the_page_is_no_new_file(
+    page: Page, service: Service
+) -> None:
+    store(service, JPEG)
+    await page.reload()
+    await page.locator("#gallery img").hover()
+    await page.mouse.down()
+    await page.mouse.move(600, 500, steps=5)
+    await expect(page.locator(".dropping")).to_have_count(0)
+    await page.mouse.up()
+    await choose(page, TEXT)  # what follows takes its way after what the drop would have started
+    await expect(page.get_by_text("1 of 1 done")).to_be_visible()
+    assert len(listed(service)) == 1
 
 
 async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
