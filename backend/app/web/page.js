@@ -599,9 +599,8 @@ class Upload {
     if (this.#file.size > most) {
       throw new Failure(`The file is larger than ${inBytes(most)}, the most this service takes.`, 413);
     }
-    await this.#file.slice(0, 1).arrayBuffer().catch(() => {
-      throw new Failure("This cannot be read: it is a folder, or was moved or changed.", 400);
-    });
+    const start = await this.#file.slice(0, 1).arrayBuffer().catch(() => null);
+    if (!start?.byteLength) throw new Failure("This is empty, a folder, or cannot be read.", 400);
     await question;
     this.#cancellation.signal.throwIfAborted();
     const usedKey = key;

@@ -142,6 +142,7 @@ async def test_a_slow_delete_leaves_another_picture_open(
     await page.locator('img[alt="unloved.jpg"]').click()
     await page.locator("text=Delete").click()
     await page.locator("text=Confirm").click()
+    await expect(page.get_by_role("button", name="Confirm")).to_have_count(0)
     await page.keyboard.press("ArrowRight")
     details = page.get_by_role("dialog", name="kept.jpg")
     await expect(details).to_be_visible()
@@ -170,8 +171,12 @@ async def test_where_nothing_may_be_copied_the_page_says_so(
 ) -> None:
     store(service, JPEG)
     page = await open_page(service.url)
-    await page.evaluate("document.execCommand = () => false")
-    await page.evaluate("navigator.clipboard.writeText = () => Promise.reject()")
+    await page.evaluate(
+        """() => {
+          document.execCommand = () => false;
+          navigator.clipboard.writeText = () => Promise.reject(new Error("forbidden"));
+        }"""
+    )
     await page.locator("#gallery img").click()
     button = page.get_by_role("button", name="Copy link")
     await button.click()

@@ -142,7 +142,7 @@ async def test_a_file_that_cannot_be_read_is_not_tried_again(
     await page.get_by_label("Choose file").set_input_files(vanishing)
     vanishing.unlink()
     await page.get_by_role("button", name="Submit").click()
-    await expect(page.get_by_text("This cannot be read")).to_be_visible()
+    await expect(page.get_by_text("This is empty, a folder, or cannot be read.")).to_be_visible()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert listed(service) == []
 
