@@ -1,6 +1,7 @@
 """The page that people see at `/`, with its stylesheet, its module and its icon (ADR 0018)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ _POLICY: Final = (
 """Only what this service itself serves may run or load, and no text becomes HTML or a script."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WebFile:
     """A file of the page, kept in memory."""
 
@@ -33,7 +34,7 @@ class WebFile:
     media_type: str
     cache_control: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What changes whenever the content does."""
         return sha256(self.content).hexdigest()[:16]

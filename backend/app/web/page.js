@@ -2,21 +2,10 @@
  * The gallery: a client of the public API (see /docs) and of nothing else.
  *
  * From top to bottom: the page's parts, the API and its key, the gallery, one picture's details,
- * uploads, and what starts it all. What comes from elsewhere becomes text and attributes, never
- * HTML.
+ * uploads, the start. What comes from elsewhere becomes text and attributes, never HTML.
  */
 
-/**
- * @typedef {object} Picture  As the API describes it.
- * @property {string} id
- * @property {string} filename
- * @property {string} content_type
- * @property {number} file_size  Bytes.
- * @property {string} created_at  ISO 8601, UTC.
- * @property {string} url  Absolute address of the file.
- * @property {?number} [width]  Pixels, where they are known.
- * @property {?number} [height]
- */
+/** @typedef {object} Picture  As the API describes it. */
 
 const IMAGES = "api/v1/images";
 const PAGE_SIZE = 60;
@@ -27,7 +16,6 @@ const STATUS_SECONDS = 6;
 
 // The page's parts
 
-/** @returns {HTMLElement} */
 const part = (id) => document.getElementById(id);
 
 const gallery = part("gallery");
@@ -104,11 +92,7 @@ function pause(seconds, tell, button, signal) {
 
 /** What went wrong, in a sentence for people. */
 class Failure extends Error {
-  /**
-   * @param {string} sentence
-   * @param {number} [status]  Of HTTP; 0 where there was no answer.
-   * @param {?number} [retryAfter]  Seconds after which to try again by oneself; null = do not.
-   */
+  /** status: of HTTP, 0 = no answer; retryAfter: seconds until the next try, null = none. */
   constructor(sentence, status = 0, retryAfter = null) {
     super(sentence);
     this.status = status;
@@ -137,13 +121,24 @@ class Failure extends Error {
   }
 }
 
-const currentKey = () => sessionStorage.getItem("key");
+/** Forgotten with the tab; where the browser stores nothing, with the page. */
+let key = "";
 
-const authorization = () => (currentKey() ? { Authorization: `Bearer ${currentKey()}` } : {});
+/** Without a key, take the one that was kept. */
+function keepKey(given) {
+  try {
+    if (given !== undefined) sessionStorage.setItem("key", given);
+    given ??= sessionStorage.getItem("key");
+  } catch {}
+  key = given ?? "";
+}
+keepKey();
+
+const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});
 
 /** Call the API. @throws {Failure} */
 async function call(method, path) {
-  const usedKey = currentKey();
+  const usedKey = key;
   let answer;
   try {
     answer = await fetch(path, { method, headers: authorization(), cache: "no-store" });
@@ -154,25 +149,26 @@ async function call(method, path) {
     await askForKey(usedKey);
     return call(method, path);
   }
-  const body = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (answer.ok) return body;
+  const body = await answer.json().catch(() => null);
+  if (answer.ok && (body || answer.status === 204)) return body;
+  if (answer.ok) throw Failure.ofNetwork(); // cut short, or a proxy's
   throw Failure.ofAnswer(answer.status, body, answer.headers.get("Retry-After"));
 }
 
-/** @type {?Promise<void>} While the question is open, so that it is asked once. */
+/** While the question is open, so that it is asked once. */
 let question = null;
 
 /** Ask for the key, unless another than the refused one has been given since. @throws {Failure} */
 async function askForKey(refusedKey) {
-  if (currentKey() !== refusedKey) return;
-  question ??= openKeyDialog(refusedKey !== null).finally(() => {
+  if (key && key !== refusedKey) return;
+  question ??= openKeyDialog(refusedKey !== "").finally(() => {
     question = null;
   });
   await question;
 }
 
 async function openKeyDialog(isWrong) {
-  sessionStorage.removeItem("key");
+  keepKey("");
   const dialog = openDialog("key");
   const input = dialog.querySelector("input");
   if (isWrong) {
@@ -180,7 +176,7 @@ async function openKeyDialog(isWrong) {
     input.setAttribute("aria-invalid", "true");
   }
   if (!(await whenClosed(dialog))) throw new Failure("Pictures are shown to those with the key.", 401);
-  sessionStorage.setItem("key", input.value);
+  keepKey(input.value);
 }
 
 // The gallery
@@ -191,25 +187,35 @@ const shown = new Map();
 /** @type {?string} Of the next page: "" for the first one, null after the last. */
 let cursor = "";
 
-/** @type {?Promise<void>} While a page is being loaded. */
+/** While a page is being loaded. */
 let loading = null;
 
 const fileAddress = (picture) => `${IMAGES}/${picture.id}/file`;
 
+/** Show a picture's file; ask again for one that does not come. */
+function showFile(image, picture) {
+  let seconds = RETRY_SECONDS;
+  image.alt = picture.filename;
+  image.addEventListener("load", () => image.classList.remove("broken"));
+  image.addEventListener("error", () => {
+    image.classList.add("broken");
+    setTimeout(() => {
+      if (image.isConnected) image.src = image.src;
+    }, seconds * 1000);
+    seconds = Math.min(2 * seconds, 60);
+  });
+  image.src = fileAddress(picture);
+}
+
 function addTile(picture, isNewest = false) {
   if (shown.has(picture.id)) return;
   const tile = made("tile");
-  const link = tile.querySelector("a");
-  const image = tile.querySelector("img");
-  link.href = `#${picture.id}`;
-  image.alt = picture.filename;
-  image.addEventListener("load", () => tile.classList.remove("broken"));
-  image.addEventListener("error", () => tile.classList.add("broken"));
-  image.src = fileAddress(picture);
+  tile.querySelector("a").href = `#${picture.id}`;
+  showFile(tile.querySelector("img"), picture);
   shown.set(picture.id, { picture, tile });
   if (isNewest) gallery.prepend(tile);
   else gallery.append(tile);
-  showEmptiness();
+  showExtent();
 }
 
 /** Take a picture out of the gallery. @returns {?HTMLElement} the tile that takes its place */
@@ -218,12 +224,14 @@ function removeTile(id) {
   const neighbour = tile?.nextElementSibling ?? tile?.previousElementSibling ?? null;
   tile?.remove();
   shown.delete(id);
-  showEmptiness();
+  showExtent();
   return neighbour;
 }
 
-function showEmptiness() {
+/** Show whether there is anything at all, and anything to step to. */
+function showExtent() {
   part("empty").hidden = shown.size > 0 || cursor !== null;
+  showSteps();
 }
 
 /** Load the next page, if there is one; settled when it is there, however long that takes. */
@@ -252,9 +260,7 @@ async function loadPage() {
     }
   }
   part("loading").hidden = true;
-  showEmptiness();
-  showSteps();
-  reloadBroken();
+  showExtent();
   observeEnd();
 }
 
@@ -265,6 +271,7 @@ async function showFailure(failure, attempt) {
   const seconds = attempt < MAX_ATTEMPTS ? (failure.retryAfter ?? Infinity) : Infinity;
   box.hidden = false;
   sentence.textContent = failure.message;
+  if (details) say(failure.message); // the box is behind them
   await pause(
     seconds,
     (left) => {
@@ -275,14 +282,9 @@ async function showFailure(failure, attempt) {
   box.hidden = true;
 }
 
-/** Ask again for the files that did not come while the service was away. */
-function reloadBroken() {
-  for (const image of gallery.querySelectorAll(".broken img")) image.src = image.src;
-}
-
 const endObserver = new IntersectionObserver(
-  ([end]) => {
-    if (end.isIntersecting) loadMore();
+  (entries) => {
+    if (entries.at(-1).isIntersecting) loadMore();
   },
   { rootMargin: "100%" },
 );
@@ -298,10 +300,12 @@ function observeEnd() {
 /** @type {?{dialog: HTMLDialogElement, picture: Picture}} */
 let details = null;
 
-/** Whether the entry before this one in the browser's history is the gallery. */
-let cameFromGallery = false;
+/** Note in a new entry of the browser's history whether the one before it is the gallery. */
+function noteEntry(isAfterGallery) {
+  if (history.state === null) history.replaceState({ isAfterGallery }, "");
+}
 
-/** Whether the browser is on its way back to that entry. */
+/** Whether the browser is on its way back to the gallery. */
 let isLeaving = false;
 
 /** How often the address has changed: only the last change counts. */
@@ -334,8 +338,7 @@ function showDetails(picture) {
   details = { dialog, picture };
   const field = (selector) => dialog.querySelector(selector);
   const image = new Image(); // a new one: the old would show its picture until this one came
-  image.alt = picture.filename;
-  image.src = fileAddress(picture);
+  showFile(image, picture);
   field("img").replaceWith(image);
   field("h2").textContent = picture.filename;
   field(".size").textContent = inBytes(picture.file_size);
@@ -381,9 +384,9 @@ function closeDetails() {
 /** Go back to the address of the gallery, unless the reader has done so. */
 function leaveAddress() {
   if (!location.hash) return;
-  isLeaving = cameFromGallery;
-  if (cameFromGallery) history.back();
-  else history.replaceState(null, "", location.pathname);
+  isLeaving = history.state?.isAfterGallery;
+  if (isLeaving) history.back();
+  else history.replaceState(history.state, "", location.pathname);
 }
 
 /** Let a picture that is opened while the browser is still going back wait for that. */
@@ -404,15 +407,21 @@ function neighbourOf(picture, direction) {
 
 async function step(direction) {
   const { picture } = details;
-  if (direction > 0 && !neighbourOf(picture, 1)) await loadMore();
+  if (direction > 0 && !neighbourOf(picture, 1)) {
+    part("failure").querySelector("button").click(); // if that waits, it need not
+    await loadMore();
+  }
   const tile = neighbourOf(picture, direction);
-  if (tile && details?.picture === picture) location.replace(tile.querySelector("a").hash);
+  if (!tile || details?.picture !== picture) return;
+  history.replaceState(history.state, "", tile.querySelector("a").hash);
+  showAddressed();
 }
 
-function stepByKey({ key }) {
+function stepByKey(event) {
   if (!details || document.querySelector(".box")) return;
-  if (key === "ArrowLeft") step(-1);
-  if (key === "ArrowRight") step(1);
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
 }
 
 /** Show whether there is anything to step to. */
@@ -425,28 +434,34 @@ function showSteps() {
 }
 
 async function copy(what, text) {
+  let isCopied = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    copySelection(text);
+    isCopied = copySelection(text);
   }
-  say(`${what} copied`);
+  say(isCopied ? `${what} copied` : "The browser did not let this page copy.");
 }
 
 /** Copy as one did before navigator.clipboard, which plain HTTP from another machine lacks. */
 function copySelection(text) {
+  const focused = document.activeElement;
   const area = document.createElement("textarea");
   area.value = text;
-  details.dialog.append(area);
+  (details?.dialog ?? document.body).append(area);
   area.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   area.remove();
+  focused.focus();
+  return isCopied;
 }
 
-const asMarkdown = ({ filename, url }) => `![${filename.replace(/[\\[\]]/g, "\\$&")}](${url})`;
+const asMarkdown = ({ filename, url }) =>
+  `![${filename.replace(/[\\`*_[\]<>&]/g, "\\$&")}](${url})`;
 
 function asHtml({ filename, url }) {
-  const image = document.createElement("img");
+  // In a document that is not shown, so that nothing is loaded from there.
+  const image = document.implementation.createHTMLDocument().createElement("img");
   image.setAttribute("src", url);
   image.alt = filename;
   return image.outerHTML;
@@ -466,19 +481,20 @@ async function deletePicture(picture) {
     }
   }
   const neighbour = removeTile(picture.id);
-  closeDetails();
-  leaveAddress();
-  focusOn(neighbour);
+  if (details?.picture.id === picture.id) {
+    closeDetails();
+    leaveAddress();
+  }
+  if (!details) focusOn(neighbour);
   say("Picture removed");
 }
 
 // Uploads: each file has a row of its own, and stands alone
 
-/** @type {Upload[]} What waits until there is room. */
+/** What waits until there is room. */
 const waiting = [];
 let inFlight = 0;
 
-/** @type {{max_upload_bytes: number}} */
 let limits = { max_upload_bytes: Infinity };
 
 function addFiles(files) {
@@ -528,8 +544,17 @@ class Upload {
     this.#part(".name").textContent = file.name;
     this.#part("progress").ariaLabel = `Progress of ${file.name}`;
     this.#part(".numbers").textContent = inBytes(file.size);
-    this.#part(".cancel").addEventListener("click", () => this.#cancellation.abort());
+    this.#part(".cancel").addEventListener("click", () => this.#cancel());
     transferList.append(this.#row);
+  }
+
+  #cancel() {
+    this.#cancellation.abort();
+    const place = waiting.indexOf(this);
+    if (place < 0) return; // run() sees it
+    waiting.splice(place, 1);
+    this.#finish("Cancelled", "cancelled");
+    showTransfers();
   }
 
   /** Send the file, again where waiting helps, until its fate is known. */
@@ -540,8 +565,8 @@ class Upload {
         this.#finish("Upload successful", "succeeded");
         return;
       } catch (failure) {
-        if (!(failure instanceof Failure)) throw failure;
         if (this.#cancellation.signal.aborted) break;
+        if (!(failure instanceof Failure)) throw failure;
         if (failure.retryAfter === null || attempt === MAX_ATTEMPTS) {
           this.#fail(failure);
           return;
@@ -556,6 +581,14 @@ class Upload {
     return this.#row.querySelector(selector);
   }
 
+  /** Show these buttons alone; the row keeps the focus of one that goes. */
+  #offer(...names) {
+    for (const button of this.#row.querySelectorAll("button")) {
+      if (button === document.activeElement) this.#row.focus();
+      button.hidden = !names.includes(button.className);
+    }
+  }
+
   #show(state) {
     this.#part(".state").textContent = state;
   }
@@ -566,7 +599,11 @@ class Upload {
     if (this.#file.size > most) {
       throw new Failure(`The file is larger than ${inBytes(most)}, the most this service takes.`, 413);
     }
-    const usedKey = currentKey();
+    const start = await this.#file.slice(0, 1).arrayBuffer().catch(() => null);
+    if (!start?.byteLength) throw new Failure("This is empty, a folder, or cannot be read.", 400);
+    await question;
+    this.#cancellation.signal.throwIfAborted();
+    const usedKey = key;
     try {
       return await this.#post();
     } catch (failure) {
@@ -595,14 +632,15 @@ class Upload {
     request.upload.addEventListener("load", () => {
       isSent = true;
       this.#show("Saving");
-      this.#part(".cancel").hidden = true; // too late: the service has it all
+      this.#offer(); // too late to cancel: the service has it all
     });
     const cancel = () => request.abort();
     this.#cancellation.signal.addEventListener("abort", cancel);
     return new Promise((resolve, reject) => {
       request.addEventListener("load", () => {
         const { status, response } = request;
-        if (status === 201) resolve(response);
+        if (status === 201 && response) resolve(response);
+        else if (status === 201) reject(answerLost());
         else reject(Failure.ofAnswer(status, response, request.getResponseHeader("Retry-After")));
       });
       request.addEventListener("error", () => reject(isSent ? answerLost() : Failure.ofNetwork()));
@@ -623,8 +661,7 @@ class Upload {
   async #waitAfter(failure) {
     this.#show(failure.message);
     this.#part("progress").value = 0;
-    this.#part(".cancel").hidden = false;
-    this.#part(".retry").hidden = false;
+    this.#offer("retry", "cancel");
     await pause(
       failure.retryAfter,
       (left) => {
@@ -635,21 +672,19 @@ class Upload {
       this.#part(".retry"),
       this.#cancellation.signal,
     );
-    this.#part(".retry").hidden = true;
+    this.#offer("cancel");
   }
 
   #fail(failure) {
     this.#finish(failure.message, failure.mayPass ? "failed" : "refused");
     if (!failure.mayPass) return;
-    const retry = this.#part(".retry");
-    retry.hidden = false;
-    retry.addEventListener("click", () => this.#restart(), { once: true });
+    this.#offer("retry");
+    this.#part(".retry").addEventListener("click", () => this.#restart(), { once: true });
   }
 
   #restart() {
     this.#row.className = "";
-    this.#part(".retry").hidden = true;
-    this.#part(".cancel").hidden = false;
+    this.#offer("cancel");
     this.#part(".numbers").textContent = inBytes(this.#file.size);
     this.#part("progress").value = 0;
     this.#show("Waiting");
@@ -659,8 +694,7 @@ class Upload {
 
   #finish(state, outcome) {
     this.#show(state);
-    this.#part(".cancel").hidden = true;
-    this.#part(".numbers").textContent = inBytes(this.#file.size);
+    this.#offer();
     this.#row.className = `over ${outcome}`;
   }
 }
@@ -678,9 +712,16 @@ async function chooseFiles() {
 }
 
 function acceptDrops() {
+  let isOurs = false; // a tile that is dragged looks like a file
   const mark = (isDropping) => document.documentElement.classList.toggle("dropping", isDropping);
+  const brings = ({ dataTransfer }) => !isOurs && dataTransfer.types.includes("Files");
+  const note = ({ type }) => {
+    isOurs = type === "dragstart";
+  };
+  addEventListener("dragstart", note);
+  addEventListener("dragend", note);
   addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
+    if (!brings(event)) return;
     event.preventDefault();
     mark(true);
   });
@@ -688,9 +729,9 @@ function acceptDrops() {
     if (!event.relatedTarget) mark(false);
   });
   addEventListener("drop", (event) => {
-    if (event.dataTransfer.files.length === 0) return;
-    event.preventDefault();
     mark(false);
+    if (!brings(event)) return;
+    event.preventDefault();
     document.querySelector("dialog.chooser")?.close();
     addFiles(event.dataTransfer.files);
   });
@@ -705,7 +746,6 @@ transfers.querySelector("header button").addEventListener("click", () => {
   part("add").focus();
 });
 acceptDrops();
-addEventListener("online", reloadBroken);
 addEventListener("beforeunload", (event) => {
   if (inFlight > 0) event.preventDefault();
 });
@@ -713,9 +753,10 @@ gallery.addEventListener("click", openAfterLeaving);
 addEventListener("keydown", stepByKey);
 addEventListener("hashchange", (event) => {
   isLeaving = false;
-  cameFromGallery ||= !new URL(event.oldURL).hash;
+  noteEntry(!new URL(event.oldURL).hash);
   showAddressed();
 });
+noteEntry(false);
 loadMore();
 showAddressed();
 call("GET", "api/v1/limits").then(

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
 from tests.chromium import CHROMIUM
 from tests.live import PATIENCE
@@ -46,7 +47,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(_open_service: Service) -> Service:
     """Give the session's service, with no pictures."""
-    async with httpx.AsyncClient(base_url=_open_service.url) as client:
+    async with httpx.AsyncClient(base_url=_open_service.url, timeout=PATIENCE) as client:
         while items := (await client.get(IMAGES, params={"limit": 100})).json()["items"]:
             await asyncio.gather(*[client.delete(f"{IMAGES}/{image['id']}") for image in items])
     return _open_service
@@ -56,7 +57,8 @@ async def service(_open_service: Service) -> Service:
 async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
     """Open pages, each in a browser of its own; see to it that none asks another host.
 
-    Nor may a script fail, or anything be tried that the page's policy forbids.
+    Nor may a script fail, a box of the browser's own come up, or anything be tried that the
+    page's policy forbids.
     """
     complaints: list[str] = []
     contexts = []
@@ -76,6 +78,11 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
             if "Content Security Policy" in text or "Trusted" in text:
                 complaints.append(text)
 
+        async def watch_dialog(dialog: Dialog) -> None:
+            complaints.append(f"a box came up: {dialog.message}")
+            await dialog.dismiss()
+
+        page.on("dialog", watch_dialog)
         page.on("request", lambda request: watch_request(request.url))
         page.on("console", lambda message: watch_console(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -106,23 +113,36 @@ async def choose(page: Page, *files: Any) -> None:
 
 
 def store(service: Service, content: bytes, name: str = "photo.jpg") -> dict[str, Any]:
-    response = httpx.post(f"{service.url}{IMAGES}/upload", files={"file": (name, content)})
+    files = {"file": (name, content)}
+    response = httpx.post(f"{service.url}{IMAGES}/upload", files=files, timeout=PATIENCE)
     assert response.status_code == 201
     image: dict[str, Any] = response.json()
     return image
 
 
 def delete(service: Service, image: dict[str, Any]) -> None:
-    assert httpx.delete(f"{service.url}{IMAGES}/{image['id']}").status_code == 204
+    address = f"{service.url}{IMAGES}/{image['id']}"
+    assert httpx.delete(address, timeout=PATIENCE).status_code == 204
 
 
 def listed(service: Service) -> list[str]:
-    items = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}).json()["items"]
-    return [image["filename"] for image in items]
+    answer = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}, timeout=PATIENCE)
+    return [image["filename"] for image in answer.json()["items"]]
 
 
 def stored_files(service: Service) -> list[Path]:
     return [path for path in (service.data_dir / "images").rglob("*") if path.is_file()]
+
+
+@contextmanager
+def storage_away(service: Service) -> Iterator[None]:
+    """Take the folder of pictures away for a while, as a lost mount does."""
+    images = service.data_dir / "images"
+    aside = images.rename(service.data_dir / "aside")
+    try:
+        yield
+    finally:
+        aside.rename(images)
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -1,6 +1,5 @@
 """The page for everybody: by keyboard, by screen reader, on small screens, in light and dark."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -25,6 +24,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
     await check("empty")
     await page.get_by_role("button", name="Upload").click()
+    await expect(page.get_by_role("dialog", name="Add pictures")).to_be_visible()
     await check("choosing")
     await page.keyboard.press("Escape")
     long_name = "a-photograph-with-a-name-that-is-longer-than-any-phone-is-wide.jpg"
@@ -34,9 +34,11 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await page.get_by_role("button", name="Close the list").click()
     await check("gallery")
     await page.locator("#gallery img").click()
+    await expect(page.get_by_role("dialog", name=long_name)).to_be_visible()
     await check("details")
     await page.get_by_role("button", name="Copy link").click()
     await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
     await check("confirmation")
     await page.keyboard.press("Escape")
     await page.keyboard.press("Escape")
@@ -163,7 +165,6 @@ async def test_a_screen_reader_is_told_what_happens(page: Page, service: Service
     await page.get_by_role("button", name="Delete").click()
     await page.get_by_role("button", name="Confirm").click()
     await expect(page.get_by_text("Picture removed")).to_be_visible()
-    await asyncio.sleep(0)
     spoken = await page.evaluate("window.spoken")
     assert "heard.jpg Upload successful" in spoken
     assert any(line.startswith("notes.txt Invalid file type:") for line in spoken)
