@@ -42,8 +42,11 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def workers(database: Database, root: Path) -> tuple[ImageService, ImageService]:
-    first, second = (ImageService(database, LocalStorage(root), LIMITS) for _ in range(2))
+async def workers(database: Database, root: Path) -> tuple[ImageService, ImageService]:
+    storages = [LocalStorage(root) for _ in range(2)]
+    for storage in storages:
+        await storage.check()  # as a service does when it starts
+    first, second = (ImageService(database, storage, LIMITS) for storage in storages)
     return first, second
 
 

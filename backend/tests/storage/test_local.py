@@ -479,9 +479,12 @@ async def test_too_many_that_wait_for_a_thread_are_refused_and_discards_are_not(
         await staged.write(b"x" * BLOCK)
     discard = asyncio.create_task(staged.discard())
     await asyncio.sleep(0)
-    with pytest.raises(StorageUnavailable):
-        await storage._upload_threads.visit(slow)
+    late = asyncio.create_task(storage._upload_threads.visit(slow))
+    done, _ = await asyncio.wait([late], timeout=1)
     go_on.set()
+    assert done
+    with pytest.raises(StorageUnavailable):
+        await late
     await asyncio.gather(discard, *visits)
     assert files.all() == []
 
