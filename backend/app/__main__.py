@@ -91,7 +91,7 @@ def _run(settings: Settings) -> int:
         opened.callback(signals.ignore)
         signals.exit_on_next()
         _announce(settings, listener)
-        return _serve(settings, listener)
+        return _serve(settings, listener, signals)
 
 
 async def _require_head(url: str) -> None:
@@ -118,7 +118,7 @@ def _allow_open_files(wanted: int) -> None:
         )
 
 
-def _serve(settings: Settings, listener: socket.socket) -> int:
+def _serve(settings: Settings, listener: socket.socket, signals: "_Signals") -> int:
     config = uvicorn.Config(
         "app.main:application",
         factory=True,
@@ -140,6 +140,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         Multiprocess(config, sockets=[listener]).run()
         return _EXIT_OK
     server = uvicorn.Server(config)
+    signals.stop_on_next(server)
     server.run(sockets=[listener])
     return _EXIT_OK if server.started else _EXIT_FAILED
 
@@ -189,6 +190,17 @@ class _Signals:
         self._handle_with(self._exit)
         if self._remembered:
             self._exit()
+
+    def stop_on_next(self, server: uvicorn.Server) -> None:
+        """Stop a server on the next signal, also while it is still loading what it serves.
+
+        An exception may get lost there, in a callback that lets none out.
+        """
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        self._handle_with(stop)
 
     def ignore(self) -> None:
         """Let nothing interrupt the end."""

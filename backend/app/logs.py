@@ -68,7 +68,8 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
 
 def _timestamp(record: logging.LogRecord) -> str:
     """Write the time in UTC, to the millisecond (RFC 3339)."""
-    return f"{_second(int(record.created))}.{int(record.msecs):03}+00:00"
+    seconds, rest = divmod(record.created, 1)
+    return f"{_second(int(seconds))}.{int(rest * 1000):03}+00:00"
 
 
 @lru_cache(1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import ServerState
 
 from app.http_protocol import BoundedHttpProtocol
 
@@ -19,6 +20,7 @@ PATIENCE = 30.0
 @dataclass(frozen=True)
 class LiveServer:
     port: int
+    state: ServerState
 
     @property
     def url(self) -> str:
@@ -45,7 +47,7 @@ def serve(app: FastAPI, most_connections: int | None = None) -> Iterator[LiveSer
         thread.start()
         try:
             wait_until(lambda: server.started or not thread.is_alive())
-            yield LiveServer(listener.getsockname()[1])
+            yield LiveServer(listener.getsockname()[1], server.server_state)
         finally:
             server.should_exit = True
             thread.join(PATIENCE)

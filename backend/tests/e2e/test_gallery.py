@@ -77,7 +77,7 @@ async def test_the_address_names_the_picture(service: Service, open_page: OpenPa
     details = page.get_by_role("dialog")
     await page.locator('img[alt="newer.jpg"]').click()
     await expect(details).to_contain_text("newer.jpg")
-    assert page.url == f"{service.url}/#{newer['id']}"
+    await expect(page).to_have_url(f"{service.url}/#{newer['id']}")
     await page.keyboard.press("Shift+ArrowRight")
     await page.keyboard.press("Control+ArrowRight")
     await expect(details).to_contain_text("newer.jpg")
@@ -91,7 +91,7 @@ async def test_the_address_names_the_picture(service: Service, open_page: OpenPa
     await expect(details).to_contain_text("newer.jpg")
     await page.evaluate("history.back()")
     await expect(details).to_have_count(0)
-    assert page.url == f"{service.url}/"
+    await expect(page).to_have_url(f"{service.url}/")
     await page.evaluate("history.forward()")
     await expect(details).to_contain_text("newer.jpg")
     await page.keyboard.press("Escape")
@@ -119,10 +119,10 @@ async def test_closing_leads_to_the_gallery_and_never_to_another_site(
     await expect(details).to_contain_text("older.jpg")
     await page.keyboard.press("Escape")
     await expect(details).to_have_count(0)
-    assert page.url == f"{service.url}/"
+    await expect(page).to_have_url(f"{service.url}/")
     await page.locator('img[alt="newer.jpg"]').click()
     await expect(details).to_contain_text("newer.jpg")
-    assert page.url == f"{service.url}/#{newer['id']}"
+    await expect(page).to_have_url(f"{service.url}/#{newer['id']}")
 
 
 async def test_a_slow_delete_leaves_another_picture_open(

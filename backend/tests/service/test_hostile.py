@@ -605,15 +605,16 @@ def test_more_clients_than_allowed_are_told_when_to_try_again(settings: Settings
         ExitStack() as clients,
     ):
         held = [clients.enter_context(server.connect()) for _ in range(3)]
-        wait_until(lambda: connections(server) == 3)
+        wait_until(lambda: len(server.state.connections) == 3)
         answer = ask(server, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert problem(answer) == (503, "too-many-connections")
         assert b"\r\nretry-after: 5\r\n" in answer.lower()
+        wait_until(lambda: len(server.state.connections) == 3)
         for client in held:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
         held[0].close()
-        wait_until(lambda: connections(server) == 2)
+        wait_until(lambda: len(server.state.connections) == 2)
         assert httpx.get(f"{server.url}/health/live", timeout=PATIENCE).status_code == 200
 
 

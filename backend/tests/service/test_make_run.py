@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -253,3 +254,14 @@ def test_after_a_delete_none_of_four_workers_serves_the_image(start: StartServic
             assert set(clients.map(ask, range(120))) == {200, 304}
             assert httpx.delete(path, timeout=PATIENCE).status_code == 204
             assert set(clients.map(ask, range(120))) == {404}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.15, 0.3, 0.6])
+def test_a_signal_while_the_service_is_loading_ends_it(start: StartService, seconds: float) -> None:
+    """Its address is told before it is loaded; the moments are spread over the loading."""
+    service = start().wait_until_it_serves()
+    time.sleep(seconds)
+    processes = service.all_processes()
+    service.stop(signal.SIGTERM)
+    assert_gone(processes)
+    assert "Traceback" not in service.output
