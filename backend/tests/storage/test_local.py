@@ -14,9 +14,9 @@ import pytest
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.services.storage import local, threads
-from app.services.storage.base import ObjectReader
 from app.services.storage.files import BLOCK
 from app.services.storage.local import LocalStorage
+from tests.storage.test_contract import drain
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 NOBODY = 65534
@@ -371,14 +371,6 @@ async def put(storage: LocalStorage, data: bytes) -> None:
     await staged.publish()
 
 
-async def read_all(reader: ObjectReader) -> bytes:
-    data = b""
-    while block := await reader.read():
-        data += block
-    await reader.close()
-    return data
-
-
 @pytest.fixture
 def prompt_storage(storage: LocalStorage) -> LocalStorage:
     if not storage._can_read_at_once:
@@ -409,11 +401,11 @@ async def test_what_is_opened_at_once_reads_like_what_is_opened(
     storage = prompt_storage
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
-    opened = await read_all(await storage.open(KEY, start, length))
+    opened = await drain(await storage.open(KEY, start, length))
     reader = storage.open_at_once(KEY, start, length)
     assert reader
     assert reader.size == len(data)
-    assert await read_all(reader) == opened == data[start : start + length]
+    assert await drain(reader) == opened == data[start : start + length]
 
 
 async def test_a_file_that_is_gone_is_not_held(storage: LocalStorage, files: Files) -> None:
@@ -438,7 +430,7 @@ async def test_what_the_page_cache_has_not_is_read_in_a_thread(
     drop_from_page_cache(files.published)
     if storage.open_at_once(KEY, 0, 1):
         pytest.skip("this filesystem keeps everything in the page cache")
-    assert first + await read_all(reader) == data
+    assert first + await drain(reader) == data
     assert open_descriptors() == before
 
 
@@ -457,7 +449,7 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_told(
     assert reader
     os.truncate(files.published, BLOCK + 5)
     with pytest.raises(StorageUnavailable):
-        await read_all(reader)
+        await drain(reader)
     await reader.close()
 
 
