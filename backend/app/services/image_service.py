@@ -172,8 +172,8 @@ class ImageService:
     async def get_present(self, image_id: UUID) -> Image:
         """Find an image whose file is asked for.
 
-        One that was found a moment ago is not looked up again while its file is there: a row never
-        changes, and a delete is over only when the file is gone.
+        One that was found a moment ago is not looked up again while its file is there: what a file
+        needs of its row never changes, and a delete is over only when the file is gone.
 
         Raises:
             ImageNotFound: If there is none with this id.
