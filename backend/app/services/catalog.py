@@ -20,11 +20,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-if TYPE_CHECKING:
-    from sqlalchemy import Table
-
 from app.database import ReadSession, WriteSession
 from app.models import Image
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 QUOTA_PERIOD: Final = timedelta(hours=1)
 IPV6_HOST_PREFIX: Final = 64
