@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
             async with _watched_schema(database):
                 yield State(settings=settings, service=ImageService(database, storage, limits))
         finally:
+            await storage.close()
             await database.close()
 
     app = FastAPI(

@@ -106,11 +106,13 @@ async def measure(folder: Path, url: str) -> None:
     """Print a line for each size, and for each of the worst headers."""
     database = Database(url)
     await migrate(database, lambda _line: None)
-    service = ImageService(database, LocalStorage(folder / "images"), LIMITS)
+    storage = LocalStorage(folder / "images")
+    service = ImageService(database, storage, LIMITS)
     for name, size in SIZES.items():
         medians = await upload_in_turn(service, photograph(size))
         with_it, without = (medians[reader] * 1000 for reader in (HeaderReader, NoReader))
         print(f"{name}: {with_it:.2f} / {without:.2f} ms = {with_it / without:.3f}", flush=True)
+    await storage.close()
     await database.close()
     for name, (image_type, header) in worst().items():
         times = []

@@ -1,10 +1,16 @@
 """What the tests stand on: a real PostgreSQL, real folders, the real application."""
 
 import asyncio
+import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -24,6 +30,8 @@ from app.database import Database
 from app.embedded import embedded_postgres
 from app.main import create_app
 from app.migrations import migrate
+from app.services.storage import writer
+from app.services.storage.local import LocalStorage
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""
@@ -93,6 +101,67 @@ async def database(database_url: URL) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+OpenStorage = Callable[[Path], LocalStorage]
+
+
+@pytest.fixture
+async def open_storage() -> AsyncIterator[OpenStorage]:
+    """Make storages over folders, which end with the test."""
+    opened: list[LocalStorage] = []
+
+    def open_storage(root: Path) -> LocalStorage:
+        opened.append(LocalStorage(root))
+        return opened[-1]
+
+    yield open_storage
+    for storage in opened:
+        await storage.close()
+
+
+class Disk:
+    """What the processes that write uploads meet; see `tests.faulty_writer`."""
+
+    def __init__(self, faults: Path) -> None:
+        self._faults = faults
+
+    @contextmanager
+    def failing(self, step: str, number: int) -> Iterator[None]:
+        """Fail in a step of publishing with an error of the system."""
+        with self._meeting(step=step, errno=number):
+            yield
+
+    @contextmanager
+    def hanging(self, step: str) -> Iterator[Callable[[], bool]]:
+        """Let a step last to the end of the block; gives a function that tells if it has begun."""
+        with self._meeting(step=step, errno=0):
+            yield self._faults.with_suffix(".reached").exists
+
+    @contextmanager
+    def used_by(self, user: int) -> Iterator[None]:
+        """Let permissions bind also where the tests run as root."""
+        with self._meeting(user=user):
+            yield
+
+    @contextmanager
+    def _meeting(self, **faults: Any) -> Iterator[None]:
+        whole = self._faults.with_suffix(".new")
+        whole.write_text(json.dumps(faults))
+        whole.rename(self._faults)
+        try:
+            yield
+        finally:
+            self._faults.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Let all storages that start writing from now on do so over a disk that can be made fail."""
+    faults = tmp_path_factory.mktemp("disk") / "faults.json"
+    monkeypatch.setenv("WRITER_FAULTS", str(faults))
+    monkeypatch.setattr(writer, "PROGRAM", str(Path(__file__).with_name("faulty_writer.py")))
+    return Disk(faults)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import errno
-import os
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,7 +11,7 @@ from app.api.limits import LINGER_BYTES
 from app.api.multipart import MAX_OTHER_PARTS
 from tests import pictures
 from tests.api.problems import assert_problem
-from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, OpenClient
+from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, Disk, OpenClient
 from tests.forms import CONTENT_TYPE, form, part, raw_part, split
 
 UPLOAD = "/api/v1/images/upload"
@@ -312,11 +311,6 @@ async def test_a_client_without_a_usual_address_can_upload(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-async def test_a_full_disk_is_told(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(code, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    assert_problem(await send(client, JPEG), 507, "storage-full")
+async def test_a_full_disk_is_told(disk: Disk, client: httpx.AsyncClient, code: int) -> None:
+    with disk.failing("fsync of file", code):
+        assert_problem(await send(client, JPEG), 507, "storage-full")

@@ -19,6 +19,7 @@ from app.services.storage.base import ObjectInfo
 from app.services.storage.local import LocalStorage
 from app.services.storage.memory import MemoryStorage
 from tests import pictures
+from tests.conftest import OpenStorage
 from tests.integration.test_image_service import file
 
 JPEG = pictures.jpeg()
@@ -30,9 +31,9 @@ LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_pe
 class Store:
     """A folder of pictures, and what can go wrong with it."""
 
-    def __init__(self, root: Path, database: Database) -> None:
+    def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root
-        self.storage = LocalStorage(root)
+        self.storage = storage
         self.service = ImageService(database, self.storage, LIMITS)
 
     async def upload(self) -> Image:
@@ -51,8 +52,9 @@ class Store:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, database: Database) -> Store:
-    store = Store(tmp_path / "images", database)
+async def store(tmp_path: Path, open_storage: OpenStorage, database: Database) -> Store:
+    root = tmp_path / "images"
+    store = Store(root, open_storage(root), database)
     await store.storage.check()
     return store
 

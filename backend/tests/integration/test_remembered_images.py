@@ -20,6 +20,7 @@ from app.services.image_service import ImageService
 from app.services.storage import local
 from app.services.storage.local import LocalStorage
 from tests import pictures
+from tests.conftest import OpenStorage
 from tests.integration.test_image_service import LIMITS, file, read
 
 JPEG = pictures.jpeg()
@@ -42,8 +43,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def workers(database: Database, root: Path) -> tuple[ImageService, ImageService]:
-    storages = [LocalStorage(root) for _ in range(2)]
+async def workers(
+    database: Database, root: Path, open_storage: OpenStorage
+) -> tuple[ImageService, ImageService]:
+    storages = [open_storage(root) for _ in range(2)]
     for storage in storages:
         await storage.check()  # as a service does when it starts
     first, second = (ImageService(database, storage, LIMITS) for storage in storages)
@@ -67,10 +70,10 @@ async def test_an_image_in_demand_is_looked_up_once(
 
 
 async def test_what_is_remembered_is_asked_again_after_a_while(
-    database: Database, root: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, root: Path, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_service_module, "RECENT_SECONDS", 0.0)
-    service = ImageService(database, LocalStorage(root), LIMITS)
+    service = ImageService(database, open_storage(root), LIMITS)
     image = await service.upload(file(JPEG), None)
     await look_at(service, image)
     statements = Statements(database)

@@ -22,9 +22,10 @@ from app.database import Database
 from app.errors import ImageNotFound
 from app.models import Image
 from app.services.image_service import ImageService
-from app.services.storage.files import BLOCK
 from app.services.storage.local import LocalStorage
+from app.services.storage.writer import BLOCK
 from tests import pictures
+from tests.conftest import OpenStorage
 from tests.forms import stream
 from tests.service import crash_driver
 from tests.service.crash_driver import ACKNOWLEDGE, LIMITS, File, Orders
@@ -37,9 +38,9 @@ PUBLISH = ["fsync staged file", "rename staged file", "fsync published folder", 
 SMALL_UPLOAD = [*FIRST_BLOCK, *PUBLISH]
 # What arrives goes to the disk a block at a time, and what is left of it just before the fsync.
 REST = ["write staged file"]
-LARGE_UPLOAD = [*FIRST_BLOCK, *REST, *PUBLISH]
+LARGE_UPLOAD = [*FIRST_BLOCK, *REST, *REST, *PUBLISH]
 # Both wait, wholly on the disk, until the form has arrived.
-SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *FIRST_BLOCK, *REST, *PUBLISH, *PUBLISH]
+SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *FIRST_BLOCK, *REST, *REST, *PUBLISH, *PUBLISH]
 DELETE = ["DELETE", "COMMIT", "remove published file"]
 
 
@@ -88,11 +89,11 @@ def driver() -> Iterator[Driver]:
 class Host:
     """Database and storage as the dead process left them, and a service that starts over them."""
 
-    def __init__(self, url: URL, database: Database, root: Path) -> None:
+    def __init__(self, url: URL, database: Database, root: Path, storage: LocalStorage) -> None:
         self.url = url.render_as_string(hide_password=False)
         self.database = database
         self.root = root
-        self.storage = LocalStorage(root)
+        self.storage = storage
         self.service = ImageService(database, self.storage, LIMITS)
 
     async def empty(self) -> None:
@@ -141,8 +142,9 @@ class Host:
 
 
 @pytest.fixture
-def host(database_url: URL, database: Database, tmp_path: Path) -> Host:
-    return Host(database_url, database, tmp_path / "images")
+def host(database_url: URL, database: Database, tmp_path: Path, open_storage: OpenStorage) -> Host:
+    root = tmp_path / "images"
+    return Host(database_url, database, root, open_storage(root))
 
 
 @pytest.mark.parametrize(

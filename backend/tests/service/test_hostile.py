@@ -23,7 +23,7 @@ from app.api.limits import FORM_ALLOWANCE, LINGER_SECONDS
 from app.config import Settings
 from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.main import create_app
-from app.services.storage.files import BLOCK
+from app.services.storage.writer import BLOCK
 from tests import pictures
 from tests.chromium import CHROMIUM, needs_chromium
 from tests.conftest import MAX_UPLOAD_BYTES

@@ -3,7 +3,6 @@
 import errno
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,10 +12,10 @@ from tempfile import TemporaryDirectory, mkdtemp
 import pytest
 from sqlalchemy.engine import URL
 
-from app.services.storage.files import BLOCK
+from app.services.storage.writer import BLOCK
 from tests import pictures
-from tests.conftest import make_settings
-from tests.live import PATIENCE
+from tests.conftest import Disk, make_settings
+from tests.live import wait_until
 from tests.service.host import Host, assert_problem, hosting
 
 JPEG = pictures.jpeg()
@@ -101,51 +100,32 @@ def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
     assert host.client.get("/health/ready").status_code == 200
 
 
-def fail_in(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> None:
-    """Let the system report an error in a step of publishing, where it cannot be made to."""
-    fsync, rename = os.fsync, Path.rename
-
-    def failing_fsync(descriptor: int) -> None:
-        is_folder = Path(f"/proc/self/fd/{descriptor}").is_dir()
-        if step == ("fsync of folder" if is_folder else "fsync of file"):
-            raise OSError(number, os.strerror(number))
-        fsync(descriptor)
-
-    def failing_rename(self: Path, target: Path) -> Path:
-        if step == "rename":
-            raise OSError(number, os.strerror(number), self)
-        return rename(self, target)
-
-    monkeypatch.setattr(os, "fsync", failing_fsync)
-    monkeypatch.setattr(Path, "rename", failing_rename)
-
-
 @pytest.mark.parametrize("step", ["fsync of file", "rename", "fsync of folder"])
 @pytest.mark.parametrize(
-    ("number", "status", "slug"),
+    ("number", "problem"),
     [
-        (errno.ENOSPC, 507, "storage-full"),
-        (errno.EDQUOT, 507, "storage-full"),
-        (errno.EIO, 503, "storage-unavailable"),
+        (errno.ENOSPC, (507, "storage-full")),
+        (errno.EDQUOT, (507, "storage-full")),
+        (errno.EIO, (503, "storage-unavailable")),
     ],
     ids=["ENOSPC", "EDQUOT", "EIO"],
 )
 def test_a_disk_that_fails_while_publishing_acknowledges_and_leaves_nothing(
-    host: Host, step: str, number: int, status: int, slug: str
+    disk: Disk, host: Host, step: str, number: int, problem: tuple[int, str]
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        fail_in(patch, step, number)
+    status, _ = problem
+    with disk.failing(step, number):
         for content in (JPEG, LARGE):
-            assert_problem(host.upload(content), status, slug)
+            assert_problem(host.upload(content), *problem)
         answer = host.batch(("a.jpg", JPEG), ("b.jpg", LARGE))
-        assert_problem(answer, status, slug)
+        assert_problem(answer, *problem)
         assert [item["status"] for item in answer.json()["failed"]] == [status] * 2
     host.assert_keeps(rows=0, files=0)
     assert host.upload(JPEG).status_code == 201
 
 
 @pytest.fixture
-def nobodys_host(database_url: URL) -> Iterator[Host]:
+def nobodys_host(disk: Disk, database_url: URL) -> Iterator[Host]:
     """Run the service over a folder of a user whom permissions bind, unlike root."""
     with (
         TemporaryDirectory() as folder,
@@ -155,24 +135,31 @@ def nobodys_host(database_url: URL) -> Iterator[Host]:
 
 
 @contextmanager
-def privileges_given_up(folder: Path) -> Iterator[None]:
-    """Be a user whom permissions bind, in all threads; the folder becomes that user's own."""
-    was = os.geteuid()
-    if was == 0:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-    try:
+def privileges_given_up(folder: Path, disk: Disk) -> Iterator[None]:
+    """Be a user whom permissions bind, in all threads and in the process that writes uploads.
+
+    The folder becomes that user's own.
+    """
+    if os.geteuid() != 0:
         yield
-    finally:
-        os.seteuid(was)
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    with disk.used_by(NOBODY):
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
 
 
-def test_a_storage_that_must_not_be_written_says_so_and_still_serves(nobodys_host: Host) -> None:
+def test_a_storage_that_must_not_be_written_says_so_and_still_serves(
+    nobodys_host: Host, disk: Disk
+) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
     staging = host.images / "staging"
-    with privileges_given_up(host.images.parents[1]):
+    with privileges_given_up(host.images.parents[1], disk):
         staging.chmod(0o500)
         for content in (JPEG, LARGE):
             assert_problem(host.upload(content), 503, "storage-unavailable")
@@ -183,9 +170,11 @@ def test_a_storage_that_must_not_be_written_says_so_and_still_serves(nobodys_hos
     host.assert_keeps(rows=2, files=2)
 
 
-def test_a_folder_that_must_not_be_entered_takes_the_upload_back(nobodys_host: Host) -> None:
+def test_a_folder_that_must_not_be_entered_takes_the_upload_back(
+    nobodys_host: Host, disk: Disk
+) -> None:
     host = nobodys_host
-    with privileges_given_up(host.images.parents[1]):
+    with privileges_given_up(host.images.parents[1], disk):
         for folder in host.images.glob("??"):
             folder.chmod(0o500)
         for content in (JPEG, LARGE):
@@ -194,36 +183,25 @@ def test_a_folder_that_must_not_be_entered_takes_the_upload_back(nobodys_host: H
     host.assert_keeps(rows=0, files=0)
 
 
-def test_a_file_that_must_not_be_removed_stays_behind_a_delete(nobodys_host: Host) -> None:
+def test_a_file_that_must_not_be_removed_stays_behind_a_delete(
+    nobodys_host: Host, disk: Disk
+) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
     folder = host.images / image["storage_key"][:2]
-    with privileges_given_up(host.images.parents[1]):
+    with privileges_given_up(host.images.parents[1], disk):
         folder.chmod(0o500)
         assert host.delete(image["id"]).status_code == 204
         assert_problem(host.delete(image["id"]), 404, "image-not-found")
     host.assert_keeps(rows=0, files=1)
 
 
-def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(disk: Disk, host: Host) -> None:
     first = host.upload(JPEG).json()
-    waiting = threading.Semaphore(0)
-    disk_answers = threading.Event()
-    fsync = os.fsync
-
-    def slow_fsync(descriptor: int) -> None:
-        waiting.release()
-        disk_answers.wait(3 * PATIENCE)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", slow_fsync)
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-        try:
+        with disk.hanging("fsync of file") as is_reached:
             uploads = [pool.submit(host.upload, JPEG) for _ in range(UPLOADS_AT_ONCE)]
-            for _ in range(min(32, (os.cpu_count() or 1) + 4)):  # the threads that Python allots
-                assert waiting.acquire(timeout=PATIENCE)
+            wait_until(is_reached)
             for _ in range(3):
                 assert host.client.get("/health/live").status_code == 200
                 assert host.download(first["id"]) == JPEG
@@ -231,7 +209,5 @@ def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(
             assert host.client.get("/health/ready").status_code == 200
             assert host.delete(first["id"]).status_code == 204
             assert not any(upload.done() for upload in uploads)
-        finally:
-            disk_answers.set()
         assert [upload.result().status_code for upload in uploads] == [201] * UPLOADS_AT_ONCE
     host.assert_keeps(rows=UPLOADS_AT_ONCE, files=UPLOADS_AT_ONCE)

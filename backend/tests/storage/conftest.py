@@ -1,6 +1,6 @@
 """The backends that the contract holds for: a new one is one line here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,11 @@ Put = Callable[[str, bytes], Awaitable[None]]
 
 
 @pytest.fixture(params=BACKENDS)
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> StorageBackend:
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StorageBackend]:
     backend = BACKENDS[request.param](tmp_path)
     await backend.check()
-    return backend
+    yield backend
+    await backend.close()
 
 
 @pytest.fixture

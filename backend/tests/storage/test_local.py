@@ -5,17 +5,20 @@ import os
 import resource
 import shutil
 import signal
-import threading
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.services.storage import local, threads
-from app.services.storage.files import BLOCK
+from app.services.storage import files as local_files
+from app.services.storage import local, threads, writer
 from app.services.storage.local import LocalStorage
+from app.services.storage.writer import BLOCK, BLOCKS
+from tests.conftest import Disk
 from tests.storage.test_contract import drain
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
@@ -23,10 +26,11 @@ NOBODY = 65534
 
 
 @pytest.fixture
-async def storage(tmp_path: Path) -> LocalStorage:
+async def storage(disk: Disk, tmp_path: Path) -> AsyncIterator[LocalStorage]:
     storage = LocalStorage(tmp_path / "images")
     await storage.check()
-    return storage
+    yield storage
+    await storage.close()
 
 
 @pytest.fixture
@@ -45,18 +49,26 @@ class Files:
 
 
 @pytest.fixture
-def small_file_limit() -> Iterator[None]:
-    """Let the system refuse to write beyond the first block of any file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+async def writer_pid(storage: LocalStorage) -> int:
+    """Let the process that writes uploads be there."""
+    await put(storage, b"x")
+    await storage.delete(KEY)
+    process = storage._writer._process
+    assert process
+    return process._process.pid
 
 
 @pytest.fixture
-def without_privileges(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def small_file_limit(writer_pid: int) -> None:
+    """Let the system refuse to write beyond the first block of any file."""
+    _, hard = resource.prlimit(writer_pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(writer_pid, resource.RLIMIT_FSIZE, (BLOCK, hard))
+
+
+@pytest.fixture
+def without_privileges(
+    disk: Disk, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Be a user whom permissions bind, also where the tests run as root."""
     if os.geteuid() != 0:
         yield
@@ -66,13 +78,20 @@ def without_privileges(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
     base = tmp_path_factory.getbasetemp()
     for folder in (base, tmp_path.parent):
         folder.chmod(folder.stat().st_mode | 0o011)
-    os.seteuid(NOBODY)
-    yield
-    os.seteuid(0)
+    with disk.used_by(NOBODY):
+        os.seteuid(NOBODY)
+        yield
+        os.seteuid(0)
 
 
-def open_descriptors() -> int:
-    return len(list(Path("/dev/fd").iterdir()))
+def open_descriptors(process: int | str = "self") -> int:
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+def blocks_taken(storage: LocalStorage) -> int:
+    memory = storage._writer._memory
+    assert memory
+    return BLOCKS - len(memory._free)
 
 
 async def test_files_are_spread_over_folders_by_their_key(
@@ -109,47 +128,28 @@ async def test_the_staged_file_lies_on_the_filesystem_of_the_published_one(
     assert files.staging.stat().st_dev == files.published.parent.stat().st_dev
 
 
-async def test_publishing_syncs_the_file_and_then_its_folder(
-    storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    fsync = os.fsync
-
-    def note(descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        state = "published" if files.published.exists() else "staged"
-        seen.append(f"{path.relative_to(files.root)} {state}")
-        fsync(descriptor)
-
-    staged = await storage.stage(KEY)
-    await staged.write(b"x")
-    monkeypatch.setattr(os, "fsync", note)
-    await staged.publish()
-    assert seen == [f"staging/{KEY} staged", "ab published"]
-
-
 async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
     storage: LocalStorage,
 ) -> None:
-    staged = await storage.stage(KEY)
-    await staged.write(b"x" * BLOCK)
-    await staged.publish()
+    await put(storage, b"x" * local_files.BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     assert open_descriptors() == before
-    assert await reader.read() == b"x" * BLOCK
+    assert await reader.read() == b"x" * local_files.BLOCK
     await reader.close()
 
 
 @pytest.mark.parametrize("end", ["publish", "discard"])
-async def test_what_is_flushed_holds_no_descriptor(
-    storage: LocalStorage, files: Files, end: str
+async def test_what_is_flushed_holds_no_descriptor_and_no_memory(
+    storage: LocalStorage, files: Files, writer_pid: int, end: str
 ) -> None:
-    before = open_descriptors()
+    before, of_writer = open_descriptors(), open_descriptors(writer_pid)
     staged = await storage.stage(KEY)
     await staged.write(b"x" * (BLOCK + 1))
     await staged.flush()
     assert open_descriptors() == before
+    assert open_descriptors(writer_pid) == of_writer
+    assert blocks_taken(storage) == 0
     assert (files.staging / KEY).stat().st_size == BLOCK + 1
     await getattr(staged, end)()
     assert open_descriptors() == before
@@ -157,8 +157,10 @@ async def test_what_is_flushed_holds_no_descriptor(
 
 
 @pytest.mark.parametrize("size", [1, BLOCK, 3 * BLOCK])
-async def test_no_descriptor_stays_open(storage: LocalStorage, size: int) -> None:
-    before = open_descriptors()
+async def test_no_descriptor_and_no_memory_stays_in_use(
+    storage: LocalStorage, writer_pid: int, size: int
+) -> None:
+    before, of_writer = open_descriptors(), open_descriptors(writer_pid)
     for end in ("publish", "discard"):
         staged = await storage.stage(KEY)
         await staged.write(b"x" * size)
@@ -169,19 +171,22 @@ async def test_no_descriptor_stays_open(storage: LocalStorage, size: int) -> Non
     reader = await storage.open(KEY)
     await reader.close()
     assert open_descriptors() == before
+    assert open_descriptors(writer_pid) == of_writer
+    assert blocks_taken(storage) == 0
 
 
 async def test_a_full_disk_is_told_and_the_rest_taken_back(
-    storage: LocalStorage, files: Files, small_file_limit: None
+    storage: LocalStorage, files: Files, writer_pid: int, small_file_limit: None
 ) -> None:
-    before = open_descriptors()
+    before = open_descriptors(writer_pid)
     staged = await storage.stage(KEY)
     with pytest.raises(StorageFull):
         for _ in range(3):
             await staged.write(b"x" * BLOCK)
     await staged.discard()
     assert files.all() == []
-    assert open_descriptors() == before
+    assert open_descriptors(writer_pid) == before
+    assert blocks_taken(storage) == 0
 
 
 async def test_a_disk_full_at_the_last_block_is_told_on_publish(
@@ -318,28 +323,28 @@ async def test_a_write_that_is_cut_short_is_noticed(
     await staged.discard()
 
 
-async def test_a_cancelled_write_waits_for_its_thread(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered, go_on = threading.Event(), threading.Event()
+async def test_a_cancelled_write_waits_for_its_end(storage: LocalStorage, writer_pid: int) -> None:
+    """Or its memory would be another upload's while it is still written from."""
     staged = await storage.stage(KEY)
-    append = staged._append  # type: ignore[attr-defined]
-
-    def slow_append() -> object:
-        entered.set()
-        go_on.wait()
-        return append()
-
-    monkeypatch.setattr(staged, "_append", slow_append)
-    writing = asyncio.create_task(staged.write(b"x" * BLOCK))
-    await asyncio.to_thread(entered.wait)
-    writing.cancel()
-    done, _ = await asyncio.wait([writing], timeout=0.1)
-    go_on.set()
-    assert not done
+    with stopped(writer_pid):
+        writing = asyncio.create_task(staged.write(b"x" * BLOCK))
+        await asyncio.sleep(0)
+        writing.cancel()
+        done, _ = await asyncio.wait([writing], timeout=0.1)
+        assert not done
     with pytest.raises(asyncio.CancelledError):
         await writing
     await staged.discard()
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """Let a process do nothing, as when the disk hangs."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 async def test_discard_never_raises(storage: LocalStorage, files: Files) -> None:
@@ -365,8 +370,8 @@ async def test_the_folders_themselves_survive_a_power_cut(
     assert synced == [tmp_path / "images", tmp_path]
 
 
-async def put(storage: LocalStorage, data: bytes) -> None:
-    staged = await storage.stage(KEY)
+async def put(storage: LocalStorage, data: bytes, key: str = KEY) -> None:
+    staged = await storage.stage(key)
     await staged.write(data)
     await staged.publish()
 
@@ -420,10 +425,10 @@ async def test_what_the_page_cache_has_not_is_read_in_a_thread(
     prompt_storage: LocalStorage, files: Files
 ) -> None:
     storage = prompt_storage
-    before = open_descriptors()
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
-    await (await storage.open(KEY)).close()
+    before = open_descriptors()
+    await drain(await storage.open(KEY))
     reader = storage.open_at_once(KEY, 0, len(data))
     assert reader
     first = await reader.read()
@@ -453,32 +458,112 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_told(
     await reader.close()
 
 
-async def test_too_many_that_wait_for_a_thread_are_refused_and_discards_are_not(
+async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
+    storage: LocalStorage, files: Files, writer_pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage._writer._orders, "_patience", 0.0)
+    staged = [await storage.stage(f"{number:02x}{KEY[2:]}") for number in range(3)]
+    with stopped(writer_pid):
+        writing = []
+        for each in staged[:2]:
+            writing.append(asyncio.create_task(each.write(b"x" * BLOCK)))
+            await asyncio.sleep(0.01)
+        with pytest.raises(StorageUnavailable):
+            await staged[2].write(b"x" * BLOCK)
+        await staged[2].discard()
+    await asyncio.gather(*writing)
+    for each in staged[:2]:
+        await each.discard()
+    assert files.all() == []
+    assert blocks_taken(storage) == 0
+
+
+async def test_uploads_without_memory_to_share_are_refused(
     storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "MOST_VISITS", 1)
+    monkeypatch.setattr(writer, "BLOCKS", 1)
+    first, second = await storage.stage(KEY), await storage.stage(f"00{KEY[2:]}")
+    await first.write(b"x")
+    with pytest.raises(StorageUnavailable):
+        await second.write(b"x")
+    await second.discard()
+    await first.publish()
+    await put(storage, b"x", f"00{KEY[2:]}")
+    assert len(files.all()) == 2
+
+
+async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
+    storage: LocalStorage, files: Files, writer_pid: int, caplog: pytest.LogCaptureFixture
+) -> None:
     staged = await storage.stage(KEY)
     await staged.write(b"x" * BLOCK)
-    entered, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        entered.set()
-        go_on.wait()
-
-    visits = [asyncio.create_task(storage._upload_threads.visit(slow))]
-    await asyncio.to_thread(entered.wait)
+    with stopped(writer_pid):
+        publishing = asyncio.create_task(staged.publish())
+        await asyncio.sleep(0.01)
+        os.kill(writer_pid, signal.SIGKILL)
     with pytest.raises(StorageUnavailable):
-        await staged.write(b"x" * BLOCK)
-    discard = asyncio.create_task(staged.discard())
-    await asyncio.sleep(0)
-    late = asyncio.create_task(storage._upload_threads.visit(slow))
-    done, _ = await asyncio.wait([late], timeout=1)
-    go_on.set()
-    assert done
-    with pytest.raises(StorageUnavailable):
-        await late
-    await asyncio.gather(discard, *visits)
+        await publishing
+    await staged.discard()
     assert files.all() == []
+    assert f"ended with status -{signal.SIGKILL.value}" in caplog.text
+    await put(storage, b"x")
+    assert files.published.read_bytes() == b"x"
+
+
+async def killed(storage: LocalStorage, writer_pid: int) -> None:
+    process = storage._writer._process
+    assert process
+    os.kill(writer_pid, signal.SIGKILL)
+    while not process.is_lost:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.01)
+
+
+async def test_a_writer_that_is_killed_while_nobody_uploads_is_missed_by_nobody(
+    storage: LocalStorage, files: Files, writer_pid: int
+) -> None:
+    await killed(storage, writer_pid)
+    await put(storage, b"x")
+    assert files.published.read_bytes() == b"x"
+
+
+async def test_a_file_goes_on_where_the_writer_was_replaced(
+    storage: LocalStorage, files: Files, writer_pid: int
+) -> None:
+    data = os.urandom(2 * BLOCK + 1)
+    staged = await storage.stage(KEY)
+    await staged.write(data[: BLOCK + 1])
+    await killed(storage, writer_pid)
+    await staged.write(data[BLOCK + 1 :])
+    await staged.publish()
+    assert files.published.read_bytes() == data
+
+
+async def test_no_writer_where_none_can_be_started(
+    storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = await storage.stage(KEY)
+    await staged.write(b"x")
+    before = open_descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(files.root / "missing"))
+        with pytest.raises(StorageUnavailable):
+            await staged.publish()
+    assert open_descriptors() == before
+    await staged.discard()
+    await put(storage, b"x")
+    assert files.all() == [files.published]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_writer_leaves_signals_to_the_service(
+    storage: LocalStorage, writer_pid: int, number: signal.Signals
+) -> None:
+    """A terminal and a supervisor send them to all processes, and uploads are still under way."""
+    os.kill(writer_pid, number)
+    await put(storage, b"x")
+    process = storage._writer._process
+    assert process
+    assert process._process.pid == writer_pid
 
 
 async def test_files_that_are_published_together_fail_each_by_itself(

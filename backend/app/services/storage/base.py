@@ -172,3 +172,6 @@ class StorageBackend(Protocol):
         Raises:
             StorageError: If it could not.
         """
+
+    async def close(self) -> None:
+        """Let go of what is held; nothing may be under way."""

@@ -4,18 +4,17 @@ import errno
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.services.storage.threads import Threads, to_the_end
-
-if TYPE_CHECKING:
-    from app.services.coalescing import Coalescer
+from app.services.storage.threads import Threads
+from app.services.storage.writer import Block, Writer
+from app.services.storage.writer_program import Order
 
 BLOCK: Final = 128 * 1024
-"""Bytes that an upload or a download holds in memory, and moves per visit to a thread."""
+"""Bytes that a download holds in memory, and reads at a time."""
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Of Linux. Elsewhere every block is read in a thread."""
@@ -27,82 +26,66 @@ _log = logging.getLogger(__name__)
 class StagedFile:
     """A file in the staging folder that will be renamed to its target.
 
-    A whole file of up to `BLOCK` bytes is written and published in one visit to a thread.
+    What is less than a block is written and published in one go.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        target: Path,
-        threads: Threads,
-        publications: "Coalescer[StagedFile, None]",
-    ) -> None:
+    def __init__(self, path: str, target: str, writer: Writer, threads: Threads) -> None:
         self._path = path
         self._target = target
+        self._writer = writer
         self._threads = threads
-        self._publications = publications
-        self._buffer = bytearray()
-        self._descriptor: int | None = None
+        self._block: Block | None = None
+        self._size = 0
+        """Bytes that the writer was given."""
         self._begun = False
 
     async def write(self, data: bytes) -> None:
         """Append bytes; they go to the disk a block at a time."""
-        self._buffer += data
-        if len(self._buffer) >= BLOCK:
-            await self._threads.visit(self._append)
+        rest = memoryview(data)
+        while rest:
+            if self._block is None:
+                self._block = self._writer.take_block()
+            rest = rest[self._block.fill(rest) :]
+            if self._block.is_full:
+                await self._hand_over()
 
     async def flush(self) -> None:
-        """Write what is held, and close the file until `publish`."""
-        await self._threads.visit(self._flush)
+        """Write what is held, and hold nothing until `publish`."""
+        if self._block is not None and self._block.filled:
+            await self._hand_over()
+        self._give_back()
 
     async def publish(self) -> None:
-        """Make the file durable under its name, together with others that wait for the same."""
-        await to_the_end(self._publications.submit(self))
+        """Make the file durable under its name."""
+        await self._hand_over(self._target)
+        self._give_back()
 
     async def discard(self) -> None:
         """Remove the file, published or not."""
-        await self._threads.certain_visit(self._discard)
+        self._give_back()
+        if self._begun:
+            await self._threads.certain_visit(self._remove)
 
-    def publish_now(self) -> None:
-        """Do what `publish` does, in the thread of the caller."""
-        descriptor = self._append()
+    async def _hand_over(self, target: str | None = None) -> None:
+        begin, length = (self._block.begin, self._block.filled) if self._block else (0, 0)
+        self._begun = True
         with translated_errors():
-            os.fsync(descriptor)
-            self._close()
-            self._path.rename(self._target)
-            sync_folder(self._target.parent)
+            await self._writer.carry_out(Order(self._path, self._size, begin, length, target))
+        self._size += length
+        if self._block:
+            self._block.filled = 0
 
-    def _append(self) -> int:
-        with translated_errors():
-            if self._descriptor is None:
-                how = os.O_APPEND if self._begun else os.O_CREAT | os.O_EXCL
-                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | how, 0o600)
-                self._begun = True
-            rest = memoryview(self._buffer)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            self._buffer = bytearray()
-            return self._descriptor
+    def _give_back(self) -> None:
+        if self._block is not None:
+            self._writer.give_back(self._block)
+            self._block = None
 
-    def _flush(self) -> None:
-        with translated_errors():
-            self._append()
-            self._close()
-
-    def _discard(self) -> None:
+    def _remove(self) -> None:
         try:
-            with suppress(OSError):
-                self._close()
-            if self._begun:
-                self._path.unlink(missing_ok=True)
-                self._target.unlink(missing_ok=True)
+            for name in (self._path, self._target):
+                Path(name).unlink(missing_ok=True)
         except OSError:
-            _log.exception("could not remove %s, which fsck will find", self._path.name)
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
+            _log.exception("could not remove %s, which fsck will find", Path(self._path).name)
 
 
 class FileReader:
@@ -225,12 +208,3 @@ def translated_errors(name: str | None = None) -> Iterator[None]:
         raise StorageUnavailable from error
     except OSError as error:
         raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

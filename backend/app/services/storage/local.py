@@ -3,13 +3,13 @@
     <root>/staging/<key>     being written
     <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
 
-Everything lies on one filesystem, so that publishing is a rename. Uploads have threads of their
-own, so that nobody else waits behind their fsyncs when the disk is slow.
+Everything lies on one filesystem, so that publishing is a rename. Uploads are written by a process
+of their own, so that nobody else waits behind their fsyncs when the disk is slow.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -18,23 +18,19 @@ from time import monotonic
 from typing import Final
 from uuid import uuid4
 
-from app.errors import ObjectNotFound, StorageError, StorageUnavailable
-from app.services.coalescing import Coalescer
+from app.errors import ObjectNotFound, StorageError
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
 from app.services.storage.files import (
     FileReader,
     StagedFile,
     can_read_cached,
-    sync_folder,
     translated_errors,
 )
 from app.services.storage.threads import Threads
+from app.services.storage.writer import Writer
+from app.services.storage.writer_program import sync_folder
 
 THREADS: Final = 8
-FILES_AT_ONCE: Final = 8
-"""Most files that one visit to a thread makes durable, one after the other."""
-PATIENCE: Final = 5.0
-"""Seconds for which others may have waited for that when one more may wait."""
 WARM_FILES: Final = 10_000
 WARM_SECONDS: Final = 10.0
 """How many files, opened how lately, are expected to open without the disk."""
@@ -57,14 +53,7 @@ class LocalStorage:
         self._root = root
         self._staging = root / "staging"
         self._threads = Threads(threads, "storage")
-        self._upload_threads = Threads(threads, "upload")
-        self._publications: Coalescer[StagedFile, None] = Coalescer(
-            self._publish,
-            at_once=threads,
-            most=FILES_AT_ONCE,
-            patience=PATIENCE,
-            busy=StorageUnavailable,
-        )
+        self._writer = Writer(threads)
         self._prepared = False
         self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
@@ -74,8 +63,8 @@ class LocalStorage:
         """Begin an object; its file is made with its first block."""
         if not self._prepared:
             await self.check()
-        path, target = self._staging / require_key(key), Path(self._name(key))
-        return StagedFile(path, target, self._upload_threads, self._publications)
+        path = f"{self._staging}/{require_key(key)}"
+        return StagedFile(path, self._name(key), self._writer, self._threads)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
@@ -162,6 +151,10 @@ class LocalStorage:
         """Write and remove a small file; the first time, make the folders."""
         await self._threads.visit(self._check)
 
+    async def close(self) -> None:
+        """End the process that writes uploads."""
+        await self._writer.close()
+
     def _check(self) -> None:
         with translated_errors():
             if not self._prepared:
@@ -178,9 +171,6 @@ class LocalStorage:
                 probe.unlink(missing_ok=True)
             self._prepared = True
 
-    async def _publish(self, files: Sequence[StagedFile]) -> Sequence[Exception | None]:
-        return await self._upload_threads.certain_visit(_publish_each, files)
-
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
 
@@ -192,19 +182,6 @@ class LocalStorage:
 
     def _name(self, key: str) -> str:
         return f"{self._root}/{require_key(key)[:2]}/{key}"
-
-
-def _publish_each(files: Sequence[StagedFile]) -> Sequence[Exception | None]:
-    """Publish files one after the other; tell for each what went wrong, if anything did."""
-    return [_failure_of_publishing(file) for file in files]
-
-
-def _failure_of_publishing(file: StagedFile) -> Exception | None:
-    try:
-        file.publish_now()
-    except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
-        return error
-    return None
 
 
 def _scan(folder: Path) -> list[ObjectInfo]:

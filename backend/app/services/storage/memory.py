@@ -42,6 +42,9 @@ class MemoryStorage:
     async def check(self) -> None:
         """Succeed: memory can always be written."""
 
+    async def close(self) -> None:
+        """Keep everything: others may hold this backend too."""
+
     def _find(self, key: str) -> tuple[bytes, datetime]:
         try:
             return self._objects[require_key(key)]

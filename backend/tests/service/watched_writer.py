@@ -1,0 +1,19 @@
+"""The program of the writer process, which announces what it does: see `effects`.
+
+The environment's WATCHED names, in JSON, the root, the effect before which to die, and the count.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from app.services.storage import writer_program
+from tests.service.effects import Effects
+
+if __name__ == "__main__":
+    root, kill_before, count = json.loads(os.environ["WATCHED"])
+    Effects(Path(root), kill_before, Path(count), os.getppid()).watch_files()
+    writer_program.main(*map(int, sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""The program that writes uploads, within this process: what it asks of the system, and when."""
+
+import errno
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.services.storage import writer_program
+from app.services.storage.writer_program import PAGE, Order
+from tests.storage.test_local import open_descriptors
+
+DATA = os.urandom(8 * PAGE)
+
+CarryOut = Callable[..., list[int]]
+
+
+@pytest.fixture
+def carry_out() -> Iterator[CarryOut]:
+    memory = mmap.mmap(-1, len(DATA))
+    memory[:] = DATA
+    with ThreadPoolExecutor(2) as pool:
+        yield lambda *orders: writer_program.carry_out(orders, memoryview(memory), pool)
+
+
+def published(folder: Path, number: int, length: int = 10) -> Order:
+    (folder / f"{number}").mkdir(exist_ok=True)
+    return Order(str(folder / f"staged-{number}"), 0, 0, length, str(folder / f"{number}/file"))
+
+
+def note_calls(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
+    calls: list[str] = []
+    pwrite, fsync, rename = os.pwrite, os.fsync, os.rename
+
+    def name(descriptor: int) -> str:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(folder))
+
+    def noted_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        calls.append(f"write {name(descriptor)}")
+        return pwrite(descriptor, data, offset)
+
+    def noted_fsync(descriptor: int) -> None:
+        calls.append(f"fsync {name(descriptor)}")
+        fsync(descriptor)
+
+    def noted_rename(path: str, target: str) -> None:
+        calls.append(f"rename {Path(path).relative_to(folder)}")
+        rename(path, target)
+
+    monkeypatch.setattr(os, "pwrite", noted_pwrite)
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    return calls
+
+
+def test_a_file_is_written_synced_renamed_and_its_folder_synced(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = note_calls(monkeypatch, tmp_path)
+    assert carry_out(published(tmp_path, 1)) == [0]
+    assert calls == ["write staged-1", "fsync staged-1", "rename staged-1", "fsync 1"]
+    assert (tmp_path / "1/file").read_bytes() == DATA[:10]
+
+
+def test_files_take_each_step_together(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = note_calls(monkeypatch, tmp_path)
+    assert carry_out(*(published(tmp_path, number) for number in range(3))) == [0, 0, 0]
+    steps = [sorted(calls[begin : begin + 3]) for begin in range(0, 12, 3)]
+    assert steps == [
+        [f"write staged-{number}" for number in range(3)],
+        [f"fsync staged-{number}" for number in range(3)],
+        [f"rename staged-{number}" for number in range(3)],
+        [f"fsync {number}" for number in range(3)],
+    ]
+
+
+def test_a_file_that_fails_takes_no_further_step_and_stops_no_other(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [published(tmp_path, number) for number in range(4)]
+    (tmp_path / "2").rmdir()  # so that it cannot be renamed
+    Path(orders[0].path).touch()  # so that it cannot be made
+    fsync = os.fsync
+
+    def failing_fsync(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), Path(orders[1].path).stat()):
+            raise OSError(errno.EIO, "broken")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing_fsync)
+    before = open_descriptors()
+    assert carry_out(*orders) == [errno.EEXIST, errno.EIO, errno.ENOENT, 0]
+    assert open_descriptors() == before
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"staged-0", "staged-1", "staged-2", "3/file"}
+
+
+def test_pieces_are_put_together_where_they_belong(carry_out: CarryOut, tmp_path: Path) -> None:
+    path, target = str(tmp_path / "staged"), str(tmp_path / "file")
+    assert carry_out(Order(path, 0, PAGE, 2 * PAGE, None)) == [0]
+    assert carry_out(Order(path, 2 * PAGE, 0, PAGE, None)) == [0]
+    assert carry_out(Order(path, 3 * PAGE, 5, 7, target)) == [0]
+    assert (tmp_path / "file").read_bytes() == DATA[PAGE : 3 * PAGE] + DATA[:PAGE] + DATA[5:12]
+
+
+def test_pieces_of_a_large_file_stay_out_of_the_page_cache(
+    carry_out: CarryOut, tmp_path: Path
+) -> None:
+    """What arrives must not push out what is asked for; a small file may be asked for soon."""
+    path = tmp_path / "staged"
+    assert carry_out(Order(str(path), 0, 0, 2 * PAGE, None)) == [0]
+    if is_cached(path):
+        pytest.skip("this filesystem cannot write past the page cache")
+    assert carry_out(published(tmp_path, 1, 2 * PAGE)) == [0]
+    assert is_cached(tmp_path / "1/file")
+    assert path.read_bytes() == DATA[: 2 * PAGE]
+
+
+def is_cached(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+
+
+def test_what_cannot_be_written_past_the_page_cache_is_written_through_it(
+    carry_out: CarryOut, tmp_path: Path
+) -> None:
+    """Memory at an odd address is what the system refuses of a filesystem that can do it."""
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 1, PAGE, None)) == [0]
+    assert (tmp_path / "staged").read_bytes() == DATA[1 : PAGE + 1]
+
+
+def test_a_write_that_is_cut_short_goes_on(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:1000], offset))
+    path = str(tmp_path / "staged")
+    assert carry_out(Order(path, 0, 0, 2 * PAGE, None)) == [0]
+    assert carry_out(Order(path, 2 * PAGE, 0, 5000, str(tmp_path / "file"))) == [0]
+    assert (tmp_path / "file").read_bytes() == DATA[: 2 * PAGE] + DATA[:5000]
