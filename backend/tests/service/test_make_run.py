@@ -106,6 +106,20 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     assert len(listed(start().wait_until_it_serves())) == 1
 
 
+def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
+    start: StartService,
+) -> None:
+    service = start().wait_until_it_serves()
+    upload(service)
+    (writer,) = [
+        process
+        for process in service.all_processes()
+        if "writer_program" in " ".join(process.cmdline())
+    ]
+    writer.parents()[0].kill()
+    assert_gone([writer])
+
+
 def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
     service = start().wait_until_it_serves()
     image = upload(service)
