@@ -80,7 +80,7 @@ class HeaderReader:
         self.complete = False
         """Whether more bytes would change nothing."""
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Take the next bytes."""
         if self.complete:
             return

@@ -66,6 +66,14 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
     }
 
 
+def keep_records_short() -> None:
+    """Do not find out for each record which thread and process it is from: no line here says it.
+
+    For the whole process, once, where it begins.
+    """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def _timestamp(record: logging.LogRecord) -> str:
     """Write the time in UTC, to the millisecond (RFC 3339)."""
     seconds, rest = divmod(record.created, 1)

@@ -26,6 +26,7 @@ from app.config import Settings, load_settings
 from app.database import Database
 from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable, StorageError
+from app.logs import keep_records_short
 from app.migrations import SchemaError, require_head
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
@@ -120,6 +121,7 @@ def application() -> FastAPI:
     """Build the application of a process that serves, from the environment."""
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    keep_records_short()
     app = create_app(load_settings())
     # What is loaded by now stays: the collector need not go through it time and again.
     gc.freeze()

@@ -38,7 +38,7 @@ LIMITS: Final = UploadLimits(
 class NoReader(HeaderReader):
     """Looks at nothing."""
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Do nothing."""
 
     async def measure(self) -> Dimensions | None:

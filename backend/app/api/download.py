@@ -1,8 +1,9 @@
 """An image's bytes, whole or a span of them, on their way to browsers and caches."""
 
 import re
+from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
@@ -11,7 +12,13 @@ from starlette.convertors import UUIDConvertor
 from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.conditional import FileState, PreconditionFailed, RangeNotSatisfiable, select
+from app.api.conditional import (
+    FileState,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    is_conditional,
+    select,
+)
 from app.api.dependencies import Context, ContextDep
 from app.api.errors import answer_error
 from app.api.metadata import IMAGE_PATH
@@ -68,32 +75,58 @@ async def get_image_file(
     download: Annotated[bool, Query(description="1 = save it instead of showing it")] = False,
 ) -> Response:
     """Send the bytes as they were uploaded. The address can be linked to and cached for ever."""
-    image = await context.service.get_present(image_id)
-    file = FileState(f'"{image.id.hex}"', image.created_at.replace(microsecond=0), image.file_size)
-    selection = select(request.method, request.headers, file)
-    headers = [
+    service = context.service
+    to_open = not is_conditional(request.headers)
+    image = await service.get_present(image_id, to_open=to_open)
+    facts = _facts(
+        image.id, image.filename, image.content_type, image.file_size, image.created_at, download
+    )
+    selection = select(request.method, request.headers, facts.file)
+    if selection.status == HTTP_304_NOT_MODIFIED:
+        return FileResponse(HTTP_304_NOT_MODIFIED, [*facts.validators])
+    length_field = (b"content-length", b"%d" % selection.length)
+    headers = [*facts.validators, *facts.description, length_field]
+    if selection.status == HTTP_206_PARTIAL_CONTENT:
+        end = selection.start + selection.length - 1
+        content_range = b"bytes %d-%d/%d" % (selection.start, end, image.file_size)
+        headers.append((b"content-range", content_range))
+    length = 0 if request.method == "HEAD" else selection.length
+    reader = await service.open(image, selection.start, length)
+    return FileResponse(selection.status, headers, reader, length)
+
+
+class _Facts(NamedTuple):
+    """What every answer about a file says of it, in header fields."""
+
+    file: FileState
+    validators: tuple[tuple[bytes, bytes], ...]
+    """Of a 304 too."""
+    description: tuple[tuple[bytes, bytes], ...]
+
+
+@lru_cache(1024)
+def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
+    image_id: UUID,
+    filename: str,
+    content_type: str,
+    file_size: int,
+    created_at: datetime,
+    attachment: bool,  # noqa: FBT001 - part of the key
+) -> _Facts:
+    file = FileState(f'"{image_id.hex}"', created_at.replace(microsecond=0), file_size)
+    validators = (
         (b"etag", file.etag.encode()),
         (b"last-modified", file.last_modified.encode()),
         (b"cache-control", _UNCHANGING),
-    ]
-    if selection.status == HTTP_304_NOT_MODIFIED:
-        return FileResponse(HTTP_304_NOT_MODIFIED, headers)
-    disposition = content_disposition(image.filename, attachment=download)
-    headers += [
-        (b"content-type", image.content_type.encode()),
-        (b"content-length", b"%d" % selection.length),
-        (b"content-disposition", disposition.encode()),
+    )
+    description = (
+        (b"content-type", content_type.encode()),
+        (b"content-disposition", content_disposition(filename, attachment=attachment).encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _HARMLESS),
-    ]
-    if selection.status == HTTP_206_PARTIAL_CONTENT:
-        end = selection.start + selection.length - 1
-        content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)
-        headers.append((b"content-range", content_range))
-    length = 0 if request.method == "HEAD" else selection.length
-    reader = await context.service.open(image, selection.start, length)
-    return FileResponse(selection.status, headers, reader, length)
+    )
+    return _Facts(file, validators, description)
 
 
 class FileShortcut:
@@ -132,7 +165,8 @@ class FileResponse(Response):
         reader: ObjectReader | None = None,
         length: int = 0,
     ) -> None:
-        super().__init__(status_code=status_code)
+        self.status_code = status_code
+        self.background = None
         self.raw_headers = headers
         self._reader = reader
         self._length = length
@@ -159,7 +193,6 @@ class FileResponse(Response):
                 await self._reader.close()
 
 
-@lru_cache(1024)
 def content_disposition(filename: str, *, attachment: bool) -> str:
     """Write the header of RFC 6266, with an ASCII stand-in where the name needs more (RFC 8187)."""
     kind = "attachment" if attachment else "inline"

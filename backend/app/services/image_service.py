@@ -169,18 +169,19 @@ class ImageService:
             raise ImageNotFound(image_id)
         return image
 
-    async def get_present(self, image_id: UUID) -> Image:
+    async def get_present(self, image_id: UUID, *, to_open: bool = False) -> Image:
         """Find an image whose file is asked for.
 
         One that was found a moment ago is not looked up again while its file is there: what a file
-        needs of its row never changes, and a delete is over only when the file is gone.
+        needs of its row never changes, and a delete is over only when the file is gone. Where the
+        next step is `open`, which sees that too, it is left to that.
 
         Raises:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If it cannot be told.
         """
         known = self._recent.find(image_id)
-        if known and self._prompt and self._prompt.holds(known.storage_key):
+        if known and self._prompt and (to_open or self._prompt.holds(known.storage_key)):
             return known
         asked_at = monotonic()
         image = await self.get(image_id)

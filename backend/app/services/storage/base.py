@@ -76,8 +76,8 @@ class ObjectReader(Protocol):
     def size(self) -> int:
         """Bytes of the whole object, not of the span."""
 
-    async def read(self) -> bytes:
-        """Read the next bytes of the span, b"" at its end.
+    async def read(self) -> bytes | bytearray:
+        """Read the next bytes of the span, none at its end.
 
         Raises:
             StorageUnavailable: If the bytes cannot be read, or end before the span does.

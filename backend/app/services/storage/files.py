@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.services.storage.threads import Threads
@@ -20,6 +20,7 @@ _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Of Linux. Elsewhere every block is read in a thread."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+_Block = TypeVar("_Block", bytes, bytearray)
 _log = logging.getLogger(__name__)
 
 
@@ -106,7 +107,7 @@ class FileReader:
             self._descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
         self._threads = threads
         self._open = True
-        self._block = b""
+        self._block: bytes | bytearray = b""
         try:
             with translated_errors():
                 self.size = os.fstat(self._descriptor).st_size
@@ -119,7 +120,7 @@ class FileReader:
         if not self._left:
             self._close()
 
-    async def read(self) -> bytes:
+    async def read(self) -> bytes | bytearray:
         """Give the next block."""
         block, self._block = self._block, b""
         if not block and self._left:
@@ -157,7 +158,7 @@ class FileReader:
             raise StorageUnavailable
         return self._advance(block)
 
-    def _take_cached(self) -> bytes:
+    def _take_cached(self) -> bytes | bytearray:
         if _NO_WAIT is None:
             return b""
         buffer = bytearray(min(BLOCK, self._left))
@@ -165,9 +166,10 @@ class FileReader:
             count = os.preadv(self._descriptor, [buffer], self._position, _NO_WAIT)
         except OSError:
             return b""
-        return self._advance(bytes(memoryview(buffer)[:count]))
+        del buffer[count:]
+        return self._advance(buffer)
 
-    def _advance(self, block: bytes) -> bytes:
+    def _advance(self, block: _Block) -> _Block:
         self._position += len(block)
         self._left -= len(block)
         if not self._left:
