@@ -4,6 +4,7 @@ Two services over one database and one folder stand for two workers.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,21 @@ async def workers(
     return first, second
 
 
-async def look_at(service: ImageService, image: Image) -> bytes:
-    return await read(service, await service.get_present(image.id))
+LookAt = Callable[[ImageService, Image], Awaitable[bytes]]
+
+
+@pytest.fixture(params=[False, True], ids=["found and opened", "opened at once"])
+def look_at(request: pytest.FixtureRequest) -> LookAt:
+    async def look_at(service: ImageService, image: Image) -> bytes:
+        return await read(service, await service.get_present(image.id, to_open=request.param))
+
+    return look_at
 
 
 async def test_an_image_in_demand_is_looked_up_once(
-    workers: tuple[ImageService, ImageService], database: Database
+    look_at: LookAt,
+    workers: tuple[ImageService, ImageService],
+    database: Database,
 ) -> None:
     service, _ = workers
     image = await service.upload(file(JPEG), None)
@@ -70,7 +80,11 @@ async def test_an_image_in_demand_is_looked_up_once(
 
 
 async def test_what_is_remembered_is_asked_again_after_a_while(
-    database: Database, root: Path, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
+    look_at: LookAt,
+    database: Database,
+    root: Path,
+    open_storage: OpenStorage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(image_service_module, "RECENT_SECONDS", 0.0)
     service = ImageService(database, open_storage(root), LIMITS)
@@ -82,6 +96,7 @@ async def test_what_is_remembered_is_asked_again_after_a_while(
 
 
 async def test_a_deleted_image_is_gone_for_every_worker_at_once(
+    look_at: LookAt,
     workers: tuple[ImageService, ImageService],
 ) -> None:
     deleting, remembering = workers
@@ -95,11 +110,15 @@ async def test_a_deleted_image_is_gone_for_every_worker_at_once(
         with pytest.raises(ImageNotFound):
             await service.get_present(image.id)
         with pytest.raises(ImageNotFound):
+            await look_at(service, image)
+        with pytest.raises(ImageNotFound):
             await service.open(found, 0, 1)
 
 
 async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembers_the_image(
-    workers: tuple[ImageService, ImageService], monkeypatch: pytest.MonkeyPatch
+    look_at: LookAt,
+    workers: tuple[ImageService, ImageService],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deleting, remembering = workers
     image = await deleting.upload(file(JPEG), None)
@@ -153,7 +172,10 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memory(
-    database: Database, root: Path, little_memory: int
+    look_at: LookAt,
+    database: Database,
+    root: Path,
+    little_memory: int,
 ) -> None:
     storage = LocalStorage(root)
     await storage.check()
