@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from app.services.storage import files as local_files
 from app.services.storage import local, threads, writer
 from app.services.storage.local import LocalStorage
 from app.services.storage.writer import BLOCK, BLOCKS
-from tests.conftest import Disk
+from tests.conftest import Disk, OpenStorage
 from tests.storage.test_contract import drain
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
@@ -26,11 +26,10 @@ NOBODY = 65534
 
 
 @pytest.fixture
-async def storage(disk: Disk, tmp_path: Path) -> AsyncIterator[LocalStorage]:
-    storage = LocalStorage(tmp_path / "images")
+async def storage(disk: Disk, open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
+    storage = open_storage(tmp_path / "images")
     await storage.check()
-    yield storage
-    await storage.close()
+    return storage
 
 
 @pytest.fixture
@@ -53,9 +52,7 @@ async def writer_pid(storage: LocalStorage) -> int:
     """Let the process that writes uploads be there."""
     await put(storage, b"x")
     await storage.delete(KEY)
-    process = storage._writer._process
-    assert process
-    return process._process.pid
+    return writer_process(storage)._process.pid
 
 
 @pytest.fixture
@@ -82,6 +79,12 @@ def without_privileges(
         os.seteuid(NOBODY)
         yield
         os.seteuid(0)
+
+
+def writer_process(storage: LocalStorage) -> writer._Process:
+    process = storage._writer._process
+    assert process
+    return process
 
 
 def open_descriptors(process: int | str = "self") -> int:
@@ -511,8 +514,7 @@ async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
 
 
 async def killed(storage: LocalStorage, writer_pid: int) -> None:
-    process = storage._writer._process
-    assert process
+    process = writer_process(storage)
     os.kill(writer_pid, signal.SIGKILL)
     while not process.is_lost:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.01)
@@ -561,9 +563,7 @@ async def test_a_writer_leaves_signals_to_the_service(
     """A terminal and a supervisor send them to all processes, and uploads are still under way."""
     os.kill(writer_pid, number)
     await put(storage, b"x")
-    process = storage._writer._process
-    assert process
-    assert process._process.pid == writer_pid
+    assert writer_process(storage)._process.pid == writer_pid
 
 
 async def test_files_that_are_published_together_fail_each_by_itself(

@@ -50,7 +50,7 @@ class Threads:
 
 
 async def to_the_end(work: "asyncio.Future[_Result]") -> _Result:
-    """Wait for the end of work in a thread, even when cancelled.
+    """Wait for the end of work in a thread or another process, even when cancelled.
 
     So no two visits to a file overlap, and none is left to run after its owner is gone.
     """

@@ -89,9 +89,7 @@ class Writer:
         Raises:
             StorageUnavailable: If all are taken.
         """
-        if self._memory is None:
-            self._memory = _SharedMemory()
-        return self._memory.take()
+        return self._shared_memory().take()
 
     def give_back(self, block: Block) -> None:
         """Take back a block that no order under way is about."""
@@ -121,12 +119,16 @@ class Writer:
         if process and process.is_lost:
             await process.end()
             process = None
-        if self._memory is None:
-            self._memory = _SharedMemory()
-        process = process or await _Process.start(self._memory, self._threads)
+        process = process or await _Process.start(self._shared_memory(), self._threads)
         numbers = await process.ask(orders)
         self._process = process
         return [OSError(number, os.strerror(number)) if number else None for number in numbers]
+
+    def _shared_memory(self) -> "_SharedMemory":
+        """Give the memory, which is made when it is first needed."""
+        if self._memory is None:
+            self._memory = _SharedMemory()
+        return self._memory
 
 
 class _SharedMemory:
