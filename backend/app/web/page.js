@@ -418,7 +418,7 @@ async function step(direction) {
 }
 
 function stepByKey(event) {
-  if (!details || document.querySelector(".box")) return;
+  if (!details || document.querySelector(".box[open]")) return;
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);

@@ -152,6 +152,23 @@ async def test_a_slow_delete_leaves_another_picture_open(
     assert listed(service) == ["kept.jpg"]
 
 
+async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
+    service: Service, open_page: OpenPage
+) -> None:
+    store(service, JPEG, "older.jpg")
+    store(service, JPEG, "newer.jpg")
+    page = await open_page(service.url)
+    await page.locator('img[alt="newer.jpg"]').click()
+    await page.locator("text=Delete").click()
+    await page.get_by_role("button", name="Confirm").evaluate(
+        """button => {
+            button.click();
+            dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}));
+        }"""
+    )
+    await expect(page.get_by_role("dialog", name="older.jpg")).to_be_visible()
+
+
 async def test_copied_html_loads_nothing_from_where_pictures_are_public(
     start_service: StartService, open_page: OpenPage, tmp_path: Path
 ) -> None:
