@@ -14,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.services.storage import writer_program
+from tests.descriptors import path_of
 
 FAULTS = Path(os.environ["WRITER_FAULTS"])
 
@@ -44,8 +45,7 @@ class Disk:
                 os.seteuid(0)
 
     def fsync(self, descriptor: int) -> None:
-        is_folder = Path(f"/proc/self/fd/{descriptor}").is_dir()
-        self._meet("fsync of folder" if is_folder else "fsync of file")
+        self._meet("fsync of folder" if path_of(descriptor).is_dir() else "fsync of file")
         self._fsync(descriptor)
 
     def rename(self, *names: Any) -> None:

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.descriptors import path_of
+
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -41,14 +43,14 @@ class Effects:
         fsync, pwrite = os.fsync, os.pwrite
 
         def watched_pwrite(descriptor: int, data: Any, offset: int) -> int:
-            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            path = path_of(descriptor)
             if effects._written != (path, offset):  # else a filesystem that cannot write directly
                 effects._written = path, offset
                 effects.announce(f"write {effects._role(path)}")
             return pwrite(descriptor, data, offset)
 
         def watched_fsync(descriptor: int) -> None:
-            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            path = path_of(descriptor)
             assert path.is_dir() == stat.S_ISDIR(os.fstat(descriptor).st_mode)
             effects.announce(f"fsync {effects._role(path)}")
             fsync(descriptor)

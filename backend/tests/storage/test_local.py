@@ -19,6 +19,7 @@ from app.services.storage import local, threads, writer
 from app.services.storage.local import LocalStorage
 from app.services.storage.writer import BLOCK, BLOCKS
 from tests.conftest import Disk, OpenStorage
+from tests.descriptors import open_descriptors, path_of
 from tests.storage.test_contract import drain
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
@@ -85,10 +86,6 @@ def writer_process(storage: LocalStorage) -> writer._Process:
     process = storage._writer._process
     assert process
     return process
-
-
-def open_descriptors(process: int | str = "self") -> int:
-    return len(list(Path(f"/proc/{process}/fd").iterdir()))
 
 
 def blocks_taken(storage: LocalStorage) -> int:
@@ -365,7 +362,7 @@ async def test_the_folders_themselves_survive_a_power_cut(
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.append(path_of(descriptor))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)

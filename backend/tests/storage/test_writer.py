@@ -11,7 +11,7 @@ import pytest
 
 from app.services.storage import writer_program
 from app.services.storage.writer_program import PAGE, Order
-from tests.storage.test_local import open_descriptors
+from tests.descriptors import open_descriptors, path_of
 
 DATA = os.urandom(8 * PAGE)
 
@@ -36,7 +36,7 @@ def note_calls(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
     pwrite, fsync, rename = os.pwrite, os.fsync, os.rename
 
     def name(descriptor: int) -> str:
-        return str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(folder))
+        return str(path_of(descriptor).relative_to(folder))
 
     def noted_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
         calls.append(f"write {name(descriptor)}")

@@ -1,0 +1,13 @@
+"""Which files a process has open, as Linux tells it."""
+
+from pathlib import Path
+
+
+def path_of(descriptor: int) -> Path:
+    """Tell which file a descriptor of this process is of."""
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
+def open_descriptors(process: int | str = "self") -> int:
+    """Count all of a process."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
