@@ -45,9 +45,10 @@ def run(settings: Settings) -> int:
 
 async def _backfill(database: Database, settings: Settings) -> None:
     count = Counter[Outcome]()
+    storage = open_storage(settings)
     try:
         await require_head(database)
-        backfill = DimensionsBackfill(database, open_storage(settings))
+        backfill = DimensionsBackfill(database, storage)
         with tqdm(total=await backfill.count(), unit=" images", disable=None) as bar:
 
             def progress(key: str, outcome: Outcome) -> None:
@@ -58,6 +59,7 @@ async def _backfill(database: Database, settings: Settings) -> None:
 
             await backfill.run(progress)
     finally:
+        await storage.close()
         await database.close()
         if count:
             told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]

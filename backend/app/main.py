@@ -114,7 +114,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 def open_storage(settings: Settings) -> LocalStorage:
     """Choose the storage backend."""
-    return LocalStorage(settings.data_dir / "images", settings.storage_threads)
+    return LocalStorage(
+        settings.data_dir / "images", settings.storage_threads, settings.max_connections
+    )
 
 
 def application() -> FastAPI:

@@ -37,11 +37,12 @@ class SeedRefused(Exception):
 
 async def prepare(url: URL, images: Path) -> None:
     """Make the tables and the folders, as the service makes them."""
-    await LocalStorage(images).check()
-    database = Database(url)
+    storage, database = LocalStorage(images), Database(url)
     try:
+        await storage.check()
         await migrate(database, print)
     finally:
+        await storage.close()
         await database.close()
 
 

@@ -103,7 +103,7 @@ async def database(database_url: URL) -> AsyncIterator[Database]:
     await database.close()
 
 
-OpenStorage = Callable[[Path], LocalStorage]
+OpenStorage = Callable[..., LocalStorage]
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ async def open_storage() -> AsyncIterator[OpenStorage]:
     """Make storages over folders, which end with the test."""
     opened: list[LocalStorage] = []
 
-    def open_storage(root: Path) -> LocalStorage:
-        opened.append(LocalStorage(root))
+    def open_storage(root: Path, **limits: int) -> LocalStorage:
+        opened.append(LocalStorage(root, **limits))
         return opened[-1]
 
     yield open_storage

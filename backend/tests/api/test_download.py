@@ -7,14 +7,14 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.services.storage.files import BLOCK
+from app.services.storage.files import READ_BLOCK
 from tests import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient
 
 JPEG = pictures.jpeg()
-LARGE = pictures.sized_jpeg(3 * BLOCK + 7)
+LARGE = pictures.sized_jpeg(3 * READ_BLOCK + 7)
 StoredFiles = Callable[[], list[Path]]
 
 
@@ -67,7 +67,7 @@ async def test_download_asks_to_save(client: httpx.AsyncClient, upload: Upload) 
     [
         ("bytes=0-0", 0, 0),
         ("bytes=10-19", 10, 19),
-        (f"bytes={BLOCK - 1}-{2 * BLOCK}", BLOCK - 1, 2 * BLOCK),
+        (f"bytes={READ_BLOCK - 1}-{2 * READ_BLOCK}", READ_BLOCK - 1, 2 * READ_BLOCK),
         ("bytes=100-", 100, len(LARGE) - 1),
         ("bytes=-5", len(LARGE) - 5, len(LARGE) - 1),
     ],
@@ -165,9 +165,9 @@ QUESTIONS: list[tuple[str, dict[str, str]]] = [
     ("GET", {}),
     ("HEAD", {}),
     ("GET", {"range": "bytes=0-0"}),
-    ("GET", {"range": f"bytes={BLOCK - 1}-{BLOCK}"}),
+    ("GET", {"range": f"bytes={READ_BLOCK - 1}-{READ_BLOCK}"}),
     ("GET", {"range": "bytes=-5"}),
-    ("GET", {"range": f"bytes={3 * BLOCK}-"}),
+    ("GET", {"range": f"bytes={3 * READ_BLOCK}-"}),
     ("HEAD", {"range": "bytes=0-9"}),
     ("GET", {"if-none-match": "*"}),
     ("GET", {"if-match": '"other"'}),
@@ -175,7 +175,7 @@ QUESTIONS: list[tuple[str, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("method", "headers"), QUESTIONS)
-@pytest.mark.parametrize("size", [5000, 2 * BLOCK + 1000])
+@pytest.mark.parametrize("size", [5000, 2 * READ_BLOCK + 1000])
 async def test_every_way_to_the_bytes_gives_the_same_answer(
     open_client: OpenClient, method: str, headers: dict[str, str], size: int
 ) -> None:

@@ -19,7 +19,6 @@ from app.models import Image
 from app.services import image_service as image_service_module
 from app.services.image_service import ImageService
 from app.services.storage import local
-from app.services.storage.local import LocalStorage
 from tests import pictures
 from tests.conftest import OpenStorage
 from tests.integration.test_image_service import LIMITS, file, read
@@ -176,8 +175,9 @@ async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memor
     database: Database,
     root: Path,
     little_memory: int,
+    open_storage: OpenStorage,
 ) -> None:
-    storage = LocalStorage(root)
+    storage = open_storage(root)
     await storage.check()
     service = ImageService(database, storage, LIMITS)
     images = []

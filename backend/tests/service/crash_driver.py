@@ -69,6 +69,8 @@ async def carry_out(orders: Orders) -> None:
     database = Database(orders["url"])
     storage = LocalStorage(root)
     await storage.check()
+    if process := storage._writer._process:
+        await process.end()  # another takes its place, which is watched
     service = ImageService(database, storage, LIMITS)
     count = root.with_name("effects")
     count.unlink(missing_ok=True)

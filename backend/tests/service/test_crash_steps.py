@@ -40,7 +40,12 @@ SMALL_UPLOAD = [*FIRST_BLOCK, *PUBLISH]
 REST = ["write staged file"]
 LARGE_UPLOAD = [*FIRST_BLOCK, *REST, *REST, *PUBLISH]
 # Both wait, wholly on the disk, until the form has arrived.
-SMALL_AND_LARGE_BATCH = [*FIRST_BLOCK, *FIRST_BLOCK, *REST, *REST, *PUBLISH, *PUBLISH]
+REST_OF_WAITING = ["write staged file", "fsync staged file"]
+SMALL_AND_LARGE_BATCH = [
+    *["create staged file", *REST_OF_WAITING],
+    *[*FIRST_BLOCK, *REST, *REST_OF_WAITING],
+    *[*PUBLISH, *PUBLISH],
+]
 DELETE = ["DELETE", "COMMIT", "remove published file"]
 
 

@@ -16,8 +16,8 @@ import pytest
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.services.storage import files as local_files
 from app.services.storage import local, threads, writer
-from app.services.storage.local import LocalStorage
-from app.services.storage.writer import BLOCK, BLOCKS
+from app.services.storage.local import UPLOADS, LocalStorage
+from app.services.storage.writer import BLOCK, KEPT
 from tests.conftest import Disk, OpenStorage
 from tests.descriptors import open_descriptors, path_of
 from tests.storage.test_contract import drain
@@ -91,7 +91,7 @@ def writer_process(storage: LocalStorage) -> writer._Process:
 def blocks_taken(storage: LocalStorage) -> int:
     memory = storage._writer._memory
     assert memory
-    return BLOCKS - len(memory._free)
+    return UPLOADS - len(memory._free)
 
 
 async def test_files_are_spread_over_folders_by_their_key(
@@ -131,11 +131,11 @@ async def test_the_staged_file_lies_on_the_filesystem_of_the_published_one(
 async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
     storage: LocalStorage,
 ) -> None:
-    await put(storage, b"x" * local_files.BLOCK)
+    await put(storage, b"x" * local_files.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     assert open_descriptors() == before
-    assert await reader.read() == b"x" * local_files.BLOCK
+    assert await reader.read() == b"x" * local_files.READ_BLOCK
     await reader.close()
 
 
@@ -255,9 +255,11 @@ async def test_a_file_that_must_not_be_read_is_told(
         await storage.open(KEY)
 
 
-async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(tmp_path: Path) -> None:
+async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(
+    open_storage: OpenStorage, tmp_path: Path
+) -> None:
     (tmp_path / "images").write_text("a file in the way")
-    storage = LocalStorage(tmp_path / "images")
+    storage = open_storage(tmp_path / "images")
     with pytest.raises(StorageUnavailable):
         await storage.check()
     (tmp_path / "images").unlink()
@@ -277,10 +279,10 @@ async def test_a_file_that_shrinks_while_it_is_read_is_told(
 
 
 async def test_a_second_service_over_the_same_folder_finds_the_files(
-    storage: LocalStorage, files: Files
+    storage: LocalStorage, open_storage: OpenStorage, files: Files
 ) -> None:
     files.published.write_bytes(b"x")
-    second = LocalStorage(files.root)
+    second = open_storage(files.root)
     await second.check()
     assert [info.key async for info in second.list()] == [KEY]
 
@@ -356,7 +358,7 @@ async def test_discard_never_raises(storage: LocalStorage, files: Files) -> None
 
 
 async def test_the_folders_themselves_survive_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
     fsync = os.fsync
@@ -366,7 +368,7 @@ async def test_the_folders_themselves_survive_a_power_cut(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    await LocalStorage(tmp_path / "images").check()
+    await open_storage(tmp_path / "images").check()
     assert synced == [tmp_path / "images", tmp_path]
 
 
@@ -478,10 +480,10 @@ async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
     assert blocks_taken(storage) == 0
 
 
-async def test_uploads_without_memory_to_share_are_refused(
-    storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
+async def test_more_uploads_than_there_may_be_are_refused(
+    open_storage: OpenStorage, files: Files
 ) -> None:
-    monkeypatch.setattr(writer, "BLOCKS", 1)
+    storage = open_storage(files.root, uploads=1)
     first, second = await storage.stage(KEY), await storage.stage(f"00{KEY[2:]}")
     await first.write(b"x")
     with pytest.raises(StorageUnavailable):
@@ -542,6 +544,7 @@ async def test_no_writer_where_none_can_be_started(
 ) -> None:
     staged = await storage.stage(KEY)
     await staged.write(b"x")
+    await writer_process(storage).end()
     before = open_descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(files.root / "missing"))
@@ -553,7 +556,92 @@ async def test_no_writer_where_none_can_be_started(
     assert files.all() == [files.published]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_start_tells_that_uploads_cannot_be_written(
+    open_storage: OpenStorage, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(files.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(files.root / "missing"))
+        with pytest.raises(StorageUnavailable):
+            await storage.check()
+    await storage.check()
+    assert files.all() == []
+
+
+async def test_memory_that_cannot_be_had_is_a_failure_of_the_storage(
+    open_storage: OpenStorage, files: Files
+) -> None:
+    storage = open_storage(files.root)
+    before = open_descriptors()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK, limits[1]))
+    try:
+        with pytest.raises(StorageFull):
+            await storage.check()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert open_descriptors() == before
+    await put(storage, b"x")
+
+
+async def test_the_memory_of_a_crowd_goes_back_to_the_system(
+    storage: LocalStorage, files: Files
+) -> None:
+    crowd = [await storage.stage(f"{number:02x}{KEY[2:]}") for number in range(KEPT + 20)]
+    for each in crowd:
+        await each.write(b"x" * (BLOCK - 1))
+    assert shared_memory(storage) == len(crowd) * BLOCK
+    for each in crowd:
+        await each.discard()
+    assert shared_memory(storage) == KEPT * BLOCK
+    await put(storage, b"x" * (BLOCK - 1))
+    assert shared_memory(storage) == KEPT * BLOCK
+    assert files.published.read_bytes() == b"x" * (BLOCK - 1)
+
+
+def shared_memory(storage: LocalStorage) -> int:
+    memory = storage._writer._memory
+    assert memory
+    return os.fstat(memory.descriptor).st_blocks * 512
+
+
+async def test_a_writer_that_does_not_end_is_killed(
+    storage: LocalStorage, writer_pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "END_SECONDS", 0.1)
+    os.kill(writer_pid, signal.SIGSTOP)
+    await storage.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(writer_pid, 0)
+
+
+async def test_what_is_under_way_when_the_storage_closes_is_whole_or_fails(
+    storage: LocalStorage, files: Files, writer_pid: int
+) -> None:
+    """Orders that wait must not be carried out from other memory than what was filled."""
+    keys = [f"{number:02x}{KEY[2:]}" for number in range(3)]
+    staged = [await storage.stage(key) for key in keys]
+    for each in staged:
+        await each.write(b"x")
+    with stopped(writer_pid):
+        publishing = []
+        for each in staged:
+            publishing.append(asyncio.create_task(each.publish()))
+            await asyncio.sleep(0.01)
+        closing = asyncio.create_task(storage.close())
+        await asyncio.sleep(0.01)
+    await closing
+    outcomes = await asyncio.gather(*publishing, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), *[StorageUnavailable] * 2]
+    assert (files.root / "00" / keys[0]).read_bytes() == b"x"
+    for each in staged:
+        await each.discard()
+    assert files.all() == []
+    with pytest.raises(StorageUnavailable):
+        await put(storage, b"x")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 async def test_a_writer_leaves_signals_to_the_service(
     storage: LocalStorage, writer_pid: int, number: signal.Signals
 ) -> None:

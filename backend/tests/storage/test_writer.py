@@ -1,11 +1,13 @@
 """The program that writes uploads, within this process: what it asks of the system, and when."""
 
 import errno
+import fcntl
 import mmap
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -146,3 +148,53 @@ def test_a_write_that_is_cut_short_goes_on(
     assert carry_out(Order(path, 0, 0, 2 * PAGE, None)) == [0]
     assert carry_out(Order(path, 2 * PAGE, 0, 5000, str(tmp_path / "file"))) == [0]
     assert (tmp_path / "file").read_bytes() == DATA[: 2 * PAGE] + DATA[:5000]
+
+
+@pytest.mark.parametrize("length", [100, PAGE + 100, 2 * PAGE])
+def test_a_piece_that_went_through_the_page_cache_is_synced_before_its_file_is_closed(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Else the last fsync, of another descriptor, may not be told that it was lost."""
+    monkeypatch.setattr(writer_program, "_DIRECT", 0)
+    calls = note_calls(monkeypatch, tmp_path)
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, length, None)) == [0]
+    assert calls == ["write staged", "fsync staged"]
+
+
+def test_what_is_left_of_a_direct_write_that_is_cut_short_is_written_and_synced(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = note_calls(monkeypatch, tmp_path)
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:PAGE], offset))
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, 3 * PAGE, None)) == [0]
+    assert (tmp_path / "staged").read_bytes() == DATA[: 3 * PAGE]
+    assert calls == ["write staged"] * 3 + ["fsync staged"]
+
+
+def test_a_disk_that_fails_past_the_page_cache_is_told(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def failing_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EIO, "broken")
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", failing_pwrite)
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, PAGE, None)) == [errno.EIO]
+
+
+def test_pieces_of_several_files_wait_for_the_disk_together(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite, both = os.pwrite, Barrier(2)
+
+    def slow_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        both.wait(timeout=10)
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", slow_pwrite)
+    orders = [Order(str(tmp_path / f"{number}"), 0, 0, PAGE, None) for number in range(2)]
+    assert carry_out(*orders) == [0, 0]

@@ -174,4 +174,4 @@ class StorageBackend(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of what is held; nothing may be under way."""
+        """Let go of what is held. Uploads still under way fail with `StorageUnavailable`."""

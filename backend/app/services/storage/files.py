@@ -13,7 +13,7 @@ from app.services.storage.threads import Threads
 from app.services.storage.writer import Block, Writer
 from app.services.storage.writer_program import Order
 
-BLOCK: Final = 128 * 1024
+READ_BLOCK: Final = 128 * 1024
 """Bytes that a download holds in memory, and reads at a time."""
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
@@ -45,7 +45,8 @@ class StagedFile:
         rest = memoryview(data)
         while rest:
             if self._block is None:
-                self._block = self._writer.take_block()
+                with translated_errors():
+                    self._block = self._writer.take_block()
             rest = rest[self._block.fill(rest) :]
             if self._block.is_full:
                 await self._hand_over()
@@ -153,7 +154,7 @@ class FileReader:
 
     def _take(self) -> bytes:
         with translated_errors():
-            block = os.pread(self._descriptor, min(BLOCK, self._left), self._position)
+            block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:
             raise StorageUnavailable
         return self._advance(block)
@@ -161,7 +162,7 @@ class FileReader:
     def _take_cached(self) -> bytes | bytearray:
         if _NO_WAIT is None:
             return b""
-        buffer = bytearray(min(BLOCK, self._left))
+        buffer = bytearray(min(READ_BLOCK, self._left))
         try:
             count = os.preadv(self._descriptor, [buffer], self._position, _NO_WAIT)
         except OSError:
@@ -186,13 +187,13 @@ def can_read_cached(file: Path) -> bool:
     """Tell whether the filesystem of a file, which has just been written, knows RWF_NOWAIT."""
     if _NO_WAIT is None:
         return False
-    with file.open("rb") as opened:
-        try:
+    try:
+        with file.open("rb") as opened:
             os.preadv(opened.fileno(), [bytearray(1)], 0, _NO_WAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return True
 
 

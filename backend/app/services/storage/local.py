@@ -28,9 +28,10 @@ from app.services.storage.files import (
 )
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
-from app.services.storage.writer_program import sync_folder
+from app.services.storage.writer_program import PAGE, sync_folder
 
 THREADS: Final = 8
+UPLOADS: Final = 1000
 WARM_FILES: Final = 10_000
 WARM_SECONDS: Final = 10.0
 """How many files, opened how lately, are expected to open without the disk."""
@@ -47,13 +48,14 @@ class LocalStorage:
     Args:
         root: The folder.
         threads: How many threads wait for the disk, for uploads and again for all else.
+        uploads: How many objects may be written at once.
     """
 
-    def __init__(self, root: Path, threads: int = THREADS) -> None:
+    def __init__(self, root: Path, threads: int = THREADS, uploads: int = UPLOADS) -> None:
         self._root = root
         self._staging = root / "staging"
         self._threads = Threads(threads, "storage")
-        self._writer = Writer(threads)
+        self._writer = Writer(threads, uploads)
         self._prepared = False
         self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
@@ -148,28 +150,35 @@ class LocalStorage:
         await self._threads.visit(unlink)
 
     async def check(self) -> None:
-        """Write and remove a small file; the first time, make the folders."""
-        await self._threads.visit(self._check)
+        """Write and remove a small file; the first time, make the folders.
+
+        The first time it is written as uploads are. Later that would wait behind them.
+        """
+        probe = self._staging / f"check-{uuid4().hex}"
+        if self._prepared:
+            await self._threads.visit(_write_and_remove, probe)
+            return
+        await self._threads.visit(self._make_folders)
+        staged = StagedFile(str(probe), str(probe), self._writer, self._threads)
+        try:
+            await staged.write(bytes(PAGE))
+            await staged.flush()
+            self._can_read_at_once = await self._threads.visit(can_read_cached, probe)
+        finally:
+            await staged.discard()
+        self._prepared = True
 
     async def close(self) -> None:
         """End the process that writes uploads."""
         await self._writer.close()
 
-    def _check(self) -> None:
+    def _make_folders(self) -> None:
         with translated_errors():
-            if not self._prepared:
-                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
-                    folder.mkdir(mode=0o700, exist_ok=True)
-                sync_folder(self._root)
-                sync_folder(self._root.parent)
-            probe = self._staging / f"check-{uuid4().hex}"
-            try:
-                probe.write_bytes(bytes(4096))
-                self._can_read_at_once = can_read_cached(probe)
-            finally:
-                probe.unlink(missing_ok=True)
-            self._prepared = True
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self._root)
+            sync_folder(self._root.parent)
 
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
@@ -182,6 +191,14 @@ class LocalStorage:
 
     def _name(self, key: str) -> str:
         return f"{self._root}/{require_key(key)[:2]}/{key}"
+
+
+def _write_and_remove(file: Path) -> None:
+    with translated_errors():
+        try:
+            file.write_bytes(bytes(PAGE))
+        finally:
+            file.unlink(missing_ok=True)
 
 
 def _scan(folder: Path) -> list[ObjectInfo]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from errno import EPIPE
+from heapq import heappop, heappush
 from socket import socketpair
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -26,12 +27,14 @@ from app.services.storage.writer_program import Order
 
 BLOCK: Final = 256 * 1024
 """Bytes that an upload holds in memory, and hands over at a time."""
-BLOCKS: Final = 2048
-"""Uploads that may hold one. What no upload has needed yet takes no memory."""
+KEPT: Final = 64
+"""Blocks whose memory is kept for the next uploads. That of others goes back to the system."""
 ORDERS_AT_ONCE: Final = 32
 """Most that the process carries out together."""
 PATIENCE: Final = 5.0
 """Seconds for which others may have waited for the disk when one more may wait."""
+END_SECONDS: Final = 5.0
+"""How long the process may take to end before it is killed."""
 PROGRAM: Final = writer_program.__file__
 
 _log = logging.getLogger(__name__)
@@ -69,10 +72,12 @@ class Writer:
 
     Args:
         threads: How many fsyncs it may wait for at once.
+        uploads: How many may hold a block at once.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, uploads: int) -> None:
         self._threads = threads
+        self._uploads = uploads
         self._orders: Coalescer[Order, None] = Coalescer(
             self._carry_out,
             at_once=1,
@@ -82,11 +87,13 @@ class Writer:
         )
         self._memory: _SharedMemory | None = None
         self._process: _Process | None = None
+        self._is_closed = False
 
     def take_block(self) -> Block:
         """Lend a block, which must be given back.
 
         Raises:
+            OSError: If there is no memory that can be shared.
             StorageUnavailable: If all are taken.
         """
         return self._shared_memory().take()
@@ -106,7 +113,8 @@ class Writer:
         await to_the_end(self._orders.submit(order))
 
     async def close(self) -> None:
-        """End the process. Nothing may be under way."""
+        """End the process; no order is carried out any more."""
+        self._is_closed = True
         if self._process is not None:
             await self._process.end()
         if self._memory is not None:
@@ -115,39 +123,54 @@ class Writer:
 
     async def _carry_out(self, orders: Sequence[Order]) -> Sequence[Exception | None]:
         # Nobody else's until it has answered: no answer may be taken for another's.
+        memory = self._shared_memory()
         process, self._process = self._process, None
         if process and process.is_lost:
             await process.end()
             process = None
-        process = process or await _Process.start(self._shared_memory(), self._threads)
+        process = process or await _Process.start(memory, self._threads)
         numbers = await process.ask(orders)
-        self._process = process
+        if self._is_closed:
+            await process.end()
+        else:
+            self._process = process
         return [OSError(number, os.strerror(number)) if number else None for number in numbers]
 
     def _shared_memory(self) -> "_SharedMemory":
         """Give the memory, which is made when it is first needed."""
+        if self._is_closed:
+            raise StorageUnavailable
         if self._memory is None:
-            self._memory = _SharedMemory()
+            self._memory = _SharedMemory(self._uploads)
         return self._memory
 
 
 class _SharedMemory:
-    """All blocks. The process writes from it what the service has received into it."""
+    """All blocks. The process writes from it what the service has received into it.
 
-    def __init__(self) -> None:
+    The first free one is always taken, so that few are in use where few are needed.
+    """
+
+    def __init__(self, blocks: int) -> None:
         self._file = _open_nameless_file()
         self.descriptor = self._file.fileno()
-        os.ftruncate(self.descriptor, BLOCKS * BLOCK)
-        self._memory = mmap.mmap(self.descriptor, BLOCKS * BLOCK)
-        self._free = [number * BLOCK for number in reversed(range(BLOCKS))]
+        try:
+            os.ftruncate(self.descriptor, blocks * BLOCK)
+            self._memory = mmap.mmap(self.descriptor, blocks * BLOCK)
+        except BaseException:
+            self._file.close()
+            raise
+        self._free = [number * BLOCK for number in range(blocks)]
 
     def take(self) -> Block:
         if not self._free:
             raise StorageUnavailable from Congestion("all blocks are taken")
-        return Block(self._memory, self._free.pop())
+        return Block(self._memory, heappop(self._free))
 
     def give_back(self, block: Block) -> None:
-        self._free.append(block.begin)
+        heappush(self._free, block.begin)
+        if block.begin >= KEPT * BLOCK and hasattr(mmap, "MADV_REMOVE"):  # of Linux
+            self._memory.madvise(mmap.MADV_REMOVE, block.begin, BLOCK)
 
     def close(self) -> None:
         self._memory.close()
@@ -176,7 +199,9 @@ class _Process:
     @classmethod
     async def start(cls, memory: _SharedMemory, threads: int) -> "_Process":
         ours, theirs = socketpair()
-        command = [sys.executable, "-I", "-S", PROGRAM, str(memory.descriptor), str(threads)]
+        encoding = f"-Xutf8={sys.flags.utf8_mode}"  # names of files must mean the same to both
+        program = [sys.executable, "-I", "-S", encoding, PROGRAM]
+        command = [*program, str(memory.descriptor), str(threads)]
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: ASYNC220, S603 - at once; our own arguments
@@ -207,5 +232,15 @@ class _Process:
     async def end(self) -> None:
         """Let it end, and say in the log if it did so in another way than it should."""
         self._orders.close()
-        if status := await asyncio.to_thread(self._process.wait):
+        if status := await asyncio.to_thread(self._wait):
             _log.error("the process that writes uploads has ended with status %s", status)
+
+    def _wait(self) -> int | None:
+        """Give its status; None if even a kill does not end it, for the disk keeps it waiting."""
+        try:
+            return self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(END_SECONDS)
+        return None

@@ -47,7 +47,7 @@ class Order(NamedTuple):
 
 def main(memory: int, threads: int) -> None:
     """Carry out orders until there are no more."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     shared = memoryview(mmap.mmap(memory, 0))
     with (
@@ -92,11 +92,21 @@ def _take_step(steps: Iterator[None]) -> int | None:
 
 
 def _steps(order: Order, memory: memoryview) -> Iterator[None]:
-    """Carry out one order, the second and the fourth step of which wait for the disk."""
+    """Carry out one order, the second and the fourth step of which wait for the disk.
+
+    Whatever went through the page cache is synced before its descriptor is closed: once closed,
+    the system may forget that it could not be written (fsync(2)).
+    """
+    piece = memory[order.begin : order.begin + order.length]
     with _opened(order) as descriptor:
-        _write(descriptor, order, memory[order.begin : order.begin + order.length])
         if order.target is None:
+            yield
+            written = _write_directly(descriptor, piece, order.offset)
+            if written < order.length:
+                _write(descriptor, piece[written:], order.offset + written)
+                os.fsync(descriptor)
             return
+        _write(descriptor, piece, order.offset)
         yield
         os.fsync(descriptor)
     yield
@@ -115,16 +125,16 @@ def _opened(order: Order) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, order: Order, piece: memoryview) -> None:
-    written = 0
-    if order.target is None and order.length % PAGE == 0:
-        written = _write_directly(descriptor, piece, order.offset)
-    while written < order.length:
-        written += os.pwrite(descriptor, piece[written:], order.offset + written)
+def _write(descriptor: int, piece: memoryview, offset: int) -> None:
+    while piece:
+        written = os.pwrite(descriptor, piece, offset)
+        piece, offset = piece[written:], offset + written
 
 
 def _write_directly(descriptor: int, piece: memoryview, offset: int) -> int:
-    """Write past the page cache; tell how many bytes, 0 where the filesystem cannot."""
+    """Write whole pages past the page cache; tell how many bytes, 0 where that cannot be done."""
+    if not _DIRECT or len(piece) % PAGE:
+        return 0
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | _DIRECT)
