@@ -218,14 +218,11 @@ function addTile(picture, isNewest = false) {
   showExtent();
 }
 
-/** Take a picture out of the gallery. @returns {?HTMLElement} the tile that takes its place */
+/** Take a picture out of the gallery. */
 function removeTile(id) {
-  const tile = shown.get(id)?.tile;
-  const neighbour = tile?.nextElementSibling ?? tile?.previousElementSibling ?? null;
-  tile?.remove();
+  shown.get(id)?.tile.remove();
   shown.delete(id);
   showExtent();
-  return neighbour;
 }
 
 /** Show whether there is anything at all, and anything to step to. */
@@ -314,6 +311,7 @@ let changes = 0;
 async function showAddressed() {
   const change = (changes += 1);
   const id = location.hash.slice(1);
+  document.querySelector(".box:has(.danger)")?.close();
   if (!id) {
     closeDetails();
     return;
@@ -480,7 +478,8 @@ async function deletePicture(picture) {
       return;
     }
   }
-  const neighbour = removeTile(picture.id);
+  const neighbour = neighbourOf(picture, 1) ?? neighbourOf(picture, -1);
+  removeTile(picture.id);
   if (details?.picture.id === picture.id) {
     closeDetails();
     leaveAddress();
@@ -499,6 +498,8 @@ let limits = { max_upload_bytes: Infinity };
 
 function addFiles(files) {
   if (files.length === 0) return;
+  document.querySelector(".chooser")?.close();
+  if (details) say("Uploading");
   clearTransfers(".succeeded, .cancelled, .refused");
   for (const file of files) waiting.push(new Upload(file));
   startWaiting();
@@ -732,7 +733,6 @@ function acceptDrops() {
     mark(false);
     if (!brings(event)) return;
     event.preventDefault();
-    document.querySelector("dialog.chooser")?.close();
     addFiles(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => addFiles(event.clipboardData.files));
@@ -740,6 +740,7 @@ function acceptDrops() {
 
 // The start
 
+history.scrollRestoration = "manual";
 part("add").addEventListener("click", chooseFiles);
 transfers.querySelector("header button").addEventListener("click", () => {
   clearTransfers(".over");

@@ -169,6 +169,57 @@ async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
     await expect(page.get_by_role("dialog", name="older.jpg")).to_be_visible()
 
 
+async def test_the_way_back_takes_the_question_along(service: Service, open_page: OpenPage) -> None:
+    store(service, JPEG, "kept.jpg")
+    page = await open_page(service.url)
+    await page.locator("#gallery img").click()
+    await page.locator("text=Delete").click()
+    await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
+    await page.evaluate("history.back()")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.get_by_role("link", name="kept.jpg")).to_be_focused()
+    assert listed(service) == ["kept.jpg"]
+
+
+async def test_a_double_click_leaves_a_dialog_open(service: Service, open_page: OpenPage) -> None:
+    store(service, JPEG, "kept.jpg")
+    page = await open_page(service.url)
+    await page.get_by_role("button", name="Upload").dblclick(delay=50)
+    await expect(page.get_by_label("Choose file")).to_be_visible()
+    await page.get_by_role("button", name="Cancel").click()
+    await page.locator("#gallery img").click()
+    await page.locator("text=Delete").dblclick(delay=50)
+    await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
+
+
+async def test_what_became_of_a_click_is_in_sight_on_a_small_phone(
+    service: Service, open_page: OpenPage
+) -> None:
+    store(service, JPEG, "IMG_20260102_123311.jpg")
+    page = await open_page(service.url, viewport={"width": 360, "height": 640})
+    await page.locator("#gallery img").click()
+    await page.get_by_role("button", name="Copy link").click()
+    await expect(page.locator("dialog").get_by_role("status")).to_be_in_viewport(ratio=1)
+
+
+async def test_the_picture_last_looked_at_is_in_sight_once_it_is_closed(
+    service: Service, open_page: OpenPage
+) -> None:
+    for number in range(40):
+        store(service, JPEG, f"{number:02}.jpg")
+    page = await open_page(service.url)
+    await page.locator('img[alt="39.jpg"]').click()
+    await expect(page.get_by_role("dialog", name="39.jpg")).to_be_visible()
+    for number in range(38, -1, -1):
+        await page.keyboard.press("ArrowRight")
+        await expect(page.get_by_role("dialog", name=f"{number:02}.jpg")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page).to_have_url(f"{service.url}/")
+    await page.evaluate("new Promise(resolve => setTimeout(resolve, 200))")  # a jump comes late
+    await expect(page.get_by_role("link", name="00.jpg")).to_be_focused()
+    await expect(page.get_by_role("link", name="00.jpg")).to_be_in_viewport()
+
+
 async def test_copied_html_loads_nothing_from_where_pictures_are_public(
     start_service: StartService, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -173,6 +173,8 @@ async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Servic
     )
     await page.dispatch_event("main", "drop", {"dataTransfer": transfer})
     await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(1)
+    await page.get_by_role("button", name="Upload").click()
+    await expect(page.get_by_label("Choose file")).to_be_visible()
     await page.evaluate(
         """clipboardData => document.body.dispatchEvent(
           new ClipboardEvent("paste", { clipboardData, bubbles: true }),
@@ -180,7 +182,28 @@ async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Servic
         transfer,
     )
     await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(2)
+    await expect(page.get_by_role("dialog")).to_have_count(0)
     await eventually(lambda: listed(service) == ["moved.jpg"] * 2)
+
+
+async def test_no_tile_with_the_focus_lies_under_the_uploads(
+    open_page: OpenPage, service: Service
+) -> None:
+    for _ in range(20):
+        store(service, JPEG)
+    page = await open_page(service.url, viewport={"width": 360, "height": 740})
+    await choose(page, *[TEXT] * 6)
+    await expect(page.get_by_text("6 of 6 done")).to_be_visible()
+    await page.get_by_role("link", name="photo.jpg").first.focus()
+    for _ in range(20):
+        assert await page.evaluate(
+            """() => {
+                const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+                const there = document.elementFromPoint(left + width / 2, top + height / 2);
+                return document.activeElement.contains(there);
+            }"""
+        )
+        await page.keyboard.press("Tab")
 
 
 async def test_being_offline_is_told_and_recovered_from(page: Page, service: Service) -> None:
