@@ -118,6 +118,7 @@ def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
     ]
     writer.parents()[0].kill()
     assert_gone([writer])
+    assert len(listed(start().wait_until_it_serves())) == 1  # and stops the database in the end
 
 
 def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
