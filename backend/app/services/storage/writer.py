@@ -94,7 +94,7 @@ class Writer:
 
         Raises:
             OSError: If there is no memory that can be shared.
-            StorageUnavailable: If all are taken.
+            StorageUnavailable: If all are taken, or the writer is closed.
         """
         return self._shared_memory().take()
 
@@ -108,7 +108,8 @@ class Writer:
 
         Raises:
             OSError: The system's error, or `BrokenPipeError` if the process has ended.
-            StorageUnavailable: If the disk keeps so many waiting that this one would wait too long.
+            StorageUnavailable: If the disk keeps so many waiting that this one would wait too long,
+                or the writer is closed.
         """
         await to_the_end(self._orders.submit(order))
 
@@ -122,8 +123,8 @@ class Writer:
         self._process = self._memory = None
 
     async def _carry_out(self, orders: Sequence[Order]) -> Sequence[Exception | None]:
-        # Nobody else's until it has answered: no answer may be taken for another's.
         memory = self._shared_memory()
+        # Nobody else's until it has answered: no answer may be taken for another's.
         process, self._process = self._process, None
         if process and process.is_lost:
             await process.end()
@@ -137,7 +138,7 @@ class Writer:
         return [OSError(number, os.strerror(number)) if number else None for number in numbers]
 
     def _shared_memory(self) -> "_SharedMemory":
-        """Give the memory, which is made when it is first needed."""
+        """Give the memory, which is made when it is first needed; of a closed writer none again."""
         if self._is_closed:
             raise StorageUnavailable
         if self._memory is None:
