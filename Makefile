@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chromium migrate backfill fsck torture bench load explain seed lint format lock clean
+.PHONY: help run test servers migrate backfill fsck torture bench load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,11 +16,11 @@ help: ## List the commands
 run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
 	@PYTHONPATH=backend exec $(BIN)/python -m app
 
-test: lint $(if $(CI),chromium) ## Lint, types, import layers, and every test against a real PostgreSQL
+test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && ../$(BIN)/python -m pytest $(ARGS)
 
-chromium: ## Install Debian's Chromium, which the tests of the page need, where it is missing
-	@.ci/chromium
+servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer
+	@.ci/servers
 
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
 	@PYTHONPATH=backend exec $(BIN)/python -m app migrate $(ARGS)

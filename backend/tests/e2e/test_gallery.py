@@ -11,7 +11,6 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests import pictures
-from tests.chromium import needs_chromium
 from tests.e2e.conftest import (
     IMAGES,
     OPTIONS,
@@ -24,6 +23,7 @@ from tests.e2e.conftest import (
     stored_files,
 )
 from tests.live import PATIENCE
+from tests.programs import needs_chromium
 from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

@@ -9,7 +9,6 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests import pictures
-from tests.chromium import needs_chromium
 from tests.e2e.conftest import (
     KEY,
     OpenPage,
@@ -23,6 +22,7 @@ from tests.e2e.conftest import (
     stored_files,
 )
 from tests.e2e.relay import relaying
+from tests.programs import needs_chromium
 from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

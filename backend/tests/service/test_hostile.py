@@ -25,10 +25,10 @@ from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.main import create_app
 from app.services.storage.writer import BLOCK
 from tests import pictures
-from tests.chromium import CHROMIUM, needs_chromium
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.forms import BOUNDARY, form, part, raw_part
 from tests.live import PATIENCE, LiveServer, serve, wait_until
+from tests.programs import CHROMIUM, needs_chromium
 from tests.service.test_socket import (
     StoredFiles,
     assert_nothing_stored,

@@ -1,0 +1,33 @@
+"""Programs from Debian that tests run beside the service: `make servers` installs them."""
+
+import os
+from shutil import which
+
+import pytest
+
+_PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
+
+
+def _find(*names: str) -> str | None:
+    return next((found for name in names if (found := which(name, path=_PATH))), None)
+
+
+def _needs(found: str | None, name: str, untested: str) -> pytest.MarkDecorator:
+    """Let a developer do without; in CI the test fails instead."""
+    return pytest.mark.skipif(
+        found is None and not os.environ.get("CI"),
+        reason=f"NO {name}, so {untested} is NOT TESTED; install it with: make servers",
+    )
+
+
+_CHROMIUM = _find("chromium", "chromium-browser", "google-chrome")
+_NGINX = _find("nginx")
+_PGBOUNCER = _find("pgbouncer")
+
+CHROMIUM = _CHROMIUM or "chromium, which `make servers` installs"
+NGINX = _NGINX or "nginx, which `make servers` installs"
+PGBOUNCER = _PGBOUNCER or "pgbouncer, which `make servers` installs"
+
+needs_chromium = _needs(_CHROMIUM, "CHROMIUM", "what browsers do")
+needs_nginx = _needs(_NGINX, "NGINX", "a proxy in front")
+needs_pgbouncer = _needs(_PGBOUNCER, "PGBOUNCER", "a connection pooler")
