@@ -17,7 +17,7 @@ run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: 
 	@PYTHONPATH=backend exec $(BIN)/python -m app
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
-	@cd backend && ../$(BIN)/python -m pytest $(ARGS)
+	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer
 	@.ci/servers

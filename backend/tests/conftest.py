@@ -35,6 +35,8 @@ from app.services.storage.local import LocalStorage
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""
+MAX_PROCESSES = 8
+"""Each has a PostgreSQL of its own, and some a browser: half a gigabyte."""
 CLIENT = "192.0.2.7"
 """The address that requests come from (RFC 5737)."""
 
@@ -56,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = mkdtemp(prefix="image-host-tests-")
         config.option.basetemp = folder
         config.add_cleanup(lambda: rmtree(folder, ignore_errors=True))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: two a core, for most tests wait most of the time."""
+    return min(2 * (os.cpu_count() or 1), MAX_PROCESSES)
 
 
 @pytest.fixture(autouse=True)
