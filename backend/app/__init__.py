@@ -1,1 +1,5 @@
 """An image host that people trust with their pictures."""
+
+from typing import Final
+
+__version__: Final = "0.1.0"

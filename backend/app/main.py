@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app import __version__
 from app.api import discovery, docs, download, errors, health, metadata, page, problems, upload
 from app.api.access_log import AccessLog
 from app.api.dependencies import State
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Image host",
-        version="1",
+        version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from app import __version__
 from app.api.dependencies import ContextDep
 from app.api.problems import NOT_READY, documented
 
@@ -15,11 +16,17 @@ class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
+class Liveness(Health):
+    """A living process."""
+
+    version: str = Field(examples=[__version__], description="Of the service")
+
+
 @router.head("/live", include_in_schema=False)
 @router.get("/live", summary="Is the process alive?")
-async def live() -> Health:
+async def live() -> Liveness:
     """Answer without asking anything else: a failure means that the process should be restarted."""
-    return Health(status="ok")
+    return Liveness(status="ok", version=__version__)
 
 
 @router.head("/ready", response_model=Health, include_in_schema=False)

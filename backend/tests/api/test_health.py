@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from app import __version__
 from app.config import Settings
 from app.database import Database
 from app.embedded import embedded_postgres
@@ -19,9 +20,9 @@ UPLOAD = "/api/v1/images/upload"
 
 
 async def test_a_good_service_lives_and_is_ready(client: httpx.AsyncClient) -> None:
-    for path in ("/health/live", "/health/ready"):
-        response = await client.get(path)
-        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    live, ready = [await client.get(path) for path in ("/health/live", "/health/ready")]
+    assert (live.status_code, live.json()) == (200, {"status": "ok", "version": __version__})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
 
 
 async def test_a_storage_folder_that_goes_missing_is_named_and_recovers(

