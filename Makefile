@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers migrate backfill fsck torture bench load explain seed lint format lock clean
+.PHONY: help run check test servers migrate backfill fsck torture bench perf load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +18,10 @@ run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: 
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+check: lint ## Lint, types, import layers, and the quick tests: units, storage backends, ASGI
+	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+		tests/unit tests/storage tests/api $(ARGS)
 
 servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer
 	@.ci/servers
@@ -36,6 +40,9 @@ torture: $(VENV)/.dev ## Kill the service and its database while clients work (A
 
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench $(ARGS)
+
+perf: $(VENV)/.dev ## Measure processor time a request on the hot paths, in 20 seconds
+	@PYTHONPATH=backend $(BIN)/python -m bench.perf
 
 load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by Locust (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m tests.load $(ARGS)

@@ -1,0 +1,181 @@
+"""Processor time of a request on the hot paths, in this process alone: `make perf`.
+
+The application is called as a server calls it (ASGI), without sockets and without a load generator,
+over a real PostgreSQL and a real folder. Counted is the processor time of this process with all its
+threads; PostgreSQL and the process that writes uploads are not in it. Works take turns, round by
+round, and each is told as a ratio to the bare answer, the least that FastAPI does for a request, so
+that the figures of two machines, or of two revisions on one, can be compared.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any, Final
+
+import uvloop
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.types import Message
+
+from app.api.dependencies import IMAGES_PATH
+from app.api.upload import UPLOAD_PATH
+from app.config import Settings
+from app.database import Database
+from app.embedded import embedded_postgres
+from app.logs import TextFormatter, keep_records_short
+from app.main import create_app
+from app.migrations import migrate
+from bench import references
+from bench.__main__ import folder_of
+from bench.forms import form
+from bench.site import SMALL
+
+ROUNDS: Final = 7
+REQUESTS: Final = 320
+"""Of one work, in one round."""
+AT_ONCE: Final = 16
+"""Requests in progress, so that statements are batched as they are under load."""
+COLD_IMAGES: Final = ROUNDS * REQUESTS
+"""Each is downloaded once: neither its row nor its file is remembered."""
+
+Headers = list[tuple[bytes, bytes]]
+Work = Callable[[], Awaitable[object]]
+
+
+class Client:
+    """Calls an application as a server would."""
+
+    def __init__(self, app: FastAPI, state: dict[str, Any]) -> None:
+        self._app = app
+        self._state = state
+
+    async def request(
+        self, path: str, expected: int, headers: Headers | None = None, body: bytes = b""
+    ) -> bytes:
+        """Send one request and return the body of its answer.
+
+        Raises:
+            AssertionError: If the answer has another status than expected.
+        """
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST" if body else "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"host", b"localhost:8000"), *(headers or [])],
+            "client": ("127.0.0.1", 50_000),
+            "server": ("127.0.0.1", 8000),
+            "state": self._state.copy(),
+        }
+        pieces: list[bytes] = []
+        status = 0
+        arrived = False
+
+        async def receive() -> Message:
+            nonlocal arrived
+            if arrived:
+                await asyncio.sleep(3600)  # the client stays, and sends no more
+            arrived = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                pieces.append(message.get("body", b""))
+
+        await self._app(scope, receive, send)
+        answer = b"".join(pieces)
+        assert status == expected, (path, status, answer[:500])
+        return answer
+
+
+@asynccontextmanager
+async def opened(folder: Path, url: str) -> AsyncIterator[Client]:
+    """Open the application over an empty host."""
+    settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=folder / "data")
+    app = create_app(settings)
+    async with app.router.lifespan_context(app) as state:
+        yield Client(app, dict(state or {}))
+
+
+async def works(client: Client) -> dict[str, Work]:
+    """Fill the host, and make what is measured."""
+    content = SMALL.content(Random())
+    body, content_type = form(content)
+    sent = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+
+    async def upload() -> str:
+        image: dict[str, str] = json.loads(await client.request(UPLOAD_PATH, 201, sent, body))
+        return f"{IMAGES_PATH}/{image['id']}"
+
+    hot = await upload()
+    etag = f'"{hot.rpartition("/")[2].replace("-", "")}"'.encode()
+    assert await client.request(f"{hot}/file", 200) == content
+    cold: Iterator[str] = cycle([await upload() for _ in range(COLD_IMAGES + 1)])
+    bare = Client(references.app, {})
+    return {
+        "bare answer": lambda: bare.request("/bare", 200),
+        "download 42 KB, hot": lambda: client.request(f"{hot}/file", 200),
+        "download 42 KB, cold": lambda: client.request(f"{next(cold)}/file", 200),
+        "conditional GET, 304": lambda: client.request(
+            f"{hot}/file", 304, [(b"if-none-match", etag)]
+        ),
+        "metadata": lambda: client.request(hot, 200),
+        "list of 20": lambda: client.request(IMAGES_PATH, 200),
+        "upload 42 KB": upload,
+    }
+
+
+async def measure(folder: Path, url: str) -> dict[str, float]:
+    """Return microseconds of processor time a request, by work: the median of the rounds."""
+    await migrate(Database(url), lambda _line: None)
+    samples: dict[str, list[float]] = {}
+    async with opened(folder, url) as client:
+        measured = await works(client)
+        for work in measured.values():
+            await work()
+        for _ in range(ROUNDS):
+            for name, work in measured.items():
+                begin = time.process_time()
+                for _ in range(REQUESTS // AT_ONCE):
+                    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+                spent = (time.process_time() - begin) / REQUESTS
+                samples.setdefault(name, []).append(spent * 1e6)
+    return {name: median(islice(values, 1, None)) for name, values in samples.items()}
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    keep_records_short()
+    access_log = logging.StreamHandler(Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    access_log.setFormatter(TextFormatter())
+    logging.getLogger().addHandler(access_log)
+    logging.getLogger().setLevel(logging.INFO)
+    with (
+        folder_of(None) as folder,
+        embedded_postgres(folder / "postgres") as url,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        spent = runner.run(measure(folder, url.render_as_string(hide_password=False)))
+    bare = spent["bare answer"]
+    for name, microseconds in spent.items():
+        print(f"{name:<22} {microseconds:7.0f} µs {microseconds / bare:7.2f} x")
+
+
+if __name__ == "__main__":
+    main()
