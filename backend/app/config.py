@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="postgresql://… of a PostgreSQL; empty = the embedded one."
     )
     public_url: str = Field(
-        "", description="Address that image links start with; empty = the one of the request."
+        "", description="Address that people use, with its path; empty = the one of the request."
     )
     data_dir: Path = Field(
         Path("data"), description="Folder of the pictures and of the embedded database."
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (),
         description="Addresses or networks, comma separated, whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed; empty = none.",
+        "X-Forwarded-Proto are believed, and behind which any Host is; empty = none.",
     )
     max_connections: int = Field(
         1000, ge=1, le=100_000, description="Most connections of one worker; more are told 503."
@@ -136,13 +136,23 @@ class Settings(BaseSettings):
             raise ValueError(f"must be addresses or networks, comma separated: {error}") from error
 
     @property
+    def public_path(self) -> str:
+        """The path that a proxy serves the service below; empty = none."""
+        return urlsplit(self.public_url).path
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine reaches the service."""
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return self.host == "localhost"
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+    @property
     def is_open_to_the_network(self) -> bool:
         """Whether other machines reach the service and no key protects it."""
-        try:
-            loopback = ip_address(self.host).is_loopback
-        except ValueError:
-            loopback = self.host == "localhost"
-        return not loopback and not self.api_key.get_secret_value()
+        return not self.is_on_loopback and not self.api_key.get_secret_value()
 
 
 def load_settings() -> Settings:

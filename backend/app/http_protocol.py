@@ -181,7 +181,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deaf = True
         self._unset_keepalive_if_required()
         self._cancel_head_deadline()
-        answer = problem.response(headers={"Connection": "close"})
+        path = self.app_state["settings"].public_path
+        answer = problem.response(headers={"Connection": "close"}).below(path)
         fields = [*self.server_state.default_headers, *answer.raw_headers]
         head = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *head, b"\r\n", answer.body]))

@@ -14,7 +14,6 @@ from typing import Final
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api import discovery, docs, download, errors, health, metadata, page, problems, upload
@@ -22,6 +21,7 @@ from app.api.access_log import AccessLog
 from app.api.dependencies import State
 from app.api.limits import FORM_ALLOWANCE, BodyLimit
 from app.api.problems import INTERNAL_ERROR, documented
+from app.api.proxies import ProxyHeaders
 from app.api.security import InvalidKey, require_api_key
 from app.config import Settings, load_settings
 from app.database import Database
@@ -38,10 +38,10 @@ RETRY_SECONDS: Final = 1.0
 _DESCRIPTION: Final = """
 Keeps JPEG and PNG images exactly as they are, and gives each a link that lasts.
 
-`curl -F file=@photo.jpg localhost:8000/api/v1/images/upload`
+`curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
 
 Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457); their `type` leads to
-[a description](/problems).
+[a description](problems).
 """
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url=docs.OPENAPI_PATH,
+        openapi_url=None,
         # Nobody listens yet; to find that out would cost each request as much as opening a file.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
@@ -94,12 +94,11 @@ def create_app(settings: Settings) -> FastAPI:
         discovery.router,
         health.router,
         problems.router,
-        docs.router,
         page.page_router(),
     ):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
+    app.include_router(docs.docs_router(app, settings.public_path))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
-    docs.install_openapi(app)
     errors.install_error_handlers(app)
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
@@ -107,9 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(download.FileShortcut)
     app.add_middleware(BodyLimit, caps=caps)
     app.add_middleware(AccessLog)
-    if settings.trusted_proxies:
-        trusted = [str(network) for network in settings.trusted_proxies]
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+    app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies)
     return app
 
 

@@ -31,7 +31,11 @@ class LiveServer:
 
 
 @contextmanager
-def serve(app: FastAPI, most_connections: int | None = None) -> Iterator[LiveServer]:
+def serve(
+    app: FastAPI, most_connections: int | None = None, host: str = "127.0.0.1"
+) -> Iterator[LiveServer]:
+    """Serve on a free port; on `::` for IPv4 too."""
+    both = host == "::"
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -42,7 +46,8 @@ def serve(app: FastAPI, most_connections: int | None = None) -> Iterator[LiveSer
         limit_concurrency=most_connections and most_connections + 1,
     )
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with socket.create_server((host, 0), family=family, dualstack_ipv6=both) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,17 +1,20 @@
 """What routes ask for."""
 
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Request
 from starlette.datastructures import URL
 
+from app.api.proxies import parse_address
 from app.config import Settings
 from app.services.catalog import IpAddress
 from app.services.image_service import ImageService
 
 IMAGES_PATH: Final = "/api/v1/images"
+NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on
+"""Stands for all clients whose address is not known, so that they share one upload quota."""
 
 
 class State(TypedDict):
@@ -41,26 +44,24 @@ class Context:
         return cast("ImageService", self._request.state.service)
 
     @property
-    def images_url(self) -> str:
-        """The absolute address of the collection of images, as clients reach it."""
+    def base_url(self) -> str:
+        """The absolute address of the service, as clients reach it, without a slash at its end."""
+        if self.settings.public_url:
+            return self.settings.public_url
         scope = self._request.scope
         server = tuple(scope["server"]) if scope.get("server") else None
-        base = _base_url(scope["scheme"], self._request.headers.get("host"), server)
-        return (self.settings.public_url or base) + IMAGES_PATH
+        return _base_url(scope["scheme"], self._request.headers.get("host"), server)
 
     @property
-    def client_address(self) -> IpAddress | None:
-        """The address of the client; None where the transport has none."""
+    def images_url(self) -> str:
+        """The absolute address of the collection of images."""
+        return self.base_url + IMAGES_PATH
+
+    @property
+    def client_address(self) -> IpAddress:
+        """The address that uploads are counted for; `NO_ADDRESS` where there is none."""
         client = self._request.client
-        if client is None:
-            return None
-        try:
-            address = ip_address(client.host)
-        except ValueError:
-            return None
-        if isinstance(address, IPv6Address):
-            return address.ipv4_mapped or IPv6Address(int(address))
-        return address
+        return (client and parse_address(client.host)) or NO_ADDRESS
 
 
 @lru_cache(256)

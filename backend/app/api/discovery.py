@@ -18,7 +18,7 @@ router = APIRouter(tags=["limits"])
 async def get_limits(context: ContextDep) -> LimitsOut:
     """Tell what an upload may be. An error about a limit calls it by the same name.
 
-    `curl localhost:8000/api/v1/limits`
+    `curl http://localhost:8000/api/v1/limits`
     """
     settings = context.settings
     return LimitsOut(

@@ -1,5 +1,10 @@
-"""The documentation people read: Swagger UI over the OpenAPI document, served from here alone."""
+"""The documentation people read: Swagger UI over the OpenAPI document, served from here alone.
 
+Both name the address that the reader uses. Links of the page are relative, because a proxy may
+serve it below a path.
+"""
+
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -7,30 +12,48 @@ import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.dependencies import ContextDep
+from app.api.problems import PROBLEMS_PATH
+from app.schemas.image import EXAMPLE_BASE_URL
 from app.schemas.problem import ProblemDetails
 
 OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"
 ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
-router = APIRouter(include_in_schema=False)
 
+def docs_router(app: FastAPI, public_path: str) -> APIRouter:
+    """Describe the routes that an application has by now, and route to what describes them."""
+    document = json.dumps(describe(app, public_path), ensure_ascii=False)
+    document = document.replace(f'"{PROBLEMS_PATH}#', f'"{public_path}{PROBLEMS_PATH}#')
+    router = APIRouter(include_in_schema=False)
 
-@router.head(DOCS_PATH)
-@router.get(DOCS_PATH)
-async def docs() -> HTMLResponse:
-    """Show Swagger UI."""
-    return get_swagger_ui_html(
-        openapi_url=OPENAPI_PATH,
-        title="Image host",
-        swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
-        swagger_ui_parameters={"tryItOutEnabled": True},
-    )
+    @router.head(OPENAPI_PATH)
+    @router.get(OPENAPI_PATH)
+    async def openapi(context: ContextDep) -> Response:
+        """Send the OpenAPI document, with examples that work where it is read."""
+        base_url = json.dumps(context.base_url).strip('"')
+        text = document.replace(EXAMPLE_BASE_URL, base_url)
+        return Response(text, media_type="application/json")
+
+    @router.head(DOCS_PATH)
+    @router.get(DOCS_PATH)
+    async def docs() -> HTMLResponse:
+        """Show Swagger UI."""
+        assets = ASSETS_PATH.removeprefix("/")
+        return get_swagger_ui_html(
+            openapi_url=OPENAPI_PATH.removeprefix("/"),
+            title="Image host",
+            swagger_js_url=f"{assets}/swagger-ui-bundle.js",
+            swagger_css_url=f"{assets}/swagger-ui.css",
+            swagger_favicon_url=f"{assets}/favicon.png",
+            swagger_ui_parameters={"tryItOutEnabled": True},
+        )
+
+    return router
 
 
 def docs_assets() -> StaticFiles:
@@ -38,21 +61,20 @@ def docs_assets() -> StaticFiles:
     return StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Let the application serve this document instead of FastAPI's own."""
-    document = describe(app)
-    # FastAPI's documented way: https://fastapi.tiangolo.com/how-to/extending-openapi/
-    app.openapi = lambda: document  # type: ignore[method-assign]
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, public_path: str) -> dict[str, Any]:
     """Write the OpenAPI document: FastAPI's, with the errors as they really are.
 
     FastAPI would give each route with a parameter a 422 of its own form; ours are described on
     the routes that can have them.
     """
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        # Not PUBLIC_URL, because the reader may have come by another name, and a browser lets a
+        # page call none but its own.
+        servers=[{"url": public_path}] if public_path else None,
     )
     for path in document["paths"].values():
         for operation in path.values():

@@ -95,7 +95,8 @@ async def _answer_framework_error(request: Request, error: Exception) -> JSONRes
     """Answer what the router raises: an unknown address, or a method that an address lacks."""
     status = getattr(error, "status_code", None)
     if status == HTTPStatus.NOT_FOUND:
-        return NOT_FOUND.response()
+        docs = f"{request.state.settings.public_path}/docs"
+        return NOT_FOUND.response(f"There is nothing at this address; {docs} lists what there is.")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This address does not take {request.method}; it takes {allowed}."

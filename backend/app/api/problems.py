@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
@@ -74,7 +75,7 @@ class Problem:
 
     @property
     def type(self) -> str:
-        """The address of its description: stable, and relative to the service (ADR 0007)."""
+        """The address of its description: stable, and rooted in the service (ADR 0007, 0022)."""
         return f"{PROBLEMS_PATH}#{self.slug}"
 
     def body(self, detail: str | None = None, **members: object) -> dict[str, Any]:
@@ -92,17 +93,37 @@ class Problem:
         detail: str | None = None,
         headers: Mapping[str, str] | None = None,
         **members: object,
-    ) -> JSONResponse:
+    ) -> "ProblemResponse":
         """Answer with this problem; nothing may keep the answer for later."""
         always = {"Cache-Control": "no-store"}
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             always["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return JSONResponse(
-            self.body(detail, **members),
-            self.status,
-            headers={**always, **(headers or {})},
-            media_type=PROBLEM_MEDIA_TYPE,
+        return ProblemResponse(
+            self.body(detail, **members), self.status, {**always, **(headers or {})}
         )
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as an answer; its `type` begins with the path of PUBLIC_URL, where that has one."""
+
+    media_type = PROBLEM_MEDIA_TYPE
+
+    def __init__(self, body: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(body, status, headers)
+        self._body = body
+
+    def below(self, path: str) -> Self:
+        """Return this answer of a service that clients reach below a path."""
+        if path:
+            self.body = self.render({**self._body, "type": path + self._body["type"]})
+            self.headers["content-length"] = str(len(self.body))
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if state := scope.get("state"):
+            self.below(state["settings"].public_path)
+        await super().__call__(scope, receive, send)
 
 
 INTERNAL_ERROR: Final = Problem(
@@ -116,7 +137,7 @@ NOT_FOUND: Final = Problem(
     "not-found",
     404,
     "Not found",
-    "The address is none of the service's. All of them are listed at /docs.",
+    "The address is none of the service's. Its documentation lists all of them.",
     "There is nothing at this address; /docs lists what there is.",
 )
 METHOD_NOT_ALLOWED: Final = Problem(

@@ -80,7 +80,7 @@ router = APIRouter(tags=["images"])
 async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
     """Store a JPEG or PNG image, sent as the field `file` of a form.
 
-    `curl -F file=@photo.jpg localhost:8000/api/v1/images/upload`
+    `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
     file = await _read_form(request, "file").file("file")
     image = await context.service.upload(file, context.client_address)
@@ -125,7 +125,7 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
 
     Each file stands alone, and nothing is stored before the whole form has arrived.
 
-    `curl -F files=@a.jpg -F files=@b.png localhost:8000/api/v1/images/batch`
+    `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
     files = _read_form(request, "files").files("files")
     results = await context.service.upload_batch(files, context.client_address)

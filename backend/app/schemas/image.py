@@ -9,7 +9,9 @@ from pydantic.config import JsonDict
 
 from app.models import Image
 
-EXAMPLE_ID = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
+EXAMPLE_BASE_URL: Final = "http://localhost:8000"
+"""Stands in descriptions and examples for the address of the service, which replaces it."""
+EXAMPLE_ID: Final = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
 IMAGE_EXAMPLE: Final[JsonDict] = {
     "id": EXAMPLE_ID,
     "filename": "photo.jpg",
@@ -19,7 +21,7 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "width": 4032,
     "height": 3024,
     "created_at": "2026-11-24T12:00:00.123456Z",
-    "url": f"http://localhost:8000/api/v1/images/{EXAMPLE_ID}/file",
+    "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
 
 

@@ -3,12 +3,14 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.api.problems import PROBLEMS
+from tests.conftest import OpenClient
 
 
 @pytest.fixture
@@ -90,8 +92,60 @@ async def test_the_docs_page_loads_nothing_from_another_host(client: httpx.Async
     page = await client.get("/docs")
     assert page.status_code == 200
     assert not re.search(r"(src|href)=.?(https?:)?//", page.text)
-    assets = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(assets) == 3
     for asset in assets:
-        assert (await client.get(asset)).status_code == 200
-    assert "url: '/openapi.json'" in page.text
+        assert (await client.get(urljoin("/docs", asset))).status_code == 200
+
+
+@pytest.mark.parametrize("public_url", ["", "https://images.example.org/pics"])
+async def test_the_docs_page_asks_for_nothing_at_the_root_of_the_host(
+    open_client: OpenClient, public_url: str
+) -> None:
+    async with open_client(public_url=public_url) as client:
+        page = (await client.get("/docs")).text
+        described = (await client.get("/openapi.json")).json()["info"]["description"]
+    assert not re.findall(r"""(?:src|href)=["']/""", page)
+    assert "url: 'openapi.json'" in page
+    assert "(problems)" in described
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "address"),
+    [
+        ("", "localhost:8123", "http://localhost:8123"),
+        ("", "[::1]:8123", "http://[::1]:8123"),
+        ("https://images.example.org/pics", "127.0.0.1:8000", "https://images.example.org/pics"),
+        ("https://images.example.org", "images.example.org", "https://images.example.org"),
+    ],
+)
+async def test_examples_have_the_address_in_use(
+    open_client: OpenClient, public_url: str, host: str, address: str
+) -> None:
+    async with open_client(public_url=public_url) as client:
+        answer = await client.get("/openapi.json", headers={"host": host})
+        head = await client.head("/openapi.json", headers={"host": host})
+    assert head.headers["content-length"] == answer.headers["content-length"]
+    addresses = re.findall(r"https?://[^/\s\"`]+(?=[^\s\"`]*/api/v1)|localhost:8000", answer.text)
+    assert set(addresses) == {re.match("https?://[^/]+", address)[0]}  # type: ignore[index]
+    document = answer.json()
+    assert f"`curl -F file=@photo.jpg {address}/api/v1/images/upload`" in answer.text
+    example = document["components"]["schemas"]["ImageOut"]["examples"][0]
+    assert example["url"] == f"{address}/api/v1/images/{example['id']}/file"
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_a_host_cannot_break_the_document(open_client: OpenClient) -> None:
+    for host in ('a"b', "a\\b", "a`b", "a<b>"):
+        async with open_client() as client:
+            answer = await client.get("/openapi.json", headers={"host": host})
+        assert answer.json()["openapi"]
+
+
+async def test_below_a_path_calls_and_types_have_that_path(open_client: OpenClient) -> None:
+    async with open_client(public_url="https://images.example.org/pics") as client:
+        answer = await client.get("/openapi.json")
+    assert answer.json()["servers"] == [{"url": "/pics"}]
+    types = re.findall(r'"type": ?"([^"]*#[^"]*)"', answer.text)
+    assert types
+    assert all(kind.startswith("/pics/problems#") for kind in types)

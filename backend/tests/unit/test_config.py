@@ -140,6 +140,7 @@ def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPa
         ("127.0.0.1", "", False),
         ("127.8.8.8", "", False),
         ("::1", "", False),
+        ("::ffff:127.0.0.1", "", False),
         ("localhost", "", False),
         ("0.0.0.0", "", True),
         ("::", "", True),
@@ -169,6 +170,23 @@ def test_the_readme_lists_every_setting() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in Settings.model_fields:
         assert f"| `{name.upper()}` |" in readme
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("", ""),
+        ("https://images.example.org", ""),
+        ("https://images.example.org/", ""),
+        ("https://example.org/pics/", "/pics"),
+        ("https://example.org/a/b", "/a/b"),
+    ],
+)
+def test_the_path_below_which_a_proxy_serves_is_known(
+    url: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", url)
+    assert load_settings().public_path == path
 
 
 def test_the_public_url_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
