@@ -18,9 +18,10 @@ from fastapi.routing import APIRoute
 from app import __version__
 from app.api import discovery, docs, download, errors, health, metadata, page, problems, upload
 from app.api.access_log import AccessLog
+from app.api.cross_site import CrossSiteGuard
 from app.api.dependencies import State
 from app.api.limits import FORM_ALLOWANCE, BodyLimit
-from app.api.problems import INTERNAL_ERROR, documented
+from app.api.problems import INTERNAL_ERROR, UNKNOWN_HOST, documented
 from app.api.proxies import ProxyHeaders
 from app.api.security import InvalidKey, require_api_key
 from app.config import Settings, load_settings
@@ -84,14 +85,17 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=_route_name,
     )
-    protection = [Depends(require_api_key)] if settings.api_key.get_secret_value() else []
+    has_key = bool(settings.api_key.get_secret_value())
+    protection = [Depends(require_api_key)] if has_key else []
     for router in (upload.router, metadata.router):
         app.include_router(
-            router, dependencies=protection, responses=documented(InvalidKey, INTERNAL_ERROR)
+            router,
+            dependencies=protection,
+            responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
         )
+    app.include_router(discovery.router, responses=documented(UNKNOWN_HOST, INTERNAL_ERROR))
     for router in (
         download.router,
-        discovery.router,
         health.router,
         problems.router,
         page.page_router(),
@@ -103,6 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
     caps = {upload.UPLOAD_PATH: per_file, upload.BATCH_PATH: per_file * settings.batch_max_files}
+    if not has_key:
+        app.add_middleware(CrossSiteGuard, settings=settings)
     app.add_middleware(download.FileShortcut)
     app.add_middleware(BodyLimit, caps=caps)
     app.add_middleware(AccessLog)

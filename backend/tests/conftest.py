@@ -192,7 +192,7 @@ def open_client(settings: Settings) -> OpenClient:
 
             transport = httpx.ASGITransport(with_state, client=(client, 50_000))
             async with httpx.AsyncClient(
-                transport=transport, base_url="http://images.test"
+                transport=transport, base_url="http://images.localhost"
             ) as opened:
                 yield opened
 

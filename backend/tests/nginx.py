@@ -27,6 +27,9 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     client_max_body_size 60m;
+    upstream image_host {{
+        server {service};
+    }}
     server {{
         listen 127.0.0.1:{port};
         absolute_redirect off;
@@ -37,14 +40,20 @@ http {{
 
 
 @contextmanager
-def nginx(folder: Path, locations: str, listener: socket.socket) -> Iterator[None]:
-    """Run a server with some locations on a socket that listens already (so its port is free)."""
+def nginx(
+    folder: Path, locations: str, listener: socket.socket, service_url: str
+) -> Iterator[None]:
+    """Run a server on a socket that listens already; its locations may use `image_host`."""
     port = listener.getsockname()[1]
     configuration = folder / "nginx.conf"
-    user = pwd.getpwuid(os.getuid()).pw_name
-    configuration.write_text(
-        _CONFIGURATION.format(user=user, folder=folder, port=port, locations=locations), "utf-8"
+    text = _CONFIGURATION.format(
+        user=pwd.getpwuid(os.getuid()).pw_name,
+        folder=folder,
+        port=port,
+        locations=locations,
+        service=service_url.removeprefix("http://"),
     )
+    configuration.write_text(text, "utf-8")
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             [NGINX, "-p", folder, "-c", configuration, "-e", "stderr"],

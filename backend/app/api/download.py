@@ -9,8 +9,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import UUIDConvertor
-from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.status import (
+    HTTP_200_OK,
+    HTTP_204_NO_CONTENT,
+    HTTP_206_PARTIAL_CONTENT,
+    HTTP_304_NOT_MODIFIED,
+)
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.conditional import (
     FileState,
@@ -29,11 +34,21 @@ from app.services.storage.base import ObjectReader
 
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 
-_FILE_ADDRESS: Final = re.compile(FILE_PATH.replace("{image_id:uuid}", f"({UUIDConvertor.regex})"))
+FILE_ADDRESS: Final = re.compile(FILE_PATH.replace("{image_id:uuid}", f"({UUIDConvertor.regex})"))
 _METHODS: Final = ("GET", "HEAD")
 _UNCHANGING: Final = b"public, max-age=31536000, immutable"
 _HARMLESS: Final = b"default-src 'none'; sandbox"
 """Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
+_EXPOSED: Final = (
+    b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Repr-Digest, "
+    b"Retry-After, X-Request-ID"
+)
+_FOR_ANY_SITE: Final = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
+"""Pages of other sites may show the file, and their scripts may read it (ADR 0022)."""
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
 }
@@ -134,7 +149,7 @@ class FileShortcut:
 
     The layers that it leaves out (routing, dependencies, exit stacks) cost more than the service
     itself does for a file at hand (ADR 0013). A request with a query goes through all of them, to
-    the same function.
+    the same function. Every answer at a file's address, errors too, is for pages of any site.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -142,17 +157,45 @@ class FileShortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        found = _FILE_ADDRESS.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if not found or scope["query_string"] or scope["method"] not in _METHODS:
+        found = FILE_ADDRESS.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if not found:
             await self._app(scope, receive, send)
             return
+
         request = Request(scope, receive)
         response: Response
-        try:
-            response = await get_image_file(request, UUID(found[1]), Context(request))
-        except tuple(PROBLEMS) as error:
-            response = answer_error(error)
+        if scope["method"] in _METHODS and not scope["query_string"]:
+            try:
+                response = await get_image_file(request, UUID(found[1]), Context(request))
+            except tuple(PROBLEMS) as error:
+                response = answer_error(error)
+        elif scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
+            response = _preflight(request)
+        else:
+            await self._app(scope, receive, _to_any_site(send))
+            return
+        response.raw_headers += _FOR_ANY_SITE
         await response(scope, receive, send)
+
+
+def _to_any_site(send: Send) -> Send:
+    async def send_to_any_site(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_FOR_ANY_SITE]
+        await send(message)
+
+    return send_to_any_site
+
+
+def _preflight(request: Request) -> Response:
+    """Let a page of another site send what it likes with a request for a file (CORS protocol)."""
+    headers = {
+        "Access-Control-Allow-Methods": ", ".join(_METHODS),
+        "Access-Control-Max-Age": "86400",
+    }
+    if wanted := request.headers.get("access-control-request-headers"):
+        headers["Access-Control-Allow-Headers"] = wanted
+    return Response(status_code=HTTP_204_NO_CONTENT, headers=headers)
 
 
 class FileResponse(Response):

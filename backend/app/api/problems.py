@@ -155,6 +155,27 @@ MALFORMED_REQUEST: Final = Problem(
     "Host, Content-Length and Transfer-Encoding, and do not ask to upgrade a request with a body.",
     "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
 )
+CROSS_SITE_REQUEST: Final = Problem(
+    "cross-site-request",
+    403,
+    "Cross-site request",
+    "A browser sent this for a page of another site, which may not upload or delete where no "
+    "API_KEY protects the service. If it is the service's own page behind a proxy, set PUBLIC_URL "
+    "to the address that the browser shows. Programs other than browsers are not concerned.",
+    "A page of another site may not upload or delete here; if this is the service's own page, set "
+    "PUBLIC_URL to the address that the browser shows.",
+)
+UNKNOWN_HOST: Final = Problem(
+    "unknown-host",
+    421,
+    "Unknown host",
+    "The request is for a name that may lead anywhere, so it may come from a page that had its "
+    "name lead to this machine (DNS rebinding). Without an API_KEY, a service that listens on "
+    "loopback is known as localhost, by IP addresses, and by the host of PUBLIC_URL (then also by "
+    "a name without a dot, as proxies have for it); behind TRUSTED_PROXIES by any name.",
+    "The service is not known by the name in Host; set PUBLIC_URL to the address that people use, "
+    "or TRUSTED_PROXIES to that of the proxy in front.",
+)
 HEAD_TOO_LARGE: Final = Problem(
     "head-too-large",
     431,
@@ -385,6 +406,8 @@ async def describe_problems() -> HTMLResponse:
             NOT_FOUND,
             METHOD_NOT_ALLOWED,
             MALFORMED_REQUEST,
+            CROSS_SITE_REQUEST,
+            UNKNOWN_HOST,
             HEAD_TOO_LARGE,
             TOO_MANY_CONNECTIONS,
             NO_FILE_STORED,

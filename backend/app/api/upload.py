@@ -10,7 +10,7 @@ from app.api.dependencies import IMAGES_PATH, ContextDep
 from app.api.errors import answer_error
 from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader, MalformedMultipart, MissingField
-from app.api.problems import NO_FILE_STORED, documented, problem_of
+from app.api.problems import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,
@@ -63,6 +63,7 @@ router = APIRouter(tags=["images"])
             "links": _LINKS,
         },
         **documented(
+            CROSS_SITE_REQUEST,
             InvalidFileType,
             EmptyFile,
             MalformedMultipart,
@@ -107,6 +108,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             "model": BatchOut,
         },
         **documented(
+            CROSS_SITE_REQUEST,
             NO_FILE_STORED,
             TooManyFiles,
             MalformedMultipart,

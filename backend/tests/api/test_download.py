@@ -16,6 +16,12 @@ from tests.conftest import OpenClient
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(3 * READ_BLOCK + 7)
 StoredFiles = Callable[[], list[Path]]
+FOR_ANY_SITE = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "Accept-Ranges, Content-Disposition, Content-Length, "
+    "Content-Range, ETag, Repr-Digest, Retry-After, X-Request-ID",
+    "cross-origin-resource-policy": "cross-origin",
+}
 
 
 @pytest.mark.parametrize("content", [JPEG, LARGE], ids=["small", "large"])
@@ -38,6 +44,7 @@ async def test_the_answer_has_every_header_and_the_bytes(
         "content-security-policy": "default-src 'none'; sandbox",
         "content-disposition": 'inline; filename="photo.jpg"',
         "accept-ranges": "bytes",
+        **FOR_ANY_SITE,
     }
 
 

@@ -8,6 +8,8 @@ from app.services.image_service import ImageService
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient
 
+IMAGES = "/api/v1/images"
+
 
 @pytest.mark.parametrize("path", ["/nothing", "/api/v1", "/api/v1/images/", "/docs/", "/%2e%2e/x"])
 async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
@@ -58,6 +60,46 @@ async def test_the_type_of_every_problem_leads_to_its_description(
     described = set(re.findall(r'<h2 id="([a-z-]+)">', page.text))
     assert described >= {problem.slug for problem in PROBLEMS.values()}
     assert described >= {"not-found", "method-not-allowed", "internal-error", "not-ready"}
+
+
+@pytest.mark.parametrize(
+    ("public_url", "path"),
+    [
+        ("", ""),
+        ("https://images.example.org", ""),
+        ("https://images.example.org/pics", "/pics"),
+        ("https://images.example.org/a/b/", "/a/b"),
+    ],
+)
+async def test_the_type_of_a_problem_leads_to_its_description_below_a_path_too(
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch, public_url: str, path: str
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    changed = {"public_url": public_url.rstrip("/")}
+    async with open_client(**changed) as client:
+        missing = f"{IMAGES}/00000000-0000-0000-0000-000000000000"
+        foreign = {"origin": "https://evil.example"}
+        monkeypatch.setattr(ImageService, "list", fail)
+        answers = {
+            "not-found": await client.get("/nothing"),
+            "method-not-allowed": await client.put(IMAGES),
+            "image-not-found": await client.get(f"{missing}/file"),
+            "invalid-request": await client.get(f"{missing}/file?download=perhaps"),
+            "malformed-form": await client.post(
+                f"{IMAGES}/upload", content=b"x", headers={"content-type": "multipart/form-data"}
+            ),
+            "cross-site-request": await client.delete(missing, headers=foreign),
+            "unknown-host": await client.get(IMAGES, headers={"host": "evil.example"}),
+            "internal-error": await client.get(IMAGES),
+        }
+    assert {slug: answer.json()["type"] for slug, answer in answers.items()} == {
+        slug: f"{path}/problems#{slug}" for slug in answers
+    }
+    for answer in answers.values():
+        assert answer.headers["content-length"] == str(len(answer.content))
+    assert f" {path}/docs lists" in answers["not-found"].json()["detail"]
 
 
 def test_no_two_kinds_of_problem_share_a_name() -> None:

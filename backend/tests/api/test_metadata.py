@@ -65,7 +65,7 @@ async def test_pages_follow_one_another_by_cursor_and_by_link(
         assert bool(found) == bool(page["next_cursor"])
         url = found[1] if found else ""
         if found:
-            expected = f"http://images.test{IMAGES}?limit=2&cursor={page['next_cursor']}"
+            expected = f"http://images.localhost{IMAGES}?limit=2&cursor={page['next_cursor']}"
             assert url == expected
     assert seen == images[::-1]
 

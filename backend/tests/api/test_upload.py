@@ -50,8 +50,8 @@ async def test_every_kind_of_picture_is_stored_and_comes_back_byte_for_byte(
     assert (image["width"], image["height"]) == pictures.shown(name)
     assert image["storage_key"].startswith(UUID(image["id"]).hex)
     assert image["created_at"].endswith("Z")
-    assert image["url"] == f"http://images.test/api/v1/images/{image['id']}/file"
-    assert response.headers["location"] == f"http://images.test/api/v1/images/{image['id']}"
+    assert image["url"] == f"http://images.localhost/api/v1/images/{image['id']}/file"
+    assert response.headers["location"] == f"http://images.localhost/api/v1/images/{image['id']}"
     assert (await client.get(response.headers["location"])).json() == image
     assert (await client.get(image["url"])).content == picture
 
@@ -274,14 +274,14 @@ async def test_forwarded_addresses_are_believed_only_from_trusted_proxies(
     async with open_client(uploads_per_hour_per_ip=1, trusted_proxies=trusted) as client:
         response = await client.post(UPLOAD, files={"file": JPEG}, headers=forwarded)
         assert response.status_code == 201
-        assert response.json()["url"].startswith("https://images.test/")
+        assert response.json()["url"].startswith("https://images.localhost/")
 
 
 async def test_forwarding_headers_of_others_are_not_believed(open_client: OpenClient) -> None:
     headers = {"x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
     async with open_client(trusted_proxies=(ip_network("10.0.0.0/8"),)) as client:
         response = await client.post(UPLOAD, files={"file": JPEG}, headers=headers)
-    assert response.json()["url"].startswith("http://images.test/")
+    assert response.json()["url"].startswith("http://images.localhost/")
 
 
 async def test_other_fields_cannot_be_larger_than_the_call_takes(

@@ -47,8 +47,8 @@ def site(
         settings = [f"PUBLIC_URL={url}", *(["TRUSTED_PROXIES=127.0.0.1"] if forwards else [])]
         service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
         fields = FORWARDED if forwards else ""
-        location = f"location /pics/ {{ proxy_pass {service.url}/; {fields} }}"
-        with nginx(tmp_path, location, listener):
+        location = f"location /pics/ {{ proxy_pass http://image_host/; {fields} }}"
+        with nginx(tmp_path, location, listener, service.url):
             yield Site(url, service)
         service.stop()
 

@@ -195,7 +195,7 @@ def test_a_request_in_hand_is_finished_before_the_end(start: StartService, worke
     port = int(service.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(
-            f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"POST {UPLOAD} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode()
         )
         assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
