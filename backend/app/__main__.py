@@ -21,14 +21,14 @@ from app.config import InvalidSettings, Settings, load_settings
 from app.database import Database
 from app.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.errors import DatabaseUnavailable
-from app.http_protocol import BoundedHttpProtocol
+from app.http_protocol import bounded_protocol
 from app.logs import log_config
 from app.migrations import SchemaError, require_head
 
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
-FILES_PER_CONNECTION: Final = 2
-"""The connection itself, and the file that it brings or takes."""
+FILES_PER_CONNECTION: Final = 3
+"""The connection itself, the file that it brings or takes, and a connection beyond the limit."""
 OTHER_FILES: Final = 200
 """Libraries, the log, what the storage has to itself."""
 
@@ -127,11 +127,9 @@ def _serve(settings: Settings, listener: socket.socket, signals: "_Signals") -> 
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http=BoundedHttpProtocol,
+        http=bounded_protocol(settings.max_connections),
         ws="none",
         lifespan="on",
-        # Refused by the protocol, in its own words, just before uvicorn would.
-        limit_concurrency=settings.max_connections + 1,
         backlog=settings.backlog,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,

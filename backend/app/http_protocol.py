@@ -1,15 +1,21 @@
-"""HTTP/1.1 on the wire: uvicorn's protocol, with the bounds that it leaves to a proxy (ADR 0011).
+"""HTTP/1.1 on the wire: uvicorn's protocol, with the bounds that it leaves to a proxy.
 
 Here ends what the application never gets to see: heads that do not end, requests that a proxy in
-front may read in another way than we do, and clients that do not take their answer.
+front may read in another way than we do, offers of other protocols, clients beyond
+`MAX_CONNECTIONS`, and those that do not take their response (ADR 0011, ADR 0021).
 """
 
 import asyncio
+import logging
 from asyncio import TimerHandle
+from functools import partial
 from typing import Any, Final, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app import http_head
+from app.api import health
 from app.api.limits import LINGER_SECONDS, RequestTooSlow
 from app.api.problems import (
     HEAD_TOO_LARGE,
@@ -18,6 +24,8 @@ from app.api.problems import (
     TOO_MANY_CONNECTIONS,
     Problem,
 )
+from app.http_admission import Admission
+from app.http_writer import ResponseWriter, has_unread_input
 
 HEAD_SECONDS: Final = 10.0
 """From the beginning of a connection, or of a further request on it, to the end of its head."""
@@ -25,49 +33,80 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 """For request line and header fields; also for all between two bytes of a body, and after it."""
 MAX_PIPELINED: Final = 16
 """Requests that may wait on a connection while an earlier one is answered."""
-WRITE_SECONDS: Final = 60.0
-"""How long a client may leave a piece of its answer, of at most some 128 KiB, untaken."""
 
-_CONTINUE: Final = b"HTTP/1.1 100 "
+_HEALTH_PREFIX: Final = f"{health.router.prefix}/".encode()
+_log = logging.getLogger(__name__)
+
+
+def bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
+    """Return what uvicorn makes the connections of one process with."""
+    factory = partial(BoundedHttpProtocol, Admission(max_connections))
+    return cast("type[asyncio.Protocol]", factory)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on to uvicorn
+    def __init__(self, admission: Admission, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on to uvicorn
         super().__init__(*args, **kwargs)
+        self._admission = admission
         self._head_deadline: TimerHandle | None = None
-        self._write_deadline: TimerHandle | None = None
-        self._end: TimerHandle | None = None
+        self._linger: TimerHandle | None = None
         self._overhead = 0
         """Bytes since the last head or piece of a body."""
         self._in_head = False
-        self._deaf = False
+        self._input_ended = False
         """What else arrives is thrown away."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._answers = _Answers(transport, self)
+        self._writer = ResponseWriter(transport, self.loop, lambda: self.cycle.more_body)
         self._watch_head()
+        self._admission.add(self, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
+        self._admission.remove(self)
         self._cancel_head_deadline()
-        self._cancel_write_deadline()
-        if self._end is not None:
-            self._end.cancel()
+        self._writer.deadline.stop()
+        if self._linger is not None:
+            self._linger.cancel()
         super().connection_lost(exc)
+
+    def has_unread_input(self) -> bool:
+        """Return whether the client has sent something that is not read yet."""
+        return has_unread_input(self.transport)
+
+    def close(self) -> None:
+        """Close when the client has taken its responses, or does not go on to take them."""
+        self._writer.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, and see how much of it was neither a whole head nor a body."""
-        if self._deaf:
+        if self._input_ended:
             return
+        self._unset_keepalive_if_required()
         self._overhead += len(data)
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._refuse(MALFORMED_REQUEST, str(error))
         if self._overhead > MAX_HEAD_BYTES:
-            self._refuse(HEAD_TOO_LARGE)
+            self._refuse(HEAD_TOO_LARGE, f"{self._overhead} bytes without a whole head")
         self._watch_head()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer the requests that came whole, then close; the rest of another will not come.
+
+        Returns:
+            Whether the connection stays open for responses.
+        """
+        if self._answers_whole_requests():
+            self._end_input()
+            return True
+        self.close()
+        return False
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -81,104 +120,140 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, unless it is one that others may read in another way."""
+        if self._is_offer():
+            return
         self._in_head = False
         self._overhead = 0
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if self.limit_concurrency and self._clients() >= self.limit_concurrency:
-            self._refuse(TOO_MANY_CONNECTIONS)
-        elif size > MAX_HEAD_BYTES:
-            self._refuse(HEAD_TOO_LARGE)
-        elif len(self.pipeline) == MAX_PIPELINED or not self._is_unambiguous():
-            self._refuse(MALFORMED_REQUEST)
-        if self._deaf:
+        if (refusal := self._find_refusal()) is not None:
+            self._refuse(*refusal)
             raise _Refused
-        super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", self._answers)
-        if self.parser.should_upgrade():
-            # Served as if it had not asked (RFC 9110, section 7.8). But the parser takes all that
-            # follows for another protocol, or worse, for a request.
-            self._go_deaf()
+        try:
+            super().on_headers_complete()
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as error:
+            self._refuse(MALFORMED_REQUEST, "the target of the request cannot be read")
+            raise _Refused from error
+        self.cycle.transport = cast("asyncio.Transport", self._writer)
+        self._admission.begin(self)
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of a body."""
         self._overhead = 0
         super().on_body(body)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the signature of uvicorn
-        """Answer what is not HTTP."""
-        self._refuse(MALFORMED_REQUEST)
+    def on_message_complete(self) -> None:
+        """Hand on that a request has come whole."""
+        if not self._is_offer():
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to take what was sent."""
         super().pause_writing()
-        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._writer.deadline.start()
 
     def resume_writing(self) -> None:
         """Stop waiting: the client has taken nearly all."""
-        self._cancel_write_deadline()
+        if not self.transport.is_closing():
+            self._writer.deadline.stop()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or see to it that the connection ends."""
-        self._answers.end()
+        self._writer.end()
+        if self._input_ended and self.pipeline and self.pipeline[-1][0].more_body:
+            self.close()
         super().on_response_complete()
-        if self.transport.is_closing():
-            self._end_within(WRITE_SECONDS)
+        if not self._has_unanswered_request() and not self.transport.is_closing():
+            self._admission.rest(self)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection that nobody uses."""
-        self._close()
+        self.close()
 
-    def _has_request_in_hand(self) -> bool:
+    def _parse(self, data: bytes) -> None:
+        """Parse what arrived, without the offers of other protocols (RFC 9110, section 7.8).
+
+        After an offer the parser takes all that follows for the other protocol. So another parser
+        goes on with the same head without the offer, and with what follows.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                (end_of_head,) = offer.args
+                method, version = self.parser.get_method(), self.parser.get_http_version()
+                head = http_head.write_without_offer(method, self.url, version, self.headers)
+                data = head + data[end_of_head:]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
+
+    def _is_offer(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _find_refusal(self) -> tuple[Problem, str] | None:
+        """Return why the request is not served, if it is not: the problem, and what to log."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEAD_BYTES:
+            return HEAD_TOO_LARGE, f"{size} bytes"
+        if len(self.pipeline) == MAX_PIPELINED:
+            return MALFORMED_REQUEST, f"more than {MAX_PIPELINED} requests before a response"
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if ambiguity := http_head.find_ambiguity(method, version, self.headers):
+            return MALFORMED_REQUEST, ambiguity
+        if not (self._has_unanswered_request() or self._has_room(method)):
+            return TOO_MANY_CONNECTIONS, "as many as MAX_CONNECTIONS are being served"
+        return None
+
+    def _has_room(self, method: bytes) -> bool:
+        """Return whether the request may be served beside others; health is asked at any time."""
+        return self._admission.has_room(len(self.tasks)) or (
+            method in {b"GET", b"HEAD"}
+            and self.url.startswith(_HEALTH_PREFIX)
+            and not http_head.has_body(self.headers)
+        )
+
+    def _has_unanswered_request(self) -> bool:
         # Before the first request uvicorn's `cycle` is None, whatever its type says.
         return not getattr(self.cycle, "response_complete", True)
 
-    def _clients(self) -> int:
-        # A client that left may have a request that is still under way.
-        return max(len(self.connections), len(self.tasks))
-
-    def _is_unambiguous(self) -> bool:
-        """Ask for one host (RFC 9112, section 3.2), and for a body whose end all agree on.
-
-        What else is ambiguous, such as two lengths, httptools refuses by itself.
-        """
-        fields = [name for name, _ in self.headers]
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        hosts = fields.count(b"host")
-        has_body = bool(codings) or b"content-length" in fields
-        return (
-            (hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0"))
-            and codings in ([], [b"chunked"])
-            # httptools does not read the body of a request to upgrade, but takes it for a request.
-            and not (has_body and self.parser.should_upgrade())
-        )
+    def _answers_whole_requests(self) -> bool:
+        """Return whether a request that has come to its end is not answered yet."""
+        return self._has_unanswered_request() and bool(self.pipeline or not self.cycle.more_body)
 
     def _watch_head(self) -> None:
-        if self._deaf or self._has_request_in_hand():
+        if self._input_ended or self._has_unanswered_request():
             self._cancel_head_deadline()
         elif self._head_deadline is None:
             self._head_deadline = self.loop.call_later(HEAD_SECONDS, self._head_overdue)
 
     def _head_overdue(self) -> None:
         if self._overhead:
-            self._refuse(PROBLEMS[RequestTooSlow])
+            self._refuse(PROBLEMS[RequestTooSlow], f"no whole head within {HEAD_SECONDS:g} s")
         else:
-            self._close()  # it asked nothing, so there is nothing to answer
+            self.close()  # it asked nothing, so there is nothing to answer
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer with a problem and close; requests that came before are answered first."""
-        if self._deaf or self.transport.is_closing():
+    def _refuse(self, problem: Problem, reason: str) -> None:
+        """Answer with a problem and close; requests that came before are answered first.
+
+        Args:
+            problem: The answer.
+            reason: What the log says besides, in words of ours.
+        """
+        if self._input_ended or self.transport.is_closing():
             return
-        if self._has_request_in_hand():
-            if not self.cycle.more_body:
-                self._go_deaf()
-                return
+        client = self.client[0] if self.client else "-"
+        _log.warning("refused a request of %s: %s: %s", client, problem.slug, reason)
+        if self._answers_whole_requests():
+            self._end_input()
+            return
+        if self._has_unanswered_request():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             if self.cycle.response_started:
-                self._close()
+                self.close()
                 return
-        self._deaf = True
+        self._input_ended = True
         self._unset_keepalive_if_required()
         self._cancel_head_deadline()
         path = self.app_state["settings"].public_path
@@ -189,73 +264,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Closed only later: the answer would not survive data that is on its way (see BodyLimit).
         self.transport.write_eof()
         self.flow.resume_reading()
-        self._end_within(LINGER_SECONDS)
+        self._linger = self.loop.call_later(LINGER_SECONDS, self.close)
 
-    def _go_deaf(self) -> None:
-        """Hear no more requests, and close when those in hand are answered."""
-        self._deaf = True
+    def _end_input(self) -> None:
+        """Read no further request, and close when those that came whole are answered."""
+        self._input_ended = True
         self.cycle.keep_alive = False
-
-    def _close(self) -> None:
-        """Close when the client has taken its answers, or at the latest when it had to."""
-        self.transport.close()
-        self._end_within(WRITE_SECONDS)
-
-    def _end_within(self, seconds: float) -> None:
-        if self._end is None:
-            self._end = self.loop.call_later(seconds, self.transport.abort)
-
-    def _cancel_write_deadline(self) -> None:
-        if self._write_deadline is not None:
-            self._write_deadline.cancel()
-            self._write_deadline = None
 
     def _cancel_head_deadline(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
-
-
-class _Answers:
-    """What answers are written to, one after the other; a head waits for the first of its body.
-
-    uvicorn writes the two one by one, which makes two system calls and two packets of each answer.
-    Where the request is not yet read to its end, the service may linger over it (see BodyLimit),
-    and the head waits no longer than for the event loop's next turn.
-    """
-
-    def __init__(self, transport: asyncio.Transport, protocol: BoundedHttpProtocol) -> None:
-        self._transport = transport
-        self._protocol = protocol
-        self._head = b""
-        self._begun = False
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines([head, data])
-        elif self._begun or data.startswith(_CONTINUE):  # a body may begin with that as well
-            self._transport.write(data)
-        else:
-            self._head, self._begun = data, True
-            if self._protocol.cycle.more_body:
-                self._protocol.loop.call_soon(self._flush)
-
-    def end(self) -> None:
-        self._flush()
-        self._begun = False
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        head, self._head = self._head, b""
-        if head and not self._transport.is_closing():
-            self._transport.write(head)
 
 
 class _Refused(Exception):

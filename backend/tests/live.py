@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
-from app.http_protocol import BoundedHttpProtocol
+from app.http_protocol import bounded_protocol
 
 PATIENCE = 30.0
 """Seconds to wait for what is certain to happen, on a machine as slow as may be."""
@@ -32,7 +33,10 @@ class LiveServer:
 
 @contextmanager
 def serve(
-    app: FastAPI, most_connections: int | None = None, host: str = "127.0.0.1"
+    app: FastAPI,
+    max_connections: int = 10_000,
+    loop: Literal["uvloop", "asyncio"] = "uvloop",
+    host: str = "127.0.0.1",
 ) -> Iterator[LiveServer]:
     """Serve on a free port; on `::` for IPv4 too."""
     both = host == "::"
@@ -41,9 +45,9 @@ def serve(
         log_config=None,
         access_log=False,
         proxy_headers=False,
-        http=BoundedHttpProtocol,
+        http=bounded_protocol(max_connections),
+        loop=loop,
         ws="none",
-        limit_concurrency=most_connections and most_connections + 1,
     )
     server = uvicorn.Server(config)
     family = socket.AF_INET6 if both else socket.AF_INET

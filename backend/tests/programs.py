@@ -20,6 +20,8 @@ def _needs(found: str | None, name: str, untested: str) -> pytest.MarkDecorator:
     )
 
 
+_CURL = _find("curl")
+_JAVA = _find("java")
 _CHROMIUM = _find("chromium", "chromium-browser", "google-chrome")
 _NGINX = _find("nginx")
 _PGBOUNCER = _find("pgbouncer")
@@ -31,3 +33,10 @@ PGBOUNCER = _PGBOUNCER or "pgbouncer, which `make servers` installs"
 needs_chromium = _needs(_CHROMIUM, "CHROMIUM", "what browsers do")
 needs_nginx = _needs(_NGINX, "NGINX", "a proxy in front")
 needs_pgbouncer = _needs(_PGBOUNCER, "PGBOUNCER", "a connection pooler")
+
+# Clients that no test but theirs needs: `make servers` leaves these to the developer, and to CI.
+CURL = _CURL or "curl"
+JAVA = _JAVA or "java"
+
+needs_curl = pytest.mark.skipif(_CURL is None, reason="NO CURL, so its --http2 is NOT TESTED")
+needs_java = pytest.mark.skipif(_JAVA is None, reason="NO JDK, so Java's client is NOT TESTED")

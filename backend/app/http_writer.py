@@ -1,0 +1,158 @@
+"""What the responses of one connection are written to, and the deadline for a client to take them.
+
+A client is judged by the bytes that it takes, wherever they wait for it: in the transport's buffer
+or in the kernel's (ADR 0021).
+"""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from asyncio import TimerHandle
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+WRITE_SECONDS: Final = 60.0
+"""How long a client may take nothing of a response."""
+WRITE_MIN_RATE: Final = 256
+"""Bytes taken that make up for one second; so also the slowest rate that goes on for long."""
+MAX_UNSENT: Final = 128 * 1024
+"""Bytes of a connection that the kernel keeps besides those on their way to the client."""
+
+_LOOKS: Final = 10
+"""How often the client is looked at within `WRITE_SECONDS`."""
+_CONTINUE: Final = b"HTTP/1.1 100 "
+
+
+class ResponseWriter:
+    """A transport for responses, one after the other; a head waits for the first of its body.
+
+    uvicorn writes the two one by one, which makes two system calls and two packets of each
+    response. Where the request is not yet read to its end, the service may linger over it (see
+    BodyLimit), and the head waits no longer than for the event loop's next turn.
+
+    Args:
+        transport: The connection.
+        loop: The event loop that runs it.
+        is_reading: Whether the request that is answered is still being read.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        is_reading: Callable[[], bool],
+    ) -> None:
+        self.deadline = WriteDeadline(transport, loop)
+        self._transport = transport
+        self._loop = loop
+        self._is_reading = is_reading
+        self._head = b""
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of a response."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines([head, data])
+        elif self._begun or data.startswith(_CONTINUE):  # a body may begin with that as well
+            self._transport.write(data)
+        else:
+            self._head, self._begun = data, True
+            if self._is_reading():
+                self._loop.call_soon(self._flush)
+
+    def end(self) -> None:
+        """End a response; what is written next begins another."""
+        self._flush()
+        self._begun = False
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closing or closed."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection once the client has taken all, or has exceeded the deadline."""
+        self._flush()
+        self._transport.close()
+        self.deadline.start()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+
+class WriteDeadline:
+    """Aborts a connection whose client does not take what waits for it.
+
+    While it runs, time uses up a budget of `WRITE_SECONDS`, and bytes that the client takes win it
+    back. The kernel's buffer counts, for it may hold megabytes: a client that takes these is not
+    idle, though nothing more can be written meanwhile.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._timer: TimerHandle | None = None
+        self._budget = 0.0
+        self._untaken = 0
+        _bound_unsent(transport)
+
+    def start(self) -> None:
+        """Begin to wait for the client, unless that has begun."""
+        if self._timer is None:
+            self._budget = WRITE_SECONDS
+            self._untaken = 0
+            self._look_again()
+
+    def stop(self) -> None:
+        """Stop waiting: the client has taken enough, or the connection is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_again(self) -> None:
+        self._timer = self._loop.call_later(WRITE_SECONDS / _LOOKS, self._look)
+
+    def _look(self) -> None:
+        untaken = self._transport.get_write_buffer_size() + _count_in_kernel(self._transport)
+        taken = max(self._untaken - untaken, 0)
+        self._untaken = untaken
+        left = self._budget - WRITE_SECONDS / _LOOKS + taken / WRITE_MIN_RATE
+        self._budget = min(left, WRITE_SECONDS)
+        if self._budget > 0:
+            self._look_again()
+        else:
+            self._transport.abort()
+
+
+def has_unread_input(transport: asyncio.Transport) -> bool:
+    """Return whether bytes, or the end of them, wait in the kernel to be read."""
+    return _ask_kernel(transport, termios.FIONREAD) > 0
+
+
+def _bound_unsent(transport: asyncio.Transport) -> None:
+    """Bound what the kernel takes before it can be sent; what is on its way is not bounded."""
+    with suppress(OSError):  # macOS refuses it where the client has left already
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT
+        )
+
+
+def _count_in_kernel(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client has not acknowledged yet (SIOCOUTQ of Linux, tcp(7)).
+
+    Elsewhere 0: bytes count as taken once the kernel has them, which keeps at most `MAX_UNSENT`.
+    """
+    return _ask_kernel(transport, termios.TIOCOUTQ) if sys.platform == "linux" else 0
+
+
+def _ask_kernel(transport: asyncio.Transport, request: int) -> int:
+    descriptor = transport.get_extra_info("socket").fileno()
+    answer: bytes = fcntl.ioctl(descriptor, request, struct.pack("i", 0))
+    (count,) = struct.unpack("i", answer)
+    return int(count)
