@@ -15,8 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-WRITE_SECONDS: Final = 60.0
-"""How long a client may take nothing of a response."""
+WRITE_SECONDS: Final = 90.0
+"""How long a client may take nothing of a response.
+
+Linux takes 128 KiB for a client at once, and then nothing until the client has read nearly all of
+them: at 2 KB/s for up to 68 s.
+"""
 WRITE_MIN_RATE: Final = 256
 """Bytes taken that make up for one second; so also the slowest rate that goes on for long."""
 MAX_UNSENT: Final = 128 * 1024

@@ -1,0 +1,127 @@
+"""Clients that take their download slowly, and those that do not take it at all."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.http_writer import MAX_UNSENT
+from app.main import create_app
+from tests import pictures
+from tests.live import LiveServer, serve, wait_until
+from tests.service.test_socket import UPLOAD, open_files
+
+WRITER = "app.http_writer"
+SIZE = 6 * 1024 * 1024
+"""More than the kernel takes for a connection (4 MiB), if it is let."""
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveServer]:
+    large = settings.model_copy(update={"max_upload_bytes": SIZE})
+    with serve(create_app(large), loop=request.param) as server:
+        yield server
+
+
+def begin_download(server: LiveServer, picture: bytes, *fields: str) -> socket.socket:
+    """Ask for a picture over a connection that takes little at a time."""
+    url = httpx.post(f"{server.url}{UPLOAD}", files={"file": picture}, timeout=60).json()["url"]
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(60)
+    client.connect(("127.0.0.1", server.port))
+    head = [f"GET {httpx.URL(url).path} HTTP/1.1", "Host: x", *fields, "", ""]
+    client.sendall("\r\n".join(head).encode())
+    return client
+
+
+def read_slowly(client: socket.socket, seconds: float) -> bytes:
+    """Take 512 bytes 20 times a second, which is far less than one block of the file."""
+    taken = b""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        received = client.recv(512)
+        if not received:
+            break
+        taken += received
+        time.sleep(0.05)
+    return taken
+
+
+@pytest.mark.parametrize("size", [SIZE, 200_000], ids=["a large file", "the end of a file"])
+@pytest.mark.parametrize("then", ["keep-alive", "close"])
+def test_a_client_that_takes_little_at_a_time_gets_its_whole_file(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, size: int, then: str
+) -> None:
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.5)
+    picture = pictures.sized_jpeg(size)
+    with begin_download(server, picture, f"Connection: {then}") as client:
+        taken = read_slowly(client, 8)  # longer than the connection is kept alive
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
+        while len(taken.partition(b"\r\n\r\n")[2]) < size:
+            received = client.recv(65536)
+            assert received, f"{len(taken)} bytes, and then the end"
+            taken += received
+    assert taken.partition(b"\r\n\r\n")[2] == picture
+
+
+@pytest.mark.parametrize("size", [SIZE, 1_000_000, 200_000])
+@pytest.mark.parametrize("then", ["keep-alive", "close"])
+def test_a_client_that_takes_nothing_is_given_up(
+    server: LiveServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    then: str,
+) -> None:
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
+    with begin_download(server, pictures.sized_jpeg(size), f"Connection: {then}") as client:
+        assert client.recv(100)
+        wait_until(lambda: not server.state.connections)
+    assert open_files(settings) == []
+
+
+def test_a_client_that_stops_after_a_fast_start_is_given_up_too(
+    server: LiveServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
+    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+        for _ in range(100):
+            assert client.recv(65536)
+        wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not server.state.connections)
+
+
+def test_a_client_that_takes_a_byte_now_and_then_is_given_up(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.0)
+    monkeypatch.setattr(f"{WRITER}.WRITE_MIN_RATE", 1024 * 1024)
+    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+        while server.state.connections:
+            read_slowly(client, 0.5)
+
+
+def test_what_a_client_does_not_take_is_bounded(server: LiveServer) -> None:
+    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+        client.recv(100)
+        time.sleep(0.5)  # the service has written what it may
+        queued = waiting_in_kernel(server)
+        assert 0 < queued < 2 * MAX_UNSENT
+
+
+def waiting_in_kernel(server: LiveServer) -> int:
+    """Return the bytes that the kernel has for the only client of the server."""
+    lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    port = f":{server.port:04X}"
+    (queued,) = [
+        queues
+        for _, local, _, state, queues, *_ in fields
+        if local.endswith(port) and state == "01"
+    ]
+    return int(queued.partition(":")[0], 16)
