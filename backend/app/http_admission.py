@@ -1,10 +1,11 @@
 """Which connections a process keeps, and which it closes when there are too many (ADR 0021)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final, Protocol
 
-SILENCE_SECONDS: Final = 1.0
-"""How long a connection may be without a request before it counts as silent."""
+_CANDIDATES: Final = 16
+"""How many of those that wait for longest are looked at."""
 
 
 class Connection(Protocol):
@@ -18,34 +19,32 @@ class Connection(Protocol):
 
 
 class Admission:
-    """The connections of one process: those that wait for a request, and those that work.
+    """The connections of one process: `most` that have not asked yet, and `most` that have.
 
-    At most `most` work at once. While more than `most` are open, each further one has a waiting
-    one closed, so that nobody is kept out by clients that ask for nothing: first the one that has
-    been silent for longest, then the one that has been idle for longest since its last response.
-    Up to as many again may be open, so that there is an answer for those beyond.
+    Each further one has the one of its kind closed that waits for longest. So clients that ask for
+    nothing keep out nobody who asks, and a connection in use makes room for another request only.
+    One that works is never closed: where all of them work, a request is refused.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open = 0
-        self._working: set[Connection] = set()
+        self._silent: dict[Connection, None] = {}
+        """Before their first request, the longest first."""
         self._idle: dict[Connection, None] = {}
         """Between two requests, the longest first."""
-        self._new: dict[Connection, float] = {}
-        """Before the first request, the longest first, and since when."""
+        self._working: set[Connection] = set()
 
-    def add(self, connection: Connection, now: float) -> None:
-        """Count a connection that has just been accepted, and make room for it."""
-        self._open += 1
-        self._new[connection] = now
-        if self._open > self._most:
-            self._make_room(connection, now)
+    def add(self, connection: Connection) -> None:
+        """Count a connection that has just been accepted."""
+        self._silent[connection] = None
+        if len(self._silent) > self._most:
+            self._close_one(self._silent)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is lost."""
-        self._open -= 1
-        self._forget(connection)
+        self._silent.pop(connection, None)
+        self._idle.pop(connection, None)
+        self._working.discard(connection)
 
     def has_room(self, tasks: int) -> bool:
         """Return whether one more connection may work.
@@ -55,36 +54,26 @@ class Admission:
         """
         return len(self._working) < self._most and tasks < 2 * self._most
 
+    def has_room_for_health(self) -> bool:
+        """Return whether one more connection may ask for the health of the service."""
+        return len(self._working) < 2 * self._most
+
     def begin(self, connection: Connection) -> None:
-        """Note that a connection works: it is never closed to make room."""
-        self._forget(connection)
+        """Note that a connection works."""
+        self.remove(connection)
         self._working.add(connection)
+        if len(self._working) + len(self._idle) > self._most:
+            self._close_one(self._idle)
 
     def rest(self, connection: Connection) -> None:
         """Note that a connection waits for its next request."""
-        self._forget(connection)
+        self.remove(connection)
         self._idle[connection] = None
 
-    def _make_room(self, newest: Connection, now: float) -> None:
-        found = (one for one in self._waiting(now) if not one.has_unread_input())
-        connection = next(found, None)
-        if connection is None and self._open > 2 * self._most:
-            connection = newest
+    def _close_one(self, waiting: Iterable[Connection]) -> None:
+        """Close the one that waits for longest, unless its request is about to be read."""
+        longest = islice(waiting, _CANDIDATES)
+        connection = next((one for one in longest if not one.has_unread_input()), None)
         if connection is not None:
-            self._forget(connection)
+            self.remove(connection)
             connection.close()
-
-    def _waiting(self, now: float) -> Iterator[Connection]:
-        """List those that may be closed, in that order; those that just came only at the limit."""
-        for connection, since in self._new.items():
-            if now - since < SILENCE_SECONDS:
-                break
-            yield connection
-        yield from self._idle
-        if self._open > 2 * self._most:
-            yield from self._new
-
-    def _forget(self, connection: Connection) -> None:
-        self._working.discard(connection)
-        self._idle.pop(connection, None)
-        self._new.pop(connection, None)

@@ -63,7 +63,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._writer = ResponseWriter(transport, self.loop, lambda: self.cycle.more_body)
         self._watch_head()
-        self._admission.add(self, self.loop.time())
+        self._admission.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
@@ -211,6 +211,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             method in {b"GET", b"HEAD"}
             and self.url.startswith(_HEALTH_PREFIX)
             and not http_head.has_body(self.headers)
+            and self._admission.has_room_for_health()
         )
 
     def _has_unanswered_request(self) -> bool:

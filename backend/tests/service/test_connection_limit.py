@@ -1,0 +1,172 @@
+"""More connections than `MAX_CONNECTIONS`: who is served, who is closed, and who is told 503."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.main import create_app
+from tests import pictures
+from tests.forms import form, part
+from tests.live import PATIENCE, LiveServer, serve, wait_until
+from tests.service.test_hostile import ask, problem
+from tests.service.test_socket import UPLOAD, head
+
+MOST = 20
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: x\r\n\r\n"
+BODY = form(part(pictures.jpeg()))
+BEGUN_UPLOAD = head(UPLOAD, f"Content-Length: {len(BODY)}") + BODY[:-10]
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveServer]:
+    with serve(create_app(settings), MOST, request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def clients() -> Iterator[ExitStack]:
+    with ExitStack() as clients:
+        yield clients
+
+
+def connect(
+    server: LiveServer, clients: ExitStack, count: int, *sent: bytes
+) -> list[socket.socket]:
+    """Open connections, and send the same on each."""
+    opened = []
+    for _ in range(count):
+        opened.append(clients.enter_context(server.connect()))
+        for data in sent:
+            opened[-1].sendall(data)
+    return opened
+
+
+def status(client: socket.socket, request: bytes = LIST) -> bytes:
+    """Ask over a connection that is open."""
+    client.sendall(request)
+    return client.recv(65536)[9:12]
+
+
+def is_closed(client: socket.socket) -> bool:
+    client.settimeout(0)
+    try:
+        return client.recv(65536) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def working(server: LiveServer, clients: ExitStack, count: int) -> list[socket.socket]:
+    """Begin uploads, which wait for their last bytes."""
+    uploads = connect(server, clients, count, BEGUN_UPLOAD)
+    wait_until(lambda: len(server.state.tasks) == count)
+    return uploads
+
+
+def test_clients_in_use_are_served_beside_more_silent_ones_than_there_may_be_connections(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    in_use = connect(server, clients, 5)
+    for _ in range(3):
+        assert [status(client) for client in in_use] == [b"200"] * 5
+        connect(server, clients, 25)
+        assert [status(client) for client in in_use] == [b"200"] * 5
+        assert httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE).status_code == 200
+
+
+def test_the_connection_that_was_idle_for_longest_makes_room(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    idle = connect(server, clients, MOST)
+    assert [status(client) for client in idle] == [b"200"] * MOST
+    assert status(idle[0]) == b"200"  # so now the second is idle for longest
+    (new,) = connect(server, clients, 1)
+    assert status(new) == b"200"
+    wait_until(lambda: is_closed(idle[1]))
+    assert not any(is_closed(client) for client in [idle[0], *idle[2:]])
+
+
+def test_of_those_that_never_asked_the_oldest_makes_room_and_nobody_else(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    idle = connect(server, clients, MOST)
+    assert [status(client) for client in idle] == [b"200"] * MOST
+    silent = connect(server, clients, MOST, b"GET /api")  # half a head is no request
+    wait_until(lambda: len(server.state.connections) == 2 * MOST)
+    connect(server, clients, 3)
+    wait_until(lambda: all(is_closed(client) for client in silent[:3]))
+    assert not any(is_closed(client) for client in [*idle, *silent[3:]])
+
+
+def test_clients_that_keep_coming_are_served_under_a_flood_of_silent_ones(
+    server: LiveServer,
+) -> None:
+    over = threading.Event()
+
+    def flood() -> None:
+        with ExitStack() as silent:
+            while not over.is_set():
+                with suppress(OSError):
+                    silent.enter_context(server.connect())
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        for _ in range(30):
+            answer = httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE)
+            assert answer.status_code == 200
+        wait_until(lambda: len(server.state.connections) <= 2 * MOST)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_work_is_never_ended_and_more_of_it_is_told_when_to_try_again(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    uploads = working(server, clients, MOST)
+    answer = ask(server, LIST)
+    assert problem(answer) == (503, "too-many-connections")
+    assert b"\r\nretry-after: 5\r\n" in answer.lower()
+    connect(server, clients, 2 * MOST)
+    for client in uploads:
+        client.sendall(BODY[-10:])
+        assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
+    assert httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_is_answered_also_when_all_work(
+    server: LiveServer, clients: ExitStack, path: str
+) -> None:
+    working(server, clients, MOST)
+    connect(server, clients, MOST)
+    for method in ("GET", "HEAD"):
+        answer = httpx.request(method, f"{server.url}{path}", timeout=PATIENCE)
+        assert answer.status_code == 200
+    upload = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n".encode()
+    assert problem(ask(server, upload)) == (503, "too-many-connections")
+
+
+def test_connections_are_bounded_also_where_all_of_them_ask_for_health(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    connect(server, clients, 10 * MOST, LIVE)
+    wait_until(lambda: len(server.state.connections) <= 2 * MOST)
+    assert httpx.get(f"{server.url}/health/live", timeout=PATIENCE).status_code == 200
+
+
+def test_clients_that_left_with_work_begun_count_until_it_is_done(
+    server: LiveServer, clients: ExitStack
+) -> None:
+    with ExitStack() as leaving:
+        working(server, leaving, MOST)
+    wait_until(lambda: not server.state.tasks)
+    assert [status(client) for client in connect(server, clients, MOST)] == [b"200"] * MOST
