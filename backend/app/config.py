@@ -64,7 +64,10 @@ class Settings(BaseSettings):
         "X-Forwarded-Proto are believed, and behind which any Host is; empty = none.",
     )
     max_connections: int = Field(
-        1000, ge=1, le=100_000, description="Most connections of one worker; more are told 503."
+        1000,
+        ge=1,
+        le=100_000,
+        description="Most clients that one worker serves at once; more are told 503.",
     )
     keep_alive_seconds: int = Field(
         20, ge=1, le=3600, description="How long a connection may be idle between two requests."

@@ -81,8 +81,9 @@ class ResponseWriter:
     def close(self) -> None:
         """Close the connection once the client has taken all, or has exceeded the deadline."""
         self._flush()
-        self._transport.close()
-        self.deadline.start()
+        if not self._transport.is_closing():
+            self._transport.close()
+            self.deadline.start()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
@@ -141,10 +142,11 @@ def has_unread_input(transport: asyncio.Transport) -> bool:
 
 def _bound_unsent(transport: asyncio.Transport) -> None:
     """Bound what the kernel takes before it can be sent; what is on its way is not bounded."""
-    with suppress(OSError):  # macOS refuses it where the client has left already
-        transport.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT
-        )
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Linux and macOS
+        with suppress(OSError):  # macOS refuses it where the client has left already
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT
+            )
 
 
 def _count_in_kernel(transport: asyncio.Transport) -> int:

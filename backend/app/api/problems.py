@@ -152,7 +152,7 @@ MALFORMED_REQUEST: Final = Problem(
     400,
     "Malformed request",
     "What arrived is not a request of HTTP/1.1 that everyone understands in the same way: check "
-    "Host, Content-Length and Transfer-Encoding, and do not ask to upgrade a request with a body.",
+    "Host, Content-Length and Transfer-Encoding. The service's log has the reason.",
     "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
 )
 CROSS_SITE_REQUEST: Final = Problem(

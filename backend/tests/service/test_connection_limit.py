@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import Literal
 
 import httpx
 import pytest
@@ -126,6 +127,27 @@ def test_clients_that_keep_coming_are_served_under_a_flood_of_silent_ones(
     finally:
         over.set()
         thread.join()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_request_that_waits_to_be_read_is_served_whoever_came_after_it(
+    settings: Settings, clients: ExitStack, loop: Literal["uvloop", "asyncio"]
+) -> None:
+    app = create_app(settings)
+    begun, over = threading.Event(), threading.Event()
+
+    @app.get("/standstill")
+    async def stand_still() -> None:
+        begun.set()
+        over.wait(PATIENCE)
+
+    with serve(app, MOST, loop) as server:
+        connect(server, clients, 1, b"GET /standstill HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert begun.wait(PATIENCE)
+        asking = connect(server, clients, 5, LIST)
+        connect(server, clients, 3 * MOST)
+        over.set()
+        assert [client.recv(65536)[9:12] for client in asking] == [b"200"] * 5
 
 
 def test_work_is_never_ended_and_more_of_it_is_told_when_to_try_again(
