@@ -24,6 +24,7 @@ from app.api.problems import (
     TOO_MANY_CONNECTIONS,
     Problem,
 )
+from app.api.proxies import parse_address
 from app.http_admission import Admission
 from app.http_writer import ResponseWriter, has_unread_input
 
@@ -243,8 +244,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """
         if self._input_ended or self.transport.is_closing():
             return
-        client = self.client[0] if self.client else "-"
-        _log.warning("refused a request of %s: %s: %s", client, problem.slug, reason)
+        client = parse_address(self.client[0]) if self.client else None
+        _log.warning("refused a request of %s: %s: %s", client or "-", problem.slug, reason)
         if self._answers_whole_requests():
             self._end_input()
             return

@@ -18,8 +18,8 @@ from tests.service.test_hostile import ask, problem
 from tests.service.test_socket import UPLOAD, head
 
 MOST = 20
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = form(part(pictures.jpeg()))
 BEGUN_UPLOAD = head(UPLOAD, f"Content-Length: {len(BODY)}") + BODY[:-10]
 
@@ -142,7 +142,7 @@ def test_a_request_that_waits_to_be_read_is_served_whoever_came_after_it(
         over.wait(PATIENCE)
 
     with serve(app, MOST, loop) as server:
-        connect(server, clients, 1, b"GET /standstill HTTP/1.1\r\nHost: x\r\n\r\n")
+        connect(server, clients, 1, b"GET /standstill HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert begun.wait(PATIENCE)
         asking = connect(server, clients, 5, LIST)
         connect(server, clients, 3 * MOST)
@@ -173,7 +173,7 @@ def test_health_is_answered_also_when_all_work(
     for method in ("GET", "HEAD"):
         answer = httpx.request(method, f"{server.url}{path}", timeout=PATIENCE)
         assert answer.status_code == 200
-    upload = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n".encode()
+    upload = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode()
     assert problem(ask(server, upload)) == (503, "too-many-connections")
 
 

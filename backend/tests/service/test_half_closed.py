@@ -32,7 +32,7 @@ from tests.service.test_socket import (
 
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
-LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: x\r\n\r\n"
+LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -61,7 +61,7 @@ def statuses(answers: bytes) -> list[bytes]:
 def test_a_client_that_half_closes_after_its_request_gets_its_answer(
     server: LiveServer, version: str, method: str, path: str
 ) -> None:
-    request = f"{method} {path} HTTP/{version}\r\nHost: x\r\n\r\n"
+    request = f"{method} {path} HTTP/{version}\r\nHost: localhost\r\n\r\n"
     answer = ask_and_half_close(server, request.encode())
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n") == (method == "HEAD")
@@ -89,7 +89,7 @@ def test_an_upload_that_came_whole_before_the_end_is_stored_and_answered(
 
 def test_a_delete_before_the_end_is_answered(server: LiveServer, stored_files: StoredFiles) -> None:
     image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()
-    request = f"DELETE /api/v1/images/{image['id']} HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = f"DELETE /api/v1/images/{image['id']} HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert statuses(ask_and_half_close(server, request.encode())) == [b"204"]
     assert stored_files() == []
 
@@ -170,7 +170,7 @@ def test_a_client_that_left_after_its_request_leaves_no_connection_and_no_open_f
     server: LiveServer, settings: Settings, *, reset: bool
 ) -> None:
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": LARGE}).json()["url"]
-    download = f"GET {httpx.URL(url).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    download = f"GET {httpx.URL(url).path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     for request in (LIST, download, LIST * 10 + download):
         with server.connect() as client:
             if reset:

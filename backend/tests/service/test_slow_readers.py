@@ -34,7 +34,7 @@ def begin_download(server: LiveServer, picture: bytes, *fields: str) -> socket.s
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(60)
     client.connect(("127.0.0.1", server.port))
-    head = [f"GET {httpx.URL(url).path} HTTP/1.1", "Host: x", *fields, "", ""]
+    head = [f"GET {httpx.URL(url).path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     client.sendall("\r\n".join(head).encode())
     return client
 

@@ -20,7 +20,7 @@ from tests.service.test_socket import UPLOAD, StoredFiles, assert_nothing_stored
 
 JPEG = pictures.jpeg()
 BODY = form(part(JPEG))
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 JAVA_CLIENT = Path(__file__).with_name("JavaClient.java")
 OFFERS = {
     "h2c, as curl and Java send it": (
