@@ -30,10 +30,19 @@ class UploadRejected(ImageHostError):
 
 
 class InvalidFileType(UploadRejected):
-    """The bytes are neither a JPEG nor a PNG."""
+    """The bytes are neither a JPEG nor a PNG.
 
-    def __init__(self) -> None:
-        super().__init__("Invalid file type: the file is neither a JPEG nor a PNG image.")
+    Args:
+        is_named: Whether they came with a file name; without one they may be a mere text.
+    """
+
+    def __init__(self, *, is_named: bool = True) -> None:
+        super().__init__(
+            "Invalid file type: the file is neither a JPEG nor a PNG image."
+            if is_named
+            else "Invalid file type: this is a value without a file name, and neither a JPEG nor a "
+            "PNG image; curl sends the file itself with an @ before its path."
+        )
 
 
 class EmptyFile(UploadRejected):

@@ -12,7 +12,8 @@ from typing import TypeVar
 import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["app", "python_multipart"]):
-    from app.api.multipart import FormReader, MalformedMultipart, MissingField
+    from app.api.form_errors import MalformedMultipart, MissingField
+    from app.api.multipart import FormReader
     from app.filenames import MAX_CHARACTERS, sanitize_filename
     from app.image_types import HEAD_BYTES, detect
 

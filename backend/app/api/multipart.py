@@ -4,37 +4,25 @@ python-multipart's push parser finds the boundaries. This module turns its callb
 something to iterate over, and bounds what a client may send besides the files themselves.
 """
 
-import re
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
+
+from app.api.form_errors import MalformedMultipart, MissingField
+from app.api.form_names import decode_header, parse_parameters, read_name
 
 MAX_BOUNDARY_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""
 MAX_OTHER_PARTS: Final = 100
 """Parts that are not a file of the wanted field; they are read over."""
+MAX_SHOWN_CHARACTERS: Final = 40
+"""Of their names, which an answer may repeat."""
 MAX_PART_HEADERS: Final = 8
 MAX_PART_HEADER_BYTES: Final = 32 * 1024
 """For one header; holds a file name of 4,000 characters, whatever they are."""
-
-_PARAMETER = re.compile(r';[ \t]*([^\s;="]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
-_EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'(.*)", re.IGNORECASE | re.DOTALL)
-
-
-class MalformedMultipart(Exception):
-    """The body is not what a multipart/form-data body with one file, or some files, looks like."""
-
-
-class MissingField(Exception):
-    """The form has no part of this name."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(f"The form has no file in the field '{field}'.")
-        self.field = field
 
 
 class FilePart(NamedTuple):
@@ -100,7 +88,7 @@ class FormReader:
             MalformedMultipart: Where the form is broken, or broken off.
         """
         found = False
-        others = 0
+        others: list[str] = []
         while (event := await self._next_event()) is not None:
             if not isinstance(event, _PartBegin):
                 continue
@@ -108,11 +96,11 @@ class FormReader:
                 found = True
                 yield FilePart(event.filename, self._chunks())
             else:
-                others += 1
-                if others > MAX_OTHER_PARTS:
+                others.append(event.name[:MAX_SHOWN_CHARACTERS])
+                if len(others) > MAX_OTHER_PARTS:
                     raise MalformedMultipart(f"The form has too many parts besides '{field}'.")
         if not found:
-            raise MissingField(field)
+            raise MissingField(field, others)
 
     async def file(self, field: str) -> FilePart:
         """Find the one file of a field; its chunks end when the whole form has been read.
@@ -178,16 +166,13 @@ class FormReader:
         self._field = self._value = b""
 
     def _on_headers_finished(self) -> None:
-        header = (self._disposition or b"").decode("utf-8", "replace")
+        header = decode_header(self._disposition or b"")
         parameters = parse_parameters(header)
         kind = header.partition(";")[0].strip().lower()
-        if kind != "form-data" or "name" not in parameters:
+        name = read_name(parameters, "name")
+        if kind != "form-data" or name is None:
             raise MalformedMultipart("A part of the form does not say which field it is.")
-        extended = _EXTENDED.fullmatch(parameters.get("filename*", ""))
-        filename = (
-            unquote(extended[2], extended[1], "replace") if extended else parameters.get("filename")
-        )
-        self._events.append(_PartBegin(parameters["name"], filename))
+        self._events.append(_PartBegin(name, read_name(parameters, "filename")))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._events.append(data[start:end])
@@ -197,17 +182,3 @@ class FormReader:
 
     def _on_end(self) -> None:
         self._complete = True
-
-
-def parse_parameters(header: str) -> dict[str, str]:
-    r"""Read the `; name=value` parameters of a header field, the names in lower case.
-
-    In a quoted value only \" and \\ are escapes, as browsers and curl write them, so that the
-    backslashes of a Windows path stay.
-    """
-    parameters: dict[str, str] = {}
-    for name, value in _PARAMETER.findall(header):
-        quoted = len(value) > 1 and value[0] == value[-1] == '"'
-        plain = re.sub(r'\\(["\\])', r"\1", value[1:-1]) if quoted else value.strip()
-        parameters.setdefault(name.lower(), plain)
-    return parameters

@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
+from app.api.form_errors import FORM_MEDIA_TYPE, MalformedMultipart, MissingField, UnsupportedBody
 from app.api.limits import BodyTooLarge, RequestTooSlow
-from app.api.multipart import MalformedMultipart, MissingField
 from app.api.security import InvalidKey
 from app.errors import (
     DatabaseUnavailable,
@@ -48,6 +48,11 @@ router = APIRouter()
 
 _HEADERS: Final = {
     401: {"WWW-Authenticate": "Bearer"},
+    415: {
+        "Accept": "The media type that the call takes",
+        "Accept-Post": "The same",
+        "Accept-Encoding": "identity: no compression",
+    },
     416: {"Content-Range": "The size of the file, as bytes */size"},
     429: {
         "Retry-After": "Seconds until the next upload is possible",
@@ -139,6 +144,14 @@ NOT_FOUND: Final = Problem(
     "Not found",
     "The address is none of the service's. Its documentation lists all of them.",
     "There is nothing at this address; /docs lists what there is.",
+)
+TRAILING_SLASH: Final = Problem(
+    "trailing-slash",
+    307,
+    "Trailing slash",
+    "No address of the service ends in a slash, but for the page's own. Location has the right "
+    "one; clients that follow it send the request again as it was.",
+    "This address has a slash too many at its end; the right one is /api/v1/images.",
 )
 METHOD_NOT_ALLOWED: Final = Problem(
     "method-not-allowed",
@@ -310,6 +323,14 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         str(_BODY_TOO_LARGE),
         limit_members(_BODY_TOO_LARGE),
     ),
+    UnsupportedBody: Problem(
+        "unsupported-body",
+        415,
+        "Unsupported body",
+        f"The body must be a form, {FORM_MEDIA_TYPE}, without compression. Send the file as a "
+        "part of it, neither by itself nor as JSON.",
+        str(UnsupportedBody("file")),
+    ),
     RangeNotSatisfiable: Problem(
         "range-not-satisfiable",
         416,
@@ -363,15 +384,23 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
 
 
 def problem_of(error: Exception) -> Problem:
-    """Tell the kind of an error; what is not known is an internal error."""
-    return PROBLEMS.get(type(error), INTERNAL_ERROR)
+    """Return the kind of an error, or of what its class is derived from.
+
+    What is not known is an internal error.
+    """
+    return problem_of_class(type(error))
+
+
+def problem_of_class(kind: type[BaseException]) -> Problem:
+    """Return the kind of an error class, as `problem_of` does of an error."""
+    return next((PROBLEMS[base] for base in kind.__mro__ if base in PROBLEMS), INTERNAL_ERROR)
 
 
 def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, Any]]:
     """Describe the errors of a route for OpenAPI, each with an example of its body."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        problem = kind if isinstance(kind, Problem) else PROBLEMS[kind]
+        problem = kind if isinstance(kind, Problem) else problem_of_class(kind)
         response = responses.setdefault(
             problem.status,
             {
@@ -403,6 +432,7 @@ async def describe_problems() -> HTMLResponse:
     known = sorted(
         {
             *PROBLEMS.values(),
+            TRAILING_SLASH,
             NOT_FOUND,
             METHOD_NOT_ALLOWED,
             MALFORMED_REQUEST,

@@ -6,10 +6,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
-from app.api.dependencies import IMAGES_PATH, ContextDep
+from app.api.dependencies import ContextDep
 from app.api.errors import answer_error
+from app.api.form_errors import (
+    CALLS,
+    FORM_MEDIA_TYPE,
+    MalformedMultipart,
+    MissingField,
+    UnsupportedBody,
+)
 from app.api.limits import BodyTooLarge, RequestTooSlow
-from app.api.multipart import FormReader, MalformedMultipart, MissingField
+from app.api.multipart import FormReader
 from app.api.problems import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
 from app.errors import (
     DatabaseUnavailable,
@@ -26,8 +33,8 @@ from app.models import Image
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.image_service import FailedUpload
 
-UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
-BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
+UPLOAD_PATH: Final = CALLS["file"]
+BATCH_PATH: Final = CALLS["files"]
 
 _FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
 _LINKS: Final = {
@@ -43,7 +50,7 @@ def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
         "schema": {"type": "object", "required": [field], "properties": {field: schema}},
         "encoding": {field: {"contentType": ", ".join(ImageType)}},
     }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
+    return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: form}}}
 
 
 router = APIRouter(tags=["images"])
@@ -70,6 +77,7 @@ router = APIRouter(tags=["images"])
             RequestTooSlow,
             FileTooLarge,
             BodyTooLarge,
+            UnsupportedBody,
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
@@ -114,6 +122,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             MalformedMultipart,
             RequestTooSlow,
             BodyTooLarge,
+            UnsupportedBody,
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
@@ -158,8 +167,17 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
 
 
 def _read_form(request: Request, field: str) -> FormReader:
-    """Begin to read a form; a request without any form is one without the field."""
-    content_type = request.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
-        raise MissingField(field)
+    """Begin to read a form; a request without a body is one without the field.
+
+    Raises:
+        UnsupportedBody: If the body is something else, or compressed.
+        MissingField: If there is none.
+    """
+    headers = request.headers
+    content_type = headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        raise UnsupportedBody(field) if has_body else MissingField(field)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedBody(field)
     return FormReader(content_type, request.stream())

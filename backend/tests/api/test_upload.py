@@ -15,6 +15,7 @@ from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, Disk, OpenClient
 from tests.forms import CONTENT_TYPE, form, part, raw_part, split
 
 UPLOAD = "/api/v1/images/upload"
+BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()
 PNG = pictures.png()
 StoredFiles = Callable[[], list[Path]]
@@ -171,10 +172,7 @@ async def test_a_file_without_any_name_gets_one(client: httpx.AsyncClient) -> No
 
 NO_FILE: dict[str, dict[str, object]] = {
     "no body": {},
-    "JSON": {"json": {"file": "x"}},
-    "broken JSON": {"content": b'{"file": ', "headers": {"content-type": "application/json"}},
-    "urlencoded": {"data": {"file": "x"}},
-    "raw picture": {"content": JPEG, "headers": {"content-type": "image/jpeg"}},
+    "no body, but a type": {"headers": {"content-type": "application/json"}},
     "other field": {"files": {"image": ("photo.jpg", JPEG)}},
 }
 
@@ -186,6 +184,71 @@ async def test_a_request_without_the_field_says_which_one_is_missing(
     response = await client.post(UPLOAD, **NO_FILE[case])  # type: ignore[arg-type]
     detail = assert_problem(response, 422, "invalid-request")
     assert response.json()["errors"] == [{"in": "body", "field": "file", "detail": detail}]
+
+
+async def test_a_file_in_another_field_is_told_which_fields_came(
+    client: httpx.AsyncClient,
+) -> None:
+    files = [("image", ("photo.jpg", JPEG)), ("files", ("photo.jpg", JPEG))]
+    response = await client.post(UPLOAD, files=files, data={"title": "Sea"})
+    assert assert_problem(response, 422, "invalid-request") == (
+        "The form has no file in the field 'file', only 'title', 'image', 'files'; "
+        "'files' belongs to /api/v1/images/batch."
+    )
+
+
+NO_FORM: dict[str, dict[str, object]] = {
+    "raw picture": {"content": JPEG, "headers": {"content-type": "image/jpeg"}},
+    "raw picture of no type": {"content": JPEG},
+    "JSON": {"json": {"file": "x"}},
+    "broken JSON": {"content": b'{"file": ', "headers": {"content-type": "application/json"}},
+    "urlencoded": {"data": {"file": "x"}},
+    "another multipart": {"content": JPEG, "headers": {"content-type": "multipart/related"}},
+    "nearly": {"content": JPEG, "headers": {"content-type": "multipart/form-data-x; boundary=b"}},
+    "compressed": {
+        "content": form(part(JPEG)),
+        "headers": {"content-type": CONTENT_TYPE, "content-encoding": "gzip"},
+    },
+    "larger than any form": {"content": bytes(MAX_UPLOAD_BYTES + 100_000)},
+}
+
+
+@pytest.mark.parametrize("case", NO_FORM)
+@pytest.mark.parametrize(("path", "field"), [(UPLOAD, "file"), (BATCH, "files")])
+async def test_a_body_that_is_no_form_is_told_how_to_send_one(
+    client: httpx.AsyncClient, stored_files: StoredFiles, case: str, path: str, field: str
+) -> None:
+    response = await client.post(path, **NO_FORM[case])  # type: ignore[arg-type]
+    detail = assert_problem(response, 415, "unsupported-body")
+    assert f"-F {field}=@photo.jpg" in detail
+    assert response.headers["accept"] == response.headers["accept-post"] == "multipart/form-data"
+    assert response.headers["accept-encoding"] == "identity"
+    assert stored_files() == []
+
+
+async def test_a_body_in_chunks_that_is_no_form_is_told_the_same(
+    client: httpx.AsyncClient,
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield JPEG
+
+    assert_problem(await send_raw(client, body(), "image/jpeg"), 415, "unsupported-body")
+
+
+async def test_a_form_whose_type_is_written_in_capitals_is_one(client: httpx.AsyncClient) -> None:
+    content_type = CONTENT_TYPE.replace("multipart/form-data;", "Multipart/Form-Data ;")
+    assert (await send_raw(client, form(part(JPEG)), content_type)).status_code == 201
+
+
+@pytest.mark.parametrize(("path", "field"), [(UPLOAD, "file"), (BATCH, "files")])
+async def test_a_text_where_the_file_should_be_is_told_about_the_at_sign(
+    client: httpx.AsyncClient, path: str, field: str
+) -> None:
+    """`curl -F file=photo.jpg` sends the words "photo.jpg"."""
+    body = form(part(b"photo.jpg", field, None))
+    response = await client.post(path, content=body, headers={"content-type": CONTENT_TYPE})
+    assert response.status_code == 400
+    assert "an @ before its path" in response.text
 
 
 MALFORMED = {
