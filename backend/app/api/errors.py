@@ -3,6 +3,7 @@
 import logging
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,13 +14,14 @@ from starlette.types import Scope
 
 from app.api.conditional import RangeNotSatisfiable
 from app.api.cursor import InvalidCursor
+from app.api.form_errors import FORM_MEDIA_TYPE, MissingField, UnsupportedBody
 from app.api.limits import BodyTooLarge
-from app.api.multipart import MissingField
 from app.api.problems import (
     INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     PROBLEMS,
+    TRAILING_SLASH,
     Problem,
     limit_members,
     problem_of,
@@ -27,6 +29,7 @@ from app.api.problems import (
 from app.api.security import InvalidKey
 from app.errors import (
     DatabaseUnavailable,
+    ImageDamaged,
     LimitExceeded,
     QuotaExceeded,
     StorageFull,
@@ -53,6 +56,10 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
             # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
             headers["RateLimit-Policy"] = f'"uploads";q={quota};w={window}'
             headers["RateLimit"] = f'"uploads";r=0;t={seconds}'
+        case UnsupportedBody():
+            # RFC 9110, sections 12.5.1 and 12.5.3; Accept-Post: Linked Data Platform 1.0, 7.1
+            headers["Accept"] = headers["Accept-Post"] = FORM_MEDIA_TYPE
+            headers["Accept-Encoding"] = "identity"
         case RangeNotSatisfiable(size=size):
             headers["Content-Range"] = f"bytes */{size}"
         case MissingField(field=name):
@@ -73,7 +80,9 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
 
 
 def _log_failure(problem: Problem, error: Exception) -> None:
-    """Tell the operator of what the client is not to blame for."""
+    """Log what the client is not to blame for; of damaged images the service has done so."""
+    if isinstance(error, ImageDamaged):
+        return
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
         _log.warning("%s: %r", problem.slug, error.__cause__)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -95,13 +104,37 @@ async def _answer_framework_error(request: Request, error: Exception) -> JSONRes
     """Answer what the router raises: an unknown address, or a method that an address lacks."""
     status = getattr(error, "status_code", None)
     if status == HTTPStatus.NOT_FOUND:
-        docs = f"{request.state.settings.public_path}/docs"
-        return NOT_FOUND.response(f"There is nothing at this address; {docs} lists what there is.")
+        return _answer_unknown_address(request)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This address does not take {request.method}; it takes {allowed}."
         return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
     return INTERNAL_ERROR.response()
+
+
+def _answer_unknown_address(request: Request) -> JSONResponse:
+    """Redirect from an address that has one slash too many at its end, if that is all.
+
+    With 307 the client repeats its method and body (RFC 9110, section 15.4.8). The new address is
+    relative, because a proxy in front may serve this one below a path of its own; a client that
+    follows no redirect reads it in the problem.
+    """
+    scope, base = request.scope, request.state.settings.public_path
+    path = scope["path"].removesuffix("/")
+    if path == scope["path"] or not _is_known({**scope, "path": path}):
+        return NOT_FOUND.response(
+            f"There is nothing at this address; {base}/docs lists what there is."
+        )
+    query = scope["query_string"].decode("latin-1")
+    location = f"../{quote(path.rpartition('/')[2])}{'?' if query else ''}{query}"
+    return TRAILING_SLASH.response(
+        f"This address has a slash too many at its end; the right one is {base}{path}.",
+        {"Location": location},
+    )
+
+
+def _is_known(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is not Match.NONE for route in scope["app"].router.routes)
 
 
 def _allowed_methods(scope: Scope) -> list[str]:

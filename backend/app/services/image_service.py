@@ -36,12 +36,16 @@ from app.models import Image
 from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
+from app.services.damage import DamageReports
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
 """How many images are remembered, and for how long one may be taken for true without asking."""
+DAMAGE_REPORTS: Final = 1_000
+DAMAGE_REPORT_SECONDS: Final = 60.0
+"""The log names a damaged image once within this time, and at most so many images."""
 STATEMENTS_AT_ONCE: Final = 1
 """Look-ups, and likewise additions, under way in one process; others make up the next."""
 ROWS_AT_ONCE: Final = 200
@@ -110,6 +114,7 @@ class ImageService:
         self._limits = limits
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
+        self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
         self._look_ups = _grouped(self._look_up)
         self._additions = _grouped(self._add)
 
@@ -201,13 +206,23 @@ class ImageService:
         try:
             reader = reader or await self._storage.open(key, start, length)
         except ObjectNotFound as error:
-            await self.get(image.id)
-            raise ImageDamaged(image.id) from error
+            raise await self._damaged(image, "is missing") from error
         if reader.size != image.file_size:
             await reader.close()
-            await self.get(image.id)
-            raise ImageDamaged(image.id)
+            raise await self._damaged(image, f"has {reader.size} bytes, not {image.file_size}")
         return reader
+
+    async def _damaged(self, image: Image, finding: str) -> ImageDamaged:
+        """Log what was found of an image's file, if it is due, and return the error to raise.
+
+        Raises:
+            ImageNotFound: If the image was deleted since, so that nothing is wrong.
+            DatabaseUnavailable: If it cannot be told.
+        """
+        await self.get(image.id)
+        if self._damage.is_due(image.id):
+            _log.error("image %s is damaged: its file %s %s", image.id, image.storage_key, finding)
+        return ImageDamaged(image.id)
 
     async def list(self, limit: int, after: Position | None) -> ImagePage:
         """Read up to `limit` images, newest first, that come after a position.
@@ -261,7 +276,7 @@ class ImageService:
             raise EmptyFile
         image_type = detect(chunk)
         if image_type is None:
-            raise InvalidFileType
+            raise InvalidFileType(is_named=file.filename is not None)
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         staged = await self._storage.stage(key)

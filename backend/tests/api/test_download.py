@@ -141,18 +141,29 @@ async def test_a_file_missing_behind_the_services_back_is_an_error_not_a_404(
 ) -> None:
     image = await upload(JPEG)
     stored_files()[0].unlink()
-    assert_problem(await client.get(image["url"]), 500, "image-damaged")
+    for _ in range(3):
+        assert_problem(await client.get(image["url"]), 500, "image-damaged")
+        assert_problem(await client.get(f"{image['url']}?download=1"), 500, "image-damaged")
     assert (await client.head(image["url"])).status_code == 500
-    assert "image-damaged" in caplog.text
+    reports = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage() for record in reports] == [
+        f"image {image['id']} is damaged: its file {image['storage_key']} is missing"
+    ]
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize("change", [-1, 1])
 async def test_a_file_of_another_length_is_never_sent(
-    client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles, change: int
+    client: httpx.AsyncClient,
+    upload: Upload,
+    stored_files: StoredFiles,
+    change: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     image = await upload(JPEG)
     stored_files()[0].write_bytes((JPEG + b"x")[: len(JPEG) + change])
     assert_problem(await client.get(image["url"]), 500, "image-damaged")
+    assert f"has {len(JPEG) + change} bytes, not {len(JPEG)}" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,68 @@
 import re
+from uuid import UUID
 
 import httpx
 import pytest
 
-from app.api.problems import PROBLEMS
+from app.api.errors import answer_error
+from app.api.problems import INTERNAL_ERROR, PROBLEMS, documented, problem_of
+from app.errors import ImageNotFound, QuotaExceeded
 from app.services.image_service import ImageService
+from tests import pictures
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient
 
 IMAGES = "/api/v1/images"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/api/v1", "/api/v1/images/", "/docs/", "/%2e%2e/x"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/nothing/", "/api/v1/", "/api/v1/images//", "/docs//", "/%2e%2e/x"]
+)
 async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404, "not-found")
+
+
+IMAGE_PATH = "/api/v1/images/00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/images/upload"),
+        ("POST", "/api/v1/images/batch"),
+        ("GET", "/api/v1/images"),
+        ("HEAD", "/api/v1/images"),
+        ("GET", IMAGE_PATH),
+        ("DELETE", IMAGE_PATH),
+        ("GET", f"{IMAGE_PATH}/file"),
+        ("GET", "/api/v1/limits"),
+        ("GET", "/health/ready"),
+        ("GET", "/docs"),
+        ("GET", "/problems"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "/pics"])
+async def test_a_slash_too_many_is_redirected_with_method_and_query(
+    client: httpx.AsyncClient, method: str, path: str, below: str
+) -> None:
+    """The address is relative, so that it is right below the path of a proxy too."""
+    response = await client.request(method, f"{path}/?limit=5&cursor=a%2Fb")
+    assert response.status_code == 307
+    right = httpx.URL(f"https://example.org{below}{path}/?limit=5").join(
+        response.headers["location"]
+    )
+    assert right == f"https://example.org{below}{path}?limit=5&cursor=a%2Fb"
+    if method != "HEAD":
+        assert path in assert_problem(response, 307, "trailing-slash")
+
+
+async def test_an_upload_to_an_address_with_a_slash_too_many_arrives(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post(
+        "/api/v1/images/upload/", files={"file": pictures.jpeg()}, follow_redirects=True
+    )
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -100,6 +149,31 @@ async def test_the_type_of_a_problem_leads_to_its_description_below_a_path_too(
     for answer in answers.values():
         assert answer.headers["content-length"] == str(len(answer.content))
     assert f" {path}/docs lists" in answers["not-found"].json()["detail"]
+
+
+class QuotaOfAlbum(QuotaExceeded):
+    """An error that nobody has given a problem of its own."""
+
+
+async def test_an_error_is_answered_as_what_it_is_derived_from(
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Vanished(ImageNotFound):
+        pass
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Vanished(UUID(int=0))
+
+    monkeypatch.setattr(ImageService, "get", fail)
+    monkeypatch.setattr(ImageService, "get_present", fail)
+    async with open_client() as client:
+        for path in (IMAGE_PATH, f"{IMAGE_PATH}/file", f"{IMAGE_PATH}/file?download=1"):
+            assert_problem(await client.get(path), 404, "image-not-found")
+    error = QuotaOfAlbum(1, 1, 60)
+    assert problem_of(error).slug == "quota-exceeded"
+    assert answer_error(error).headers["retry-after"] == "60"
+    assert 429 in documented(QuotaOfAlbum)
+    assert problem_of(ZeroDivisionError()) is INTERNAL_ERROR
 
 
 def test_no_two_kinds_of_problem_share_a_name() -> None:
