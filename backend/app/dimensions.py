@@ -1,29 +1,30 @@
 """Width and height of a picture, from its header, without decoding anything (ADR 0017).
 
 Two steps, each where it can be bounded. A walk over the file's parts, as its bytes pass by, knows
-only how long each part is, and keeps the two that tell something. Pillow, which knows what they
-mean, is given these alone: a few KiB, whatever a client sends, so that neither its time nor its
-memory has to be limited in some other way.
+how long each part is, keeps the frame header and reads the orientation (ADR 0023). Pillow, which
+knows what a frame header means, is given that alone: a KiB, whatever a client sends, so that
+neither its time nor its memory has to be limited in some other way.
 """
 
 import asyncio
+import struct
 import warnings
 from collections.abc import Generator
 from io import BytesIO
 from typing import Final, NamedTuple
 
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from app.image_types import ImageType
 
 MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
 """How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
 MAX_STEPS: Final = 4096
-"""Of the walk; a part of the file takes up to five, a byte between the parts one."""
-EXIF_BYTES: Final = 8 * 1024
-"""What is kept of Exif. The orientation stands near its start; thumbnails come after it."""
+"""Of the walk; a part of the file takes up to five, Exif nine, a byte between the parts one."""
 FRAME_BYTES: Final = 1024
 """Most of a JPEG's frame header, which needs 8 bytes and 3 for each of up to 255 components."""
+TEXT_BYTES: Final = 8 * 1024
+"""Most that Pillow may inflate of a PNG's texts; it is given none."""
 MAX_SIDE: Final = 2**31 - 1
 """Pixels of a PNG's side (PNG specification, section 11.2.2); the columns hold as much."""
 MAX_PIXELS: Final = 2**32
@@ -31,11 +32,17 @@ MAX_PIXELS: Final = 2**32
 SECONDS: Final = 1.0
 """How long to wait for a thread, where all are held up by a slow disk."""
 
+_BYTE_ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
+_ORIENTATION: Final = 0x0112
+_SHORT: Final = 3
 _TURNED: Final = (5, 6, 7, 8)
-"""Values of Exif's orientation with which viewers exchange width and height."""
+"""Values of the orientation with which viewers exchange width and height."""
+MAX_ENTRIES: Final = _ORIENTATION + 1
+"""Of Exif's directory, which is sorted by tag, each at most once: the orientation is among them."""
 
 _SOI: Final = 0xD8
 _APP1: Final = 0xE1
+_EXIF: Final = b"Exif\0"
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a frame header, SOF0 to SOF15 (ITU-T T.81, table B.1)."""
 _ALONE: Final = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
@@ -56,7 +63,8 @@ class _Header(NamedTuple):
 
     frame: bytes
     """A file without pixels."""
-    exif: bytes
+    is_turned: bool
+    """Whether viewers show the picture on its side."""
 
 
 _Walk = Generator[int, bytes, _Header | None]
@@ -135,19 +143,20 @@ def configure_pillow() -> None:
     """
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses more than twice as many
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    PngImagePlugin.MAX_TEXT_CHUNK = EXIF_BYTES
-    PngImagePlugin.MAX_TEXT_MEMORY = EXIF_BYTES
-    # Of damaged Exif Pillow warns in words that a client chooses; Python would remember each.
+    PngImagePlugin.MAX_TEXT_CHUNK = TEXT_BYTES
+    PngImagePlugin.MAX_TEXT_MEMORY = TEXT_BYTES
+    # Of damage Pillow warns in words that a client chooses; Python would remember each.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _walk_jpeg() -> _Walk:
     """Go from segment to segment (ITU-T T.81, B.1.1) until a frame header.
 
-    Exif stands in the first APP1 segment that begins with its name (CIPA DC-008, 4.7.2).
+    Exif stands in the first APP1 segment that begins with its name and a padding byte (CIPA
+    DC-008, 4.7.2).
     """
     yield 2
-    exif = b""
+    is_turned: bool | None = None
     while True:
         marker = yield from _next_marker()
         if marker in _ENDS:
@@ -160,12 +169,14 @@ def _walk_jpeg() -> _Walk:
             if length > FRAME_BYTES:
                 return None
             frame = yield length
-            return _Header(bytes((0xFF, _SOI, 0xFF, marker)) + length_field + frame, exif)
-        if marker == _APP1 and not exif:
-            begin = yield min(length, EXIF_BYTES)
-            if begin.startswith(b"Exif\0\0"):
-                exif = begin
-            length -= len(begin)
+            start = bytes((0xFF, _SOI, 0xFF, marker)) + length_field
+            return _Header(start + frame, is_turned or False)
+        if marker == _APP1 and is_turned is None:
+            name = yield min(length, len(_EXIF) + 1)
+            length -= len(name)
+            if name.startswith(_EXIF):
+                is_turned = yield from _walk_exif(length)
+                continue
         yield -length
 
 
@@ -189,18 +200,42 @@ def _walk_png() -> _Walk:
         return None
     frame += head
     frame += yield 13 + 4  # and its checksum
-    exif = b""
+    is_turned: bool | None = None
     while True:
         head = yield 8
         length, kind = int.from_bytes(head[:4]), head[4:]
         if kind == b"IDAT":
-            return _Header(frame + bytes(4) + kind, exif)
+            return _Header(frame + bytes(4) + kind, is_turned or False)
         if kind == b"IEND" or not kind.isalpha():
             return None
-        if kind == b"eXIf" and not exif:
-            exif = yield min(length, EXIF_BYTES)
-            length -= len(exif)
+        if kind == b"eXIf" and is_turned is None:
+            is_turned = yield from _walk_exif(length)
+            length = 0
         yield -(length + 4)
+
+
+def _walk_exif(length: int) -> Generator[int, bytes, bool]:
+    """Pass over Exif of `length` bytes; return whether viewers show the picture on its side.
+
+    Its orientation stands in the first directory (TIFF 6.0, section 2), which may lie anywhere
+    behind the head. Like browsers, take only a single SHORT for it, and damage for none.
+    """
+    head = yield min(length, 8)
+    rest = length - len(head)
+    order = _BYTE_ORDERS.get(head[:4], "")
+    place = int.from_bytes(head[4:], "little" if order == "<" else "big") - len(head)
+    if not order or not 0 <= place <= rest - 2:
+        yield -rest
+        return False
+    yield -place
+    (count,) = struct.unpack(f"{order}H", (yield 2))
+    rest -= place + 2
+    table = yield 12 * min(count, MAX_ENTRIES, rest // 12)
+    yield len(table) - rest
+    for tag, kind, values, value in struct.iter_unpack(f"{order}HHIH2x", table):
+        if tag == _ORIENTATION:
+            return kind == _SHORT and values == 1 and value in _TURNED
+    return False
 
 
 def _measure(header: _Header) -> Dimensions | None:
@@ -211,14 +246,4 @@ def _measure(header: _Header) -> Dimensions | None:
         return None
     if max(width, height) > MAX_SIDE:
         return None
-    return Dimensions(height, width) if _is_turned(header.exif) else Dimensions(width, height)
-
-
-def _is_turned(data: bytes) -> bool:
-    """Tell whether viewers show the picture on its side; where Exif is damaged, they do not."""
-    exif = Image.Exif()
-    try:
-        exif.load(data)
-        return exif.get(ExifTags.Base.Orientation) in _TURNED
-    except Exception:  # noqa: BLE001 - the same
-        return False
+    return Dimensions(height, width) if header.is_turned else Dimensions(width, height)

@@ -17,7 +17,7 @@ import uvloop
 from PIL import Image
 
 from app.database import Database
-from app.dimensions import EXIF_BYTES, MAX_STEPS, Dimensions, HeaderReader, configure_pillow
+from app.dimensions import MAX_ENTRIES, MAX_STEPS, Dimensions, HeaderReader, configure_pillow
 from app.embedded import embedded_postgres
 from app.image_types import ImageType
 from app.migrations import migrate
@@ -71,15 +71,14 @@ def _jpeg(width: int, height: int) -> bytes:
 
 
 def worst() -> dict[str, tuple[ImageType, bytes]]:
-    """Make the headers that keep the walk, and Pillow, busy for as long as they may."""
-    entries = EXIF_BYTES // 12 - 2
-    exif = b"Exif\0\0" + struct.pack(">2sHIH", b"MM", 42, 8, entries)
-    exif += b"".join(struct.pack(">HHII", n, 4, 1, n) for n in range(entries))
+    """Make the headers that keep the walk busy for as long as they may."""
+    entries = b"".join(struct.pack(">HHII", n, 4, 1, n) for n in range(MAX_ENTRIES))
+    exif = b"Exif\0\0" + struct.pack(">2sHIH", b"MM", 42, 8, MAX_ENTRIES) + entries
     frame = b"\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     return {
         "steps of the walk": (ImageType.JPEG, b"\xff\xd8" + b"\0" * MAX_STEPS),
-        "Exif of as many values as fit": (ImageType.JPEG, b"\xff\xd8" + segment + frame),
+        "Exif of as many entries as are read": (ImageType.JPEG, b"\xff\xd8" + segment + frame),
     }
 
 

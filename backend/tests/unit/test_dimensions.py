@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dimensions import (
-    EXIF_BYTES,
     FRAME_BYTES,
+    MAX_ENTRIES,
     MAX_HEADER_BYTES,
     MAX_SIDE,
     MAX_STEPS,
@@ -27,6 +27,7 @@ from app.image_types import ImageType, detect
 from tests import pictures
 from tests.forms import split
 from tests.live import PATIENCE
+from tests.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
 from tests.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
 KINDS = pictures.of_every_kind()
@@ -142,7 +143,7 @@ BOMBS = {
     "colour profile": png_with(chunk(b"iCCP", b"profile\0\0" + BOMB)),
     "many texts": png_with(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 300),
     "Exif of a JPEG": jpeg_with(segment(0xE1, overlapping_exif(65_000))),
-    "Exif of a JPEG, kept whole": jpeg_with(segment(0xE1, overlapping_exif(EXIF_BYTES - 6))),
+    "Exif of a JPEG, of few entries": jpeg_with(segment(0xE1, overlapping_exif(8 * 1024))),
     "Exif of a JPEG, many times": jpeg_with(segment(0xE1, overlapping_exif(60_000)) * 60),
     "Exif of a PNG": png_with(chunk(b"eXIf", overlapping_exif(1_000_000)[6:])),
 }
@@ -185,6 +186,24 @@ def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
     )
     assert int(found.stdout) < MEMORY
     assert found.stderr == ""
+
+
+@pytest.mark.parametrize("case", TURNED | UPRIGHT)
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
+async def test_the_orientation_is_found_wherever_in_the_exif_it_stands(
+    case: str, piece: int
+) -> None:
+    """What a browser shows of these is asked in `e2e/test_orientation.py`."""
+    size = await measure((TURNED | UPRIGHT)[case], piece)
+    assert size == ((48, 64) if case in TURNED else (64, 48))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_every_orientation_is_found_far_into_the_exif(orientation: int, order: str) -> None:
+    entry = (ORIENTATION, SHORT, 1, orientation)
+    picture = jpeg_with(segment(0xE1, EXIF + tiff(entry, order=order, gap=40_000)))
+    assert await measure(picture) == ((48, 64) if orientation > 4 else (64, 48))
 
 
 async def test_damaged_exif_does_not_turn_a_picture() -> None:
@@ -253,7 +272,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 def keeps(reader: HeaderReader) -> int:
     header = reader._header
-    return len(reader._held) + (len(header.frame) + len(header.exif) if header else 0)
+    return len(reader._held) + (len(header.frame) if header else 0)
 
 
 async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
@@ -264,7 +283,7 @@ async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
         for size in sizes:
             reader.feed(data[position : position + size])
             position += size
-            assert keeps(reader) <= EXIF_BYTES + FRAME_BYTES + 64
+            assert keeps(reader) <= max(12 * MAX_ENTRIES, FRAME_BYTES + 64)
     return await reader.measure()
 
 
