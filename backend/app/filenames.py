@@ -2,11 +2,16 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 MAX_CHARACTERS: Final = 255
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
+_IMAGE_EXTENSION = re.compile(
+    r"\.(apng|avif|bmp|dng|gif|hei[cf]|jif|jfif|jpe?g?|jxl|pjp|pjpeg|png|svg|tiff?|webp)\Z",
+    re.IGNORECASE,
+)
 _JOINERS: Final = "\u200c\u200d"
 """Zero-width (non-)joiners: of category Cf, yet part of emoji and of Persian or Indic words."""
 
@@ -25,9 +30,24 @@ def sanitize_filename(name: str | None, fallback: str) -> str:
     if len(clean) > MAX_CHARACTERS:
         found = _EXTENSION.search(clean)
         extension = found.group() if found else ""
-        stem = clean[: MAX_CHARACTERS - len(extension)].rstrip(" ." + _JOINERS)
-        clean = stem + extension
+        clean = _join(clean.removesuffix(extension), extension)
     return clean or fallback
+
+
+def with_extension(name: str, extensions: Sequence[str]) -> str:
+    """Return a sanitised name that ends in one of the `extensions` of the file's type.
+
+    A name that does so stays. Of another, the ending of another type of image is replaced by the
+    first of them (`photo.heic`), and to anything else it is added (`page.html`, `version 1.2`).
+    Without any extensions, for a type that is not known, the name stays.
+    """
+    if not extensions or name.lower().endswith(tuple(extensions)):
+        return name
+    return _join(_IMAGE_EXTENSION.sub("", name), extensions[0])
+
+
+def _join(stem: str, extension: str) -> str:
+    return stem[: MAX_CHARACTERS - len(extension)].rstrip(" ." + _JOINERS) + extension
 
 
 def _is_harmless(character: str) -> bool:

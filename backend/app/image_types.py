@@ -1,5 +1,6 @@
 """The accepted image types, told by the first bytes of a file."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -18,8 +19,15 @@ class ImageType(StrEnum):
 
     @property
     def extension(self) -> str:
-        """The file name ending, with its dot."""
-        return ".jpg" if self is ImageType.JPEG else ".png"
+        """The file name ending that new files get, with its dot."""
+        return EXTENSIONS[self][0]
+
+
+EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    ImageType.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp"),
+    ImageType.PNG: (".png",),
+}
+"""The file name endings of each accepted media type, in lower case; the first is the usual one."""
 
 
 def detect(head: bytes) -> ImageType | None:

@@ -29,7 +29,8 @@ from app.api.errors import answer_error
 from app.api.metadata import IMAGE_PATH
 from app.api.problems import INTERNAL_ERROR, INVALID_REQUEST, PROBLEMS, documented
 from app.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
-from app.image_types import ImageType
+from app.filenames import with_extension
+from app.image_types import EXTENSIONS, ImageType
 from app.services.storage.base import ObjectReader
 
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
@@ -89,7 +90,10 @@ async def get_image_file(
     *,
     download: Annotated[bool, Query(description="1 = save it instead of showing it")] = False,
 ) -> Response:
-    """Send the bytes as they were uploaded. The address can be linked to and cached for ever."""
+    """Send the bytes as they were uploaded. The address can be linked to and cached for ever.
+
+    The name to save it under is the image's, with the ending of its type.
+    """
     service = context.service
     to_open = not is_conditional(request.headers)
     image = await service.get_present(image_id, to_open=to_open)
@@ -134,9 +138,11 @@ def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
         (b"last-modified", file.last_modified.encode()),
         (b"cache-control", _UNCHANGING),
     )
+    # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
+    name = with_extension(filename, EXTENSIONS.get(content_type, ()))
     description = (
         (b"content-type", content_type.encode()),
-        (b"content-disposition", content_disposition(filename, attachment=attachment).encode()),
+        (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _HARMLESS),

@@ -70,6 +70,26 @@ async def test_download_asks_to_save(client: httpx.AsyncClient, upload: Upload) 
 
 
 @pytest.mark.parametrize(
+    ("sent", "disposition"),
+    [
+        ("photo.png", 'filename="photo.jpg"'),
+        ("page.html", 'filename="page.html.jpg"'),
+        ("photo.JPEG", 'filename="photo.JPEG"'),
+        ("Zürich.svg", "filename=\"Z_rich.jpg\"; filename*=UTF-8''Z%C3%BCrich.jpg"),
+        ("ü" * 255, f"filename=\"{'_' * 251}.jpg\"; filename*=UTF-8''{'%C3%BC' * 251}.jpg"),
+    ],
+)
+async def test_a_downloaded_name_ends_in_the_type_of_its_bytes(
+    client: httpx.AsyncClient, upload: Upload, sent: str, disposition: str
+) -> None:
+    image = await upload(JPEG, sent)
+    assert image["filename"] == sent
+    for query, kind in (("", "inline"), ("?download=1", "attachment")):
+        headers = (await client.get(f"{image['url']}{query}")).headers
+        assert headers["content-disposition"] == f"{kind}; {disposition}"
+
+
+@pytest.mark.parametrize(
     ("value", "start", "end"),
     [
         ("bytes=0-0", 0, 0),

@@ -71,6 +71,16 @@ async def test_details_tell_what_is_known(service: Service, open_page: OpenPage)
     assert (await download.value).suggested_filename == "holiday.jpg"
 
 
+async def test_a_downloaded_name_ends_in_the_type_of_its_bytes(
+    service: Service, open_page: OpenPage
+) -> None:
+    image = store(service, JPEG, "holiday.png")
+    page = await open_page(f"{service.url}/#{image['id']}")
+    async with page.expect_download() as download:
+        await page.get_by_role("dialog", name="holiday.png").get_by_text("Download").click()
+    assert (await download.value).suggested_filename == "holiday.jpg"
+
+
 async def test_the_address_names_the_picture(service: Service, open_page: OpenPage) -> None:
     older, newer = store(service, JPEG, "older.jpg"), store(service, JPEG, "newer.jpg")
     page = await open_page(service.url)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.filenames import MAX_CHARACTERS, sanitize_filename
+from app.filenames import MAX_CHARACTERS, sanitize_filename, with_extension
 
 FALLBACK = "image.png"
 
@@ -71,3 +71,46 @@ def test_every_result_is_safe_to_store_and_to_show(name: str) -> None:
 def test_sanitising_twice_is_sanitising_once(name: str) -> None:
     once = sanitize_filename(name, FALLBACK)
     assert sanitize_filename(once, "other") == once
+
+
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPG", "a.jpeg", "a.Jpe", "a.jfif", "a.png.jpg"])
+def test_a_name_that_ends_in_its_type_stays(name: str) -> None:
+    assert with_extension(name, JPEG) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [
+        ("photo.png", "photo.jpg"),
+        ("IMG_1.HEIC", "IMG_1.jpg"),
+        ("drawing.svg", "drawing.jpg"),
+        ("photo", "photo.jpg"),
+        ("png", "png.jpg"),
+        ("page.html", "page.html.jpg"),
+        ("setup.exe", "setup.exe.jpg"),
+        ("photo.jpg.exe", "photo.jpg.exe.jpg"),
+        ("version 1.2", "version 1.2.jpg"),
+        ("a . .png", "a.jpg"),
+        ("图.png", "图.jpg"),
+        ("x" * 251 + ".png", "x" * 251 + ".jpg"),
+        ("x" * 255, "x" * 251 + ".jpg"),
+        ("😀" * 249 + ". html", "😀" * 249 + ".jpg"),
+    ],
+)
+def test_another_name_is_given_the_ending_of_its_type(name: str, saved: str) -> None:
+    assert with_extension(name, JPEG) == saved
+
+
+def test_a_type_that_is_not_known_changes_no_name() -> None:
+    assert with_extension("photo.png", ()) == "photo.png"
+
+
+@given(st.text(max_size=300))
+def test_a_name_with_an_ending_is_as_safe_as_without(name: str) -> None:
+    saved = with_extension(sanitize_filename(name, FALLBACK), JPEG)
+    assert saved.lower().endswith(JPEG)
+    assert sanitize_filename(saved, FALLBACK) == saved
+    assert with_extension(saved, JPEG) == saved
