@@ -1,4 +1,4 @@
-"""The page that people see at `/`, with its stylesheet, its module and its icon (ADR 0018)."""
+"""The page that people see at `/`, with its stylesheet, its modules and its icon (ADR 0018)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +15,11 @@ WEB_DIR: Final = Path(__file__).parents[1] / "web"
 PAGE_PATH: Final = "/"
 _ASSETS: Final = {
     "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "dropped.js": "text/javascript; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
 }
+"""The page's files and their media types; a module comes after those that it imports."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -61,12 +63,15 @@ def page_router() -> APIRouter:
     """
     page = (WEB_DIR / "index.html").read_text("utf-8")
     files: dict[str, WebFile] = {}
+    addresses: dict[str, str] = {}
     for name, media_type in _ASSETS.items():
-        content = (WEB_DIR / name).read_bytes()
-        asset = WebFile(content, media_type, "public, max-age=31536000, immutable")
-        address = f"assets/{asset.digest}/{name}"
-        files[f"/{address}"] = asset
-        page = page.replace(f'"{name}"', f'"{address}"')
+        content = (WEB_DIR / name).read_text("utf-8")
+        for imported, address in addresses.items():
+            content = content.replace(f'"./{imported}"', f'"../../{address}"')
+        asset = WebFile(content.encode(), media_type, "public, max-age=31536000, immutable")
+        addresses[name] = f"assets/{asset.digest}/{name}"
+        files[f"/{addresses[name]}"] = asset
+        page = page.replace(f'"{name}"', f'"{addresses[name]}"')
     files[PAGE_PATH] = WebFile(page.encode(), "text/html; charset=utf-8", "no-cache")
 
     router = APIRouter(include_in_schema=False)

@@ -5,6 +5,8 @@
  * uploads, the start. What comes from elsewhere becomes text and attributes, never HTML.
  */
 
+import { readTransfer } from "./dropped.js";
+
 /** @typedef {object} Picture  As the API describes it. */
 
 const IMAGES = "api/v1/images";
@@ -99,9 +101,13 @@ class Failure extends Error {
     this.retryAfter = retryAfter;
   }
 
+  /** Whether the service asks for another key. */
+  asksForKey = false;
+
   /** Whether the same request may succeed another time. */
   get mayPass() {
-    return [0, 401, 408, 429].includes(this.status) || this.status >= 500;
+    const { status } = this;
+    return status < 400 || [401, 408, 429].includes(status) || status >= 500;
   }
 
   /** No answer came: what was asked for may be asked for again. */
@@ -110,15 +116,32 @@ class Failure extends Error {
     return new Failure("There is no connection to the service.", 0, navigator.onLine ? RETRY_SECONDS : Infinity);
   }
 
-  /** An answer: problem details (RFC 9457), or whatever a proxy between makes of it. */
-  static ofAnswer(status, problem, retryAfter) {
+  /**
+   * An answer that is not what was asked for: the service's problem details (RFC 9457), or what a
+   * proxy in front of it sent instead.
+   */
+  static ofAnswer(status, body, header) {
+    const type = header("Content-Type") ?? "";
+    if (status < 300 && type.startsWith("application/json")) return Failure.ofNetwork(); // cut short
+    const isOurs = type.startsWith("application/problem+json");
     const waits = status === 429 || status === 503;
-    return new Failure(
-      problem?.detail ?? `The service answered with status ${status}.`,
+    const failure = new Failure(
+      (isOurs && body?.detail) || sentenceOfProxy(status),
       status,
-      waits ? Number(retryAfter) || RETRY_SECONDS : null,
+      waits ? Number(header("Retry-After")) || RETRY_SECONDS : null,
     );
+    failure.asksForKey = isOurs && status === 401;
+    return failure;
   }
+}
+
+function sentenceOfProxy(status) {
+  const proxy = "A proxy in front of the service";
+  if (status === 413) {
+    return `${proxy} refused the file: its limit on the size of a request is smaller. Send a smaller file, or have that limit raised.`;
+  }
+  if (status >= 500) return `${proxy} got no answer from it (status ${status}). Try again shortly.`;
+  return `${proxy} answered in its place (status ${status}). Reload the page; you may have to sign in.`;
 }
 
 /** Forgotten with the tab; where the browser stores nothing, with the page. */
@@ -145,14 +168,12 @@ async function call(method, path) {
   } catch {
     throw Failure.ofNetwork();
   }
-  if (answer.status === 401) {
-    await askForKey(usedKey);
-    return call(method, path);
-  }
   const body = await answer.json().catch(() => null);
   if (answer.ok && (body || answer.status === 204)) return body;
-  if (answer.ok) throw Failure.ofNetwork(); // cut short, or a proxy's
-  throw Failure.ofAnswer(answer.status, body, answer.headers.get("Retry-After"));
+  const failure = Failure.ofAnswer(answer.status, body, (name) => answer.headers.get(name));
+  if (!failure.asksForKey) throw failure;
+  await askForKey(usedKey);
+  return call(method, path);
 }
 
 /** While the question is open, so that it is asked once. */
@@ -494,7 +515,7 @@ async function deletePicture(picture) {
 const waiting = [];
 let inFlight = 0;
 
-let limits = { max_upload_bytes: Infinity };
+let limits = { max_upload_bytes: Infinity, accepted_types: ["image/jpeg", "image/png"] };
 
 function addFiles(files) {
   if (files.length === 0) return;
@@ -503,6 +524,15 @@ function addFiles(files) {
   clearTransfers(".succeeded, .cancelled, .refused");
   for (const file of files) waiting.push(new Upload(file));
   startWaiting();
+}
+
+/** Add what is dropped or pasted; of what folders hold, the pictures. */
+async function addTransfer(transfer) {
+  const { files, hasFolder, passedOver } = await readTransfer(transfer, limits.accepted_types);
+  addFiles(files);
+  const things = passedOver === 1 ? "1 file" : `${passedOver} files`;
+  if (passedOver) say(`${things} passed over: hidden, unreadable, or neither JPEG nor PNG.`);
+  else if (hasFolder && files.length === 0) say("There is no file in it.");
 }
 
 function startWaiting() {
@@ -608,7 +638,7 @@ class Upload {
     try {
       return await this.#post();
     } catch (failure) {
-      if (failure.status !== 401) throw failure;
+      if (!failure.asksForKey) throw failure;
       await askForKey(usedKey);
       return this.#send();
     }
@@ -642,7 +672,7 @@ class Upload {
         const { status, response } = request;
         if (status === 201 && response) resolve(response);
         else if (status === 201) reject(answerLost());
-        else reject(Failure.ofAnswer(status, response, request.getResponseHeader("Retry-After")));
+        else reject(Failure.ofAnswer(status, response, (name) => request.getResponseHeader(name)));
       });
       request.addEventListener("error", () => reject(isSent ? answerLost() : Failure.ofNetwork()));
       request.addEventListener("abort", () => reject(new Failure("Cancelled")));
@@ -708,7 +738,7 @@ async function chooseFiles() {
   const most = limits.max_upload_bytes;
   const size = Number.isFinite(most) ? `, up to ${inBytes(most)} each` : "";
   dialog.querySelector(".quiet").textContent =
-    `JPEG or PNG${size}. You can also drop files anywhere on the page, or paste one.`;
+    `JPEG or PNG${size}. You can also drop files and folders anywhere on the page, or paste them.`;
   if (await whenClosed(dialog)) addFiles(dialog.querySelector("input").files);
 }
 
@@ -733,9 +763,9 @@ function acceptDrops() {
     mark(false);
     if (!brings(event)) return;
     event.preventDefault();
-    addFiles(event.dataTransfer.files);
+    addTransfer(event.dataTransfer);
   });
-  addEventListener("paste", (event) => addFiles(event.clipboardData.files));
+  addEventListener("paste", (event) => addTransfer(event.clipboardData));
 }
 
 // The start

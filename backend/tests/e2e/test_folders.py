@@ -1,0 +1,88 @@
+"""Folders that are dropped on the page, as a person drops them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests import pictures
+from tests.e2e.conftest import eventually, listed
+from tests.programs import needs_chromium
+from tests.service.conftest import Service
+
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
+
+JPEG, PNG = pictures.jpeg(), pictures.png()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+async def drop(page: Page, *paths: Path) -> None:
+    """Drop files and folders of the disk, as the browser gets them from the desktop."""
+    devtools = await page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": 300, "y": 300, "data": data}
+        await devtools.send("Input.dispatchDragEvent", event)
+
+
+async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    folder = tmp_path / "holiday"
+    write(folder / "a.jpg", JPEG)
+    write(folder / "B.PNG", PNG)
+    write(folder / "day 1" / "evening" / "c.jpeg", JPEG)
+    write(folder / ".DS_Store", b"x")
+    write(folder / "day 1" / "._c.jpeg", JPEG)
+    write(folder / ".git" / "hidden.jpg", JPEG)
+    write(folder / "notes.txt", b"x")
+    write(folder / "clip.mov", b"x")
+    (folder / "empty").mkdir()
+    (folder / "round and round").symlink_to(folder)
+    await drop(page, folder)
+    sentence = "5 files passed over: hidden, unreadable, or neither JPEG nor PNG."
+    await expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
+    await expect(page.get_by_text("3 of 3 done")).to_be_visible()
+    await expect(page.get_by_text("Upload successful")).to_have_count(3)
+    assert sorted(listed(service)) == ["B.PNG", "a.jpg", "c.jpeg"]
+
+
+async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_end(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    for number in range(230):
+        write(tmp_path / "many" / f"{number}.txt", b"x")
+    write(tmp_path / "many" / "zz.jpg", JPEG)
+    await drop(page, tmp_path / "many")
+    await expect(page.get_by_text("230 files passed over")).to_be_visible()
+    await eventually(lambda: listed(service) == ["zz.jpg"])
+
+
+async def test_folders_and_files_are_dropped_together(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write(one / "1.jpg", JPEG)
+    write(two / "2.jpg", JPEG)
+    loose = [write(tmp_path / "3.png", PNG), write(tmp_path / "notes.txt", b"no picture")]
+    await drop(page, one, loose[0], two, loose[1])
+    await expect(page.get_by_text("4 of 4 done")).to_be_visible()
+    await expect(page.get_by_text("Invalid file type")).to_have_count(1)
+    await expect(page.get_by_text("passed over")).to_have_count(0)
+    assert sorted(listed(service)) == ["1.jpg", "2.jpg", "3.png"]
+
+
+async def test_a_folder_without_pictures_says_so(page: Page, tmp_path: Path) -> None:
+    write(tmp_path / "texts" / "notes.txt", b"x")
+    (tmp_path / "empty").mkdir()
+    await drop(page, tmp_path / "texts")
+    await expect(page.get_by_text(re.compile("^1 file passed over"))).to_be_visible()
+    await drop(page, tmp_path / "empty")
+    await expect(page.get_by_text("There is no file in it.")).to_be_visible()
+    await expect(page.get_by_role("region", name="Transfers")).to_be_hidden()

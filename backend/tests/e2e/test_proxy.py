@@ -1,0 +1,80 @@
+"""What the page says where a proxy in front answers instead of the service."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests import pictures
+from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
+from tests.e2e.front import nginx_before
+from tests.programs import needs_chromium, needs_nginx
+from tests.service.conftest import Service
+
+pytestmark = [needs_chromium, needs_nginx, pytest.mark.asyncio(loop_scope="session")]
+
+JPEG = pictures.jpeg()
+UPLOAD = "/api/v1/images/upload"
+LOGIN = 'default_type text/html; return {status} "<!doctype html><title>Sign in</title>";'
+
+
+async def test_a_proxy_that_takes_only_smaller_requests_is_named_with_what_to_do(
+    open_page: OpenPage, service: Service, tmp_path: Path
+) -> None:
+    with nginx_before(service.url, tmp_path) as url:
+        page = await open_page(url)
+        await choose(page, a_file("large.jpg", pictures.sized_jpeg(3_000_000)))
+        sentence = "A proxy in front of the service refused the file: its limit on the size"
+        await expect(page.get_by_text(sentence)).to_be_visible()
+        await expect(page.get_by_text("The service answered")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+        await choose(page, a_file("small.jpg", JPEG))
+        await expect(page.get_by_text("Upload successful")).to_be_visible()
+    assert listed(service) == ["small.jpg"]
+
+
+async def test_a_proxy_that_gets_no_answer_is_named_and_the_upload_can_be_tried_again(
+    open_page: OpenPage, service: Service, tmp_path: Path
+) -> None:
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))  # nobody listens, and nobody else gets the port
+        upstream = f"http://127.0.0.1:{dead.getsockname()[1]}"
+        location = f"location = {UPLOAD} {{ proxy_pass {upstream}; }}"
+        with nginx_before(service.url, tmp_path, location) as url:
+            page = await open_page(url)
+            await choose(page, a_file("photo.jpg", JPEG))
+            sentence = "got no answer from it (status 502). Try again shortly."
+            await expect(page.get_by_text(sentence)).to_be_visible()
+            await expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 504, 520])
+async def test_an_answer_of_a_proxy_is_never_taken_for_the_services(
+    open_page: OpenPage, service: Service, tmp_path: Path, status: int
+) -> None:
+    """Such as the page of a single sign-on, or of a content delivery network."""
+    login = f"location = {UPLOAD} {{ {LOGIN.format(status=status)} }}"
+    with nginx_before(service.url, tmp_path, login) as url:
+        page = await open_page(url)
+        await choose(page, a_file("photo.jpg", JPEG))
+        sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
+        await expect(page.get_by_text(sentence)).to_be_visible()
+        await expect(page.get_by_role("dialog", name="This service asks for a key")).to_have_count(
+            0
+        )
+    assert listed(service) == []
+
+
+@pytest.mark.parametrize("status", [200, 401, 502])
+async def test_a_gallery_that_a_proxy_keeps_back_says_so(
+    open_page: OpenPage, service: Service, tmp_path: Path, status: int
+) -> None:
+    store(service, JPEG)
+    login = f"location = /api/v1/images {{ {LOGIN.format(status=status)} }}"
+    with nginx_before(service.url, tmp_path, login) as url:
+        page = await open_page(url)
+        sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
+        await expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
+        await expect(page.get_by_role("button", name="Try again")).to_be_visible()
