@@ -61,6 +61,14 @@ async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: S
     assert await page.locator("dialog img").evaluate(natural) == 640
 
 
+async def test_a_name_is_stored_as_the_browser_meant_it(page: Page, service: Service) -> None:
+    names = ['say "cheese".jpg', "100%25 %22.jpg", "图 “Zürich”.jpg"]
+    await choose(page, *[a_file(name, JPEG) for name in names])
+    await expect(page.get_by_text("3 of 3 done")).to_be_visible()
+    # A browser writes a quote as %22, and no other % differently, so these two are the same.
+    assert sorted(listed(service)) == sorted([names[0], '100%25 ".jpg', names[2]])
+
+
 async def test_a_text_file_is_refused_in_the_services_own_words(
     page: Page, service: Service
 ) -> None:
