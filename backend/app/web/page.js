@@ -122,9 +122,9 @@ class Failure extends Error {
    */
   static ofAnswer(status, body, header) {
     const type = header("Content-Type") ?? "";
-    if (status < 300 && type.startsWith("application/json")) return Failure.ofNetwork(); // cut short
+    if (status < 300 && !type.startsWith("text/html")) return Failure.ofNetwork(); // cut short
     const isOurs = type.startsWith("application/problem+json");
-    const waits = status === 429 || status === 503;
+    const waits = status < 300 || status === 429 || status === 503;
     const failure = new Failure(
       (isOurs && body?.detail) || sentenceOfProxy(status),
       status,

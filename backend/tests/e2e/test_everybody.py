@@ -49,13 +49,16 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await page.keyboard.press("Escape")
     await expect(page).to_have_url(f"{service.url}/")
     # What the service would answer if it had a key, or were broken.
-    problem = {"status": 500, "json": {"detail": "The service met an unexpected error."}}
-    await page.route("**/api/v1/images?*", lambda route: route.fulfill(**problem))
+    problem = {
+        "json": {"detail": "The service met an unexpected error."},
+        "content_type": "application/problem+json",
+    }
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=500, **problem))
     await page.reload()
     await expect(page.get_by_role("alert")).to_be_visible()
     await check("failure")
     await page.unroute("**/api/v1/images?*")
-    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=401, json={}))
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=401, **problem))
     await page.get_by_role("button", name="Try again").click()
     await expect(page.get_by_label("API key")).to_be_visible()
     await check("key")

@@ -78,3 +78,21 @@ async def test_a_gallery_that_a_proxy_keeps_back_says_so(
         sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
         await expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
         await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+async def test_a_gallery_behind_a_sign_in_is_asked_for_again_by_itself(
+    open_page: OpenPage, service: Service, tmp_path: Path
+) -> None:
+    store(service, JPEG)
+    signed_in = tmp_path / "signed-in"
+    location = f"""
+        location = /api/v1/images {{
+            default_type text/html;
+            if (!-e {signed_in}) {{ return 200 "<!doctype html><title>Sign in</title>"; }}
+            proxy_pass {service.url};
+        }}"""
+    with nginx_before(service.url, tmp_path, location) as url:
+        page = await open_page(url)
+        await expect(page.get_by_text("you may have to sign in")).to_be_visible()
+        signed_in.touch()
+        await expect(page.locator("#gallery img")).to_have_count(1)
