@@ -121,16 +121,14 @@ class Failure extends Error {
    * proxy in front of it sent instead.
    */
   static ofAnswer(status, body, header) {
-    const type = header("Content-Type") ?? "";
-    if (status < 300 && !type.startsWith("text/html")) return Failure.ofNetwork(); // cut short
-    const isOurs = type.startsWith("application/problem+json");
-    const waits = status < 300 || status === 429 || status === 503;
+    const isOurs = header("Content-Type")?.startsWith("application/problem+json");
+    const waits = status === 429 || status === 503;
     const failure = new Failure(
       (isOurs && body?.detail) || sentenceOfProxy(status),
       status,
       waits ? Number(header("Retry-After")) || RETRY_SECONDS : null,
     );
-    failure.asksForKey = isOurs && status === 401;
+    failure.asksForKey = Boolean(isOurs) && status === 401;
     return failure;
   }
 }
@@ -170,7 +168,10 @@ async function call(method, path) {
   }
   const body = await answer.json().catch(() => null);
   if (answer.ok && (body || answer.status === 204)) return body;
-  const failure = Failure.ofAnswer(answer.status, body, (name) => answer.headers.get(name));
+  const header = (name) => answer.headers.get(name);
+  if (answer.ok && !header("Content-Type")?.startsWith("text/html")) throw Failure.ofNetwork(); // cut short
+  const failure = Failure.ofAnswer(answer.status, body, header);
+  if (answer.ok) failure.retryAfter = RETRY_SECONDS; // until somebody has signed in, say
   if (!failure.asksForKey) throw failure;
   await askForKey(usedKey);
   return call(method, path);
