@@ -217,7 +217,7 @@ class ImageService:
 
         Raises:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
-            DatabaseUnavailable: If it cannot be told.
+            DatabaseUnavailable: If that cannot be asked.
         """
         await self.get(image.id)
         if self._damage.is_due(image.id):

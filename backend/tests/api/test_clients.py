@@ -21,7 +21,7 @@ JPEG = pictures.jpeg()
 NAMES = {
     'say "cheese".jpg': 'say "cheese".jpg',
     "100%25.jpg": "100%25.jpg",
-    "%22.jpg": '".jpg',  # what a browser would send for a quote; nobody can tell them apart
+    "%22.jpg": '".jpg',  # what a browser sends for a quote, so it is one
     "two\nlines.jpg": "two lines.jpg",
     "图 und “Zürich”.jpg": "图 und “Zürich”.jpg",
 }

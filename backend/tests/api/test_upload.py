@@ -186,7 +186,7 @@ async def test_a_request_without_the_field_says_which_one_is_missing(
     assert response.json()["errors"] == [{"in": "body", "field": "file", "detail": detail}]
 
 
-async def test_a_file_in_another_field_is_told_which_fields_came(
+async def test_the_answer_to_a_file_in_another_field_names_the_fields_that_came(
     client: httpx.AsyncClient,
 ) -> None:
     files = [("image", ("photo.jpg", JPEG)), ("files", ("photo.jpg", JPEG))]
@@ -215,7 +215,7 @@ NO_FORM: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("case", NO_FORM)
 @pytest.mark.parametrize(("path", "field"), [(UPLOAD, "file"), (BATCH, "files")])
-async def test_a_body_that_is_no_form_is_told_how_to_send_one(
+async def test_the_answer_to_a_body_that_is_no_form_shows_how_to_send_one(
     client: httpx.AsyncClient, stored_files: StoredFiles, case: str, path: str, field: str
 ) -> None:
     response = await client.post(path, **NO_FORM[case])  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ async def test_a_body_that_is_no_form_is_told_how_to_send_one(
     assert stored_files() == []
 
 
-async def test_a_body_in_chunks_that_is_no_form_is_told_the_same(
+async def test_the_answer_to_a_body_in_chunks_that_is_no_form_is_the_same(
     client: httpx.AsyncClient,
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
@@ -241,7 +241,7 @@ async def test_a_form_whose_type_is_written_in_capitals_is_one(client: httpx.Asy
 
 
 @pytest.mark.parametrize(("path", "field"), [(UPLOAD, "file"), (BATCH, "files")])
-async def test_a_text_where_the_file_should_be_is_told_about_the_at_sign(
+async def test_the_answer_to_a_text_where_the_file_should_be_names_the_at_sign(
     client: httpx.AsyncClient, path: str, field: str
 ) -> None:
     """`curl -F file=photo.jpg` sends the words "photo.jpg"."""

@@ -95,7 +95,9 @@ async def test_a_form_without_the_field_names_those_that_came() -> None:
 
 
 @pytest.mark.parametrize(("field", "other"), [("file", "files"), ("files", "file")])
-async def test_a_form_for_the_other_call_is_told_which_that_is(field: str, other: str) -> None:
+async def test_the_answer_to_a_form_for_the_other_call_names_that_call(
+    field: str, other: str
+) -> None:
     with pytest.raises(MissingField, match=f"'{other}' belongs to /api/v1/images/"):
         await read_files(form(part(b"x", "title", None), part(b"x", other)), field)
 
