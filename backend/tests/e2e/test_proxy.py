@@ -2,6 +2,8 @@
 
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from playwright.async_api import expect
 
 from tests import pictures
 from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.e2e.front import nginx_before
+from tests.nginx import nginx
 from tests.programs import needs_chromium, needs_nginx
 from tests.service.conftest import Service
 
@@ -17,13 +19,25 @@ pytestmark = [needs_chromium, needs_nginx, pytest.mark.asyncio(loop_scope="sessi
 
 JPEG = pictures.jpeg()
 UPLOAD = "/api/v1/images/upload"
+TO_SERVICE = "proxy_pass http://image_host; proxy_set_header Host $http_host;"
 LOGIN = 'default_type text/html; return {status} "<!doctype html><title>Sign in</title>";'
+
+
+@contextmanager
+def behind_nginx(service: Service, folder: Path, locations: str = "") -> Iterator[str]:
+    """Serve through nginx with its default limit of a body, but for some locations."""
+    every = f"client_max_body_size 1m; location / {{ {TO_SERVICE} }} {locations}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        nginx(folder, every, listener, service.url),
+    ):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def test_a_proxy_that_takes_only_smaller_requests_is_named_with_what_to_do(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
-    with nginx_before(service.url, tmp_path) as url:
+    with behind_nginx(service, tmp_path) as url:
         page = await open_page(url)
         await choose(page, a_file("large.jpg", pictures.sized_jpeg(3_000_000)))
         sentence = "A proxy in front of the service refused the file: its limit on the size"
@@ -42,7 +56,7 @@ async def test_a_proxy_that_gets_no_answer_is_named_and_the_upload_can_be_tried_
         dead.bind(("127.0.0.1", 0))  # nobody listens, and nobody else gets the port
         upstream = f"http://127.0.0.1:{dead.getsockname()[1]}"
         location = f"location = {UPLOAD} {{ proxy_pass {upstream}; }}"
-        with nginx_before(service.url, tmp_path, location) as url:
+        with behind_nginx(service, tmp_path, location) as url:
             page = await open_page(url)
             await choose(page, a_file("photo.jpg", JPEG))
             sentence = "got no answer from it (status 502). Try again shortly."
@@ -56,7 +70,7 @@ async def test_an_answer_of_a_proxy_is_never_taken_for_the_services(
 ) -> None:
     """Such as the page of a single sign-on, or of a content delivery network."""
     login = f"location = {UPLOAD} {{ {LOGIN.format(status=status)} }}"
-    with nginx_before(service.url, tmp_path, login) as url:
+    with behind_nginx(service, tmp_path, login) as url:
         page = await open_page(url)
         await choose(page, a_file("photo.jpg", JPEG))
         sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
@@ -73,7 +87,7 @@ async def test_a_gallery_that_a_proxy_keeps_back_says_so(
 ) -> None:
     store(service, JPEG)
     login = f"location = /api/v1/images {{ {LOGIN.format(status=status)} }}"
-    with nginx_before(service.url, tmp_path, login) as url:
+    with behind_nginx(service, tmp_path, login) as url:
         page = await open_page(url)
         sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
         await expect(page.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
@@ -89,9 +103,9 @@ async def test_a_gallery_behind_a_sign_in_is_asked_for_again_by_itself(
         location = /api/v1/images {{
             default_type text/html;
             if (!-e {signed_in}) {{ return 200 "<!doctype html><title>Sign in</title>"; }}
-            proxy_pass {service.url};
+            {TO_SERVICE}
         }}"""
-    with nginx_before(service.url, tmp_path, location) as url:
+    with behind_nginx(service, tmp_path, location) as url:
         page = await open_page(url)
         await expect(page.get_by_text("you may have to sign in")).to_be_visible()
         signed_in.touch()
