@@ -15,6 +15,7 @@ const MAX_IN_FLIGHT = 3;
 const MAX_ATTEMPTS = 4;
 const RETRY_SECONDS = 5;
 const STATUS_SECONDS = 6;
+const TRUNCATED = "The file ends before its picture does: part of it is missing.";
 
 // The page's parts
 
@@ -368,6 +369,7 @@ function showDetails(picture) {
     dateStyle: "long",
     timeStyle: "short",
   });
+  field(".truncated").textContent = picture.truncated ? TRUNCATED : "";
   field(".dimensions").hidden = !(picture.width && picture.height);
   field(".dimensions dd").textContent = `${picture.width} × ${picture.height} pixels`;
   field(".download").href = `${fileAddress(picture)}?download=1`;
@@ -593,8 +595,9 @@ class Upload {
   async run() {
     for (let attempt = 1; !this.#cancellation.signal.aborted; attempt += 1) {
       try {
-        addTile(await this.#send(), true);
-        this.#finish("Upload successful", "succeeded");
+        const picture = await this.#send();
+        addTile(picture, true);
+        this.#finish(`Upload successful${picture.truncated ? `. ${TRUNCATED}` : ""}`, "succeeded");
         return;
       } catch (failure) {
         if (this.#cancellation.signal.aborted) break;

@@ -69,6 +69,22 @@ async def test_a_name_is_stored_as_the_browser_meant_it(page: Page, service: Ser
     assert sorted(listed(service)) == sorted([names[0], '100%25 ".jpg', names[2]])
 
 
+async def test_a_picture_whose_file_ends_too_early_is_stored_and_said_to_be_cut(
+    page: Page, service: Service
+) -> None:
+    await choose(page, a_file("cut.jpg", JPEG[: len(JPEG) // 2]), a_file("whole.jpg", JPEG))
+    sentence = "The file ends before its picture does"
+    row = page.get_by_role("listitem").filter(has_text="cut.jpg")
+    await expect(row).to_contain_text(f"Upload successful. {sentence}")
+    await expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    await expect(page.get_by_text(sentence)).to_have_count(1)
+    for name, count in (("cut.jpg", 1), ("whole.jpg", 0)):
+        await page.locator(f'img[alt="{name}"]').click()
+        dialog = page.get_by_role("dialog", name=name)
+        await expect(dialog.get_by_text(sentence)).to_have_count(count)
+        await page.keyboard.press("Escape")
+
+
 async def test_a_text_file_is_refused_in_the_services_own_words(
     page: Page, service: Service
 ) -> None:
