@@ -32,6 +32,7 @@ from app.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from app.reasons import reason
 from app.services.catalog import QUOTA_PERIOD
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -75,7 +76,7 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
 def _log_failure(problem: Problem, error: Exception) -> None:
     """Tell the operator of what the client is not to blame for."""
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
-        _log.warning("%s: %r", problem.slug, error.__cause__)
+        _log.warning("%s: %s", problem.slug, reason(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", problem.slug, error, exc_info=error)
 

@@ -12,6 +12,7 @@ from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader, MalformedMultipart, MissingField
 from app.api.problems import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
 from app.errors import (
+    DatabaseFull,
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
@@ -73,6 +74,7 @@ router = APIRouter(tags=["images"])
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
+            DatabaseFull,
             StorageUnavailable,
             StorageFull,
         ),
@@ -117,6 +119,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
+            DatabaseFull,
             StorageUnavailable,
             StorageFull,
         ),

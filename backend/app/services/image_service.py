@@ -33,6 +33,7 @@ from app.errors import (
 from app.filenames import sanitize_filename
 from app.image_types import HEAD_BYTES, detect
 from app.models import Image
+from app.reasons import reason
 from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
@@ -110,6 +111,8 @@ class ImageService:
         self._limits = limits
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
+        self._unavailable: frozenset[str] = frozenset()
+        """What could not be used when it was last asked."""
         self._look_ups = _grouped(self._look_up)
         self._additions = _grouped(self._add)
 
@@ -248,7 +251,17 @@ class ImageService:
             _failure_of(self._check_database()), _failure_of(self._storage.check())
         )
         asked = {"database": database, "storage": storage}
-        return {name: error for name, error in asked.items() if error is not None}
+        outages = {name: error for name, error in asked.items() if error is not None}
+        self._log_changes(outages)
+        return outages
+
+    def _log_changes(self, outages: dict[str, ImageHostError]) -> None:
+        """Log what became unavailable, with the reason, and what became available again."""
+        for name in outages.keys() - self._unavailable:
+            _log.warning("the %s is unavailable: %s", name, reason(outages[name]))
+        for name in self._unavailable - outages.keys():
+            _log.warning("the %s is available again", name)
+        self._unavailable = frozenset(outages)
 
     async def _check_database(self) -> None:
         async with self._database.read() as session:

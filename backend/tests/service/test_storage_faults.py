@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 import pytest
 from sqlalchemy.engine import URL
 
-from app.services.storage.writer import BLOCK
+from app.services.storage.blocks import BLOCK
 from tests import pictures
 from tests.conftest import Disk, make_settings
 from tests.live import wait_until
