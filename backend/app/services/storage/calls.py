@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -36,7 +36,7 @@ class Call(Generic[_Result]):
     """Whether the path is an object's, so that no file means no object."""
     is_certain: bool = False
     """Whether it is made in any case, even after it was waited for in vain."""
-    seconds: float = DISK_SECONDS
+    seconds: float = field(default_factory=lambda: DISK_SECONDS)
     """How long it is waited for."""
 
     def __call__(self) -> _Result:

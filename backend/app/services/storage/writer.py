@@ -119,6 +119,7 @@ class Writer:
         if self._memory is not None:
             self._memory.close()
         self._process = self._memory = None
+        self._count_stuck()  # so that those that have ended by now are collected
 
     async def _carry_out(self, items: Sequence[_Item]) -> Sequence[Exception | None]:
         """Ask the process, but not about items that have waited too long for their turn."""
@@ -174,13 +175,15 @@ class Writer:
             return process
         if process:
             await process.end()
-        self._stuck = [stuck for stuck in self._stuck if not stuck.has_ended]
-        if len(self._stuck) >= MOST_STUCK:
-            raise TimeoutError(
-                ETIMEDOUT,
-                f"the disk keeps {len(self._stuck)} killed writing processes from ending",
-            )
+        stuck = self._count_stuck()
+        if stuck >= MOST_STUCK:
+            words = f"the disk keeps {stuck} killed writing processes from ending"
+            raise TimeoutError(ETIMEDOUT, words)
         return await WriterProcess.start(memory.descriptor, self._threads)
+
+    def _count_stuck(self) -> int:
+        self._stuck = [process for process in self._stuck if not process.has_ended]
+        return len(self._stuck)
 
     async def _give_up(
         self, process: WriterProcess, items: Sequence[_Item], seconds: float
