@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.services.storage import calls, files, local, process, writer
 from tests import fuse_server
 
 _FREEZE = 0xC0045877
@@ -111,3 +112,16 @@ def network_disk(folder: Path, *failures: str) -> Iterator[NetworkDisk]:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own arguments
+
+
+def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let all that waits for the disk do so for a short time."""
+    for module, name in (
+        (calls, "DISK_SECONDS"),
+        (writer, "DISK_SECONDS"),
+        (writer, "SILENCE_SECONDS"),
+        (local, "PROBE_SECONDS"),
+        (files, "DISCARD_SECONDS"),
+        (process, "KILL_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, seconds)

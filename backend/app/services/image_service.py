@@ -239,8 +239,13 @@ class ImageService:
             raise ImageNotFound(image_id)
         try:
             await self._storage.delete(key)
-        except StorageError:
-            _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
+        except StorageError as error:
+            _log.error(
+                "image %s is deleted, but its file %s may be left behind, which fsck will find: %s",
+                image_id,
+                key,
+                reason(error),
+            )
             if self._prompt:
                 # Any worker that remembers the image would still send the file.
                 await asyncio.sleep(RECENT_SECONDS)

@@ -17,31 +17,22 @@ import pytest
 
 from app.errors import StorageUnavailable
 from app.reasons import reason
-from app.services.storage import calls, files, local, process, threads, writer
+from app.services.storage import calls, process, threads, writer
 from app.services.storage.blocks import BLOCK
 from app.services.storage.local import UPLOADS, LocalStorage
 from tests.conftest import Disk, OpenStorage
 from tests.descriptors import open_descriptors
-from tests.disks import FrozenDisk, NetworkDisk, disk_that_freezes, network_disk
+from tests.disks import FrozenDisk, NetworkDisk, disk_that_freezes, network_disk, shorten_deadlines
 from tests.live import PATIENCE
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 OTHER = f"cd{KEY[2:]}"
-SHORT = 0.5
 BACKEND = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in (
-        (calls, "DISK_SECONDS"),
-        (writer, "DISK_SECONDS"),
-        (writer, "SILENCE_SECONDS"),
-        (local, "PROBE_SECONDS"),
-        (files, "DISCARD_SECONDS"),
-        (process, "KILL_SECONDS"),
-    ):
-        monkeypatch.setattr(module, name, SHORT)
+    shorten_deadlines(monkeypatch, 0.5)
 
 
 @pytest.fixture
