@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,10 @@ _FREEZE = 0xC0045877
 """FIFREEZE of linux/fs.h: all that writes waits, not to be interrupted, until it is thawed."""
 _THAW = 0xC0045878
 _DISK_BYTES = 32 * 1024 * 1024
+
+
+class CannotMount(Exception):
+    """This may only be done by root, with a loop device."""
 
 
 class FrozenDisk:
@@ -50,16 +54,31 @@ class FrozenDisk:
 
 @contextmanager
 def disk_that_freezes(folder: Path) -> Iterator[FrozenDisk]:
-    """Mount a disk of its own below a folder."""
+    """Mount a disk of its own below a folder; skip the test where that cannot be done."""
+    with ExitStack() as mounted:
+        try:
+            disk = mounted.enter_context(mounted_disk(folder, _DISK_BYTES))
+        except CannotMount as error:
+            pytest.skip(f"NOT TESTED: a disk that hangs; none can be mounted: {error}")
+        yield disk
+
+
+@contextmanager
+def mounted_disk(folder: Path, size: int) -> Iterator[FrozenDisk]:
+    """Mount a disk of so many bytes below a folder.
+
+    Raises:
+        CannotMount: Where that cannot be done.
+    """
     image, mounted = folder / "disk", folder / "mounted"
     mounted.mkdir()
     with image.open("wb") as file:
-        file.truncate(_DISK_BYTES)
+        file.truncate(size)
     try:
         _run("mkfs.ext4", "-q", str(image))
         _run("mount", "-o", "loop", str(image), str(mounted))
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"NOT TESTED: a disk that hangs; none can be mounted: {error}")
+        raise CannotMount(str(error)) from error
     try:
         yield FrozenDisk(mounted / "data")
     finally:

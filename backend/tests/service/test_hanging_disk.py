@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from tests.service.host import Host, assert_problem, hosting
 
 JPEG = pictures.jpeg()
 READY = "/health/ready"
+NOBODY = 65534
 CHOOSE = "this file system cannot do that: choose another one for DATA_DIR"
 READ_ONLY = "the file system there is mounted read-only"
 
@@ -193,19 +195,18 @@ def test_a_network_disk_that_lost_its_server_is_named_in_the_log(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: another user; this one is not root")
 def test_a_data_folder_that_may_not_be_written_is_named_with_the_user_at_the_start(
-    database_url: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database_url: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nobody, data = 65534, tmp_path / "data"
-    data.mkdir(mode=0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
-    tmp_path.chmod(0o755)
-    os.seteuid(nobody)
-    try:
-        with host_on(data, database_url):
-            pass
-    finally:
-        os.seteuid(0)
+    with TemporaryDirectory() as folder:  # pytest's own may not be entered by others
+        data = Path(folder) / "data"
+        data.mkdir()
+        Path(folder).chmod(0o755)
+        os.seteuid(NOBODY)
+        try:
+            with host_on(data, database_url):
+                pass
+        finally:
+            os.seteuid(0)
     [line] = lines_about(caplog, "the image storage cannot be used yet")
     assert f"mkdir: Permission denied (EACCES): {data}/images" in line
     assert "runs as nobody (uid 65534)" in line
