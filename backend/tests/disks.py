@@ -138,7 +138,8 @@ def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for module, name in (
         (calls, "DISK_SECONDS"),
         (writer, "DISK_SECONDS"),
-        (writer, "SILENCE_SECONDS"),
+        (writer, "ANSWER_SECONDS"),
+        (writer, "BUSY_SECONDS"),
         (local, "PROBE_SECONDS"),
         (files, "DISCARD_SECONDS"),
         (process, "KILL_SECONDS"),

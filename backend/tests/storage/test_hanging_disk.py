@@ -204,13 +204,13 @@ async def test_readiness_calls_a_busy_writer_working(
     with disk.hanging("fsync of file") as is_reached:
         upload = asyncio.create_task(put(storage))
         await until(is_reached)
-        monkeypatch.setattr(writer, "SILENCE_SECONDS", PATIENCE)
+        monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
         await storage.check()
-        monkeypatch.setattr(writer, "SILENCE_SECONDS", 0)
+        monkeypatch.setattr(writer, "BUSY_SECONDS", 0)
         with pytest.raises(StorageUnavailable):
             await storage.check()
     await upload
-    monkeypatch.setattr(writer, "SILENCE_SECONDS", PATIENCE)
+    monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
     await storage.check()
 
 

@@ -32,8 +32,8 @@ WARM_FILES: Final = 10_000
 WARM_SECONDS: Final = 10.0
 """How many files, opened how lately, are expected to open without the disk."""
 
-PROBE_SECONDS: Final = 5.0
-"""How long the disk may take to show that it works: less than an upload may wait for it."""
+PROBE_SECONDS: Final = 3.0
+"""How long the disk may take to show that it works: less than readiness may take to answer."""
 SCAN_FILES: Final = 200
 """Files of a folder that are looked at with one call, so that a large folder takes many."""
 

@@ -23,8 +23,10 @@ ORDERS_AT_ONCE: Final = 32
 """Most that the process carries out together."""
 QUEUE_SECONDS: Final = 5.0
 """How long the first in the queue may have waited for the disk when one more is let in."""
-SILENCE_SECONDS: Final = 5.0
-"""After how long without an answer the process is said not to work: it may just be busy before."""
+ANSWER_SECONDS: Final = 3.0
+"""How long the process may take to answer where it has nothing to write."""
+BUSY_SECONDS: Final = 10.0
+"""How long it may write before readiness calls that hanging and not busy."""
 MOST_STUCK: Final = 8
 """Killed processes that the disk keeps from ending, until no more are started."""
 
@@ -62,8 +64,9 @@ class Writer:
         self._memory: SharedMemory | None = None
         self._process: WriterProcess | None = None
         self._stuck: list[WriterProcess] = []
-        self._asked_at: float | None = None
-        """Since when the process has not answered."""
+        self._asked: Sequence[_Item] = ()
+        """What the process has not answered yet."""
+        self._asked_at = 0.0
         self._gave_up_at = 0.0
         """When a process was last killed for that."""
         self._is_closed = False
@@ -106,10 +109,10 @@ class Writer:
         Raises:
             OSError: If it does not answer, or cannot be started.
         """
-        if self._asked_at is None:
+        if not self._asked:
             await self._items.submit(_Item(None, None, monotonic()))
-        elif monotonic() - self._asked_at > SILENCE_SECONDS:
-            raise _silence(monotonic() - self._asked_at)
+        elif monotonic() - self._asked_at > BUSY_SECONDS:
+            raise _silence(monotonic() - self._asked_at, self._asked[0])
 
     async def close(self) -> None:
         """End the process; no order is carried out any more."""
@@ -149,8 +152,8 @@ class Writer:
     async def _answer(
         self, process: WriterProcess, items: Sequence[_Item]
     ) -> Sequence[Exception | None]:
-        seconds = DISK_SECONDS if any(item.order for item in items) else SILENCE_SECONDS
-        self._asked_at = monotonic()
+        seconds = DISK_SECONDS if any(item.order for item in items) else ANSWER_SECONDS
+        self._asked, self._asked_at = items, monotonic()
         try:
             async with asyncio.timeout(seconds):
                 failures = await process.ask([item.order for item in items])
@@ -161,7 +164,7 @@ class Writer:
             process.kill()
             raise
         finally:
-            self._asked_at = None
+            self._asked = ()
         if self._is_closed:
             await process.end()
         else:
@@ -209,6 +212,6 @@ class Writer:
         return self._memory
 
 
-def _silence(seconds: float, item: _Item | None = None) -> TimeoutError:
+def _silence(seconds: float, item: _Item) -> TimeoutError:
     words = f"the process that writes uploads has not answered for {seconds:.0f} s"
-    return TimeoutError(ETIMEDOUT, words, item.order.path if item and item.order else None)
+    return TimeoutError(ETIMEDOUT, words, item.order.path if item.order else None)
