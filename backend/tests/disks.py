@@ -99,7 +99,11 @@ class NetworkDisk:
         try:
             yield
         finally:
-            self._server.send_signal(signal.SIGCONT)
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Let the server answer again."""
+        self._server.send_signal(signal.SIGCONT)
 
     def lose(self) -> None:
         """End the server; its folder stays where it was mounted."""

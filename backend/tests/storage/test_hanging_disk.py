@@ -17,7 +17,7 @@ import pytest
 
 from app.errors import StorageUnavailable
 from app.reasons import reason
-from app.services.storage import calls, process, threads, writer
+from app.services.storage import calls, files, process, threads, writer
 from app.services.storage.blocks import BLOCK
 from app.services.storage.local import UPLOADS, LocalStorage
 from tests.conftest import Disk, OpenStorage
@@ -95,12 +95,12 @@ async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None
         raise
 
 
-async def put_at_last(storage: LocalStorage, key: str = KEY) -> None:
+async def put_at_last(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
     """Upload, which may take more than a short deadline on a slow machine."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                await put(storage, key)
+                await put(storage, key, data)
             except StorageUnavailable:
                 continue
             return
@@ -148,10 +148,12 @@ async def test_an_upload_to_a_stopped_writer_fails_and_the_next_has_another(
 async def test_all_that_wait_for_a_stopped_writer_fail_with_it_and_kill_no_other(
     storage: LocalStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ORDERS_AT_ONCE", 1)
     monkeypatch.setattr(storage._writer._items, "_most", 1)
     os.kill(running(storage).pid, signal.SIGSTOP)
-    uploads = [put(storage, f"{number:02x}{KEY[2:]}") for number in range(10)]
+    uploads = []
+    for number in range(4):  # the last ones have not waited for long when the first is given up
+        uploads.append(asyncio.create_task(put(storage, f"{number:02x}{KEY[2:]}")))
+        await asyncio.sleep(0.1)
     outcomes = await asyncio.gather(*uploads, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
     assert caplog.text.count("is killed") == 1
@@ -296,6 +298,23 @@ async def test_nobody_waits_for_a_hanging_folder_for_ever(
     await (await storage.open(OTHER)).close()
 
 
+async def test_a_file_closed_while_the_folder_hangs_does_not_stop_the_event_loop(
+    on_network: LocalStorage, network: NetworkDisk
+) -> None:
+    """Closing asks the server where there is one."""
+    storage = on_network
+    await put_at_last(storage, data=b"x" * 3 * files.READ_BLOCK)
+    before = open_descriptors()
+    reader = await storage.open(KEY)
+    release = threading.Timer(PATIENCE, network.go_on)
+    with network.hanging():
+        release.start()
+        await reader.close()
+        assert release.is_alive(), "it waited for the server"
+        release.cancel()
+    await until(lambda: open_descriptors() <= before)
+
+
 async def test_a_file_deleted_while_the_folder_hangs_is_removed_afterwards(
     on_network: LocalStorage, network: NetworkDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +381,7 @@ async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_is_certain(
 
             with pytest.raises(StorageUnavailable):
                 await pool.run(calls.Call("read", "/x", note, is_certain=is_certain))
+        await asyncio.sleep(0.1)
         assert made == []
     finally:
         may_return.set()
