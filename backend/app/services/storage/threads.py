@@ -43,14 +43,17 @@ class Threads:
         self._name = name
         self._waited_for = 0
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self._lock = threading.Lock()
-        """For what follows."""
-        self._threads = 0
-        """How many take calls from the queue."""
-        self._unfinished = 0
-        """How many calls they have, or wait in the queue."""
+        # Sets, for to add and to remove is one step of the interpreter: a lock at each call would
+        # keep the event loop waiting for threads.
+        self._unfinished: set[Future[Any]] = set()
+        """What waits in the queue or is running."""
         self._running: set[Future[Any]] = set()
         self._stuck: set[Future[Any]] = set()
+        """What was given up and has not returned."""
+        self._threads = 0
+        """How many take calls from the queue."""
+        self._counting = threading.Lock()
+        """For the number of threads, which seldom changes."""
 
     async def run(self, call: Call[_Result]) -> _Result:
         """Make a call in a thread, where it logs under the request's id.
@@ -82,16 +85,15 @@ class Threads:
 
     def _require_room(self, call: Call[_Result]) -> None:
         is_stuck = len(self._stuck) >= MOST_STUCK
-        if is_stuck and (not call.is_certain or self._unfinished >= MOST_LEFT):
+        if is_stuck and (not call.is_certain or len(self._unfinished) >= MOST_LEFT):
             raise StorageUnavailable from call.timeout()
         if self._waited_for >= MOST_CALLS and not call.is_certain:
             raise StorageUnavailable from Congestion(f"{self._waited_for} wait for a thread")
 
     def _submit(self, future: Future[_Result], function: Callable[[], _Result]) -> None:
-        with self._lock:
-            self._unfinished += 1
-            self._start_thread()
-            self._queue.put((future, function))
+        self._unfinished.add(future)
+        self._queue.put((future, function))
+        self._require_threads()
 
     def _give_up(self, future: Future[_Result], undo: Callable[[_Result], object] | None) -> None:
         """Let another thread take the place of one that has not returned."""
@@ -101,41 +103,58 @@ class Threads:
                 self._submit(Future(), partial(undo, late.result()))
 
         future.add_done_callback(undo_late)
-        with self._lock:
-            if future in self._running:
-                self._running.remove(future)
-                self._stuck.add(future)
-                self._unfinished -= 1
-                self._threads -= 1
-                self._start_thread()
+        self._stuck.add(future)
+        if not _removed(future, self._running):
+            self._stuck.discard(future)  # it waits in the queue, or has just returned
+            return
+        self._unfinished.discard(future)
+        with self._counting:
+            self._threads -= 1
+        self._require_threads()
 
-    def _start_thread(self) -> None:
+    def _require_threads(self) -> None:
         """Start a thread if one is needed; where the system allows no more, go on with fewer."""
-        if self._threads < min(self._unfinished, self._number):
-            with suppress(RuntimeError):
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                self._threads += 1
+        if self._threads >= min(len(self._unfinished), self._number):
+            return
+        with self._counting, suppress(RuntimeError):
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._threads += 1
 
     def _work(self) -> None:
         while True:
             try:
                 future, function = self._queue.get(timeout=IDLE_SECONDS)
             except Empty:
-                with self._lock:
-                    if self._queue.empty():
-                        self._threads -= 1
-                        return
-                continue
-            with self._lock:
-                self._running.add(future)
-            _settle(future, function)
-            with self._lock:
-                if future in self._stuck:
-                    self._stuck.remove(future)
+                if self._is_over():
                     return
-                self._running.remove(future)
-                self._unfinished -= 1
+                continue
+            self._running.add(future)
+            _settle(future, function)
+            if not _removed(future, self._running):
+                self._stuck.discard(future)
+                return
+            self._unfinished.discard(future)
             del future, function  # whose result may be large, while there is nothing to do
+
+    def _is_over(self) -> bool:
+        """Leave the threads that take calls; return False if a call has come at that moment."""
+        with self._counting:
+            self._threads -= 1
+        # Counted first, then looked: who submits does it the other way round, and one sees.
+        if self._queue.empty():
+            return True
+        with self._counting:
+            self._threads += 1
+        return False
+
+
+def _removed(future: Future[Any], futures: set[Future[Any]]) -> bool:
+    """Remove a call; return whether it was there, which one of two who try is told."""
+    try:
+        futures.remove(future)
+    except KeyError:
+        return False
+    return True
 
 
 def _settle(future: Future[_Result], function: Callable[[], _Result]) -> None:
