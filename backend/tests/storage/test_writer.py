@@ -145,6 +145,22 @@ def test_what_cannot_be_written_past_the_page_cache_is_written_through_it(
     assert (tmp_path / "staged").read_bytes() == DATA[1 : PAGE + 1]
 
 
+@pytest.mark.parametrize("number", sorted(writer_program.UNSUPPORTED))
+def test_a_filesystem_that_refuses_direct_writes_is_written_through_the_page_cache(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    pwrite = os.pwrite
+
+    def refusing_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(number, os.strerror(number))
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", refusing_pwrite)
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, PAGE, None)) == [None]
+    assert (tmp_path / "staged").read_bytes() == DATA[:PAGE]
+
+
 def test_a_write_that_is_cut_short_goes_on(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
