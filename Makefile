@@ -35,7 +35,7 @@ backfill: $(VENV)/.run ## Find width and height of pictures from before they wer
 fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
 
-torture: $(VENV)/.dev ## Kill the service and its database while clients work (ARGS="--kills 500")
+torture: $(VENV)/.dev ## Kill and stop the service and its database while clients work (ARGS="--kills 500")
 	@cd backend && ../$(BIN)/python -m tests.service.torture $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")

@@ -15,6 +15,7 @@ from app.embedded import EmbeddedDatabaseError, shared_postgres
 from app.errors import DatabaseUnavailable, StorageError
 from app.main import open_storage
 from app.migrations import SchemaError, require_head
+from app.reasons import reason
 from app.services.backfill import DimensionsBackfill, Outcome
 
 EXIT_DONE: Final = 0
@@ -34,8 +35,11 @@ def run(settings: Settings) -> int:
                 shared_postgres(settings.data_dir / "postgres")
             )
             asyncio.run(_backfill(Database(url), settings))
-    except (EmbeddedDatabaseError, SchemaError, DatabaseUnavailable, StorageError) as error:
+    except (EmbeddedDatabaseError, SchemaError) as error:
         print(f"Not finished: {error}", file=sys.stderr)
+        return EXIT_NOT_DONE
+    except (DatabaseUnavailable, StorageError) as error:
+        print(f"Not finished: {error} ({reason(error)})", file=sys.stderr)
         return EXIT_NOT_DONE
     except KeyboardInterrupt:
         print("Not finished: stopped; run it again to go on.", file=sys.stderr)

@@ -1,7 +1,9 @@
 """The database: one engine, and the two kinds of session that services ask it for."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from errno import EDQUOT
 from typing import Final
 
 from asyncpg import InterfaceError, PostgresError
@@ -13,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
-from app.errors import DatabaseUnavailable
+from app.errors import DatabaseFull, DatabaseUnavailable
 
 CONNECTIONS: Final = 10
 POOL_TIMEOUT: Final = 5.0
@@ -83,10 +85,11 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back on an error in it.
 
         Raises:
+            DatabaseFull: If the database has no room; nothing was committed.
             DatabaseUnavailable: As `read`; raised at the end of the block, it leaves open
                 whether the commit took place.
         """
-        with _translated_errors():
+        with _translated_errors(full=DatabaseFull):
             async with (
                 WriteSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
@@ -132,12 +135,17 @@ def _refuse_closed_connection(
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(
+    full: type[DatabaseUnavailable] = DatabaseUnavailable,
+) -> Iterator[None]:
+    """Raise the service's own errors; `full` where the server's disk takes no more."""
     try:
         yield
     except PoolTimeoutError as error:
         raise DatabaseUnavailable from error
     except DBAPIError as error:
+        if _means_full(error.orig):
+            raise full from error
         if error.connection_invalidated or _means_unavailable(error.orig):
             raise DatabaseUnavailable from error
         raise
@@ -148,6 +156,12 @@ def _translated_errors() -> Iterator[None]:
         if _means_unavailable(error):
             raise DatabaseUnavailable from error
         raise
+
+
+def _means_full(error: BaseException | None) -> bool:
+    """Tell a full disk, or a quota, of which PostgreSQL has no state of its own."""
+    state = getattr(error, "sqlstate", None)
+    return state == "53100" or (state == "XX000" and os.strerror(EDQUOT) in str(error))
 
 
 def _means_unavailable(error: BaseException | None) -> bool:

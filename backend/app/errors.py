@@ -12,6 +12,7 @@ ImageHostError
 ├── ImageNotFound
 ├── ImageDamaged
 ├── DatabaseUnavailable
+│   └── DatabaseFull
 └── StorageError
     ├── StorageUnavailable
     ├── StorageFull
@@ -123,6 +124,13 @@ class DatabaseUnavailable(ImageHostError):
 
     def __init__(self) -> None:
         super().__init__("The database is not available at the moment; try again shortly.")
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """The database has no room for more rows; what it has, it still tells."""
+
+    def __init__(self) -> None:
+        ImageHostError.__init__(self, "The database has no room left for this change.")
 
 
 class StorageError(ImageHostError):

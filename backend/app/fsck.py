@@ -17,6 +17,7 @@ from app.database import Database
 from app.embedded import EmbeddedDatabaseError, shared_postgres
 from app.errors import DatabaseUnavailable, StorageError
 from app.main import open_storage
+from app.reasons import reason
 from app.services.consistency import ConsistencyCheck, Finding, Kind
 
 EXIT_CLEAN: Final = 0
@@ -59,8 +60,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             )
             report = _JsonReport() if options.json else _TextReport()
             return asyncio.run(_check(Database(url), settings, options, report))
-    except (EmbeddedDatabaseError, DatabaseUnavailable, StorageError) as error:
+    except EmbeddedDatabaseError as error:
         print(f"Not checked: {error}", file=sys.stderr)
+        return EXIT_NOT_CHECKED
+    except (DatabaseUnavailable, StorageError) as error:
+        print(f"Not checked: {error} ({reason(error)})", file=sys.stderr)
         return EXIT_NOT_CHECKED
 
 

@@ -30,6 +30,7 @@ from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable, StorageError
 from app.logs import keep_records_short
 from app.migrations import SchemaError, require_head
+from app.reasons import reason
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
 
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             await storage.check()
         except StorageError as error:
-            _log.error("the image storage cannot be used yet: %r", error.__cause__)
+            _log.error("the image storage cannot be used yet: %s", reason(error))
         try:
             async with _watched_schema(database):
                 yield State(settings=settings, service=ImageService(database, storage, limits))
@@ -186,5 +187,5 @@ async def _problem_of_schema(database: Database) -> str:
     except SchemaError as error:
         return str(error)
     except DatabaseUnavailable as error:
-        return f"waiting for the database: {error.__cause__!r}"
+        return f"waiting for the database: {reason(error)}"
     return ""

@@ -30,7 +30,7 @@ from app.database import Database
 from app.embedded import embedded_postgres
 from app.main import create_app
 from app.migrations import migrate
-from app.services.storage import writer
+from app.services.storage import process
 from app.services.storage.local import LocalStorage
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
@@ -167,7 +167,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Let all storages that start writing from now on do so over a disk that can be made fail."""
     faults = tmp_path_factory.mktemp("disk") / "faults.json"
     monkeypatch.setenv("WRITER_FAULTS", str(faults))
-    monkeypatch.setattr(writer, "PROGRAM", str(Path(__file__).with_name("faulty_writer.py")))
+    monkeypatch.setattr(process, "PROGRAM", str(Path(__file__).with_name("faulty_writer.py")))
     return Disk(faults)
 
 

@@ -35,6 +35,7 @@ from app.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from app.reasons import reason
 from app.services.catalog import QUOTA_PERIOD
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -84,7 +85,7 @@ def _log_failure(problem: Problem, error: Exception) -> None:
     if isinstance(error, ImageDamaged):
         return
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
-        _log.warning("%s: %r", problem.slug, error.__cause__)
+        _log.warning("%s: %s", problem.slug, reason(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", problem.slug, error, exc_info=error)
 

@@ -9,7 +9,7 @@ from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 from app.api.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.dependencies import IMAGES_PATH, ContextDep
 from app.api.problems import CROSS_SITE_REQUEST, documented
-from app.errors import DatabaseUnavailable, ImageNotFound
+from app.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut
 
 IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
@@ -75,7 +75,7 @@ async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
     summary="Delete an image",
     responses={
         HTTP_204_NO_CONTENT: {"description": "The image is gone"},
-        **documented(CROSS_SITE_REQUEST, ImageNotFound, DatabaseUnavailable),
+        **documented(CROSS_SITE_REQUEST, ImageNotFound, DatabaseUnavailable, DatabaseFull),
     },
 )
 async def delete_image(image_id: UUID, context: ContextDep) -> None:

@@ -22,6 +22,7 @@ from app.api.form_errors import FORM_MEDIA_TYPE, MalformedMultipart, MissingFiel
 from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.security import InvalidKey
 from app.errors import (
+    DatabaseFull,
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
@@ -363,6 +364,13 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
         "Database unavailable",
         "Try again after the seconds that Retry-After tells.",
         str(DatabaseUnavailable()),
+    ),
+    DatabaseFull: Problem(
+        "database-full",
+        507,
+        "Database full",
+        "The operator must make room for the database before uploads can go on.",
+        str(DatabaseFull()),
     ),
     StorageUnavailable: Problem(
         "storage-unavailable",

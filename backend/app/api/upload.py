@@ -19,6 +19,7 @@ from app.api.limits import BodyTooLarge, RequestTooSlow
 from app.api.multipart import FormReader
 from app.api.problems import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
 from app.errors import (
+    DatabaseFull,
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
@@ -81,6 +82,7 @@ router = APIRouter(tags=["images"])
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
+            DatabaseFull,
             StorageUnavailable,
             StorageFull,
         ),
@@ -126,6 +128,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             MissingField,
             QuotaExceeded,
             DatabaseUnavailable,
+            DatabaseFull,
             StorageUnavailable,
             StorageFull,
         ),

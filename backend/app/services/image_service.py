@@ -33,6 +33,7 @@ from app.errors import (
 from app.filenames import sanitize_filename
 from app.image_types import HEAD_BYTES, detect
 from app.models import Image
+from app.reasons import reason
 from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
@@ -115,6 +116,8 @@ class ImageService:
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
+        self._unavailable: frozenset[str] = frozenset()
+        """What could not be used when it was last asked."""
         self._look_ups = _grouped(self._look_up)
         self._additions = _grouped(self._add)
 
@@ -251,8 +254,13 @@ class ImageService:
             raise ImageNotFound(image_id)
         try:
             await self._storage.delete(key)
-        except StorageError:
-            _log.exception("image %s is deleted, but its file %s is left behind", image_id, key)
+        except StorageError as error:
+            _log.error(
+                "image %s is deleted, but its file %s may be left behind, which fsck will find: %s",
+                image_id,
+                key,
+                reason(error),
+            )
             if self._prompt:
                 # Any worker that remembers the image would still send the file.
                 await asyncio.sleep(RECENT_SECONDS)
@@ -263,7 +271,17 @@ class ImageService:
             _failure_of(self._check_database()), _failure_of(self._storage.check())
         )
         asked = {"database": database, "storage": storage}
-        return {name: error for name, error in asked.items() if error is not None}
+        outages = {name: error for name, error in asked.items() if error is not None}
+        self._log_changes(outages)
+        return outages
+
+    def _log_changes(self, outages: dict[str, ImageHostError]) -> None:
+        """Log what became unavailable, with the reason, and what became available again."""
+        for name in outages.keys() - self._unavailable:
+            _log.warning("the %s is unavailable: %s", name, reason(outages[name]))
+        for name in self._unavailable - outages.keys():
+            _log.warning("the %s is available again", name)
+        self._unavailable = frozenset(outages)
 
     async def _check_database(self) -> None:
         async with self._database.read() as session:

@@ -21,9 +21,9 @@ from sqlalchemy import event
 from app.database import Database
 from app.models import Image
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage import writer
+from app.services.storage import process
+from app.services.storage.blocks import BLOCK
 from app.services.storage.local import LocalStorage
-from app.services.storage.writer import BLOCK
 from tests.forms import split, stream
 from tests.service import watched_writer
 from tests.service.effects import Effects, say
@@ -69,12 +69,12 @@ async def carry_out(orders: Orders) -> None:
     database = Database(orders["url"])
     storage = LocalStorage(root)
     await storage.check()
-    if process := storage._writer._process:
-        await process.end()  # another takes its place, which is watched
+    if running := storage._writer._process:
+        await running.end()  # another takes its place, which is watched
     service = ImageService(database, storage, LIMITS)
     count = root.with_name("effects")
     count.unlink(missing_ok=True)
-    vars(writer)["PROGRAM"] = watched_writer.__file__
+    vars(process)["PROGRAM"] = watched_writer.__file__
     os.environ["WATCHED"] = json.dumps([str(root), orders["kill_before"], str(count)])
     effects = Effects(root, orders["kill_before"], count)
     effects.watch_files()

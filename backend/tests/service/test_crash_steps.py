@@ -22,8 +22,8 @@ from app.database import Database
 from app.errors import ImageNotFound
 from app.models import Image
 from app.services.image_service import ImageService
+from app.services.storage.blocks import BLOCK
 from app.services.storage.local import LocalStorage
-from app.services.storage.writer import BLOCK
 from tests import pictures
 from tests.conftest import OpenStorage
 from tests.forms import stream

@@ -22,7 +22,7 @@ from app.api.limits import FORM_ALLOWANCE, LINGER_SECONDS
 from app.config import Settings
 from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.main import create_app
-from app.services.storage.writer import BLOCK
+from app.services.storage.blocks import BLOCK
 from tests import pictures
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.forms import BOUNDARY, form, part, raw_part

@@ -14,7 +14,7 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
-from app.services.storage.writer import BLOCK
+from app.services.storage.blocks import BLOCK
 from tests import pictures
 from tests.conftest import MAX_UPLOAD_BYTES
 from tests.forms import CONTENT_TYPE, form, part

@@ -1,7 +1,10 @@
 """A storage that is full, forbidden, broken or slow: what the client is told, and what is left."""
 
+import asyncio
 import errno
 import os
+import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +14,17 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
-from app.services.storage.writer import BLOCK
+from app.services.storage.blocks import BLOCK
 from tests import pictures
-from tests.conftest import Disk, make_settings
+from tests.conftest import Disk, execute, make_settings, prepare
 from tests.live import wait_until
 from tests.service.host import Host, assert_problem, hosting
 
 JPEG = pictures.jpeg()
 SMALL_DISK = 1024 * 1024
+DATABASE_DISK = 32 * 1024 * 1024
 LARGE = pictures.sized_jpeg(SMALL_DISK + 2 * BLOCK)
 NOBODY = 65534
 UPLOADS_AT_ONCE = 40
@@ -34,22 +39,39 @@ def host(database_url: URL, tmp_path: Path) -> Iterator[Host]:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """Mount a filesystem of 1 MiB, which only root may do.
+    with mounted_memory(SMALL_DISK) as folder:
+        yield folder
+
+
+@contextmanager
+def mounted_memory(size: int) -> Iterator[Path]:
+    """Mount a filesystem of so many bytes, which only root may do.
 
     Not in pytest's own folder: where a run is killed, the mount would be in pytest's way.
     """
     folder = Path(mkdtemp(prefix="small-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)  # noqa: S603 - our own arguments
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(
             f"NOT TESTED: a disk that is really full; no filesystem can be mounted: {error}"
         )
-    yield folder
-    # Lazily, for a file that a failed test left open must not keep it here.
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607 - our own
-    folder.rmdir()
+    try:
+        yield folder
+    finally:
+        # Lazily, for a file that a failed test left open must not keep it here.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607 - our own
+        folder.rmdir()
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room on a disk; return the file that takes it."""
+    filler = disk / "filler"
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
 
 
 @pytest.fixture
@@ -84,10 +106,7 @@ def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
 ) -> None:
     host = host_on_small_disk
     image = host.upload(JPEG).json()
-    filler = small_disk / "filler"
-    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    filler = fill(small_disk)
     assert_problem(host.upload(JPEG), 507, "storage-full")
     assert_problem(host.batch(("a.jpg", JPEG), ("b.jpg", JPEG)), 507, "storage-full")
     host.assert_keeps(rows=1, files=1)
@@ -98,6 +117,65 @@ def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
     filler.unlink()
     assert host.upload(JPEG).status_code == 201
     assert host.client.get("/health/ready").status_code == 200
+
+
+@pytest.fixture
+def database_on_small_disk(postgres_url: URL, _session_database: URL) -> Iterator[tuple[URL, Path]]:
+    """Make a database whose tables, not its log, lie on a disk of their own, as on a quota."""
+    name = f"small_{secrets.token_hex(6)}"
+    url = postgres_url.set(database=name)
+    with mounted_memory(DATABASE_DISK) as disk, asyncio.Runner() as runner:
+
+        def execute_now(*statements: str) -> None:
+            for statement in statements:
+                runner.run(execute(postgres_url, statement))
+
+        place = disk / "tables"
+        place.mkdir(mode=0o777)
+        disk.chmod(0o755)
+        place.chmod(0o777)
+        try:
+            shutil.chown(place, *owner_of_server(postgres_url))
+            execute_now(f"CREATE TABLESPACE {name} LOCATION '{place}'")
+        except (LookupError, OSError, DBAPIError) as error:
+            pytest.skip(f"NOT TESTED: a database whose disk is full; no tablespace: {error}")
+        try:
+            execute_now(f"CREATE DATABASE {name} TABLESPACE {name}")
+            runner.run(prepare(url))
+            yield url, disk
+        finally:
+            (disk / "filler").unlink(missing_ok=True)
+            execute_now(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"DROP TABLESPACE {name}")
+
+
+def owner_of_server(url: URL) -> tuple[int, int]:
+    """Return the user and the group that the embedded server runs as."""
+    folder = Path(str(url.query.get("host", "/nowhere")))
+    found = folder.stat()
+    return found.st_uid, found.st_gid
+
+
+def test_a_database_that_cannot_grow_takes_no_upload_says_507_and_still_serves(
+    database_on_small_disk: tuple[URL, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, disk = database_on_small_disk
+    with hosting(make_settings(url, tmp_path / "data"), url) as host:
+        filler = fill(disk)
+        stored = 0
+        while (answer := host.upload(JPEG)).status_code == 201:
+            stored += 1  # as many as there is room for in the pages that the tables have
+        assert_problem(answer, 507, "database-full")
+        answer = host.batch(("a.jpg", JPEG), ("b.jpg", JPEG))
+        assert_problem(answer, 507, "database-full")
+        assert [item["status"] for item in answer.json()["failed"]] == [507] * 2
+        host.assert_keeps(rows=stored, files=stored)
+        assert len(host.client.get("/api/v1/images").json()["items"]) == min(stored, 20)
+        assert host.client.get("/health/ready").status_code == 200
+        assert "No space left on device" in caplog.text
+        filler.unlink()
+        image = host.upload(JPEG).json()
+        assert host.download(image["id"]) == JPEG
+        host.assert_keeps(rows=stored + 1, files=stored + 1)
 
 
 @pytest.mark.parametrize("step", ["fsync of file", "rename", "fsync of folder"])

@@ -1,5 +1,5 @@
-"""Kills the real service, its database, or both, again and again while clients work, and checks
-that it keeps its promises: `make torture`.
+"""Kills and stops the real service, its database, or both, and lets its disk hang, again and again
+while clients work, and checks that it keeps its promises: `make torture`.
 
 Each 201 is downloadable byte for byte, each 204 stays gone, each listed image opens, and after
 `fsck --repair` storage and database agree exactly.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +29,24 @@ from tqdm import tqdm
 
 from app.embedded import embedded_postgres
 from app.migrate import migrate_now
+from tests.disks import CannotMount, FrozenDisk, mounted_disk
 
 BACKEND: Final = Path(__file__).parents[2]
 CLIENTS: Final = 8
+CLIENT_SECONDS: Final = 60.0
+"""How long a client waits for an answer: longer than the service takes to give one."""
 KILLS_BETWEEN_CHECKS: Final = 25
+PAUSES: Final = (0.3, 2.0, 20.0)
+"""Seconds for which something is stopped, or hangs: less and more than anything waits for it."""
+DISK_BYTES: Final = 4 * 1024**3
 PATIENCE: Final = 120.0
 """Seconds for the service to be ready again after a kill."""
+
+
+NOT_STORED: Final = (
+    httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.REQUEST_TIMEOUT,  # of a worker that was stopped, and takes its client for slow
+)
 
 
 class BrokenPromise(AssertionError):
@@ -51,9 +63,11 @@ def picture(seed: int) -> bytes:
 class Processes:
     """The database and the service, each as its own processes."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, disk: FrozenDisk | None) -> None:
         self.folder = folder
         self.workers = workers
+        self.disk = disk
+        self.data = disk.folder if disk else folder / "data"
         self.url = ""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -95,7 +109,7 @@ class Processes:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(BACKEND),
             "DATABASE_URL": self.url,
-            "DATA_DIR": str(self.folder / "data"),
+            "DATA_DIR": str(self.data),
             "PORT": str(self.port),
             "WORKERS": str(self.workers),
         }
@@ -107,7 +121,7 @@ class Processes:
 
     def kill_a_writer(self) -> None:
         """Its worker starts another."""
-        if writers := [writer for worker in self._workers() for writer in _children(worker)]:
+        if writers := self._writers():
             _kill(random.choice(writers))  # noqa: S311
 
     def kill_all_workers(self) -> None:
@@ -124,8 +138,7 @@ class Processes:
         self.start_service()
 
     def kill_database(self) -> None:
-        pid = int((self.folder / "postgres/postmaster.pid").read_text().split()[0])
-        _kill(psutil.Process(pid))
+        _kill(psutil.Process(self._database_pid))
         self._database.close()
         self.start_database()
 
@@ -137,6 +150,26 @@ class Processes:
         self._service.wait(PATIENCE)
         self.start_service()
 
+    def stop_a_worker(self, seconds: float) -> None:
+        """Its supervisor may take it for dead, and start another."""
+        if workers := self._workers():
+            _stop([random.choice(workers)], seconds)  # noqa: S311
+
+    def stop_a_writer(self, seconds: float) -> None:
+        """Its worker may give it up, and start another."""
+        if writers := self._writers():
+            _stop([random.choice(writers)], seconds)  # noqa: S311
+
+    def stop_database(self, seconds: float) -> None:
+        server = psutil.Process(self._database_pid)
+        _stop([server, *_children(server)], seconds)
+
+    def hang_disk(self, seconds: float) -> None:
+        """Let all that writes files wait."""
+        assert self.disk
+        with self.disk.frozen():
+            time.sleep(seconds)
+
     def fsck(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - our own arguments
             [sys.executable, "-m", "app", "fsck", *arguments],
@@ -146,6 +179,13 @@ class Processes:
             text=True,
             check=False,
         )
+
+    @property
+    def _database_pid(self) -> int:
+        return int((self.folder / "postgres/postmaster.pid").read_text().split()[0])
+
+    def _writers(self) -> list[psutil.Process]:
+        return [writer for worker in self._workers() for writer in _children(worker)]
 
     def _workers(self) -> list[psutil.Process]:
         assert self._service
@@ -169,15 +209,16 @@ class Book:
 class Torture:
     """Clients that work while processes die."""
 
-    def __init__(self, processes: Processes, seed: int) -> None:
+    def __init__(self, processes: Processes, seed: int, pauses: Sequence[float]) -> None:
         self.processes = processes
+        self.pauses = pauses
         self.book = Book()
         self._chance = random.Random(seed)  # noqa: S311 - for variety
         self._images = f"http://127.0.0.1:{processes.port}/api/v1/images"
         self._number = 0
 
     async def run(self, kills: int, progress: Callable[[], object]) -> None:
-        """Kill `kills` times; check every so often, and at the end."""
+        """Kill or stop `kills` times; check every so often, and at the end."""
         await self._ready()
         for done in range(0, kills, KILLS_BETWEEN_CHECKS):
             async with self._clients_at_work():
@@ -189,7 +230,7 @@ class Torture:
 
     async def _kill(self) -> None:
         processes = self.processes
-        ways = [
+        kills = [
             processes.kill_a_worker,
             processes.kill_a_writer,
             processes.kill_all_workers,
@@ -197,9 +238,18 @@ class Torture:
             processes.kill_database,
             processes.kill_both,
         ]
-        way = self._chance.choice(ways)
-        self.book.count[way.__name__] += 1
-        await asyncio.to_thread(way)
+        stops = [processes.stop_a_worker, processes.stop_a_writer, processes.stop_database]
+        if processes.disk:
+            stops.append(processes.hang_disk)
+        number = self._chance.randrange(len(kills) + len(stops))
+        if number < len(kills):
+            kill = kills[number]
+            self.book.count[kill.__name__] += 1
+            await asyncio.to_thread(kill)
+        else:
+            stop, seconds = stops[number - len(kills)], self._chance.choice(self.pauses)
+            self.book.count[f"{stop.__name__} for {seconds} s"] += 1
+            await asyncio.to_thread(stop, seconds)
         await self._ready()
 
     async def _ready(self) -> None:
@@ -227,7 +277,7 @@ class Torture:
             await asyncio.gather(*clients)
 
     async def _client(self, stop: asyncio.Event) -> None:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=CLIENT_SECONDS) as client:
             while not stop.is_set():
                 try:
                     if self.book.stored and self._chance.random() < 0.4:
@@ -246,7 +296,7 @@ class Torture:
         if response.status_code == httpx.codes.CREATED:
             self.book.stored[response.json()["id"]] = number
         else:
-            _require(response.status_code == httpx.codes.SERVICE_UNAVAILABLE, response.text)
+            _require(response.status_code in NOT_STORED, response.text)
 
     async def _delete(self, client: httpx.AsyncClient) -> None:
         image_id = self._chance.choice(list(self.book.stored))
@@ -306,7 +356,7 @@ class Torture:
         self.book.count["leftovers repaired"] += repair.stdout.count('"repaired": true')
         again = self.processes.fsck("--grace", "0")
         _require(again.returncode == 0, again.stdout + again.stderr)
-        images = self.processes.folder / "data/images"
+        images = self.processes.data / "images"
         files = [path for path in images.rglob("*") if path.is_file()]
         _require(len(files) == listed, f"{len(files)} files for {listed} images")
 
@@ -319,6 +369,19 @@ def _require(condition: bool, otherwise: str) -> None:
 def _kill(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGKILL)
+
+
+def _stop(processes: list[psutil.Process], seconds: float) -> None:
+    """Let processes do nothing for a time."""
+    try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        time.sleep(seconds)
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -337,17 +400,23 @@ def _command(process: psutil.Process) -> list[str]:
     return command
 
 
-def torture(folder: Path, kills: int, seed: int, *, workers: int = 2) -> Counter[str]:
+def torture(
+    folder: Path, kills: int, seed: int, *, workers: int = 2, pauses: Sequence[float] = PAUSES
+) -> Counter[str]:
     """Run in `folder`, and count what happened.
 
     Raises:
         BrokenPromise: If the service broke one.
     """
-    with (
-        Processes(folder, workers) as processes,
-        tqdm(total=kills, unit=" kills", disable=None) as bar,
-    ):
-        run = Torture(processes, seed)
+    with ExitStack() as opened:
+        disk: FrozenDisk | None = None
+        try:
+            disk = opened.enter_context(mounted_disk(folder, DISK_BYTES))
+        except CannotMount as error:
+            print(f"NOT TESTED: a disk that hangs; none can be mounted: {error}")
+        processes = opened.enter_context(Processes(folder, workers, disk))
+        bar = opened.enter_context(tqdm(total=kills, unit=" kills", disable=None))
+        run = Torture(processes, seed, pauses)
         asyncio.run(run.run(kills, bar.update))
         return run.book.count
 

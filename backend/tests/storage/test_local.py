@@ -15,9 +15,10 @@ import pytest
 
 from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.services.storage import files as local_files
-from app.services.storage import local, threads, writer
+from app.services.storage import local, process, threads
+from app.services.storage.blocks import BLOCK, KEPT
 from app.services.storage.local import UPLOADS, LocalStorage
-from app.services.storage.writer import BLOCK, KEPT
+from app.services.storage.process import WriterProcess
 from tests.conftest import Disk, OpenStorage
 from tests.descriptors import open_descriptors, path_of
 from tests.storage.test_contract import drain
@@ -53,7 +54,7 @@ async def writer_pid(storage: LocalStorage) -> int:
     """Let the process that writes uploads be there."""
     await put(storage, b"x")
     await storage.delete(KEY)
-    return writer_process(storage)._process.pid
+    return writer_process(storage).pid
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ def without_privileges(
         os.seteuid(0)
 
 
-def writer_process(storage: LocalStorage) -> writer._Process:
-    process = storage._writer._process
-    assert process
-    return process
+def writer_process(storage: LocalStorage) -> WriterProcess:
+    running = storage._writer._process
+    assert running
+    return running
 
 
 def blocks_taken(storage: LocalStorage) -> int:
@@ -463,7 +464,7 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_told(
 async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
     storage: LocalStorage, files: Files, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage._writer._orders, "_patience", 0.0)
+    monkeypatch.setattr(storage._writer._items, "_patience", 0.0)
     staged = [await storage.stage(f"{number:02x}{KEY[2:]}") for number in range(3)]
     with stopped(writer_pid):
         writing = []
@@ -513,9 +514,9 @@ async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
 
 
 async def killed(storage: LocalStorage, writer_pid: int) -> None:
-    process = writer_process(storage)
+    running = writer_process(storage)
     os.kill(writer_pid, signal.SIGKILL)
-    while not process.is_lost:  # noqa: ASYNC110 - nothing tells of it
+    while not running.has_ended:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0.01)
 
 
@@ -608,7 +609,7 @@ def shared_memory(storage: LocalStorage) -> int:
 async def test_a_writer_that_does_not_end_is_killed(
     storage: LocalStorage, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "END_SECONDS", 0.1)
+    monkeypatch.setattr(process, "END_SECONDS", 0.1)
     os.kill(writer_pid, signal.SIGSTOP)
     await storage.close()
     with pytest.raises(ProcessLookupError):
@@ -648,7 +649,7 @@ async def test_a_writer_leaves_signals_to_the_service(
     """A terminal and a supervisor send them to all processes, and uploads are still under way."""
     os.kill(writer_pid, number)
     await put(storage, b"x")
-    assert writer_process(storage)._process.pid == writer_pid
+    assert writer_process(storage).pid == writer_pid
 
 
 async def test_files_that_are_published_together_fail_each_by_itself(
@@ -683,7 +684,7 @@ async def test_a_delete_is_not_refused_however_many_wait(
     storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(storage, b"x")
-    monkeypatch.setattr(threads, "MOST_VISITS", 0)
+    monkeypatch.setattr(threads, "MOST_CALLS", 0)
     with pytest.raises(StorageUnavailable):
         await storage.stat(KEY)
     await storage.delete(KEY)

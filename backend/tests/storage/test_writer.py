@@ -17,7 +17,8 @@ from tests.descriptors import open_descriptors, path_of
 
 DATA = os.urandom(8 * PAGE)
 
-CarryOut = Callable[..., list[int]]
+Outcomes = list[writer_program.Failure | None]
+CarryOut = Callable[..., Outcomes]
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_file_is_written_synced_renamed_and_its_folder_synced(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = note_calls(monkeypatch, tmp_path)
-    assert carry_out(published(tmp_path, 1)) == [0]
+    assert carry_out(published(tmp_path, 1)) == [None]
     assert calls == ["write staged-1", "fsync staged-1", "rename staged-1", "fsync 1"]
     assert (tmp_path / "1/file").read_bytes() == DATA[:10]
 
@@ -71,7 +72,7 @@ def test_files_take_each_step_together(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = note_calls(monkeypatch, tmp_path)
-    assert carry_out(*(published(tmp_path, number) for number in range(3))) == [0, 0, 0]
+    assert carry_out(*(published(tmp_path, number) for number in range(3))) == [None] * 3
     steps = [sorted(calls[begin : begin + 3]) for begin in range(0, 12, 3)]
     assert steps == [
         [f"write staged-{number}" for number in range(3)],
@@ -96,7 +97,12 @@ def test_a_file_that_fails_takes_no_further_step_and_stops_no_other(
 
     monkeypatch.setattr(os, "fsync", failing_fsync)
     before = open_descriptors()
-    assert carry_out(*orders) == [errno.EEXIST, errno.EIO, errno.ENOENT, 0]
+    assert carry_out(*orders) == [
+        [errno.EEXIST, "open: File exists", orders[0].path, None, None],
+        [errno.EIO, "fsync: broken", orders[1].path, None, None],
+        [errno.ENOENT, "rename: No such file or directory", orders[2].path, None, orders[2].target],
+        None,
+    ]
     assert open_descriptors() == before
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {"staged-0", "staged-1", "staged-2", "3/file"}
@@ -104,9 +110,9 @@ def test_a_file_that_fails_takes_no_further_step_and_stops_no_other(
 
 def test_pieces_are_put_together_where_they_belong(carry_out: CarryOut, tmp_path: Path) -> None:
     path, target = str(tmp_path / "staged"), str(tmp_path / "file")
-    assert carry_out(Order(path, 0, PAGE, 2 * PAGE, None)) == [0]
-    assert carry_out(Order(path, 2 * PAGE, 0, PAGE, None)) == [0]
-    assert carry_out(Order(path, 3 * PAGE, 5, 7, target)) == [0]
+    assert carry_out(Order(path, 0, PAGE, 2 * PAGE, None)) == [None]
+    assert carry_out(Order(path, 2 * PAGE, 0, PAGE, None)) == [None]
+    assert carry_out(Order(path, 3 * PAGE, 5, 7, target)) == [None]
     assert (tmp_path / "file").read_bytes() == DATA[PAGE : 3 * PAGE] + DATA[:PAGE] + DATA[5:12]
 
 
@@ -115,10 +121,10 @@ def test_pieces_of_a_large_file_stay_out_of_the_page_cache(
 ) -> None:
     """What arrives must not push out what is asked for; a small file may be asked for soon."""
     path = tmp_path / "staged"
-    assert carry_out(Order(str(path), 0, 0, 2 * PAGE, None)) == [0]
+    assert carry_out(Order(str(path), 0, 0, 2 * PAGE, None)) == [None]
     if is_cached(path):
         pytest.skip("this filesystem cannot write past the page cache")
-    assert carry_out(published(tmp_path, 1, 2 * PAGE)) == [0]
+    assert carry_out(published(tmp_path, 1, 2 * PAGE)) == [None]
     assert is_cached(tmp_path / "1/file")
     assert path.read_bytes() == DATA[: 2 * PAGE]
 
@@ -135,8 +141,24 @@ def test_what_cannot_be_written_past_the_page_cache_is_written_through_it(
     carry_out: CarryOut, tmp_path: Path
 ) -> None:
     """Memory at an odd address is what the system refuses of a filesystem that can do it."""
-    assert carry_out(Order(str(tmp_path / "staged"), 0, 1, PAGE, None)) == [0]
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 1, PAGE, None)) == [None]
     assert (tmp_path / "staged").read_bytes() == DATA[1 : PAGE + 1]
+
+
+@pytest.mark.parametrize("number", sorted(writer_program.UNSUPPORTED))
+def test_a_filesystem_that_refuses_direct_writes_is_written_through_the_page_cache(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    pwrite = os.pwrite
+
+    def refusing_pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(number, os.strerror(number))
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", refusing_pwrite)
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, PAGE, None)) == [None]
+    assert (tmp_path / "staged").read_bytes() == DATA[:PAGE]
 
 
 def test_a_write_that_is_cut_short_goes_on(
@@ -145,8 +167,8 @@ def test_a_write_that_is_cut_short_goes_on(
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:1000], offset))
     path = str(tmp_path / "staged")
-    assert carry_out(Order(path, 0, 0, 2 * PAGE, None)) == [0]
-    assert carry_out(Order(path, 2 * PAGE, 0, 5000, str(tmp_path / "file"))) == [0]
+    assert carry_out(Order(path, 0, 0, 2 * PAGE, None)) == [None]
+    assert carry_out(Order(path, 2 * PAGE, 0, 5000, str(tmp_path / "file"))) == [None]
     assert (tmp_path / "file").read_bytes() == DATA[: 2 * PAGE] + DATA[:5000]
 
 
@@ -157,7 +179,7 @@ def test_a_piece_that_went_through_the_page_cache_is_synced_before_its_file_is_c
     """Else the last fsync, of another descriptor, may not be told that it was lost."""
     monkeypatch.setattr(writer_program, "_DIRECT", 0)
     calls = note_calls(monkeypatch, tmp_path)
-    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, length, None)) == [0]
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, length, None)) == [None]
     assert calls == ["write staged", "fsync staged"]
 
 
@@ -167,7 +189,7 @@ def test_what_is_left_of_a_direct_write_that_is_cut_short_is_written_and_synced(
     calls = note_calls(monkeypatch, tmp_path)
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:PAGE], offset))
-    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, 3 * PAGE, None)) == [0]
+    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, 3 * PAGE, None)) == [None]
     assert (tmp_path / "staged").read_bytes() == DATA[: 3 * PAGE]
     assert calls == ["write staged"] * 3 + ["fsync staged"]
 
@@ -183,7 +205,10 @@ def test_a_disk_that_fails_past_the_page_cache_is_told(
         return pwrite(descriptor, data, offset)
 
     monkeypatch.setattr(os, "pwrite", failing_pwrite)
-    assert carry_out(Order(str(tmp_path / "staged"), 0, 0, PAGE, None)) == [errno.EIO]
+    path = str(tmp_path / "staged")
+    assert carry_out(Order(path, 0, 0, PAGE, None)) == [
+        [errno.EIO, "write: broken", path, None, None]
+    ]
 
 
 def test_pieces_of_several_files_wait_for_the_disk_together(
@@ -197,4 +222,4 @@ def test_pieces_of_several_files_wait_for_the_disk_together(
 
     monkeypatch.setattr(os, "pwrite", slow_pwrite)
     orders = [Order(str(tmp_path / f"{number}"), 0, 0, PAGE, None) for number in range(2)]
-    assert carry_out(*orders) == [0, 0]
+    assert carry_out(*orders) == [None] * 2

@@ -1,16 +1,17 @@
 """One file of the local storage: how it is written, and how a span of it is read."""
 
-import errno
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.errors import StorageError, StorageUnavailable
+from app.reasons import reason
+from app.services.storage.blocks import Block
+from app.services.storage.calls import Call, storage_error, translated_errors
 from app.services.storage.threads import Threads
-from app.services.storage.writer import Block, Writer
+from app.services.storage.writer import Writer
 from app.services.storage.writer_program import Order
 
 READ_BLOCK: Final = 128 * 1024
@@ -18,7 +19,8 @@ READ_BLOCK: Final = 128 * 1024
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Of Linux. Elsewhere every block is read in a thread."""
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISCARD_SECONDS: Final = 1.0
+"""How long the removal of a discarded file is waited for; on a hanging disk it happens later."""
 
 _Block = TypeVar("_Block", bytes, bytearray)
 _log = logging.getLogger(__name__)
@@ -45,8 +47,7 @@ class StagedFile:
         rest = memoryview(data)
         while rest:
             if self._block is None:
-                with translated_errors():
-                    self._block = self._writer.take_block()
+                self._block = self._take_block()
             rest = rest[self._block.fill(rest) :]
             if self._block.is_full:
                 await self._hand_over()
@@ -65,17 +66,33 @@ class StagedFile:
     async def discard(self) -> None:
         """Remove the file, published or not."""
         self._give_back()
-        if self._begun:
-            await self._threads.certain_visit(self._remove)
+        if not self._begun:
+            return
+        path = self._path
+        removal = Call("unlink", path, self._remove, is_certain=True, seconds=DISCARD_SECONDS)
+        try:
+            await self._threads.run(removal)
+        except StorageError as error:
+            name = Path(path).name
+            _log.error("could not remove %s, which fsck will find: %s", name, reason(error))
 
     async def _hand_over(self, target: str | None = None) -> None:
         begin, length = (self._block.begin, self._block.filled) if self._block else (0, 0)
+        order = Order(self._path, self._size, begin, length, target)
         self._begun = True
-        with translated_errors():
-            await self._writer.carry_out(Order(self._path, self._size, begin, length, target))
+        try:
+            await self._writer.carry_out(order, self._block)
+        except OSError as error:
+            raise storage_error(error) from error
         self._size += length
         if self._block:
             self._block.filled = 0
+
+    def _take_block(self) -> Block:
+        try:
+            return self._writer.take_block()
+        except OSError as error:
+            raise storage_error(error) from error
 
     def _give_back(self) -> None:
         if self._block is not None:
@@ -83,55 +100,60 @@ class StagedFile:
             self._block = None
 
     def _remove(self) -> None:
-        try:
-            for name in (self._path, self._target):
-                Path(name).unlink(missing_ok=True)
-        except OSError:
-            _log.exception("could not remove %s, which fsck will find", Path(self._path).name)
+        for name in (self._path, self._target):
+            Path(name).unlink(missing_ok=True)
 
 
 class FileReader:
     """A span of a file, which is open only while the span has bytes yet to be read.
 
-    Blocks are read in place where the page cache has them (RWF_NOWAIT of preadv2(2)), for a visit
-    to a thread costs more; where the disk must be waited for, they are read in a thread.
+    Blocks are read in place where the page cache has them (RWF_NOWAIT of preadv2(2)), for a call
+    in a thread costs more; where the disk must be waited for, they are read in a thread.
 
     Args:
         name: The file. A `Path` would cost as much to make as the file to open.
         start: Where the span begins.
         length: Its bytes, if the file has so many; None = to the end.
         threads: Where to wait for the disk.
+
+    Raises:
+        ObjectNotFound: If there is no such file.
+        StorageUnavailable: If it cannot be opened.
     """
 
     def __init__(self, name: str, start: int, length: int | None, threads: Threads) -> None:
-        with translated_errors(name):
-            self._descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        self._name = name
         self._threads = threads
-        self._open = True
         self._block: bytes | bytearray = b""
-        try:
-            with translated_errors():
+        with translated_errors("open", name, of_object=True):
+            self._descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            self._open = True
+            try:
                 self.size = os.fstat(self._descriptor).st_size
-        except BaseException:
-            self._close()
-            raise
+            except BaseException:
+                self.close_here()
+                raise
         rest = max(self.size - start, 0)
         self._position = start
         self._left = rest if length is None else min(length, rest)
         if not self._left:
-            self._close()
+            self.close_here()
 
     async def read(self) -> bytes | bytearray:
         """Give the next block."""
         block, self._block = self._block, b""
         if not block and self._left:
-            block = self._take_cached() or await self._threads.visit(self._take)
+            block = self._take_cached() or await self._threads.run(
+                Call("read", self._name, self._take)
+            )
         return block
 
     async def close(self) -> None:
-        """Close the file, if it is open."""
+        """Close the file, if it is open: in a thread, for over a network that may have to wait."""
         self._left = 0
-        self._close()
+        if self._open:
+            with suppress(StorageError):
+                await self._threads.run(Call("close", self._name, self.close_here, is_certain=True))
 
     def begin(self) -> "FileReader":
         """Read the first block, which may wait for the disk."""
@@ -139,7 +161,7 @@ class FileReader:
             try:
                 self._block = self._take()
             except BaseException:
-                self._close()
+                self.close_here()
                 raise
         return self
 
@@ -148,15 +170,15 @@ class FileReader:
         if self._left:
             self._block = self._take_cached()
             if not self._block:
-                self._close()
+                self.close_here()
                 return None
         return self
 
     def _take(self) -> bytes:
-        with translated_errors():
+        with translated_errors("read", self._name):
             block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:
-            raise StorageUnavailable
+            raise StorageUnavailable from EOFError(f"{self._name} is shorter than it was")
         return self._advance(block)
 
     def _take_cached(self) -> bytes | bytearray:
@@ -174,40 +196,25 @@ class FileReader:
         self._position += len(block)
         self._left -= len(block)
         if not self._left:
-            self._close()
+            self.close_here()
         return block
 
-    def _close(self) -> None:
+    def close_here(self) -> None:
+        """Close the file, if it is open, in this thread."""
         if self._open:
             self._open = False
             os.close(self._descriptor)
 
 
-def can_read_cached(file: Path) -> bool:
+def can_read_cached(file: str) -> bool:
     """Tell whether the filesystem of a file, which has just been written, knows RWF_NOWAIT."""
     if _NO_WAIT is None:
         return False
-    try:
-        with file.open("rb") as opened:
+    with open(file, "rb") as opened:  # noqa: PTH123 - its name is a string
+        try:
             os.preadv(opened.fileno(), [bytearray(1)], 0, _NO_WAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
     return True
-
-
-@contextmanager
-def translated_errors(name: str | None = None) -> Iterator[None]:
-    """Raise the storage's own errors.
-
-    Where an object's file is named, a missing file is a missing object, if its folder is there.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        if name and Path(name).parent.is_dir():
-            raise ObjectNotFound(Path(name).name) from error
-        raise StorageUnavailable from error
-    except OSError as error:
-        raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error

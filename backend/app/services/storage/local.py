@@ -12,20 +12,16 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
 from uuid import uuid4
 
-from app.errors import ObjectNotFound, StorageError
+from app.errors import ObjectNotFound, StorageError, StorageUnavailable
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
-from app.services.storage.files import (
-    FileReader,
-    StagedFile,
-    can_read_cached,
-    translated_errors,
-)
+from app.services.storage.calls import Call, storage_error
+from app.services.storage.files import FileReader, StagedFile, can_read_cached
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
 from app.services.storage.writer_program import PAGE, sync_folder
@@ -35,6 +31,11 @@ UPLOADS: Final = 1000
 WARM_FILES: Final = 10_000
 WARM_SECONDS: Final = 10.0
 """How many files, opened how lately, are expected to open without the disk."""
+
+PROBE_SECONDS: Final = 3.0
+"""How long the disk may take to show that it works: less than readiness may take to answer."""
+SCAN_FILES: Final = 200
+"""Files of a folder that are looked at with one call, so that a large folder takes many."""
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 
@@ -70,19 +71,17 @@ class LocalStorage:
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
-        opened: list[FileReader] = []
+        name = self._name(key)
 
-        def open_and_read() -> None:
-            opened.append(FileReader(self._name(key), start, length, self._threads).begin())
+        def open_and_read() -> FileReader:
+            return FileReader(name, start, length, self._threads).begin()
 
-        try:
-            await self._threads.visit(open_and_read)
-        except BaseException:
-            for reader in opened:  # cancelled meanwhile
-                await reader.close()
-            raise
+        undo = FileReader.close_here
+        reader = await self._threads.run(
+            Call("open", name, open_and_read, undo=undo, of_object=True)
+        )
         self._keep_warm(key)
-        return opened[0]
+        return reader
 
     def holds(self, key: str) -> bool:
         """Look for a file that was opened a moment ago."""
@@ -110,75 +109,93 @@ class LocalStorage:
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
         name = self._name(key)
-
-        def stat() -> ObjectInfo:
-            with translated_errors(name):
-                return _info(key, Path(name).stat())
-
-        return await self._threads.visit(stat)
+        found = await self._threads.run(Call("stat", name, partial(os.stat, name), of_object=True))
+        return _info(key, found)
 
     async def delete(self, key: str) -> None:
-        """Remove a file."""
+        """Remove a file, after a disk that hung if need be: its row is gone."""
         name = self._name(key)
-
-        def unlink() -> None:
-            with suppress(ObjectNotFound), translated_errors(name):
-                Path(name).unlink()
-
-        # However much there is to do: its row is gone, so nobody would try again.
-        await self._threads.certain_visit(unlink)
+        unlink = partial(os.unlink, name)
+        with suppress(ObjectNotFound):
+            await self._threads.run(Call("unlink", name, unlink, of_object=True, is_certain=True))
 
     async def list(self) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
         for name in _FOLDERS:
-            for info in await self._threads.visit(_scan, self._root / name):
+            async for info in self._scan(f"{self._root}/{name}"):
                 if is_key(info.key) and info.key.startswith(name):
                     yield info
 
     async def list_staged(self) -> AsyncIterator[ObjectInfo]:
         """Go through the staging folder."""
-        for info in await self._threads.visit(_scan, self._staging):
+        async for info in self._scan(str(self._staging)):
             yield info
 
     async def discard_staged(self, name: str) -> None:
         """Remove a file of the staging folder."""
-
-        def unlink() -> None:
-            with translated_errors():
-                (self._staging / Path(name).name).unlink(missing_ok=True)
-
-        await self._threads.visit(unlink)
+        file = self._staging / Path(name).name
+        await self._threads.run(Call("unlink", str(file), partial(file.unlink, missing_ok=True)))
 
     async def check(self) -> None:
-        """Write and remove a small file; the first time, make the folders.
+        """Write and remove a small file, and have the process that writes uploads answer.
 
-        The first time it is written as uploads are. Later that would wait behind them.
+        The first time, and while that process fails, the file is written as uploads are, and
+        nothing is left out. Otherwise this would wait behind them.
         """
-        probe = self._staging / f"check-{uuid4().hex}"
-        if self._prepared:
-            await self._threads.visit(_write_and_remove, probe)
-            return
-        await self._threads.visit(self._make_folders)
-        staged = StagedFile(str(probe), str(probe), self._writer, self._threads)
-        try:
-            await staged.write(bytes(PAGE))
-            await staged.flush()
-            self._can_read_at_once = await self._threads.visit(can_read_cached, probe)
-        finally:
-            await staged.discard()
-        self._prepared = True
+        if not self._prepared:
+            path = str(self._root)
+            await self._threads.run(Call("mkdir", path, self._make_folders))
+            await self._write_as_uploads_are()
+            self._prepared = True
+        elif self._writer.is_suspect:
+            await self._write_as_uploads_are()
+        else:
+            path = self._probe_path()
+            write = partial(_write_and_remove, Path(path))
+            await self._threads.run(Call("write", path, write, seconds=PROBE_SECONDS))
+            try:
+                await self._writer.check()
+            except OSError as error:
+                raise StorageUnavailable from error
 
     async def close(self) -> None:
         """End the process that writes uploads."""
         await self._writer.close()
 
+    def _probe_path(self) -> str:
+        return f"{self._staging}/check-{uuid4().hex}"
+
     def _make_folders(self) -> None:
-        with translated_errors():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(self._root)
-            sync_folder(self._root.parent)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._staging, *(self._root / name for name in _FOLDERS)):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self._root, self._root.parent):
+            try:
+                sync_folder(str(folder))
+            except OSError as error:
+                raise storage_error(error) from error
+
+    async def _write_as_uploads_are(self) -> None:
+        path = self._probe_path()
+        staged = StagedFile(path, f"{path}.published", self._writer, self._threads)
+        try:
+            await staged.write(bytes(PAGE))
+            await staged.flush()
+            self._can_read_at_once = await self._threads.run(
+                Call("open", path, partial(can_read_cached, path))
+            )
+            await staged.publish()
+        finally:
+            await staged.discard()
+
+    async def _scan(self, folder: str) -> AsyncIterator[ObjectInfo]:
+        """Go through the files of a folder in the order of their names."""
+        names = await self._threads.run(Call("list", folder, partial(os.listdir, folder)))
+        names.sort()
+        for begin in range(0, len(names), SCAN_FILES):
+            part = names[begin : begin + SCAN_FILES]
+            for info in await self._threads.run(Call("stat", folder, partial(_look, folder, part))):
+                yield info
 
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
@@ -194,21 +211,19 @@ class LocalStorage:
 
 
 def _write_and_remove(file: Path) -> None:
-    with translated_errors():
-        try:
-            file.write_bytes(bytes(PAGE))
-        finally:
-            file.unlink(missing_ok=True)
+    try:
+        file.write_bytes(bytes(PAGE))
+    finally:
+        file.unlink(missing_ok=True)
 
 
-def _scan(folder: Path) -> list[ObjectInfo]:
-    """List the files of a folder in the order of their names."""
+def _look(folder: str, names: list[str]) -> list[ObjectInfo]:
+    """Look files of a folder up, but those that are deleted by now."""
     found = []
-    with translated_errors(), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                found.append(_info(entry.name, entry.stat()))
-    return sorted(found, key=attrgetter("key"))
+    for name in names:
+        with suppress(FileNotFoundError):
+            found.append(_info(name, os.stat(f"{folder}/{name}")))  # noqa: PTH116 - as `holds`
+    return found
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

@@ -5,70 +5,46 @@ take that lock from the loop: nearly half of what an upload cost.
 """
 
 import asyncio
-import json
 import logging
-import mmap
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from errno import EPIPE
-from heapq import heappop, heappush
-from socket import socketpair
-from tempfile import TemporaryFile
-from typing import BinaryIO, Final
+from errno import ETIMEDOUT
+from time import monotonic
+from typing import Final, NamedTuple
 
 from app.errors import StorageUnavailable
-from app.services.coalescing import Coalescer, Congestion
-from app.services.storage import writer_program
-from app.services.storage.threads import to_the_end
+from app.services.coalescing import Coalescer
+from app.services.storage.blocks import Block, SharedMemory
+from app.services.storage.calls import DISK_SECONDS
+from app.services.storage.process import WriterProcess
+from app.services.storage.threads import has_ended
 from app.services.storage.writer_program import Order
 
-BLOCK: Final = 256 * 1024
-"""Bytes that an upload holds in memory, and hands over at a time."""
-KEPT: Final = 64
-"""Blocks whose memory is kept for the next uploads. That of others goes back to the system."""
 ORDERS_AT_ONCE: Final = 32
 """Most that the process carries out together."""
-PATIENCE: Final = 5.0
-"""Seconds for which others may have waited for the disk when one more may wait."""
-END_SECONDS: Final = 5.0
-"""How long the process may take to end before it is killed."""
-PROGRAM: Final = writer_program.__file__
+QUEUE_SECONDS: Final = 5.0
+"""How long the first in the queue may have waited for the disk when one more is let in."""
+ANSWER_SECONDS: Final = 3.0
+"""How long the process may take to answer where it has nothing to write."""
+BUSY_SECONDS: Final = 10.0
+"""How long it may write before readiness calls that hanging and not busy."""
+MOST_STUCK: Final = 8
+"""Killed processes that the disk keeps from ending, until no more are started."""
 
 _log = logging.getLogger(__name__)
 
 
-class Block:
-    """A piece of the memory that service and process share.
+class _Item(NamedTuple):
+    """What waits for the process: an order, or None to see that it answers at all."""
 
-    Args:
-        memory: All of it.
-        begin: Where the block stands in it.
-    """
-
-    def __init__(self, memory: mmap.mmap, begin: int) -> None:
-        self._memory = memory
-        self.begin = begin
-        self.filled = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no room left."""
-        return self.filled == BLOCK
-
-    def fill(self, data: memoryview) -> int:
-        """Take as many bytes as there is room for; tell how many."""
-        begin = self.begin + self.filled
-        count = min(len(data), BLOCK - self.filled)
-        self._memory[begin : begin + count] = data[:count]
-        self.filled += count
-        return count
+    order: Order | None
+    block: Block | None
+    since: float
 
 
 class Writer:
     """Hands orders to the process, which is started when it is first needed, or needed again.
+
+    One that does not answer in time is killed (ADR 29).
 
     Args:
         threads: How many fsyncs it may wait for at once.
@@ -78,16 +54,24 @@ class Writer:
     def __init__(self, threads: int, uploads: int) -> None:
         self._threads = threads
         self._uploads = uploads
-        self._orders: Coalescer[Order, None] = Coalescer(
+        self._items: Coalescer[_Item, None] = Coalescer(
             self._carry_out,
             at_once=1,
             most=ORDERS_AT_ONCE,
-            patience=PATIENCE,
+            patience=QUEUE_SECONDS,
             busy=StorageUnavailable,
         )
-        self._memory: _SharedMemory | None = None
-        self._process: _Process | None = None
+        self._memory: SharedMemory | None = None
+        self._process: WriterProcess | None = None
+        self._stuck: list[WriterProcess] = []
+        self._asked: Sequence[_Item] = ()
+        """What the process has not answered yet."""
+        self._asked_at = 0.0
+        self._gave_up_at = 0.0
+        """When a process was last killed for that."""
         self._is_closed = False
+        self.is_suspect = True
+        """Whether no order of the last group was carried out, or there was none yet."""
 
     def take_block(self) -> Block:
         """Lend a block, which must be given back.
@@ -103,15 +87,32 @@ class Writer:
         if self._memory is not None:
             self._memory.give_back(block)
 
-    async def carry_out(self, order: Order) -> None:
-        """Have an order carried out, together with others that wait for the same.
+    async def carry_out(self, order: Order, block: Block | None) -> None:
+        """Have an order about a block carried out, together with others that wait for the same.
+
+        It waits for its turn, and then for the disk, no longer than `DISK_SECONDS` each; behind
+        an order that was given up no longer than that one.
 
         Raises:
-            OSError: The system's error, or `BrokenPipeError` if the process has ended.
+            OSError: The system's error, `BrokenPipeError` if the process has ended, or
+                `TimeoutError` if it has not answered in time.
             StorageUnavailable: If the disk keeps so many waiting that this one would wait too long,
                 or the writer is closed.
         """
-        await to_the_end(self._orders.submit(order))
+        outcome = self._items.submit(_Item(order, block, monotonic()))
+        await has_ended(outcome)
+        outcome.result()
+
+    async def check(self) -> None:
+        """Have the process answer; while it works on orders, see that it has not done so for long.
+
+        Raises:
+            OSError: If it does not answer, or cannot be started.
+        """
+        if not self._asked:
+            await self._items.submit(_Item(None, None, monotonic()))
+        elif monotonic() - self._asked_at > BUSY_SECONDS:
+            raise _silence(monotonic() - self._asked_at, self._asked[0])
 
     async def close(self) -> None:
         """End the process; no order is carried out any more."""
@@ -121,127 +122,96 @@ class Writer:
         if self._memory is not None:
             self._memory.close()
         self._process = self._memory = None
+        self._count_stuck()  # so that those that have ended by now are collected
 
-    async def _carry_out(self, orders: Sequence[Order]) -> Sequence[Exception | None]:
-        memory = self._shared_memory()
-        # Nobody else's until it has answered: no answer may be taken for another's.
-        process, self._process = self._process, None
-        if process and process.is_lost:
-            await process.end()
-            process = None
-        process = process or await _Process.start(memory, self._threads)
-        numbers = await process.ask(orders)
+    async def _carry_out(self, items: Sequence[_Item]) -> Sequence[Exception | None]:
+        """Ask the process, but not about items that have waited too long for their turn."""
+        now = monotonic()
+        is_late = [
+            item.since <= self._gave_up_at or now - item.since > DISK_SECONDS for item in items
+        ]
+        in_time = [item for item, late in zip(items, is_late, strict=True) if not late]
+        outcomes = iter(await self._ask(in_time) if in_time else ())
+        return [
+            _silence(now - item.since, item) if late else next(outcomes)
+            for item, late in zip(items, is_late, strict=True)
+        ]
+
+    async def _ask(self, items: Sequence[_Item]) -> Sequence[Exception | None]:
+        """Have the process answer, if need be a new one."""
+        works = False
+        try:
+            # Nobody else's until it has answered: no answer may be taken for another's.
+            process = await self._take_process()
+            outcomes = await self._answer(process, items)
+            works = not all(outcomes)
+        finally:
+            self.is_suspect = not works
+        return outcomes
+
+    async def _answer(
+        self, process: WriterProcess, items: Sequence[_Item]
+    ) -> Sequence[Exception | None]:
+        seconds = DISK_SECONDS if any(item.order for item in items) else ANSWER_SECONDS
+        self._asked, self._asked_at = items, monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                failures = await process.ask([item.order for item in items])
+        except TimeoutError:
+            await self._give_up(process, items, seconds)
+            return [_silence(seconds, item) for item in items]
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            self._asked = ()
         if self._is_closed:
             await process.end()
         else:
             self._process = process
-        return [OSError(number, os.strerror(number)) if number else None for number in numbers]
+        return [OSError(*failure) if failure else None for failure in failures]
 
-    def _shared_memory(self) -> "_SharedMemory":
+    async def _take_process(self) -> WriterProcess:
+        memory = self._shared_memory()
+        process, self._process = self._process, None
+        if process and not process.has_ended:
+            return process
+        if process:
+            await process.end()
+        stuck = self._count_stuck()
+        if stuck >= MOST_STUCK:
+            words = f"the disk keeps {stuck} killed writing processes from ending"
+            raise TimeoutError(ETIMEDOUT, words)
+        return await WriterProcess.start(memory.descriptor, self._threads)
+
+    def _count_stuck(self) -> int:
+        self._stuck = [process for process in self._stuck if not process.has_ended]
+        return len(self._stuck)
+
+    async def _give_up(
+        self, process: WriterProcess, items: Sequence[_Item], seconds: float
+    ) -> None:
+        _log.error(
+            "the process that writes uploads (pid %s) has not answered for %.0f s and is killed",
+            process.pid,
+            seconds,
+        )
+        if not await process.is_killed():
+            self._stuck.append(process)
+            for item in items:
+                if item.block:
+                    item.block.stuck_reader = process
+        self._gave_up_at = monotonic()
+
+    def _shared_memory(self) -> SharedMemory:
         """Give the memory, which is made when it is first needed; of a closed writer none again."""
         if self._is_closed:
             raise StorageUnavailable
         if self._memory is None:
-            self._memory = _SharedMemory(self._uploads)
+            self._memory = SharedMemory(self._uploads)
         return self._memory
 
 
-class _SharedMemory:
-    """All blocks. The process writes from it what the service has received into it.
-
-    The first free one is always taken, so that few are in use where few are needed.
-    """
-
-    def __init__(self, blocks: int) -> None:
-        self._file = _open_nameless_file()
-        self.descriptor = self._file.fileno()
-        try:
-            os.ftruncate(self.descriptor, blocks * BLOCK)
-            self._memory = mmap.mmap(self.descriptor, blocks * BLOCK)
-        except BaseException:
-            self._file.close()
-            raise
-        self._free = [number * BLOCK for number in range(blocks)]
-
-    def take(self) -> Block:
-        if not self._free:
-            raise StorageUnavailable from Congestion("all blocks are taken")
-        return Block(self._memory, heappop(self._free))
-
-    def give_back(self, block: Block) -> None:
-        heappush(self._free, block.begin)
-        if block.begin >= KEPT * BLOCK and hasattr(mmap, "MADV_REMOVE"):  # of Linux
-            self._memory.madvise(mmap.MADV_REMOVE, block.begin, BLOCK)
-
-    def close(self) -> None:
-        self._memory.close()
-        self._file.close()
-
-
-def _open_nameless_file() -> BinaryIO:
-    if hasattr(os, "memfd_create"):  # of Linux: never written to a disk
-        return os.fdopen(os.memfd_create("uploads"), "r+b")
-    return TemporaryFile()
-
-
-class _Process:
-    """One run of the program."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        answers: asyncio.StreamReader,
-        orders: asyncio.StreamWriter,
-    ) -> None:
-        self._process = process
-        self._answers = answers
-        self._orders = orders
-
-    @classmethod
-    async def start(cls, memory: _SharedMemory, threads: int) -> "_Process":
-        ours, theirs = socketpair()
-        encoding = f"-Xutf8={sys.flags.utf8_mode}"  # names of files must mean the same to both
-        program = [sys.executable, "-I", "-S", encoding, PROGRAM]
-        command = [*program, str(memory.descriptor), str(threads)]
-        with theirs:
-            try:
-                process = subprocess.Popen(  # noqa: ASYNC220, S603 - at once; our own arguments
-                    command, stdin=theirs.fileno(), pass_fds=[memory.descriptor]
-                )
-            except OSError:
-                ours.close()
-                raise
-        return cls(process, *await asyncio.open_unix_connection(sock=ours))
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it has ended by itself."""
-        return self._process.poll() is not None
-
-    async def ask(self, orders: Sequence[Order]) -> list[int]:
-        """Have orders carried out; give the system's error number for each."""
-        answer = b""
-        with suppress(ConnectionError):
-            self._orders.write(json.dumps(orders).encode() + b"\n")
-            answer = await self._answers.readline()
-        if not answer.endswith(b"\n"):
-            await self.end()
-            raise BrokenPipeError(EPIPE, os.strerror(EPIPE))
-        numbers: list[int] = json.loads(answer)
-        return numbers
-
-    async def end(self) -> None:
-        """Let it end, and say in the log if it did so in another way than it should."""
-        self._orders.close()
-        if status := await asyncio.to_thread(self._wait):
-            _log.error("the process that writes uploads has ended with status %s", status)
-
-    def _wait(self) -> int | None:
-        """Give its status; None if even a kill does not end it, for the disk keeps it waiting."""
-        try:
-            return self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(END_SECONDS)
-        return None
+def _silence(seconds: float, item: _Item) -> TimeoutError:
+    words = f"the process that writes uploads has not answered for {seconds:.0f} s"
+    return TimeoutError(ETIMEDOUT, words, item.order.path if item.order else None)

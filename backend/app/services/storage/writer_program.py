@@ -3,8 +3,9 @@
     python -I -S writer_program.py MEMORY THREADS
 
 MEMORY is the descriptor of the memory that it shares with the service, THREADS how many fsyncs it
-may wait for at once. Each line on standard input, a socket, is a list of orders in JSON, answered
-by a line with a list of the system's error numbers: one for each order, 0 if it was carried out.
+may wait for at once. Each line on standard input, a socket, is a list of orders in JSON (null: no
+order, only an answer is wanted), answered by a line with a list: for each order null if it was
+carried out, else the arguments of the OSError that stopped it, which name the call and the path.
 
 Needs nothing but the standard library, so that it starts at once, and keeps nothing from one line
 to the next. It ends where its input ends, whatever made the service end; signals it leaves to that.
@@ -26,8 +27,14 @@ from typing import Final, NamedTuple
 PAGE: Final = 4096
 """Bytes. Pieces of whole pages can be written past the page cache."""
 
+UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system answers to a call, or a flag of one, that it does not have."""
+
 _DIRECT: Final[int] = getattr(os, "O_DIRECT", 0)
 """Of Linux. Elsewhere all goes through the page cache."""
+
+Failure = list[int | str | None]
+"""The arguments of an OSError."""
 
 
 class Order(NamedTuple):
@@ -57,38 +64,48 @@ def main(memory: int, threads: int) -> None:
         service.makefile("rb") as lines,
     ):
         for line in lines:
-            orders = [Order(*fields) for fields in json.loads(line)]
+            orders = [fields and Order(*fields) for fields in json.loads(line)]
             answer = json.dumps(carry_out(orders, shared, pool))
             service.sendall(answer.encode() + b"\n")
 
 
-def carry_out(orders: Sequence[Order], memory: memoryview, pool: Executor) -> list[int]:
-    """Carry out orders together; tell for each which error stopped it, 0 for none.
+def carry_out(
+    orders: Sequence[Order | None], memory: memoryview, pool: Executor
+) -> list[Failure | None]:
+    """Carry out orders together; return for each what stopped it, None if nothing did.
 
     All files take a step before any takes the next. So they wait for the disk together, and the
     first fsync of a step writes the filesystem's journal for the others too.
     """
-    errors = [0] * len(orders)
-    under_way = {number: _steps(order, memory) for number, order in enumerate(orders)}
+    failures: list[Failure | None] = [None] * len(orders)
+    under_way = {
+        number: _steps(order, memory) for number, order in enumerate(orders) if order is not None
+    }
     for waits in (False, True, False, True):
         at_once = pool.map if waits and len(under_way) > 1 else map
         outcomes = list(at_once(_take_step, under_way.values()))
-        for number, outcome in zip(list(under_way), outcomes, strict=True):
-            if outcome is not None:
-                errors[number] = outcome
+        for number, (has_ended, failure) in zip(list(under_way), outcomes, strict=True):
+            if has_ended:
+                failures[number] = failure
                 del under_way[number]
-    return errors
+    return failures
 
 
-def _take_step(steps: Iterator[None]) -> int | None:
-    """Go on with an order; None as long as it has steps left."""
+def _take_step(steps: Iterator[None]) -> tuple[bool, Failure | None]:
+    """Go on with an order; return whether it has ended, and what stopped it."""
     try:
         next(steps)
     except StopIteration:
-        return 0
+        return True, None
     except OSError as error:
-        return error.errno or errno.EIO
-    return None
+        return True, [
+            error.errno or errno.EIO,
+            error.strerror,
+            error.filename,
+            None,
+            error.filename2,
+        ]
+    return False, None
 
 
 def _steps(order: Order, memory: memoryview) -> Iterator[None]:
@@ -101,34 +118,60 @@ def _steps(order: Order, memory: memoryview) -> Iterator[None]:
     with _opened(order) as descriptor:
         if order.target is None:
             yield
-            written = _write_directly(descriptor, piece, order.offset)
+            with named("write", order.path):
+                written = _write_directly(descriptor, piece, order.offset)
             if written < order.length:
-                _write(descriptor, piece[written:], order.offset + written)
-                os.fsync(descriptor)
+                _write(order, descriptor, piece, written)
+                _sync(order, descriptor)
             return
-        _write(descriptor, piece, order.offset)
+        _write(order, descriptor, piece)
         yield
-        os.fsync(descriptor)
+        _sync(order, descriptor)
     yield
-    os.rename(order.path, order.target)  # noqa: PTH104 - names are all that is needed here
+    with named("rename", order.path, order.target):
+        os.rename(order.path, order.target)  # noqa: PTH104 - names are all that is needed here
     yield
     sync_folder(os.path.dirname(order.target))  # noqa: PTH120 - the same
 
 
 @contextmanager
+def named(call: str, path: str, target: str | None = None) -> Iterator[None]:
+    """Raise errors of the system as `named_error`."""
+    try:
+        yield
+    except OSError as error:
+        raise named_error(error, call, path, target) from error
+
+
+def named_error(error: OSError, call: str, path: str, target: str | None = None) -> OSError:
+    """Return an error that names the call and the path, for calls on a descriptor know no path."""
+    number = error.errno or errno.EIO
+    words = f"{call}: {error.strerror or os.strerror(number)}"
+    return OSError(number, words, error.filename or path, None, target)
+
+
+@contextmanager
 def _opened(order: Order) -> Iterator[int]:
     make = 0 if order.offset else os.O_CREAT | os.O_EXCL
-    descriptor = os.open(order.path, os.O_WRONLY | os.O_CLOEXEC | make, 0o600)
+    with named("open", order.path):
+        descriptor = os.open(order.path, os.O_WRONLY | os.O_CLOEXEC | make, 0o600)
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        with named("close", order.path):  # some file systems report here what could not be written
+            os.close(descriptor)
 
 
-def _write(descriptor: int, piece: memoryview, offset: int) -> None:
-    while piece:
-        written = os.pwrite(descriptor, piece, offset)
-        piece, offset = piece[written:], offset + written
+def _sync(order: Order, descriptor: int) -> None:
+    with named("fsync", order.path):
+        os.fsync(descriptor)
+
+
+def _write(order: Order, descriptor: int, piece: memoryview, begin: int = 0) -> None:
+    """Write a piece, without its first `begin` bytes, which the file has."""
+    while begin < len(piece):
+        with named("write", order.path):
+            begin += os.pwrite(descriptor, piece[begin:], order.offset + begin)
 
 
 def _write_directly(descriptor: int, piece: memoryview, offset: int) -> int:
@@ -140,18 +183,24 @@ def _write_directly(descriptor: int, piece: memoryview, offset: int) -> int:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | _DIRECT)
         return os.pwrite(descriptor, piece, offset)
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in UNSUPPORTED:
             raise
         return 0
     finally:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
 
 
-def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder survive a power cut.
+
+    Raises:
+        OSError: If they do not; `UNSUPPORTED` where the file system cannot do it at all.
+    """
+    with named("open", folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with named("fsync of folder", folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

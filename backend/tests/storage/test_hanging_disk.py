@@ -1,0 +1,455 @@
+"""A disk, or the process that writes to it, that does not answer: who waits, how long, what stays.
+
+The deadlines are short here; that they are kept is what is tested, never how quick something is.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.errors import StorageUnavailable
+from app.reasons import reason
+from app.services.storage import calls, files, process, threads, writer
+from app.services.storage.blocks import BLOCK
+from app.services.storage.local import UPLOADS, LocalStorage
+from tests.conftest import Disk, OpenStorage
+from tests.descriptors import open_descriptors
+from tests.disks import FrozenDisk, NetworkDisk, disk_that_freezes, network_disk, shorten_deadlines
+from tests.live import PATIENCE
+
+KEY = "ab23456789abcdef0123456789abcdef.jpg"
+OTHER = f"cd{KEY[2:]}"
+BACKEND = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_deadlines(monkeypatch, 0.5)
+
+
+@pytest.fixture
+async def storage(open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
+    storage = open_storage(tmp_path / "images")
+    await prepare(storage)
+    return storage
+
+
+@pytest.fixture
+def disk_to_freeze(tmp_path: Path) -> Iterator[FrozenDisk]:
+    with disk_that_freezes(tmp_path) as disk:
+        yield disk
+
+
+@pytest.fixture
+async def on_freezing_disk(
+    disk_to_freeze: FrozenDisk, open_storage: OpenStorage
+) -> AsyncIterator[LocalStorage]:
+    storage = open_storage(disk_to_freeze.folder)
+    await prepare(storage)
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[NetworkDisk]:
+    with network_disk(tmp_path) as disk:
+        yield disk
+
+
+@pytest.fixture
+async def on_network(
+    network: NetworkDisk, open_storage: OpenStorage
+) -> AsyncIterator[LocalStorage]:
+    storage = open_storage(network.folder, threads=2)
+    await prepare(storage)
+    yield storage
+    await storage.close()
+
+
+async def prepare(storage: LocalStorage) -> None:
+    """Have the folders made, however slow this machine is."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await storage.check()
+            except StorageUnavailable:
+                continue
+            return
+
+
+async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
+    staged = await storage.stage(key)
+    try:
+        await staged.write(data)
+        await staged.publish()
+    except StorageUnavailable:
+        await staged.discard()
+        raise
+
+
+async def put_at_last(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
+    """Upload, which may take more than a short deadline on a slow machine."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await put(storage, key, data)
+            except StorageUnavailable:
+                continue
+            return
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+
+
+def running(storage: LocalStorage) -> process.WriterProcess:
+    found = storage._writer._process
+    assert found
+    return found
+
+
+def blocks_lent(storage: LocalStorage) -> int:
+    memory = storage._writer._memory
+    assert memory
+    return UPLOADS - len(memory._free)
+
+
+def all_files(root: Path) -> list[str]:
+    return [path.name for path in root.rglob("*") if path.is_file()]
+
+
+async def test_an_upload_to_a_stopped_writer_fails_and_the_next_has_another(
+    storage: LocalStorage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped = running(storage)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    with pytest.raises(StorageUnavailable) as failure:
+        await put(storage, data=b"x" * BLOCK)
+    assert "the process that writes uploads has not answered" in reason(failure.value)
+    assert str(tmp_path / "images/staging" / KEY) in reason(failure.value)
+    assert f"(pid {stopped.pid}) has not answered" in caplog.text
+    assert stopped.has_ended
+    assert blocks_lent(storage) == 0
+    assert all_files(tmp_path) == []
+    await put_at_last(storage)
+    assert all_files(tmp_path) == [KEY]
+
+
+async def test_all_that_wait_for_a_stopped_writer_fail_with_it_and_kill_no_other(
+    storage: LocalStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage._writer._items, "_most", 1)
+    os.kill(running(storage).pid, signal.SIGSTOP)
+    uploads = []
+    for number in range(4):  # the last ones have not waited for long when the first is given up
+        uploads.append(asyncio.create_task(put(storage, f"{number:02x}{KEY[2:]}")))
+        await asyncio.sleep(0.1)
+    outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    assert caplog.text.count("is killed") == 1
+    assert blocks_lent(storage) == 0
+
+
+async def test_an_upload_that_is_cancelled_does_not_wait_for_a_stopped_writer_for_ever(
+    storage: LocalStorage,
+) -> None:
+    os.kill(running(storage).pid, signal.SIGSTOP)
+    upload = asyncio.create_task(put(storage))
+    await asyncio.sleep(0.1)
+    upload.cancel()
+    with pytest.raises((asyncio.CancelledError, StorageUnavailable)):
+        async with asyncio.timeout(PATIENCE):
+            await upload
+    assert blocks_lent(storage) <= 1  # this test, unlike the service, does not discard then
+    await put_at_last(storage, OTHER)
+
+
+async def test_readiness_finds_a_stopped_writer_and_its_successor(storage: LocalStorage) -> None:
+    os.kill(running(storage).pid, signal.SIGSTOP)
+    with pytest.raises(StorageUnavailable) as failure:
+        await storage.check()
+    assert "the process that writes uploads has not answered" in reason(failure.value)
+    await prepare(storage)
+
+
+async def test_readiness_finds_that_no_writer_can_be_started(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(storage).end()
+    missing = "/nowhere/python"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", missing)
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable) as failure:
+                await storage.check()
+            assert missing in reason(failure.value)
+            assert "No such file or directory (ENOENT)" in reason(failure.value)
+    await prepare(storage)
+
+
+async def test_readiness_calls_a_busy_writer_working(
+    disk: Disk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "DISK_SECONDS", PATIENCE)
+    storage = open_storage(tmp_path / "images")
+    await prepare(storage)
+    with disk.hanging("fsync of file") as is_reached:
+        upload = asyncio.create_task(put(storage))
+        await until(is_reached)
+        monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
+        await storage.check()
+        monkeypatch.setattr(writer, "BUSY_SECONDS", 0)
+        with pytest.raises(StorageUnavailable):
+            await storage.check()
+    await upload
+    monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
+    await storage.check()
+
+
+async def test_readiness_follows_a_disk_that_carries_out_no_upload(
+    disk: Disk, open_storage: OpenStorage, tmp_path: Path
+) -> None:
+    storage = open_storage(tmp_path / "images")
+    await prepare(storage)
+    with disk.failing("fsync of folder", 5):
+        with pytest.raises(StorageUnavailable):
+            await put(storage)
+        with pytest.raises(StorageUnavailable) as failure:
+            await storage.check()
+    assert "fsync of folder: Input/output error (EIO)" in reason(failure.value)
+    await prepare(storage)
+    assert all_files(tmp_path / "images") == []
+
+
+async def test_a_writer_that_the_disk_keeps_from_ending_keeps_its_memory_and_nobody_else(
+    on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk
+) -> None:
+    storage = on_freezing_disk
+    await put_at_last(storage, OTHER)
+    stuck = running(storage)
+    with disk_to_freeze.frozen():
+        with pytest.raises(StorageUnavailable):
+            await put(storage)
+        assert not stuck.has_ended
+        assert psutil.Process(stuck.pid).status() == psutil.STATUS_DISK_SLEEP
+        assert blocks_lent(storage) == 1
+        block = storage._writer.take_block()
+        assert block.begin == BLOCK, "the memory that the stuck process may read is another's"
+        storage._writer.give_back(block)
+        reader = await storage.open(OTHER)
+        assert await reader.read() == b"x"
+        with pytest.raises(StorageUnavailable):
+            await storage.check()
+    await until(lambda: stuck.has_ended)
+    await put_at_last(storage)
+    assert blocks_lent(storage) == 0
+    await prepare(storage)
+
+
+async def test_a_disk_that_stays_away_is_given_a_bounded_number_of_processes(
+    on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MOST_STUCK", 2)
+    storage = on_freezing_disk
+    with disk_to_freeze.frozen():
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                await put(storage)
+        with pytest.raises(StorageUnavailable) as failure:
+            await put(storage)
+        assert "keeps 2 killed writing processes from ending" in reason(failure.value)
+        assert len(storage._writer._stuck) == 2
+    await put_at_last(storage)
+
+
+@pytest.mark.parametrize("name", ["open", "stat", "delete", "list", "check"])
+async def test_nobody_waits_for_a_hanging_folder_for_ever(
+    on_network: LocalStorage, network: NetworkDisk, name: str
+) -> None:
+    storage = on_network
+    await put_at_last(storage)
+
+    async def call() -> None:
+        if name == "list":
+            [info async for info in storage.list()]
+        elif name == "check":
+            await storage.check()
+        else:
+            await getattr(storage, name)(KEY)
+
+    before = open_descriptors()
+    with network.hanging():
+        await asyncio.sleep(1.1)  # the kernel remembers what it was told for a second
+        outcomes = await asyncio.gather(*(call() for _ in range(5)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 5
+        assert all("no answer" in reason(each) for each in outcomes if isinstance(each, Exception))
+    await until(lambda: open_descriptors() <= before and not storage._threads._stuck)
+    await put_at_last(storage, OTHER)
+    await (await storage.open(OTHER)).close()
+
+
+async def test_a_file_closed_while_the_folder_hangs_does_not_stop_the_event_loop(
+    on_network: LocalStorage, network: NetworkDisk
+) -> None:
+    """Closing asks the server where there is one."""
+    storage = on_network
+    await put_at_last(storage, data=b"x" * 3 * files.READ_BLOCK)
+    before = open_descriptors()
+    reader = await storage.open(KEY)
+    release = threading.Timer(PATIENCE, network.go_on)
+    with network.hanging():
+        release.start()
+        await reader.close()
+        assert release.is_alive(), "it waited for the server"
+        release.cancel()
+    await until(lambda: open_descriptors() <= before)
+
+
+async def test_a_file_deleted_while_the_folder_hangs_is_removed_afterwards(
+    on_network: LocalStorage, network: NetworkDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = on_network
+    keys = [f"{number:02x}{KEY[2:]}" for number in range(6)]
+    for key in keys:
+        await put_at_last(storage, key)
+    with network.hanging():
+        deletes = [storage.delete(key) for key in keys]
+        outcomes = await asyncio.gather(*deletes, return_exceptions=True)
+        assert StorageUnavailable in {type(outcome) for outcome in outcomes}
+    await until(lambda: all_files(network.folder) == [])
+
+
+async def test_threads_that_hang_are_replaced_and_are_no_more_than_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "MOST_STUCK", 3)
+    pool = threads.Threads(1, "pool")
+    may_return = threading.Event()
+    try:
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                await pool.run(calls.Call("read", "/slow", may_return.wait))
+            if len(pool._stuck) < 3:
+                assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=PATIENCE))
+        with pytest.raises(StorageUnavailable) as failure:
+            await pool.run(calls.Call("read", "/quick", lambda: 1))
+        assert "/quick" in reason(failure.value)
+    finally:
+        may_return.set()
+    await until(lambda: not pool._stuck)
+    assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=PATIENCE)) == 1
+
+
+async def test_a_result_that_comes_too_late_is_taken_back() -> None:
+    pool = threads.Threads(1, "pool")
+    may_return, undone = threading.Event(), list[str]()
+
+    def late() -> str:
+        may_return.wait()
+        return "opened"
+
+    try:
+        with pytest.raises(StorageUnavailable):
+            await pool.run(calls.Call("open", "/slow", late, undo=undone.append))
+    finally:
+        may_return.set()
+    await until(lambda: undone == ["opened"])
+
+
+async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_is_certain() -> None:
+    pool = threads.Threads(1, "pool")
+    may_return, made = threading.Event(), list[str]()
+    slow = asyncio.create_task(
+        pool.run(calls.Call("read", "/slow", may_return.wait, seconds=PATIENCE))
+    )
+    await asyncio.sleep(0)
+    try:
+        for name, is_certain in (("left out", False), ("certain", True)):
+
+            def note(name: str = name) -> None:
+                made.append(name)
+
+            with pytest.raises(StorageUnavailable):
+                await pool.run(calls.Call("read", "/x", note, is_certain=is_certain))
+        await asyncio.sleep(0.1)
+        assert made == []
+    finally:
+        may_return.set()
+    await slow
+    await until(lambda: made == ["certain"])
+
+
+async def test_a_process_ends_although_its_disk_hangs(
+    on_network: LocalStorage, network: NetworkDisk
+) -> None:
+    """As a service at its end, whose threads the interpreter would wait for."""
+    program = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from app.services.storage import calls\n"
+        "from app.services.storage.local import LocalStorage\n"
+        "calls.DISK_SECONDS = 0.5\n"
+        "async def main():\n"
+        "    storage = LocalStorage(Path(sys.argv[1]))\n"
+        "    try:\n"
+        "        await storage.stat(sys.argv[2])\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__)\n"
+        "    await storage.close()\n"
+        "asyncio.run(main())\n"
+    )
+    with network.hanging():
+        await asyncio.sleep(1.1)  # the kernel remembers what it was told for a second
+        ended = subprocess.run(  # noqa: ASYNC221, S603 - our own arguments
+            [sys.executable, "-c", program, str(network.folder), KEY],
+            cwd=BACKEND,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (0, "StorageUnavailable\n"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("FSYNCDIR=EINVAL", "fsync of folder: Invalid argument (EINVAL): {root}; this file system"),
+        ("FSYNCDIR=ENOTSUP", "fsync of folder: Operation not supported (ENOTSUP): {root}; this"),
+        ("FSYNC=EINVAL", "fsync: Invalid argument (EINVAL): {root}/staging/check-"),
+        ("RENAME=EXDEV", "rename: Invalid cross-device link (EXDEV): {root}/staging/check-"),
+        ("MKDIR=EROFS", "mkdir: Read-only file system (EROFS): {root}; the file system there is"),
+        ("LOOKUP=ESTALE", "(ESTALE): {root}; the file system there has lost its server"),
+        ("CREATE=EACCES", "open: Permission denied (EACCES): {root}/staging/check-"),
+    ],
+)
+async def test_a_disk_that_cannot_keep_uploads_is_told_at_the_start_with_call_path_and_words(
+    open_storage: OpenStorage, tmp_path: Path, failure: str, words: str
+) -> None:
+    with network_disk(tmp_path, failure) as disk:
+        storage = open_storage(disk.folder)
+        with pytest.raises(StorageUnavailable) as raised:
+            await storage.check()
+        assert words.format(root=disk.folder) in reason(raised.value)
+        await storage.close()
+
+
+async def test_a_network_disk_that_lost_its_server_is_told(
+    on_network: LocalStorage, network: NetworkDisk
+) -> None:
+    network.lose()
+    for act in (on_network.stat(KEY), on_network.open(KEY), put(on_network), on_network.check()):
+        with pytest.raises(StorageUnavailable) as failure:
+            await act
+        assert "(ENOTCONN): " + str(network.folder) in reason(failure.value)
+        assert "mount it again" in reason(failure.value)
