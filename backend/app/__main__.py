@@ -65,8 +65,11 @@ def main() -> int:
             return backfill.run(settings)
     try:
         return _run(settings)
-    except (EmbeddedDatabaseError, DatabaseUnavailable, SchemaError, CannotListen) as error:
-        return _fail(_EXIT_FAILED, str(error))
+    except DatabaseUnavailable as error:
+        message = error.reason
+    except (EmbeddedDatabaseError, SchemaError, CannotListen) as error:
+        message = str(error)
+    return _fail(_EXIT_FAILED, message)
 
 
 def _run(settings: Settings) -> int:
@@ -95,11 +98,16 @@ def _run(settings: Settings) -> int:
 
 
 async def _require_head(url: str) -> None:
-    """Refuse a database that has to be migrated first; one that is away is waited for later."""
+    """Refuse a database that refuses the login, or has to be migrated first.
+
+    One that does not answer yet is waited for later.
+    """
     database = Database(url)
     try:
-        with suppress(DatabaseUnavailable):
-            await require_head(database)
+        await require_head(database)
+    except DatabaseUnavailable as error:
+        if error.refused:
+            raise
     finally:
         await database.close()
 

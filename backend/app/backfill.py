@@ -35,10 +35,13 @@ def run(settings: Settings) -> int:
                 shared_postgres(settings.data_dir / "postgres")
             )
             asyncio.run(_backfill(Database(url), settings))
+    except DatabaseUnavailable as error:
+        print(f"Not finished: {error.reason}", file=sys.stderr)
+        return EXIT_NOT_DONE
     except (EmbeddedDatabaseError, SchemaError) as error:
         print(f"Not finished: {error}", file=sys.stderr)
         return EXIT_NOT_DONE
-    except (DatabaseUnavailable, StorageError) as error:
+    except StorageError as error:
         print(f"Not finished: {error} ({reason(error)})", file=sys.stderr)
         return EXIT_NOT_DONE
     except KeyboardInterrupt:

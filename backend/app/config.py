@@ -3,17 +3,15 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+from app.database_url import parse_database_url
 
 
 class InvalidSettings(Exception):
@@ -91,19 +89,8 @@ class Settings(BaseSettings):
             return value
         if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
             raise ValueError("must start with postgresql:// (or be empty: embedded database)")
-        address = re.sub(r"^[^:]*", "postgresql+asyncpg", address)
-        try:
-            query = make_url(address).query
-        except (ArgumentError, ValueError):
-            # Its cause would show the password.
-            raise ValueError("is not of the form postgresql://user:password@host/name") from None
-        if unknown := query.keys() - {"host", "port", "sslmode"}:
-            raise ValueError(
-                f"has the parameter {min(unknown)}; only host, port and sslmode are known"
-            )
-        if query.get("sslmode", "prefer") not in _SSL_MODES:
-            raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
-        return SecretStr(address)
+        parse_database_url(address)
+        return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", address))
 
     @field_validator("public_url")
     @classmethod

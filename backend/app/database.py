@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager, contextmanager
 from errno import EDQUOT
 from typing import Final
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InvalidCachedStatementError, PostgresError
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
+from app.database_connection import first_line, open_connection
+from app.database_url import parse_database_url
 from app.errors import DatabaseFull, DatabaseUnavailable
 
 CONNECTIONS: Final = 10
@@ -25,17 +27,35 @@ CONNECT_TIMEOUT: Final = 5.0
 COMMAND_TIMEOUT: Final = 10.0
 """Seconds for one statement."""
 
-_UNAVAILABLE_STATES: Final = (
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_LOST_STATES: Final = (
     "08",  # connection exception
-    "25006",  # read only: a standby, not yet promoted
+    "25006",  # read only: a standby, or a primary that has become one
+    "26000",  # a prepared statement is unknown: another server answers
+    "42P05",  # a prepared statement is known already: another server answers
+    "57P",  # shutting down, starting up, crashed; the session or the database was ended
+)
+"""Whoever answers is not, or not for long, the server that the pool was connected to."""
+_UNAVAILABLE_STATES: Final = (
+    *_LOST_STATES,
+    "25P03",  # the transaction was idle for too long
+    "25P04",  # the transaction took too long
     "28",  # the role or its password is refused
     "3D000",  # the database does not exist (yet)
+    "40",  # rolled back: serialization failure, deadlock
     "42501",  # the role may not do that (yet)
     "42703",  # the columns do not exist (yet)
     "42P01",  # the tables do not exist (yet)
     "53",  # out of connections, memory or disk
-    "57P",  # shutting down, starting up, crashed
+    "55",  # a lock was not to be had in time; something is in use
+    "57",  # the statement was cancelled, by its timeout or an operator
+    "58",  # an error of the system, such as of its disk
 )
+_DRIVER: Final = "postgresql+asyncpg://"
+_SERVER_TIMEOUTS: Final = """
+    SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
+    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+"""
 
 
 class ReadSession(AsyncSession):
@@ -50,24 +70,28 @@ class Database:
     """Opens sessions, and tells failures of the database from failures of the program.
 
     Args:
-        url: `postgresql+asyncpg://…`; libpq's `sslmode` is understood.
+        url: As DATABASE_URL.
         connections: Most connections to it.
     """
 
     def __init__(self, url: str | URL, connections: int = CONNECTIONS) -> None:
+        if isinstance(url, URL):
+            url = url.render_as_string(hide_password=False)
+        self._address = parse_database_url(url)
         self._engine = create_async_engine(
-            _with_ssl_for_asyncpg(make_url(url)),
+            _DRIVER,
+            async_creator=lambda: open_connection(self._address, CONNECT_TIMEOUT, COMMAND_TIMEOUT),
             pool_size=connections,
             # Beyond that SQLAlchemy would open a connection for each use, at the price of many
             # statements.
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
-            connect_args={"timeout": CONNECT_TIMEOUT, "command_timeout": COMMAND_TIMEOUT},
             hide_parameters=True,
         )
         # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed_connection)
+        event.listen(self._engine.sync_engine, "handle_error", _distrust_connections)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -98,17 +122,18 @@ class Database:
 
     @asynccontextmanager
     async def maintain(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection outside the pool, whose statements may take as long as they take.
+        """Open a connection outside the pool, whose transactions may take as long as they take.
 
         Raises:
             DatabaseUnavailable: As `read`.
         """
         engine = create_async_engine(
-            self._engine.url,
+            _DRIVER,
+            async_creator=lambda: open_connection(self._address, CONNECT_TIMEOUT, None),
             poolclass=NullPool,
-            connect_args={"timeout": CONNECT_TIMEOUT},
             hide_parameters=True,
         )
+        event.listen(engine.sync_engine, "begin", _lift_server_timeouts)
         with _translated_errors():
             async with engine.connect() as connection:
                 yield connection
@@ -116,14 +141,6 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
-
-
-def _with_ssl_for_asyncpg(url: URL) -> URL:
-    """Hand libpq's `sslmode`, which hosted databases put in their URLs, to asyncpg's `ssl`."""
-    mode = url.query.get("sslmode")
-    if mode is None:
-        return url
-    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 def _refuse_closed_connection(
@@ -134,6 +151,21 @@ def _refuse_closed_connection(
         raise DisconnectionError
 
 
+def _distrust_connections(context: ExceptionContext) -> None:
+    """Let the pool replace this connection, and all others when they are next asked for.
+
+    After a timeout too: what has dropped one connection silently has dropped the idle ones.
+    """
+    error = context.original_exception
+    if isinstance(error, TimeoutError) or _has_state(error, _LOST_STATES):
+        context.is_disconnect = True
+
+
+def _lift_server_timeouts(connection: Connection) -> None:
+    """Let a transaction take as long as it takes, whatever the role or the database has set."""
+    connection.exec_driver_sql(_SERVER_TIMEOUTS)
+
+
 @contextmanager
 def _translated_errors(
     full: type[DatabaseUnavailable] = DatabaseUnavailable,
@@ -142,28 +174,39 @@ def _translated_errors(
     try:
         yield
     except PoolTimeoutError as error:
-        raise DatabaseUnavailable from error
+        raise DatabaseUnavailable("All connections to the database are in use.") from error
     except DBAPIError as error:
-        if _means_full(error.orig):
+        cause = error.driver_exception
+        if _means_full(cause):
             raise full from error
-        if error.connection_invalidated or _means_unavailable(error.orig):
-            raise DatabaseUnavailable from error
+        if error.connection_invalidated or _means_unavailable(cause):
+            raise _unavailable(cause) from error
         raise
-    # What happens while connecting, and the command timeout, SQLAlchemy passes on as it is.
+    # What SQLAlchemy passes on as it is.
     except (OSError, InterfaceError) as error:
-        raise DatabaseUnavailable from error
+        raise _unavailable(error) from error
     except PostgresError as error:
         if _means_unavailable(error):
-            raise DatabaseUnavailable from error
+            raise _unavailable(error) from error
         raise
 
 
-def _means_full(error: BaseException | None) -> bool:
-    """Tell a full disk, or a quota, of which PostgreSQL has no state of its own."""
+def _means_full(error: BaseException) -> bool:
+    """Return whether it is a full disk, or a quota, of which PostgreSQL has no state of its own."""
     state = getattr(error, "sqlstate", None)
     return state == "53100" or (state == "XX000" and os.strerror(EDQUOT) in str(error))
 
 
-def _means_unavailable(error: BaseException | None) -> bool:
+def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    said = "no answer in time" if isinstance(error, TimeoutError) else first_line(error)
+    return DatabaseUnavailable(f"The database is not available: {said}.")
+
+
+def _means_unavailable(error: BaseException) -> bool:
+    # A plan is dropped when a migration changes the table, and made anew for the next statement.
+    return isinstance(error, InvalidCachedStatementError) or _has_state(error, _UNAVAILABLE_STATES)
+
+
+def _has_state(error: BaseException, states: tuple[str, ...]) -> bool:
     state = getattr(error, "sqlstate", None)
-    return isinstance(state, str) and state.startswith(_UNAVAILABLE_STATES)
+    return isinstance(state, str) and state.startswith(states)

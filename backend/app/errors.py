@@ -120,10 +120,20 @@ class ImageDamaged(ImageHostError):
 
 
 class DatabaseUnavailable(ImageHostError):
-    """The database cannot be reached, or not used, at the moment."""
+    """The database cannot be reached, or not used, at the moment.
 
-    def __init__(self) -> None:
+    Args:
+        reason: One line for the operator; it may name hosts, users and databases.
+        refused: Whether the database is there and refuses what the settings say.
+    """
+
+    reason = ""
+    refused = False
+
+    def __init__(self, reason: str = "", *, refused: bool = False) -> None:
         super().__init__("The database is not available at the moment; try again shortly.")
+        self.reason = reason
+        self.refused = refused
 
 
 class DatabaseFull(DatabaseUnavailable):

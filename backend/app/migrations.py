@@ -8,11 +8,12 @@ as it should be does not need it.
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,6 +81,17 @@ class ForeignSchema(SchemaError):
         )
 
 
+class WrongEncoding(SchemaError):
+    """The database cannot keep every name of a file."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The database has the encoding {encoding}, which cannot keep every file name: make "
+            "another with CREATE DATABASE images ENCODING 'UTF8' TEMPLATE template0 and name it "
+            "in DATABASE_URL; what is in this one comes along with pg_dump and pg_restore."
+        )
+
+
 async def require_head(database: Database) -> None:
     """Check that the schema is the one that this code needs.
 
@@ -87,9 +99,11 @@ async def require_head(database: Database) -> None:
         OlderSchema: If it has to be migrated first; an empty database too.
         NewerSchema: If a later version has migrated it.
         ForeignSchema: If something else has.
+        WrongEncoding: If it is not UTF8.
         DatabaseUnavailable: If that cannot be told.
     """
     async with database.read() as session:
+        await _require_utf8(session)
         revision = await _revision(session)
     if revision is None or revision < HEAD:
         raise OlderSchema(revision)
@@ -115,10 +129,9 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
     """
     if not (_is_ours(target) and FIRST <= target <= HEAD):
         raise SchemaError(f"There is no revision {target!r}; they go from {FIRST} to {HEAD}.")
-    async with database.maintain() as connection:
-        await _wait_for_others(connection, report)
-        await connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
-        await connection.commit()
+    async with _alone(database, report), database.maintain() as connection:
+        event.listen(connection.sync_connection, "begin", _limit_queueing)
+        await _require_utf8(connection)
         revision = await _revision(connection)
         if revision is None and await has_images(connection):
             if not await is_as_before_migrations(connection):
@@ -132,6 +145,12 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
             report(f"Migrating the database from {revision or 'nothing'} to {target}")
             command = "upgrade" if (revision or "") < target else "downgrade"
             await _run_when_free(connection, report, command, target)
+
+
+async def _require_utf8(database: AsyncConnection | ReadSession) -> None:
+    encoding: str = (await database.scalars(text("SHOW server_encoding"))).one()
+    if encoding != "UTF8":
+        raise WrongEncoding(encoding)
 
 
 async def _revision(database: AsyncConnection | ReadSession) -> str | None:
@@ -152,29 +171,40 @@ def _is_ours(revision: str) -> bool:
     return re.fullmatch("[0-9]{4}", revision) is not None
 
 
-async def _wait_for_others(connection: AsyncConnection, report: Callable[[str], object]) -> None:
-    """Take the lock that the session holds until it closes.
+@asynccontextmanager
+async def _alone(database: Database, report: Callable[[str], object]) -> AsyncIterator[None]:
+    """Hold the lock that lets one process at a time migrate, until the end of the block.
 
-    Asked for again and again, between transactions: CREATE INDEX CONCURRENTLY of the one that
-    migrates waits for every transaction, so one that waited for the lock would never get it.
+    A transaction of a connection of its own holds it: a pooler gives the rest of a session away.
+    READ COMMITTED, that transaction sees no rows while it is idle, so that CREATE INDEX
+    CONCURRENTLY does not wait for it; for the same reason a waiter asks again and again, in a new
+    transaction each time.
     """
     deadline = time.monotonic() + OTHERS_SECONDS
-    told = False
-    while not await _takes_lock(connection):
-        if not told:
-            report("Waiting for another process that is migrating")
-            told = True
-        if time.monotonic() > deadline:
-            raise SchemaError(f"Another process has been migrating for {OTHERS_SECONDS} seconds.")
-        await asyncio.sleep(PAUSE_SECONDS)
+    reported = False
+    async with database.maintain() as connection:
+        await connection.execution_options(isolation_level="READ COMMITTED")
+        while not await connection.scalar(
+            text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+        ):
+            await connection.rollback()
+            if not reported:
+                report("Waiting for another process that is migrating")
+                reported = True
+            if time.monotonic() > deadline:
+                raise SchemaError(
+                    f"Another process has been migrating for {OTHERS_SECONDS} seconds."
+                )
+            await asyncio.sleep(PAUSE_SECONDS)
+        yield
 
 
-async def _takes_lock(connection: AsyncConnection) -> bool:
-    taken = await connection.scalar(
-        text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}
-    )
-    await connection.commit()
-    return bool(taken)
+def _limit_queueing(connection: Connection) -> None:
+    """Limit how long a transaction queues for a table.
+
+    What runs outside of one takes no lock that reads and writes queue behind.
+    """
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
 
 
 async def _run_when_free(

@@ -25,6 +25,8 @@ _ADVICE: Final = {
 
 def reason(error: BaseException) -> str:
     """Return why an error was raised: its cause in one line, or itself if it has none."""
+    if given := getattr(error, "reason", ""):
+        return str(given)
     cause = error.__cause__ or error
     cause = (
         getattr(cause, "orig", None) or cause
