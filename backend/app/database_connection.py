@@ -211,9 +211,8 @@ def _failure(
         reason = f"The database refused the password of user {_user(address)}."
         return DatabaseUnavailable(reason, refused=True)
     match error:
-        case PostgresError() if (
-            str(error.sqlstate).startswith(_REFUSED_STATES)
-            or _mentions(error, _REFUSED_BY_A_POOLER)
+        case PostgresError() if str(error.sqlstate).startswith(_REFUSED_STATES) or _mentions(
+            error, _REFUSED_BY_A_POOLER
         ):
             reason = f"The database refused the connection: {said}."
             return DatabaseUnavailable(reason, refused=True)

@@ -176,9 +176,8 @@ async def _alone(database: Database, report: Callable[[str], object]) -> AsyncIt
     """Hold the lock that lets one process at a time migrate, until the end of the block.
 
     A transaction of a connection of its own holds it: a pooler gives the rest of a session away.
-    READ COMMITTED, that transaction sees no rows while it is idle, so that CREATE INDEX
-    CONCURRENTLY does not wait for it; for the same reason a waiter asks again and again, in a new
-    transaction each time.
+    CREATE INDEX CONCURRENTLY waits for every transaction with a snapshot. So this one is READ
+    COMMITTED, which keeps none between statements, and a waiter asks in a new one each time.
     """
     deadline = time.monotonic() + OTHERS_SECONDS
     reported = False
@@ -196,6 +195,8 @@ async def _alone(database: Database, report: Callable[[str], object]) -> AsyncIt
                     f"Another process has been migrating for {OTHERS_SECONDS} seconds."
                 )
             await asyncio.sleep(PAUSE_SECONDS)
+        # The answer's portal, and its snapshot with it, lasts until the next statement.
+        await connection.execute(text("SET TRANSACTION READ ONLY"))
         yield
 
 

@@ -25,6 +25,8 @@ from app.migrations import (
     NewerSchema,
     OlderSchema,
     SchemaError,
+    WrongEncoding,
+    _alone,
     alembic_config,
     migrate,
     require_head,
@@ -327,6 +329,46 @@ async def test_a_process_that_waits_for_another_holds_up_no_index_of_it(
         assert not waiting.done()
     assert (await waiting)[0] == "Waiting for another process that is migrating"
     await assert_at_head(lean)
+
+
+async def test_the_lock_of_migrations_holds_up_no_index(lean: URL) -> None:
+    """Nor where transactions of this database keep what they saw first."""
+    name = lean.database
+    await execute(lean, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    async with _alone(Database(lean), print), Database(lean).maintain() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        async with asyncio.timeout(PATIENCE):
+            await connection.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
+
+
+async def test_timeouts_of_the_server_end_neither_a_migration_nor_its_lock(lean: URL) -> None:
+    for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        await execute(lean, f"ALTER DATABASE {lean.database} SET {setting} = '100ms'")
+    async with _alone(Database(lean), print), Database(lean).maintain() as connection:
+        await connection.execute(text("SELECT pg_sleep(0.5)"))
+        another = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_LOCK})")
+        assert not await connection.scalar(another)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_that_cannot_keep_every_name_is_refused(
+    postgres_url: URL, encoding: str
+) -> None:
+    name = f"encoded_{secrets.token_hex(6)}"
+    await execute(
+        postgres_url,
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0",
+    )
+    url = postgres_url.set(database=name)
+    database = Database(url)
+    for act in (migrated(url), require_head(database)):
+        with pytest.raises(WrongEncoding, match="ENCODING 'UTF8' TEMPLATE template0") as refused:
+            await act
+        assert encoding in str(refused.value)
+        assert "\n" not in str(refused.value)
+    assert dump(url) == "\n"
+    await database.close()
+    await execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("target", ["0000", "00015", "9999", "base", "-1", ""])
