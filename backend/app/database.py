@@ -159,6 +159,7 @@ def _distrust_connections(context: ExceptionContext) -> None:
     error = context.original_exception
     if isinstance(error, TimeoutError) or _has_state(error, _LOST_STATES):
         context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True
 
 
 def _lift_server_timeouts(connection: Connection) -> None:

@@ -61,6 +61,7 @@ class Connection(_DriverConnection):
     """
 
     _transport: asyncio.Transport
+    _cancellations: set[asyncio.Task[None]]
     through_pooler = False
 
     async def detect_pooler(self) -> None:
@@ -91,6 +92,16 @@ class Connection(_DriverConnection):
         finally:
             if not self.is_closed():
                 await transaction.rollback()
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the driver's
+        """Close the connection, without waiting for a server that may have gone.
+
+        Only a statement that is being cancelled is waited for: else it would go on there.
+        """
+        if self._cancellations:
+            await super().close(timeout=timeout)
+        else:
+            self.terminate()
 
     def watch_network(self) -> None:
         """Have the system close the connection when the network has dropped it silently."""

@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from sqlalchemy.engine import URL
 
@@ -34,6 +34,7 @@ class DatabaseProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._sessions: set[asyncio.Task[None]] = set()
+        self._dropped: set[asyncio.Task[None]] = set()
         self._fault: tuple[str, Fault] | None = None
         self.delay = 0.0
         """Seconds that each message to the database takes longer."""
@@ -65,6 +66,17 @@ class DatabaseProxy:
     def hold_at(self, statement: str) -> None:
         """Begin to hold when a statement that begins like this is on its way to the database."""
         self._fault = (statement, "hold")
+
+    def drop(self) -> None:
+        """Forget the connections that there are, as NAT does: nobody hears of it, new ones work."""
+        dropped = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: self._dropped.update(self._sessions))
+        self._loop.call_soon_threadsafe(dropped.set)
+        assert dropped.wait(PATIENCE)
+
+    def lead_to(self, url: URL) -> None:
+        """Connect to another database from now on; the connections that there are stay."""
+        self._database = url
 
     def release(self) -> None:
         """Let everything pass again."""
@@ -119,9 +131,13 @@ class DatabaseProxy:
             return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{port}")
         return await asyncio.open_connection(url.host or "127.0.0.1", port)
 
-    async def pass_through(self, message: bytes, writer: asyncio.StreamWriter) -> None:
+    async def pass_through(
+        self, session: asyncio.Task[None], message: bytes, writer: asyncio.StreamWriter
+    ) -> None:
         """Hand a message on, unless nothing may pass at the moment."""
         await self._open.wait()
+        if session in self._dropped:
+            return
         writer.write(message)
         await writer.drain()
 
@@ -147,6 +163,7 @@ class _Session:
         self._proxy = proxy
         self._client = client
         self._database = database
+        self._task = cast("asyncio.Task[None]", asyncio.current_task())
         self._prepared: dict[bytes, str] = {}
         self._answer_is_lost = False
 
@@ -173,13 +190,13 @@ class _Session:
                     case "after":
                         self._answer_is_lost = True
             await asyncio.sleep(self._proxy.delay)
-            await self._proxy.pass_through(message, self._database[1])
+            await self._proxy.pass_through(self._task, message, self._database[1])
 
     async def _to_client(self) -> None:
         while True:
             message = await _message(self._database[0])
             if not self._answer_is_lost:
-                await self._proxy.pass_through(message, self._client[1])
+                await self._proxy.pass_through(self._task, message, self._client[1])
             elif message.startswith(b"Z"):  # ready for the next one: this one is done
                 return
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -214,6 +215,55 @@ def test_a_database_that_hangs_at_commit_keeps_the_file_for_the_row_that_may_com
     wait_until(lambda: host.client.get("/health/ready").status_code == 200)
     host.assert_sound()
     assert len(list(host.images.glob("??/*"))) == 1
+
+
+def test_connections_that_a_network_drops_silently_cost_one_round_of_requests(
+    short_timeouts: None, host: Host, proxy: DatabaseProxy
+) -> None:
+    """More of them than a client would try again for."""
+    image = host.upload(JPEG).json()
+    requests: list[Callable[[], httpx.Response]] = [
+        lambda: host.upload(JPEG),
+        lambda: host.client.get("/api/v1/images"),
+        lambda: host.client.get(f"/api/v1/images/{image['id']}"),
+        lambda: host.delete(str(UUID(int=0))),
+    ]
+    with ThreadPoolExecutor(4 * CONNECTIONS) as users:
+        every_connection = [users.submit(request) for request in requests * CONNECTIONS]
+        assert {answer.result().status_code for answer in every_connection} == {200, 201, 404}
+    proxy.drop()
+    assert_problem(requests[1](), 503, "database-unavailable")
+    for request in requests * 3:
+        assert request().status_code in {200, 201, 404}
+    host.assert_sound()
+
+
+def test_a_primary_that_takes_no_more_writes_is_left_for_the_new_one(tmp_path: Path) -> None:
+    """Behind one address, as in a cloud's failover; the old one lives on and answers reads."""
+    with (
+        embedded_postgres(tmp_path / "old") as old,
+        embedded_postgres(tmp_path / "new") as new,
+        DatabaseProxy(old).running() as proxy,
+    ):
+        for url in (old, new):
+            asyncio.run(prepare(url))
+        with (
+            hosting(make_settings(proxy.url, tmp_path / "data"), old) as host,
+            ThreadPoolExecutor(CONNECTIONS) as users,
+        ):
+            assert {answer.status_code for answer in users.map(host.upload, [JPEG] * 20)} == {201}
+            host.execute(
+                "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
+            )
+            wait_until(lambda: host.upload(JPEG).status_code == 503)
+            assert_problem(host.upload(JPEG), 503, "database-unavailable")
+            proxy.lead_to(new)
+            image = host.upload(JPEG)
+            assert image.status_code == 201, image.text
+            for _ in range(CONNECTIONS + 1):
+                (listed,) = host.client.get("/api/v1/images").json()["items"]
+                assert listed["id"] == image.json()["id"]
+            assert host.delete(image.json()["id"]).status_code == 204
 
 
 EXPECTED_UNDER_LOAD = {
