@@ -177,7 +177,8 @@ def _translated_errors(
     except PoolTimeoutError as error:
         raise DatabaseUnavailable("All connections to the database are in use.") from error
     except DBAPIError as error:
-        cause = error.driver_exception
+        # SQLAlchemy's own word for it was raised from the driver's.
+        cause = (error.orig and error.orig.__cause__) or error
         if _means_full(cause):
             raise full from error
         if error.connection_invalidated or _means_unavailable(cause):

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import itertools
 import os
 import socket
 import ssl
@@ -70,6 +71,7 @@ class Connection(_DriverConnection):
         Raises:
             PostgresError: If a pooler lets no transactions through.
         """
+        self._numbers = itertools.count()
         self.through_pooler = (
             await self.fetchval("SELECT pg_backend_pid()") != self.get_server_pid()
         )
@@ -78,12 +80,13 @@ class Connection(_DriverConnection):
                 pass
 
     async def prepare(self, query: str, *, name: str | None = None, **options: Any) -> Any:  # noqa: ANN401 - as the driver
-        """Prepare a statement; through a pooler without a name.
+        """Prepare a statement: with a name of its own, so that the server keeps it, or without.
 
         The driver may ask for the types of a statement, with settings that it changes for the
         session. In a transaction that is rolled back they reach one server, and do not last.
         """
         if not self.through_pooler:
+            name = name or f"statement_{next(self._numbers)}"
             return await super().prepare(query, name=name, **options)
         transaction = self.transaction()
         await transaction.start()

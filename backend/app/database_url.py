@@ -28,7 +28,7 @@ _URL: Final = re.compile(
     r"(?:(?P<user>[^:/?#@]*)(?::(?P<password>[^/?#@]*))?@)?"
     r"(?P<hosts>[^/?#@]*)(?:/(?P<database>[^/?#@]*))?(?:\?(?P<query>[^?#@]*))?"
 )
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(?P<port>\d{1,5}))?")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(?P<port>[0-9]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _parse_query(text: str) -> dict[str, str]:
     }.items():
         if query.get(name, allowed[0]) not in allowed:
             raise ValueError(f"has the parameter {name}, which must be one of {', '.join(allowed)}")
-    if not re.fullmatch(r"\d{1,6}", query.get("connect_timeout", "0")):
+    if not re.fullmatch("[0-9]{1,6}", query.get("connect_timeout", "0")):
         raise ValueError("has the parameter connect_timeout, which must be a number of seconds")
     return query
 
@@ -122,7 +122,7 @@ def _parse_hosts(text: str, decode: Callable[[str], str] = str) -> list[Host]:
     hosts = []
     for item in text.split(","):
         found = _HOST.fullmatch(item)
-        if not found or not 0 < int(found["port"] or 1) < 65536:  # noqa: PLR2004 - 16 bits
+        if not found or (found["port"] and not _is_port(found["port"])):
             raise ValueError(f"has a host that is not of the form name:port; {_SPECIAL}")
         port = int(found["port"]) if found["port"] else None
         hosts.append(Host(decode(found["name"].strip("[]")), port))
@@ -133,7 +133,7 @@ def _with_ports(hosts: list[Host], text: str) -> tuple[Host, ...]:
     """Give ports to the hosts that have none: one for all, or one for each."""
     if not text or all(host.port for host in hosts):
         return tuple(hosts)
-    if not re.fullmatch(r"\d{1,5}(?:,\d{1,5})*", text):
+    if not all(map(_is_port, text.split(","))):
         raise ValueError("has the parameter port, which must be a number, or one for each host")
     ports = [int(port) for port in text.split(",")]
     if len(ports) not in {1, len(hosts)}:
@@ -142,6 +142,10 @@ def _with_ports(hosts: list[Host], text: str) -> tuple[Host, ...]:
     return tuple(
         Host(host.name, host.port or port) for host, port in zip(hosts, ports, strict=True)
     )
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 1 << 16
 
 
 def _decode(text: str | None) -> str | None:

@@ -14,6 +14,7 @@ from app.embedded import embedded_postgres
 from app.errors import DatabaseUnavailable
 from app.migrations import migrate, require_head
 from app.models import Image
+from tests.conftest import execute
 
 
 async def one(database: Database) -> int:
@@ -43,6 +44,13 @@ async def test_reading_opens_no_transaction(database: Database) -> None:
         first = (await session.execute(text("SELECT now()"))).scalar()
         second = (await session.execute(text("SELECT now()"))).scalar()
     assert first != second, "now() stands still within a transaction"
+
+
+async def test_the_server_keeps_the_statements_that_it_has_prepared(database: Database) -> None:
+    kept = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%count%'")
+    for _ in range(3):
+        async with database.read() as session:
+            assert await session.scalar(kept) == 1
 
 
 async def test_an_error_of_the_program_is_not_taken_for_an_outage(database: Database) -> None:
@@ -207,13 +215,6 @@ async def test_the_service_recovers_by_itself_when_the_database_returns(tmp_path
         await database.close()
 
 
-@pytest.mark.parametrize("mode", ["disable", "prefer"])
-async def test_the_sslmode_of_hosted_databases_is_understood(database_url: URL, mode: str) -> None:
-    database = Database(database_url.update_query_dict({"sslmode": mode}))
-    assert await one(database) == 1
-    await database.close()
-
-
 async def test_a_role_that_is_refused_is_an_outage(database_url: URL) -> None:
     database = Database(database_url.set(username="no_such_role"))
     with pytest.raises(DatabaseUnavailable):
@@ -226,3 +227,96 @@ async def test_a_standby_that_takes_no_writes_is_an_outage(database: Database) -
         async with database.write() as session:
             await session.execute(text("SET TRANSACTION READ ONLY"))
             await session.execute(text("DELETE FROM images"))
+
+
+OUTAGES = [
+    "08006",  # connection failure
+    "25006",  # read-only transaction
+    "25P03",  # idle-in-transaction timeout
+    "25P04",  # transaction timeout
+    "26000",  # unknown prepared statement
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "53100",  # disk full
+    "53200",  # out of memory
+    "53300",  # too many connections
+    "53400",  # limit of the configuration
+    "55006",  # object in use
+    "55P03",  # lock not available
+    "57014",  # query cancelled
+    "57P01",  # shutdown by an administrator
+    "57P02",  # crash of another server process
+    "57P03",  # starting up
+    "57P05",  # idle-session timeout
+    "58000",  # error of the system
+    "58030",  # error of the disk
+]
+REPLACED = {"08006", "25006", "26000", "57P01", "57P02", "57P03", "57P05"}
+"""Those after which no connection of before is used."""
+
+
+@pytest.mark.parametrize("state", OUTAGES)
+async def test_what_the_server_cannot_do_at_the_moment_is_an_outage(
+    database: Database, state: str
+) -> None:
+    async def process() -> int:
+        async with database.read() as session:
+            pid: int = (await session.scalars(text("SELECT pg_backend_pid()"))).one()
+            return pid
+
+    before = await process()
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as session:
+            await session.execute(text(f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$"))
+    assert (await process() == before) == (state not in REPLACED)
+
+
+@pytest.mark.parametrize("state", ["22012", "23505", "42601", "P0001", "XX000"])
+async def test_a_defect_is_not_taken_for_an_outage(database: Database, state: str) -> None:
+    with pytest.raises(DBAPIError):
+        async with database.write() as session:
+            await session.execute(text(f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$"))
+
+
+async def test_a_deadlock_is_an_outage_for_one_of_the_two(database: Database) -> None:
+    both_hold = asyncio.Barrier(2)
+
+    async def take(first: int, second: int) -> None:
+        async with database.write() as session:
+            await session.execute(text(f"SELECT pg_advisory_xact_lock({first})"))
+            await both_hold.wait()
+            await session.execute(text(f"SELECT pg_advisory_xact_lock({second})"))
+
+    results = await asyncio.gather(take(1, 2), take(2, 1), return_exceptions=True)
+    assert [type(result) for result in results if result] == [DatabaseUnavailable]
+
+
+async def test_a_serialization_failure_is_an_outage(database: Database) -> None:
+    async with database.write() as session:
+        await session.execute(text("CREATE TABLE counters AS SELECT 1 AS value"))
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as one, database.write() as other:
+            for session in (one, other):
+                await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+                await session.execute(text("SELECT * FROM counters"))
+            await one.execute(text("UPDATE counters SET value = 2"))
+            await one.commit()
+            await other.execute(text("UPDATE counters SET value = 3"))
+    async with database.write() as session:
+        await session.execute(text("DROP TABLE counters"))
+
+
+async def test_a_plan_that_a_migration_made_invalid_is_an_outage_once(
+    database: Database, database_url: URL
+) -> None:
+    async def read() -> None:
+        async with database.read() as session:
+            await session.execute(text("SELECT * FROM changing"))
+
+    await execute(database_url, "CREATE TABLE changing (x int)")
+    await read()
+    await execute(database_url, "ALTER TABLE changing ALTER x TYPE text")
+    with pytest.raises(DatabaseUnavailable):
+        await read()
+    await read()
+    await execute(database_url, "DROP TABLE changing")

@@ -12,10 +12,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from app import database as database_module
-from app.database import CONNECTIONS
+from app.database import CONNECTIONS, Database
 from app.embedded import embedded_postgres
 from tests import pictures
 from tests.conftest import make_settings, prepare
@@ -264,6 +265,25 @@ def test_a_primary_that_takes_no_more_writes_is_left_for_the_new_one(tmp_path: P
                 (listed,) = host.client.get("/api/v1/images").json()["items"]
                 assert listed["id"] == image.json()["id"]
             assert host.delete(image.json()["id"]).status_code == 204
+
+
+@pytest.mark.parametrize("timeout", ["lock_timeout", "statement_timeout"])
+def test_a_timeout_of_the_server_is_told_and_takes_the_file_back(
+    database_url: URL, tmp_path: Path, timeout: str
+) -> None:
+    url = database_url.update_query_dict({"options": f"-c {timeout}=1s"})
+    with (
+        hosting(make_settings(url, tmp_path / "data"), database_url) as host,
+        asyncio.Runner() as runner,
+    ):
+        migration = Database(database_url).maintain()
+        connection = runner.run(migration.__aenter__())
+        runner.run(connection.execute(text("LOCK TABLE images")))
+        assert_problem(host.upload(JPEG), 503, "database-unavailable")
+        assert_problem(host.client.get("/api/v1/images"), 503, "database-unavailable")
+        runner.run(migration.__aexit__(None, None, None))
+        host.assert_keeps(rows=0, files=0)
+        assert host.upload(JPEG).status_code == 201
 
 
 EXPECTED_UNDER_LOAD = {

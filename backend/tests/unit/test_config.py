@@ -68,7 +68,8 @@ def test_a_misspelt_key_of_the_file_is_refused() -> None:
         ("PUBLIC_URL", "https://images.example.org/<x>"),
         ("PUBLIC_URL", "https://images.example.org/?x"),
         ("DATABASE_URL", "postgresql://host:port/x"),
-        ("DATABASE_URL", "postgresql://host/x?channel_binding=require"),
+        ("DATABASE_URL", "postgresql://host/x?unknown=1"),
+        ("DATABASE_URL", "postgresql://me:p@ss@host/x"),
         ("DATABASE_URL", "postgresql://host/x?sslmode=perhaps"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
         ("API_KEY", "two words"),
@@ -105,6 +106,34 @@ def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
     assert "pa55word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:pa55@word@db/images",
+        "postgresql://me:pa55/word@db/images",
+        "postgresql://me:pa55?word@db/images",
+        "postgresql://me:pa55?word=x@db/images",
+        "postgresql://me:pa55#word@db/images",
+        "postgresql://me:pa55%word@db/images",
+        "postgresql://me:pa55%ff@db/images",
+        "postgresql://me:pa55%00@db/images",
+        "postgresql://me:pa55\nword@db/images?x",
+        "postgresql://me:pa55@db:port/images",
+    ],
+)
+def test_a_password_that_must_be_percent_encoded_is_told_and_not_shown(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert str(caught.value).startswith("DATABASE_URL: ")
+    assert "percent-encoded (@ as %40" in str(caught.value)
+    assert "pa55" not in str(caught.value)
+    assert "word" not in str(caught.value).replace("password", "")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

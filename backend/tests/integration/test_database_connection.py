@@ -1,0 +1,167 @@
+"""One connection: where it leads to, what it may read on the way, and that it notices its loss."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+
+from app.database import Database
+from app.database_connection import open_connection
+from app.database_url import parse_database_url
+from app.errors import DatabaseUnavailable
+from tests.integration.test_database import one
+from tests.service.database_proxy import DatabaseProxy
+
+BACKEND = Path(__file__).parents[2]
+USER_WITHOUT_A_NAME = 54_321
+
+# The first question has everything loaded that only root may read.
+ASK_AS_ANOTHER_USER = f"""
+import asyncio, os, sys
+from tests.integration.test_database import one
+from app.database import Database
+
+async def ask():
+    database = Database(sys.argv[1])
+    print(await one(database))
+    await database.close()
+
+asyncio.run(ask())
+os.environ.pop("HOME")
+os.environ.update(item.split("=") for item in sys.argv[2:])
+if not os.getuid():
+    os.seteuid({USER_WITHOUT_A_NAME})
+asyncio.run(ask())
+"""
+
+
+@pytest.fixture
+def tcp(database_url: URL) -> Iterator[URL]:
+    """Give the address of the database over TCP."""
+    with DatabaseProxy(database_url).running() as proxy:
+        yield proxy.url
+
+
+def text_of(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def assert_leads_to_the_database(url: str) -> None:
+    database = Database(url)
+    assert await one(database) == 1
+    await database.close()
+
+
+def ask_as_another_user(url: URL, *environment: str) -> subprocess.CompletedProcess[str]:
+    """Connect with nothing else to read than what belongs to somebody else."""
+    return subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", ASK_AS_ANOTHER_USER, text_of(url), *environment],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=BACKEND,
+        env=os.environ | {"HOME": "/nonexistent"},
+    )
+
+
+@pytest.mark.parametrize("mode", ["", "disable", "allow", "prefer"])
+@pytest.mark.parametrize(
+    "closed",
+    [".", ".postgresql", ".postgresql/postgresql.crt", ".postgresql/postgresql.key", ".pgpass"],
+)
+def test_what_lies_unreadable_in_home_is_passed_over(
+    tcp: URL, tmp_path: Path, closed: str, mode: str
+) -> None:
+    """As where the service runs with sudo, and HOME is still that of who typed it."""
+    (tmp_path / ".postgresql").mkdir()
+    for name in ("postgresql.crt", "postgresql.key"):
+        (tmp_path / ".postgresql" / name).touch()
+    (tmp_path / ".pgpass").touch()
+    (tmp_path / closed).chmod(0)
+    url = tcp.update_query_dict({"sslmode": mode}) if mode else tcp
+    asked = ask_as_another_user(url, f"HOME={tmp_path}")
+    (tmp_path / closed).chmod(0o700)
+    assert asked.stdout == "1\n1\n", asked.stderr
+
+
+def test_a_user_without_home_and_name_connects(tcp: URL) -> None:
+    asked = ask_as_another_user(tcp)
+    assert asked.stdout == "1\n1\n", asked.stderr
+
+
+def test_certificates_that_verify_are_not_passed_over(tcp: URL, tmp_path: Path) -> None:
+    (tmp_path / ".postgresql").mkdir(mode=0)
+    asked = ask_as_another_user(tcp, "PGSSLMODE=verify-full", f"HOME={tmp_path}")
+    assert asked.stdout == "1\n"
+    assert "sslmode=verify-full needs a certificate in ~/.postgresql" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    "query", ["sslmode=disable", "sslmode=prefer&channel_binding=prefer", "connect_timeout=9"]
+)
+async def test_the_parameters_of_hosted_databases_are_understood(tcp: URL, query: str) -> None:
+    await assert_leads_to_the_database(f"{text_of(tcp)}?{query}")
+
+
+async def test_a_server_without_tls_is_refused_where_tls_is_required(tcp: URL) -> None:
+    with pytest.raises(DatabaseUnavailable) as refused:
+        await assert_leads_to_the_database(
+            f"{text_of(tcp)}?sslmode=require&channel_binding=require"
+        )
+    assert "rejected SSL upgrade" in refused.value.reason
+
+
+async def test_what_is_meant_for_the_server_reaches_it(tcp: URL) -> None:
+    query = "application_name=image%20host&options=-c%20statement_timeout%3D3s"
+    database = Database(f"{text_of(tcp)}?{query}")
+    async with database.read() as session:
+        asked = text("SELECT current_setting(:name)")
+        for name, value in {"application_name": "image host", "statement_timeout": "3s"}.items():
+            assert await session.scalar(asked, {"name": name}) == value
+    await database.close()
+
+
+async def test_the_folder_of_a_socket_may_be_given_as_host(database_url: URL) -> None:
+    folder = database_url.query.get("host")
+    if not folder:
+        pytest.skip("TEST_DATABASE_URL leads over TCP")
+    quoted = str(folder).replace("/", "%2F")
+    name = database_url.database
+    for url in (
+        f"postgresql://{database_url.username}@{quoted}/{name}",
+        f"postgresql://{database_url.username}@{quoted}:5432/{name}",
+        f"postgresql://{database_url.username}@/{name}?host={folder}",
+        f"postgresql:///{name}?host={folder}&port=5432&application_name=x",
+    ):
+        address = url if "@" in url else url.replace("///", f"//{database_url.username}@/")
+        await assert_leads_to_the_database(address)
+
+
+async def test_of_several_hosts_the_first_that_answers_is_taken(tcp: URL) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+    ):
+        port = taken.getsockname()[1]
+        taken.close()
+        hosts = f"127.0.0.1:{port},127.0.0.1:{deaf.getsockname()[1]},127.0.0.1:{tcp.port}"
+        await assert_leads_to_the_database(
+            f"postgresql://{tcp.username}@{hosts}/{tcp.database}"
+            "?target_session_attrs=read-write&connect_timeout=3"
+        )
+
+
+async def test_the_system_notices_a_connection_that_the_network_dropped(tcp: URL) -> None:
+    connection = await open_connection(parse_database_url(text_of(tcp)), 30, None)
+    sock = connection._transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if sys.platform == "linux":
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 60_000
+    await connection.close()

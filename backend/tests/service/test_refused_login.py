@@ -1,0 +1,102 @@
+"""A database that refuses the login: said as such, in one line, and no secret with it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from app.embedded import embedded_postgres
+from tests.conftest import execute, make_settings, prepare
+from tests.live import wait_until
+from tests.pgbouncer import pooled
+from tests.programs import needs_pgbouncer
+from tests.service.host import assert_problem, hosting
+
+BACKEND = Path(__file__).parents[2]
+PASSWORD = "r1ght"
+WRONG = "wr0ng"
+COMMANDS = ["", "migrate", "fsck", "backfill-dimensions"]
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """Run a database that asks one user for a password; give that user's address."""
+    folder = tmp_path_factory.mktemp("locked") / "postgres"
+    with embedded_postgres(folder) as url:
+        asyncio.run(prepare(url))
+        asyncio.run(execute(url, f"CREATE ROLE images SUPERUSER LOGIN PASSWORD '{PASSWORD}'"))
+        rules = folder / "pg_hba.conf"
+        rules.write_text(f"local all images scram-sha-256\n{rules.read_text()}")
+        asyncio.run(execute(url, "SELECT pg_reload_conf()"))
+        yield url.set(username="images", password=PASSWORD)
+
+
+def refusal(url: URL, command: str, data_dir: Path) -> str:
+    """Run a command that ends with one line; give that."""
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "app", *command.split()],
+        cwd=BACKEND,
+        env=os.environ | {"DATABASE_URL": address, "DATA_DIR": str(data_dir), "PORT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode in {1, 2}
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert PASSWORD not in run.stderr
+    assert WRONG not in run.stderr
+    return run.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_password_is_told(locked: URL, command: str, tmp_path: Path) -> None:
+    line = refusal(locked.set(password=WRONG), command, tmp_path)
+    assert "The database refused the password of user images." in line
+
+
+def test_a_missing_password_is_told(locked: URL, tmp_path: Path) -> None:
+    line = refusal(locked.set(password=None), "", tmp_path)
+    assert line == "The database refused the password of user images.\n"
+
+
+@needs_pgbouncer
+def test_a_wrong_password_is_told_through_a_pooler(locked: URL, tmp_path: Path) -> None:
+    with pooled(locked, password=PASSWORD) as pool:
+        line = refusal(pool.set(password=WRONG), "", tmp_path)
+    assert line == "The database refused the password of user images.\n"
+
+
+def test_who_or_what_does_not_exist_is_told(locked: URL, tmp_path: Path) -> None:
+    for url, words in {
+        locked.set(username="nobody", password=None): 'role "nobody" does not exist',
+        locked.set(database="nothing"): 'database "nothing" does not exist',
+        locked.update_query_dict(
+            {"options": "-c nothing=1"}
+        ): 'unrecognized configuration parameter "nothing"',
+    }.items():
+        line = refusal(url, "", tmp_path)
+        assert line == f"The database refused the connection: {words}.\n"
+
+
+def test_a_password_that_is_changed_while_the_service_runs_costs_503_until_it_is_right_again(
+    locked: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever changes it in two places changes it in one of them first."""
+    wrong = make_settings(locked.set(password=WRONG), tmp_path)
+    with hosting(wrong, locked) as host:
+        assert_problem(host.client.get("/api/v1/images"), 503, "database-unavailable")
+        assert "waiting for the database: The database refused the password" in caplog.text
+        assert WRONG not in caplog.text
+        asyncio.run(execute(locked, f"ALTER ROLE images PASSWORD '{WRONG}'"))
+        try:
+            wait_until(lambda: host.client.get("/api/v1/images").status_code == 200)
+        finally:
+            right = locked.set(password=WRONG)
+            asyncio.run(execute(right, f"ALTER ROLE images PASSWORD '{PASSWORD}'"))
