@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from app.embedded import embedded_postgres
 from tests.conftest import execute, make_settings, prepare
-from tests.live import wait_until
+from tests.live import PATIENCE, wait_until
 from tests.pgbouncer import pooled
 from tests.programs import needs_pgbouncer
 from tests.service.host import assert_problem, hosting
@@ -46,6 +46,7 @@ def refusal(url: URL, command: str, data_dir: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=2 * PATIENCE,
     )
     assert run.returncode in {1, 2}
     assert run.stdout == ""
@@ -62,7 +63,7 @@ def test_a_wrong_password_is_told(locked: URL, command: str, tmp_path: Path) -> 
 
 
 def test_a_missing_password_is_told(locked: URL, tmp_path: Path) -> None:
-    line = refusal(locked.set(password=None), "", tmp_path)
+    line = refusal(locked.set(password=""), "", tmp_path)
     assert line == "The database refused the password of user images.\n"
 
 
@@ -75,7 +76,7 @@ def test_a_wrong_password_is_told_through_a_pooler(locked: URL, tmp_path: Path) 
 
 def test_who_or_what_does_not_exist_is_told(locked: URL, tmp_path: Path) -> None:
     for url, words in {
-        locked.set(username="nobody", password=None): 'role "nobody" does not exist',
+        locked.set(username="nobody", password=""): 'role "nobody" does not exist',
         locked.set(database="nothing"): 'database "nothing" does not exist',
         locked.update_query_dict(
             {"options": "-c nothing=1"}
