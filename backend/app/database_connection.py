@@ -180,34 +180,51 @@ async def _open(address: DatabaseAddress, host: Host, command_timeout: float | N
 
 
 async def _connect_with_tls(arguments: dict[str, Any], tls: Mapping[str, str]) -> Any:  # noqa: ANN401 - as the driver
-    """Connect with what libpq reads from `~/.postgresql`, or without where that is unreadable.
+    """Connect as the address, the environment and `~/.postgresql` say; without what is unreadable.
 
-    It is so where HOME is another user's. Like an empty folder it then means: no client
-    certificate, and nothing to verify the server's with.
+    It is unreadable where HOME is another user's, and then means no more than an empty folder.
     """
     for name in _FILES & tls.keys():
         if not os.access(tls[name], os.R_OK):
             raise ValueError(f"{name} names {tls[name]}, which cannot be read")
+    dsn = f"postgresql://?{urlencode(tls)}"
     try:
-        return await asyncpg.connect(f"postgresql://?{urlencode(tls)}", **arguments)
+        return await asyncpg.connect(dsn, **arguments)
     except PermissionError:
-        mode = tls.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer"
-        if _FILES & tls.keys() or any(f"PG{name.upper()}" in os.environ for name in _FILES):
-            raise
-        if mode.startswith("verify"):
-            raise ValueError(
-                f"sslmode={mode} needs a certificate in ~/.postgresql, which cannot be read; "
-                "name one with sslrootcert"
-            ) from None
-    unverified = ssl.create_default_context()
-    unverified.check_hostname = False
-    unverified.verify_mode = ssl.CERT_NONE
+        context = _context_without_home(tls)
+    mode = _from_libpq("sslmode", tls) or "prefer"
     try:
-        return await asyncpg.connect(**arguments, ssl=mode != "allow" and unverified)
+        return await asyncpg.connect(dsn, **arguments, ssl=mode != "allow" and context)
     except (ConnectionError, InvalidAuthorizationSpecificationError):
-        if mode == "require":
+        if mode not in {"allow", "prefer"}:
             raise
-        return await asyncpg.connect(**arguments, ssl=mode == "allow" and unverified)
+        return await asyncpg.connect(dsn, **arguments, ssl=mode == "allow" and context)
+
+
+def _context_without_home(tls: Mapping[str, str]) -> ssl.SSLContext:
+    """Make what the driver makes of libpq's parameters, but of nothing in `~/.postgresql`."""
+    mode = _from_libpq("sslmode", tls) or "prefer"
+    authority = _from_libpq("sslrootcert", tls)
+    if mode.startswith("verify") and not authority:
+        raise ValueError(
+            f"sslmode={mode} needs a certificate in ~/.postgresql, which cannot be read; "
+            "name one with sslrootcert"
+        )
+    context = ssl.create_default_context(cafile=authority)
+    context.check_hostname = mode == "verify-full"
+    if not authority or mode in {"allow", "prefer"}:
+        context.verify_mode = ssl.CERT_NONE
+    if revoked := _from_libpq("sslcrl", tls):
+        context.load_verify_locations(revoked)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    if certificate := _from_libpq("sslcert", tls):
+        context.load_cert_chain(certificate, _from_libpq("sslkey", tls))
+    context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def _from_libpq(name: str, tls: Mapping[str, str]) -> str | None:
+    return tls.get(name) or os.environ.get(f"PG{name.upper()}") or None
 
 
 def _user(address: DatabaseAddress) -> str:
