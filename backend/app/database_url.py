@@ -153,7 +153,7 @@ def _decode(text: str | None) -> str | None:
 
 
 def _is_encoded(text: str) -> bool:
-    """Tell whether each % begins an escape, and all of them are UTF-8 without a null."""
+    """Return whether each % begins an escape, and all of them are UTF-8 without a null."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         return False
     try:

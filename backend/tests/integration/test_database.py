@@ -252,7 +252,7 @@ OUTAGES = [
     "58030",  # error of the disk
 ]
 REPLACED = {"08006", "25006", "26000", "57P01", "57P02", "57P03", "57P05"}
-"""Those after which no connection of before is used."""
+"""Those after which no earlier connection is used."""
 
 
 @pytest.mark.parametrize("state", OUTAGES)

@@ -36,7 +36,7 @@ SERVERS = 3
 
 @pytest.fixture
 def lean(postgres_url: URL) -> Iterator[URL]:
-    """Give a database of before there were migrations, with its rows."""
+    """Give the database of the last version without migrations, with its rows."""
     name = f"pooled_{secrets.token_hex(6)}"
     asyncio.run(execute(postgres_url, f"CREATE DATABASE {name}"))
     url = postgres_url.set(database=name)
