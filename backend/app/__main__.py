@@ -24,6 +24,7 @@ from app.errors import DatabaseUnavailable
 from app.http_protocol import bounded_protocol
 from app.logs import log_config
 from app.migrations import SchemaError, require_head
+from app.reasons import reason
 
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
@@ -66,7 +67,7 @@ def main() -> int:
     try:
         return _run(settings)
     except DatabaseUnavailable as error:
-        message = error.reason
+        message = reason(error)
     except (EmbeddedDatabaseError, SchemaError, CannotListen) as error:
         message = str(error)
     return _fail(_EXIT_FAILED, message)
@@ -162,8 +163,8 @@ def _listen(host: str, port: int, backlog: int) -> socket.socket:
         listener.bind(address)
         listener.listen(backlog)
     except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
-        raise CannotListen(f"Port {port} of {host} {reason}; set HOST or PORT.") from error
+        found = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+        raise CannotListen(f"Port {port} of {host} {found}; set HOST or PORT.") from error
     return listener
 
 

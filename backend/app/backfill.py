@@ -36,7 +36,7 @@ def run(settings: Settings) -> int:
             )
             asyncio.run(_backfill(Database(url), settings))
     except DatabaseUnavailable as error:
-        print(f"Not finished: {error.reason}", file=sys.stderr)
+        print(f"Not finished: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_DONE
     except (EmbeddedDatabaseError, SchemaError) as error:
         print(f"Not finished: {error}", file=sys.stderr)

@@ -180,7 +180,7 @@ def _translated_errors(
         # SQLAlchemy's own word for it was raised from the driver's.
         cause = (error.orig and error.orig.__cause__) or error
         if _means_full(cause):
-            raise full from error
+            raise full(_words(cause)) from error
         if error.connection_invalidated or _means_unavailable(cause):
             raise _unavailable(cause) from error
         raise
@@ -194,14 +194,18 @@ def _translated_errors(
 
 
 def _means_full(error: BaseException) -> bool:
-    """Return whether it is a full disk, or a quota, of which PostgreSQL has no state of its own."""
+    """Return whether the server's disk is full, or a quota, of which it has no state of its own."""
     state = getattr(error, "sqlstate", None)
     return state == "53100" or (state == "XX000" and os.strerror(EDQUOT) in str(error))
 
 
 def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    return DatabaseUnavailable(_words(error))
+
+
+def _words(error: BaseException) -> str:
     said = "no answer in time" if isinstance(error, TimeoutError) else first_line(error)
-    return DatabaseUnavailable(f"The database is not available: {said}.")
+    return f"The database is not available: {said}."
 
 
 def _means_unavailable(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ ImageHostError
     └── ObjectNotFound
 """
 
+from typing import ClassVar
 from uuid import UUID
 
 
@@ -127,11 +128,10 @@ class DatabaseUnavailable(ImageHostError):
         refused: Whether the database is there and refuses what the settings say.
     """
 
-    reason = ""
-    refused = False
+    sentence: ClassVar = "The database is not available at the moment; try again shortly."
 
     def __init__(self, reason: str = "", *, refused: bool = False) -> None:
-        super().__init__("The database is not available at the moment; try again shortly.")
+        super().__init__(self.sentence)
         self.reason = reason
         self.refused = refused
 
@@ -139,8 +139,7 @@ class DatabaseUnavailable(ImageHostError):
 class DatabaseFull(DatabaseUnavailable):
     """The database has no room for more rows; what it has, it still tells."""
 
-    def __init__(self) -> None:
-        ImageHostError.__init__(self, "The database has no room left for this change.")
+    sentence: ClassVar = "The database has no room left for this change."
 
 
 class StorageError(ImageHostError):

@@ -61,7 +61,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             report = _JsonReport() if options.json else _TextReport()
             return asyncio.run(_check(Database(url), settings, options, report))
     except DatabaseUnavailable as error:
-        print(f"Not checked: {error.reason}", file=sys.stderr)
+        print(f"Not checked: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_CHECKED
     except EmbeddedDatabaseError as error:
         print(f"Not checked: {error}", file=sys.stderr)

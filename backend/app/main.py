@@ -187,5 +187,5 @@ async def _problem_of_schema(database: Database) -> str:
     except SchemaError as error:
         return str(error)
     except DatabaseUnavailable as error:
-        return f"waiting for the database: {error.reason}"
+        return f"waiting for the database: {reason(error)}"
     return ""

@@ -13,6 +13,7 @@ from app.database import Database
 from app.embedded import EmbeddedDatabaseError, shared_postgres
 from app.errors import DatabaseUnavailable
 from app.migrations import HEAD, SchemaError, migrate
+from app.reasons import reason
 
 EXIT_DONE: Final = 0
 EXIT_NOT_MIGRATED: Final = 1
@@ -41,7 +42,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             )
             migrate_now(url, options.to)
     except DatabaseUnavailable as error:
-        print(f"Not migrated: {error.reason}", file=sys.stderr)
+        print(f"Not migrated: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_MIGRATED
     except (EmbeddedDatabaseError, SchemaError) as error:
         print(f"Not migrated: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ _ADVICE: Final = {
 
 
 def reason(error: BaseException) -> str:
-    """Return why an error was raised: its cause in one line, or itself if it has none."""
+    """Return why an error was raised: what it says itself, or its cause, or itself, in one line."""
     if given := getattr(error, "reason", ""):
         return str(given)
     cause = error.__cause__ or error
