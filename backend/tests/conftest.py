@@ -98,8 +98,9 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
 
 @pytest.fixture
 async def database_url(_session_database: URL) -> URL:
-    """Give a database with no rows."""
+    """Give a database with no rows, of no storage yet."""
     await execute(_session_database, "TRUNCATE images")
+    await execute(_session_database, "UPDATE installation SET storage_id = NULL")
     return _session_database
 
 

@@ -55,6 +55,8 @@ class NewImage(NamedTuple):
     upload_ip: IpAddress | None
     width: int | None
     height: int | None
+    checksum: bytes | None
+    truncated: bool | None
 
 
 class StoredFile(NamedTuple):

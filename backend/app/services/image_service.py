@@ -320,6 +320,8 @@ class ImageService:
             upload_ip=address,
             width=None,
             height=None,
+            checksum=None,
+            truncated=None,
         )
         return _StagedImage(row, staged, asyncio.create_task(header.measure()))
 
