@@ -14,7 +14,6 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from app.database import Database, WriteSession
-from app.dimensions import Dimensions, HeaderReader
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,
@@ -32,6 +31,7 @@ from app.errors import (
 )
 from app.filenames import sanitize_filename
 from app.image_types import HEAD_BYTES, detect
+from app.inspection import Facts, Inspection
 from app.models import Image
 from app.reasons import reason
 from app.services import catalog
@@ -102,7 +102,7 @@ class ImagePage:
 class _StagedImage:
     row: NewImage
     object: StagedObject
-    measuring: asyncio.Task[Dimensions | None]
+    facts: asyncio.Task[Facts]
     """Takes a thread, while another one makes the file durable."""
 
 
@@ -298,14 +298,14 @@ class ImageService:
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         staged = await self._storage.stage(key)
-        header = HeaderReader(image_type)
+        inspection = Inspection(image_type)
         size = 0
         try:
             while chunk:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
                     raise FileTooLarge(self._limits.max_upload_bytes, size)
-                header.feed(chunk)
+                await inspection.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
         except BaseException:
@@ -323,7 +323,7 @@ class ImageService:
             checksum=None,
             truncated=None,
         )
-        return _StagedImage(row, staged, asyncio.create_task(header.measure()))
+        return _StagedImage(row, staged, asyncio.create_task(inspection.facts()))
 
     async def _stage_for_later(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
@@ -339,12 +339,11 @@ class ImageService:
         """Make a staged file durable, then have its row committed."""
         try:
             await image.object.publish()
-            dimensions = await image.measuring
+            facts = await image.facts
         except BaseException:
             await image.object.discard()
             raise
-        if dimensions:
-            image = replace(image, row=image.row._replace(**dimensions._asdict()))
+        image = replace(image, row=image.row._replace(**facts._asdict()))
         if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
             # By itself, for its transaction makes others of the same address wait.
             result = await self._add_alone(image)

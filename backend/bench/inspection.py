@@ -1,9 +1,10 @@
-"""What it costs an upload to find width and height: `python -m bench.dimensions`.
+"""What it costs an upload to look at the bytes that pass: `python -m bench.inspection`.
 
-Uploads through the service to a real folder and a real PostgreSQL, in turn with the reading of the
-header and without, so that both see the same machine. And the time that the worst headers take.
+Uploads through the service to a real folder and a real PostgreSQL, in turn with everything and
+with one part left out, so that all see the same machine. And the time that the worst headers take.
 """
 
+import asyncio
 import secrets
 import statistics
 import struct
@@ -11,23 +12,26 @@ import time
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import uvloop
 from PIL import Image
 
+from app import inspection
 from app.database import Database
-from app.dimensions import MAX_ENTRIES, MAX_STEPS, Dimensions, HeaderReader, configure_pillow
+from app.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
 from app.embedded import embedded_postgres
 from app.image_types import ImageType
 from app.migrations import migrate
-from app.services import image_service
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
+from app.walks import MAX_STEPS
 from bench.__main__ import folder_of
 
-SIZES: Final = {"100 KB": 100_000, "2 MB": 2_000_000}
-ROUNDS: Final = 1500
+SIZES: Final = {"42 KB": 42_000, "947 KB": 947_000}
+ROUNDS: Final = 100
+AT_ONCE: Final = 8
+"""Uploads under way together, so that the processor is what they wait for."""
 PIECE: Final = 64 * 1024
 """Bytes that come at once, as from a socket."""
 LIMITS: Final = UploadLimits(
@@ -35,14 +39,33 @@ LIMITS: Final = UploadLimits(
 )
 
 
-class NoReader(HeaderReader):
-    """Looks at nothing."""
+class Nothing:
+    """Stands for a part that is left out."""
 
-    def feed(self, data: bytes | bytearray) -> None:
+    truncated: None = None
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def feed(self, data: bytes) -> None:
         """Do nothing."""
 
-    async def measure(self) -> Dimensions | None:
+    update = feed
+
+    async def measure(self) -> None:
         """Know nothing."""
+
+    def digest(self) -> bytes:
+        """Return as many bytes as a real one."""
+        return bytes(32)
+
+
+WAYS: Final[dict[str, dict[str, Any]]] = {
+    "everything": {},
+    "no checksum": {"sha256": Nothing},
+    "no end": {"EndFinder": Nothing},
+    "no dimensions": {"HeaderReader": Nothing},
+}
 
 
 class File(NamedTuple):
@@ -61,7 +84,8 @@ def photograph(size: int) -> bytes:
     picture = _jpeg(640, 480)
     segment = b"\xff\xe1" + struct.pack(">H", len(begin) + 2) + begin
     picture = picture[:2] + segment + picture[2:]
-    return picture + secrets.token_bytes(max(size - len(picture), 0))
+    pixels = secrets.token_bytes(max(size - len(picture), 0)).replace(b"\xff", b"\xff\0")
+    return picture[:-2] + pixels + picture[-2:]
 
 
 def _jpeg(width: int, height: int) -> bytes:
@@ -82,18 +106,34 @@ def worst() -> dict[str, tuple[ImageType, bytes]]:
     }
 
 
-async def upload_in_turn(service: ImageService, content: bytes) -> dict[type[HeaderReader], float]:
-    """Upload `ROUNDS` times each way, and give the medians in seconds."""
-    taken: dict[type[HeaderReader], list[float]] = {HeaderReader: [], NoReader: []}
+class Times(NamedTuple):
+    """Milliseconds for one upload."""
+
+    passed: float
+    worked: float
+    """Processor time of the thread that everything else waits for."""
+
+
+async def upload_in_turn(service: ImageService, content: bytes) -> dict[str, Times]:
+    """Upload `ROUNDS` times each way; return the medians."""
+    taken: dict[str, list[Times]] = {name: [] for name in WAYS}
+    usual = {name: vars(inspection)[name] for way in WAYS.values() for name in way}
     for number in range(ROUNDS):
-        for reader in sorted(taken, key=lambda kind: (kind is NoReader) ^ bool(number % 2)):
-            vars(image_service)["HeaderReader"] = reader
-            begin = time.perf_counter()
-            image = await service.upload(File("photo.jpg", _pieces(content)), None)
-            taken[reader].append(time.perf_counter() - begin)
-            assert (image.width == 480) == (reader is HeaderReader)
-            await service.delete(image.id)
-    return {reader: statistics.median(times) for reader, times in taken.items()}
+        for name in sorted(WAYS, reverse=bool(number % 2)):
+            vars(inspection).update(usual | WAYS[name])
+            begin, begin_of_work = time.perf_counter(), time.thread_time()
+            uploads = (
+                service.upload(File("photo.jpg", _pieces(content)), None) for _ in range(AT_ONCE)
+            )
+            images = await asyncio.gather(*uploads)
+            passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
+            taken[name].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
+            for image in images:
+                await service.delete(image.id)
+    return {
+        name: Times(*(statistics.median(column) for column in zip(*times, strict=True)))
+        for name, times in taken.items()
+    }
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -107,21 +147,29 @@ async def measure(folder: Path, url: str) -> None:
     await migrate(database, lambda _line: None)
     storage = LocalStorage(folder / "images")
     service = ImageService(database, storage, LIMITS)
-    for name, size in SIZES.items():
+    for size_name, size in SIZES.items():
         medians = await upload_in_turn(service, photograph(size))
-        with_it, without = (medians[reader] * 1000 for reader in (HeaderReader, NoReader))
-        print(f"{name}: {with_it:.2f} / {without:.2f} ms = {with_it / without:.3f}", flush=True)
+        full = medians.pop("everything")
+        print(f"{size_name}: {full.passed:.2f} ms, of which {full.worked:.2f} of the event loop")
+        for name, times in medians.items():
+            print(
+                f"    against {name}: {full.passed / times.passed:.3f}, "
+                f"of the event loop {full.worked / times.worked:.3f}",
+                flush=True,
+            )
     await storage.close()
     await database.close()
     for name, (image_type, header) in worst().items():
-        times = []
+        needed = []
         for _ in range(100):
             begin = time.perf_counter()
             reader = HeaderReader(image_type)
             reader.feed(header)
             await reader.measure()
-            times.append(time.perf_counter() - begin)
-        print(f"{name}: {statistics.median(times) * 1000:.2f} ms, longest {max(times) * 1000:.2f}")
+            needed.append(time.perf_counter() - begin)
+        print(
+            f"{name}: {statistics.median(needed) * 1000:.2f} ms, longest {max(needed) * 1000:.2f}"
+        )
 
 
 def main() -> None:
