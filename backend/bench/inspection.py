@@ -1,4 +1,4 @@
-"""What it costs an upload to look at the bytes that pass: `python -m bench.inspection`.
+"""What it costs an upload that its bytes are looked at: `python -m bench.inspection`.
 
 Uploads through the service to a real folder and a real PostgreSQL, in turn with everything and
 with one part left out, so that all see the same machine. And the time that the worst headers take.
@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import uvloop
 from PIL import Image
@@ -24,8 +24,10 @@ from app.embedded import embedded_postgres
 from app.image_types import ImageType
 from app.migrations import migrate
 from app.services.image_service import ImageService, UploadLimits
+from app.services.storage import process
 from app.services.storage.local import LocalStorage
 from app.walks import MAX_STEPS
+from bench import unchecked_writer
 from bench.__main__ import folder_of
 
 SIZES: Final = {"42 KB": 42_000, "947 KB": 947_000}
@@ -42,7 +44,7 @@ LIMITS: Final = UploadLimits(
 class Nothing:
     """Stands for a part that is left out."""
 
-    truncated: None = None
+    truncated = False
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -50,22 +52,13 @@ class Nothing:
     def feed(self, data: bytes) -> None:
         """Do nothing."""
 
-    update = feed
-
     async def measure(self) -> None:
         """Know nothing."""
 
-    def digest(self) -> bytes:
-        """Return as many bytes as a real one."""
-        return bytes(32)
 
-
-WAYS: Final[dict[str, dict[str, Any]]] = {
-    "everything": {},
-    "no checksum": {"sha256": Nothing},
-    "no end": {"EndFinder": Nothing},
-    "no dimensions": {"HeaderReader": Nothing},
-}
+PARTS: Final = {"end": "EndFinder", "dimensions": "HeaderReader"}
+"""What can be left out, and the class that does it."""
+WAYS: Final = ("everything", "no checksum", *(f"no {part}" for part in PARTS))
 
 
 class File(NamedTuple):
@@ -114,25 +107,25 @@ class Times(NamedTuple):
     """Processor time of the thread that everything else waits for."""
 
 
-async def upload_in_turn(service: ImageService, content: bytes) -> dict[str, Times]:
+async def upload_in_turn(services: dict[str, ImageService], content: bytes) -> dict[str, Times]:
     """Upload `ROUNDS` times each way; return the medians."""
-    taken: dict[str, list[Times]] = {name: [] for name in WAYS}
-    usual = {name: vars(inspection)[name] for way in WAYS.values() for name in way}
+    taken: dict[str, list[Times]] = {name: [] for name in services}
+    usual = {name: vars(inspection)[name] for name in PARTS.values()}
     for number in range(ROUNDS):
-        for name in sorted(WAYS, reverse=bool(number % 2)):
-            vars(inspection).update(usual | WAYS[name])
+        for way in sorted(services, reverse=bool(number % 2)):
+            part = PARTS.get(way.removeprefix("no "))
+            vars(inspection).update(usual, **({part: Nothing} if part else {}))
             begin, begin_of_work = time.perf_counter(), time.thread_time()
-            uploads = (
-                service.upload(File("photo.jpg", _pieces(content)), None) for _ in range(AT_ONCE)
-            )
-            images = await asyncio.gather(*uploads)
+            files = [File("photo.jpg", _pieces(content)) for _ in range(AT_ONCE)]
+            images = await asyncio.gather(*(services[way].upload(file, None) for file in files))
             passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
-            taken[name].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
+            taken[way].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
             for image in images:
-                await service.delete(image.id)
+                await services[way].delete(image.id)
+    vars(inspection).update(usual)
     return {
-        name: Times(*(statistics.median(column) for column in zip(*times, strict=True)))
-        for name, times in taken.items()
+        way: Times(*(statistics.median(column) for column in zip(*times, strict=True)))
+        for way, times in taken.items()
     }
 
 
@@ -145,10 +138,14 @@ async def measure(folder: Path, url: str) -> None:
     """Print a line for each size, and for each of the worst headers."""
     database = Database(url)
     await migrate(database, lambda _line: None)
-    storage = LocalStorage(folder / "images")
-    service = ImageService(database, storage, LIMITS)
+    usual, unchecked = LocalStorage(folder / "images"), LocalStorage(folder / "images")
+    await usual.check()
+    vars(process)["PROGRAM"] = unchecked_writer.PROGRAM
+    await unchecked.check()
+    services = {way: ImageService(database, usual, LIMITS) for way in WAYS}
+    services["no checksum"] = ImageService(database, unchecked, LIMITS)
     for size_name, size in SIZES.items():
-        medians = await upload_in_turn(service, photograph(size))
+        medians = await upload_in_turn(services, photograph(size))
         full = medians.pop("everything")
         print(f"{size_name}: {full.passed:.2f} ms, of which {full.worked:.2f} of the event loop")
         for name, times in medians.items():
@@ -157,7 +154,8 @@ async def measure(folder: Path, url: str) -> None:
                 f"of the event loop {full.worked / times.worked:.3f}",
                 flush=True,
             )
-    await storage.close()
+    await usual.close()
+    await unchecked.close()
     await database.close()
     for name, (image_type, header) in worst().items():
         needed = []

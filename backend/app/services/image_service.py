@@ -30,7 +30,7 @@ from app.errors import (
     UploadRejected,
 )
 from app.filenames import sanitize_filename
-from app.image_types import HEAD_BYTES, detect
+from app.image_types import HEAD_BYTES, ImageType, detect
 from app.inspection import Facts, Inspection
 from app.models import Image
 from app.reasons import reason
@@ -40,6 +40,7 @@ from app.services.coalescing import Coalescer
 from app.services.damage import DamageReports
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
+from app.truncation import EndFinder
 
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
@@ -305,7 +306,7 @@ class ImageService:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
                     raise FileTooLarge(self._limits.max_upload_bytes, size)
-                await inspection.feed(chunk)
+                inspection.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
         except BaseException:
@@ -338,12 +339,15 @@ class ImageService:
     async def _publish(self, image: _StagedImage) -> Image:
         """Make a staged file durable, then have its row committed."""
         try:
-            await image.object.publish()
+            checksum = await image.object.publish()
             facts = await image.facts
+            if facts.truncated is None:
+                facts = facts._replace(truncated=await self._is_truncated(image.row))
         except BaseException:
             await image.object.discard()
             raise
-        image = replace(image, row=image.row._replace(**facts._asdict()))
+        row = image.row._replace(checksum=checksum, **facts._asdict())
+        image = replace(image, row=row)
         if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
             # By itself, for its transaction makes others of the same address wait.
             result = await self._add_alone(image)
@@ -357,6 +361,17 @@ class ImageService:
             raise
         # Published as it is, it gets its row even if nobody waits for that any more.
         return await asyncio.shield(addition)
+
+    async def _is_truncated(self, row: NewImage) -> bool | None:
+        """Look for the image's end in all of a file that does not end with it, as few do not."""
+        finder = EndFinder(ImageType(row.content_type), everywhere=True)
+        reader = await self._storage.open(row.storage_key)
+        try:
+            while finder.truncated and (block := await reader.read()):
+                finder.feed(block)
+        finally:
+            await reader.close()
+        return finder.truncated
 
     async def _publish_or_fail(self, image: _StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.

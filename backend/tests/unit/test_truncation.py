@@ -3,7 +3,7 @@
 import pytest
 
 from app.image_types import ImageType, detect
-from app.truncation import EndFinder
+from app.truncation import TAIL, EndFinder
 from app.walks import MAX_STEPS
 from tests import pictures
 from tests.forms import split
@@ -13,10 +13,10 @@ KINDS = pictures.of_every_kind()
 IEND = chunk(b"IEND", b"")
 
 
-def truncated(content: bytes, piece: int = 64 * 1024) -> bool | None:
+def truncated(content: bytes, piece: int = 64 * 1024, *, everywhere: bool = True) -> bool | None:
     image_type = detect(content)
     assert image_type
-    finder = EndFinder(image_type)
+    finder = EndFinder(image_type, everywhere=everywhere)
     for data in split(content, piece):
         finder.feed(data)
     return finder.truncated
@@ -66,6 +66,18 @@ def test_a_film_of_padding_instead_of_the_rest_is_truncated() -> None:
         assert truncated(content[:half] + bytes(len(content) - half)) is True
 
 
+@pytest.mark.parametrize("content", [pictures.jpeg(300, 300), pictures.png(300, 300)])
+@pytest.mark.parametrize("piece", [999, 64 * 1024])
+def test_its_last_bytes_alone_tell_of_a_whole_image_and_leave_others_open(
+    content: bytes, piece: int
+) -> None:
+    assert truncated(content, piece, everywhere=False) is False
+    assert truncated(content + bytes(100), piece, everywhere=False) is False
+    assert truncated(content + bytes(TAIL), piece, everywhere=False) is None
+    assert truncated(content[:-1], piece, everywhere=False) is None
+    assert truncated(content[: len(content) // 10], piece, everywhere=False) in {True, None}
+
+
 UNKNOWN = {
     "a JPEG that ends at once": b"\xff\xd8\xff\xd9 and nothing else",
     "a JPEG that starts again": b"\xff\xd8\xff\xd8",
@@ -86,17 +98,17 @@ def test_it_holds_next_to_nothing_of_a_file() -> None:
     for content in (jpeg_with(segment(0xE2, bytes(65_533)) * 40), png_with()):
         image_type = detect(content)
         assert image_type
-        finder = EndFinder(image_type)
+        finder = EndFinder(image_type, everywhere=True)
         for data in split(content + bytes(1_000_000), 10_000):
             finder.feed(data)
             assert len(finder._walker._held) < 10
-            assert len(finder._seam) <= 11
+            assert len(finder._tail) <= TAIL
 
 
 @pytest.mark.parametrize("image_type", ImageType)
 def test_no_bytes_make_it_fail(image_type: ImageType) -> None:
     for content in (b"", b"\xff" * 100_000, bytes(100_000), b"\xff\xd8" * 50_000):
-        finder = EndFinder(image_type)
+        finder = EndFinder(image_type, everywhere=True)
         for data in split(content, 999):
             finder.feed(data)
         assert finder.truncated is not False

@@ -58,8 +58,11 @@ class StagedObject(Protocol):
             StorageError: As `write`.
         """
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes | None:
         """Make the object durable and visible under its key, in one step.
+
+        Returns:
+            The SHA-256 of its bytes; None where that got lost on the way, which is rare.
 
         Raises:
             StorageError: As `write`; `discard` must follow.

@@ -58,10 +58,11 @@ class StagedFile:
             await self._hand_over()
         self._give_back()
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes | None:
         """Make the file durable under its name."""
-        await self._hand_over(self._target)
+        checksum = await self._hand_over(self._target)
         self._give_back()
+        return checksum
 
     async def discard(self) -> None:
         """Remove the file, published or not."""
@@ -76,17 +77,18 @@ class StagedFile:
             name = Path(path).name
             _log.error("could not remove %s, which fsck will find: %s", name, reason(error))
 
-    async def _hand_over(self, target: str | None = None) -> None:
+    async def _hand_over(self, target: str | None = None) -> bytes | None:
         begin, length = (self._block.begin, self._block.filled) if self._block else (0, 0)
         order = Order(self._path, self._size, begin, length, target)
         self._begun = True
         try:
-            await self._writer.carry_out(order, self._block)
+            checksum = await self._writer.carry_out(order, self._block)
         except OSError as error:
             raise storage_error(error) from error
         self._size += length
         if self._block:
             self._block.filled = 0
+        return checksum
 
     def _take_block(self) -> Block:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from app.errors import ObjectNotFound
 from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
@@ -64,8 +65,9 @@ class _StagedObject:
     async def flush(self) -> None:
         pass
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes:
         self._objects[self._key] = (bytes(self._data), datetime.now(UTC))
+        return sha256(self._data).digest()
 
     async def discard(self) -> None:
         self._objects.pop(self._key, None)
