@@ -19,11 +19,13 @@ from uvicorn.supervisors import Multiprocess
 from app import backfill, fsck, migrate
 from app.config import InvalidSettings, Settings, load_settings
 from app.database import Database
-from app.embedded import EmbeddedDatabaseError, embedded_postgres
-from app.errors import DatabaseUnavailable
+from app.embedded import EmbeddedDatabaseError, embedded_postgres, has_database
+from app.errors import DatabaseUnavailable, StorageError
 from app.http_protocol import bounded_protocol
 from app.logs import log_config
+from app.main import open_storage
 from app.migrations import SchemaError, require_head
+from app.services.identity import StorageIdentity, WrongStorage, require_unused
 
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
@@ -65,7 +67,13 @@ def main() -> int:
             return backfill.run(settings)
     try:
         return _run(settings)
-    except (EmbeddedDatabaseError, DatabaseUnavailable, SchemaError, CannotListen) as error:
+    except (
+        EmbeddedDatabaseError,
+        DatabaseUnavailable,
+        SchemaError,
+        WrongStorage,
+        CannotListen,
+    ) as error:
         return _fail(_EXIT_FAILED, str(error))
 
 
@@ -84,10 +92,14 @@ def _run(settings: Settings) -> int:
         if given:
             asyncio.run(_require_head(given))
         else:
+            postgres = settings.data_dir / "postgres"
+            if not has_database(postgres):
+                asyncio.run(_require_unused_storage(settings))
             print("Starting the embedded PostgreSQL", flush=True)
-            url = opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
-            os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+            url = opened.enter_context(embedded_postgres(postgres))
+            os.environ["DATABASE_URL"] = given = url.render_as_string(hide_password=False)
             migrate.migrate_now(url)
+        asyncio.run(_require_own_storage(settings, given))
         opened.callback(signals.ignore)
         signals.exit_on_next()
         _announce(settings, listener)
@@ -102,6 +114,22 @@ async def _require_head(url: str) -> None:
             await require_head(database)
     finally:
         await database.close()
+
+
+async def _require_own_storage(settings: Settings, url: str) -> None:
+    """Refuse a storage that is not the database's; while it cannot be told, the service waits."""
+    database = Database(url)
+    try:
+        with suppress(DatabaseUnavailable, StorageError):
+            await StorageIdentity(database, open_storage(settings)).establish()
+    finally:
+        await database.close()
+
+
+async def _require_unused_storage(settings: Settings) -> None:
+    """Refuse to make a new database beside images that belong to one."""
+    with suppress(StorageError):
+        await require_unused(open_storage(settings))
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -211,7 +211,7 @@ def stored_files(settings: Settings) -> Callable[[], list[Path]]:
     """List every file of the storage: published, staged or left over."""
 
     def list_files() -> list[Path]:
-        return [path for path in (settings.data_dir / "images").rglob("*") if path.is_file()]
+        return [path for path in (settings.data_dir / "images").glob("*/*") if path.is_file()]
 
     return list_files
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import ReadSession, WriteSession
-from app.models import Image
+from app.models import Image, Installation
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -221,6 +221,30 @@ async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usag
     )
     images, seconds = (await session.execute(query)).one()
     return Usage(images, int(seconds))
+
+
+async def storage_id(session: ReadSession) -> UUID | None:
+    """Return the id that the storage of this database is marked with, if it is known."""
+    found: UUID | None = await session.scalar(select(Installation.storage_id))
+    return found
+
+
+async def lock_storage_id(session: WriteSession) -> UUID | None:
+    """Do as `storage_id`, and make others that lock it wait until this transaction ends."""
+    query = select(Installation.storage_id).with_for_update()
+    found: UUID | None = await session.scalar(query)
+    return found
+
+
+async def set_storage_id(session: WriteSession, storage_id: UUID) -> None:
+    """Note the id that the storage of this database is marked with."""
+    await session.execute(update(Installation).values(storage_id=storage_id))
+
+
+async def some_keys(session: WriteSession, limit: int) -> Sequence[str]:
+    """Return the keys of up to `limit` rows, of any age: keys are random (ADR 4)."""
+    query = select(Image.storage_key).order_by(Image.storage_key).limit(limit)
+    return (await session.scalars(query)).all()
 
 
 async def check(session: ReadSession) -> None:

@@ -38,6 +38,7 @@ from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
 from app.services.damage import DamageReports
+from app.services.identity import StorageIdentity
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 from app.truncation import EndFinder
@@ -108,11 +109,25 @@ class _StagedImage:
 
 
 class ImageService:
-    """The use cases, over a database and a storage backend."""
+    """The use cases, over a database and a storage backend.
 
-    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
+    Args:
+        database: Where the rows are.
+        storage: Where the files are.
+        limits: How much may be added.
+        identity: Makes sure that the two belong together; None where they certainly do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        limits: UploadLimits,
+        identity: StorageIdentity | None = None,
+    ) -> None:
         self._database = database
         self._storage = storage
+        self._identity = identity
         self._limits = limits
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
@@ -210,6 +225,7 @@ class ImageService:
         try:
             reader = reader or await self._storage.open(key, start, length)
         except ObjectNotFound as error:
+            await self._require_identity()
             raise await self._damaged(image, "is missing") from error
         if reader.size != image.file_size:
             await reader.close()
@@ -269,7 +285,7 @@ class ImageService:
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
         database, storage = await asyncio.gather(
-            _failure_of(self._check_database()), _failure_of(self._storage.check())
+            _failure_of(self._check_database()), _failure_of(self.check_storage())
         )
         asked = {"database": database, "storage": storage}
         outages = {name: error for name, error in asked.items() if error is not None}
@@ -283,6 +299,22 @@ class ImageService:
         for name in self._unavailable - outages.keys():
             _log.warning("the %s is available again", name)
         self._unavailable = frozenset(outages)
+
+    async def check_storage(self) -> None:
+        """Prove that the storage is the right one and could be written now.
+
+        Raises:
+            StorageError: If not. Where only the database could tell, and cannot, it is not known.
+        """
+        try:
+            await self._require_identity()
+        except DatabaseUnavailable:
+            return
+        await self._storage.check()
+
+    async def _require_identity(self) -> None:
+        if self._identity:
+            await self._identity.require()
 
     async def _check_database(self) -> None:
         async with self._database.read() as session:
@@ -298,6 +330,7 @@ class ImageService:
             raise InvalidFileType(is_named=file.filename is not None)
         image_id = uuid4()
         key = image_id.hex + image_type.extension
+        await self._require_identity()
         staged = await self._storage.stage(key)
         inspection = Inspection(image_type)
         size = 0

@@ -4,7 +4,8 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+from uuid import UUID
 
 _KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
 
@@ -110,6 +111,50 @@ class StagingArea(Protocol):
         Raises:
             StorageUnavailable: If it may still be there.
         """
+
+
+class Mark(NamedTuple):
+    """What a storage carries to be recognised."""
+
+    storage_id: UUID
+    is_confirmed: bool = True
+    """Whether a database is known to know the id. If not, the one that made it was stopped."""
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A backend whose place can be taken by another storage unnoticed, such as a folder.
+
+    Where the mark is missing or wrong, no object counts as missing, and none is published.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, in words for the operator."""
+
+    async def read_mark(self) -> Mark | None:
+        """Return the mark; None if there is none, or nothing at all.
+
+        Raises:
+            StorageUnavailable: If that cannot be told.
+        """
+
+    async def write_mark(self, mark: Mark) -> None:
+        """Put a mark in place of the one that may be there.
+
+        Raises:
+            StorageError: If it may not be there.
+        """
+
+    async def holds_objects(self) -> bool:
+        """Tell whether there is any object, also where folders are missing.
+
+        Raises:
+            StorageUnavailable: If that cannot be told.
+        """
+
+    def require_mark(self, storage_id: UUID) -> None:
+        """Work from now on only while the storage has this confirmed mark."""
 
 
 @runtime_checkable

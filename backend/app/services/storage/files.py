@@ -12,7 +12,7 @@ from app.services.storage.blocks import Block
 from app.services.storage.calls import Call, storage_error, translated_errors
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
-from app.services.storage.writer_program import Order
+from app.services.storage.writer_program import Order, Proof
 
 READ_BLOCK: Final = 128 * 1024
 """Bytes that a download holds in memory, and reads at a time."""
@@ -32,9 +32,12 @@ class StagedFile:
     What is less than a block is written and published in one go.
     """
 
-    def __init__(self, path: str, target: str, writer: Writer, threads: Threads) -> None:
+    def __init__(
+        self, path: str, target: str, writer: Writer, threads: Threads, proof: Proof | None = None
+    ) -> None:
         self._path = path
         self._target = target
+        self._proof = proof
         self._writer = writer
         self._threads = threads
         self._block: Block | None = None
@@ -79,7 +82,7 @@ class StagedFile:
 
     async def _hand_over(self, target: str | None = None) -> bytes | None:
         begin, length = (self._block.begin, self._block.filled) if self._block else (0, 0)
-        order = Order(self._path, self._size, begin, length, target)
+        order = Order(self._path, self._size, begin, length, target, self._proof)
         self._begun = True
         try:
             checksum = await self._writer.carry_out(order, self._block)

@@ -1,5 +1,6 @@
 """Objects as files of one folder.
 
+    <root>/storage-id        tells which storage this is
     <root>/staging/<key>     being written
     <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
 
@@ -15,16 +16,24 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Final
-from uuid import uuid4
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
 
 from app.errors import ObjectNotFound, StorageError, StorageUnavailable
-from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
+from app.services.storage.base import (
+    Mark,
+    ObjectInfo,
+    ObjectReader,
+    StagedObject,
+    is_key,
+    require_key,
+)
 from app.services.storage.calls import Call, storage_error
 from app.services.storage.files import FileReader, StagedFile, can_read_cached
+from app.services.storage.marking import holds_objects, proof_of, read_mark, write_mark
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
-from app.services.storage.writer_program import PAGE, sync_folder
+from app.services.storage.writer_program import PAGE, Proof, require, sync_folder
 
 THREADS: Final = 8
 UPLOADS: Final = 1000
@@ -36,6 +45,8 @@ PROBE_SECONDS: Final = 3.0
 """How long the disk may take to show that it works: less than readiness may take to answer."""
 SCAN_FILES: Final = 200
 """Files of a folder that are looked at with one call, so that a large folder takes many."""
+
+_Result = TypeVar("_Result")
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 
@@ -57,6 +68,7 @@ class LocalStorage:
         self._staging = root / "staging"
         self._threads = Threads(threads, "storage")
         self._writer = Writer(threads, uploads)
+        self._proof: Proof | None = None
         self._prepared = False
         self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
@@ -67,7 +79,7 @@ class LocalStorage:
         if not self._prepared:
             await self.check()
         path = f"{self._staging}/{require_key(key)}"
-        return StagedFile(path, self._name(key), self._writer, self._threads)
+        return StagedFile(path, self._name(key), self._writer, self._threads, self._proof)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
@@ -77,9 +89,7 @@ class LocalStorage:
             return FileReader(name, start, length, self._threads).begin()
 
         undo = FileReader.close_here
-        reader = await self._threads.run(
-            Call("open", name, open_and_read, undo=undo, of_object=True)
-        )
+        reader = await self._run(Call("open", name, open_and_read, undo=undo, of_object=True))
         self._keep_warm(key)
         return reader
 
@@ -109,7 +119,7 @@ class LocalStorage:
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
         name = self._name(key)
-        found = await self._threads.run(Call("stat", name, partial(os.stat, name), of_object=True))
+        found = await self._run(Call("stat", name, partial(os.stat, name), of_object=True))
         return _info(key, found)
 
     async def delete(self, key: str) -> None:
@@ -117,7 +127,7 @@ class LocalStorage:
         name = self._name(key)
         unlink = partial(os.unlink, name)
         with suppress(ObjectNotFound):
-            await self._threads.run(Call("unlink", name, unlink, of_object=True, is_certain=True))
+            await self._run(Call("unlink", name, unlink, of_object=True, is_certain=True))
 
     async def list(self) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
@@ -142,6 +152,7 @@ class LocalStorage:
         The first time, and while that process fails, the file is written as uploads are, and
         nothing is left out. Otherwise this would wait behind them.
         """
+        await self._require_proof()
         if not self._prepared:
             path = str(self._root)
             await self._threads.run(Call("mkdir", path, self._make_folders))
@@ -162,6 +173,42 @@ class LocalStorage:
         """End the process that writes uploads."""
         await self._writer.close()
 
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self._root.absolute())
+
+    async def read_mark(self) -> Mark | None:
+        """Read the file that marks the folder."""
+        root = self._root
+        return await self._threads.run(Call("read", str(root), partial(read_mark, root)))
+
+    async def write_mark(self, mark: Mark) -> None:
+        """Write the file that marks the folder, which is made if need be."""
+        root = self._root
+        await self._threads.run(Call("write", str(root), partial(write_mark, root, mark)))
+
+    async def holds_objects(self) -> bool:
+        """Look for a file in the folders that are there."""
+        root = self._root
+        return await self._threads.run(Call("list", str(root), partial(holds_objects, root)))
+
+    def require_mark(self, storage_id: UUID) -> None:
+        """Work from now on only while the folder has this mark."""
+        self._proof = proof_of(self._root, storage_id)
+
+    async def _run(self, call: Call[_Result]) -> _Result:
+        """Make a call for which an object is missing only if the storage is the right one."""
+        try:
+            return await self._threads.run(call)
+        except ObjectNotFound:
+            await self._require_proof()
+            raise
+
+    async def _require_proof(self) -> None:
+        if self._proof:
+            await self._threads.run(Call("read", self._proof.path, partial(require, self._proof)))
+
     def _probe_path(self) -> str:
         return f"{self._staging}/check-{uuid4().hex}"
 
@@ -177,7 +224,7 @@ class LocalStorage:
 
     async def _write_as_uploads_are(self) -> None:
         path = self._probe_path()
-        staged = StagedFile(path, f"{path}.published", self._writer, self._threads)
+        staged = StagedFile(path, f"{path}.published", self._writer, self._threads, self._proof)
         try:
             await staged.write(bytes(PAGE))
             await staged.flush()

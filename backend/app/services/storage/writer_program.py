@@ -45,6 +45,13 @@ Failure = list[int | str | None]
 """The arguments of an OSError."""
 
 
+class Proof(NamedTuple):
+    """A file that shows that a folder is the one that it is taken for, and what stands in it."""
+
+    path: str
+    text: str
+
+
 class Order(NamedTuple):
     """A piece of a file that is to be written; the last one names the file's target."""
 
@@ -58,6 +65,8 @@ class Order(NamedTuple):
     """Its bytes."""
     target: str | None
     """What the file is called once it is durable."""
+    proof: Proof | None = None
+    """What must be there when the file gets its target."""
 
 
 class Outcome(NamedTuple):
@@ -161,6 +170,8 @@ def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
                 _sync(order, descriptor)
             return None
         _write(order, descriptor, piece)
+        if order.proof:
+            require(Proof(*order.proof))
         yield
         if checksum:
             checksum.update(piece)
@@ -171,6 +182,22 @@ def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
     yield
     sync_folder(os.path.dirname(order.target))  # noqa: PTH120 - the same
     return checksum.hexdigest() if checksum else None
+
+
+def require(proof: Proof) -> None:
+    """Make sure that a folder is the one that it is taken for.
+
+    Raises:
+        OSError: If it is another, such as the empty one under a volume that is not mounted.
+    """
+    with named("read", proof.path):
+        try:
+            with open(proof.path, encoding="ascii", errors="replace") as file:  # noqa: PTH123
+                found = file.read(len(proof.text) + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            raise OSError(errno.ENOENT, "no storage is there; is its volume mounted?") from None
+        if found != proof.text:
+            raise OSError(errno.ENOENT, "the storage of another database is there")
 
 
 @contextmanager
