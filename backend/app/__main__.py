@@ -51,7 +51,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command")
     fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
-    commands.add_parser("backfill-dimensions", help="measure pictures of before there were sizes")
+    commands.add_parser(
+        "backfill",
+        aliases=["backfill-dimensions"],
+        help="complete rows of earlier versions from their files: dimensions, checksum, truncated",
+    )
     options = parser.parse_args()
     try:
         settings = load_settings()
@@ -63,7 +67,7 @@ def main() -> int:
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
-        case "backfill-dimensions":
+        case "backfill" | "backfill-dimensions":
             return backfill.run(settings)
     try:
         return _run(settings)

@@ -357,7 +357,7 @@ class Torture:
         again = self.processes.fsck("--grace", "0")
         _require(again.returncode == 0, again.stdout + again.stderr)
         images = self.processes.data / "images"
-        files = [path for path in images.rglob("*") if path.is_file()]
+        files = [path for path in images.glob("*/*") if path.is_file()]
         _require(len(files) == listed, f"{len(files)} files for {listed} images")
 
 

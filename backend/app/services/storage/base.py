@@ -1,13 +1,13 @@
 """What a storage backend is: objects of bytes under keys, put whole or not at all."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
-_KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
+KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
 
 
 def is_key(name: str) -> bool:
@@ -15,7 +15,7 @@ def is_key(name: str) -> bool:
 
     So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
     """
-    return _KEY.fullmatch(name) is not None
+    return KEY.fullmatch(name) is not None
 
 
 def require_key(key: str) -> str:
@@ -27,6 +27,14 @@ def require_key(key: str) -> str:
     if not is_key(key):
         raise ValueError(f"not a storage key: {key!r}")
     return key
+
+
+Skipped = Callable[[str], object]
+"""Takes the name of a thing that is none of the service's, and that is left alone."""
+
+
+def ignore(name: str) -> None:
+    """Do nothing about a thing that is none of the service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class StagingArea(Protocol):
     Of the backends that keep such leftovers; one that does not, does not have these methods.
     """
 
-    def list_staged(self) -> AsyncIterator[ObjectInfo]:
+    def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all that is staged, also by uploads under way.
 
         Raises:
@@ -207,8 +215,12 @@ class StorageBackend(Protocol):
             StorageUnavailable: If it may still be there.
         """
 
-    def list(self) -> AsyncIterator[ObjectInfo]:
+    def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all objects in the order of their keys, in bounded memory.
+
+        Args:
+            skipped: Takes the name of each thing there that is no object, such as what a file
+                manager left.
 
         Raises:
             StorageUnavailable: If they cannot all be listed.

@@ -9,23 +9,28 @@ of their own, so that nobody else waits behind their fsyncs when the disk is slo
 """
 
 import os
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from errno import ENOENT
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from time import monotonic
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from app.errors import ObjectNotFound, StorageError, StorageUnavailable
 from app.services.storage.base import (
+    KEY,
     Mark,
     ObjectInfo,
     ObjectReader,
+    Skipped,
     StagedObject,
-    is_key,
+    ignore,
     require_key,
 )
 from app.services.storage.calls import Call, storage_error
@@ -49,6 +54,8 @@ SCAN_FILES: Final = 200
 _Result = TypeVar("_Result")
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
+_STAGED: Final = re.compile(rf"{KEY.pattern}|check-[0-9a-f]{{32}}(\.published)?")
+"""Names of what is staged: an upload, or what `check` writes."""
 
 
 class LocalStorage:
@@ -119,7 +126,7 @@ class LocalStorage:
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
         name = self._name(key)
-        found = await self._run(Call("stat", name, partial(os.stat, name), of_object=True))
+        found = await self._run(Call("stat", name, partial(_stat_file, name), of_object=True))
         return _info(key, found)
 
     async def delete(self, key: str) -> None:
@@ -129,16 +136,16 @@ class LocalStorage:
         with suppress(ObjectNotFound):
             await self._run(Call("unlink", name, unlink, of_object=True, is_certain=True))
 
-    async def list(self) -> AsyncIterator[ObjectInfo]:
+    async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
         for name in _FOLDERS:
-            async for info in self._scan(f"{self._root}/{name}"):
-                if is_key(info.key) and info.key.startswith(name):
-                    yield info
+            folder = f"{self._root}/{name}"
+            async for info in self._scan(folder, re.compile(f"(?={name}){KEY.pattern}"), skipped):
+                yield info
 
-    async def list_staged(self) -> AsyncIterator[ObjectInfo]:
+    async def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through the staging folder."""
-        async for info in self._scan(str(self._staging)):
+        async for info in self._scan(str(self._staging), _STAGED, skipped):
             yield info
 
     async def discard_staged(self, name: str) -> None:
@@ -235,14 +242,21 @@ class LocalStorage:
         finally:
             await staged.discard()
 
-    async def _scan(self, folder: str) -> AsyncIterator[ObjectInfo]:
-        """Go through the files of a folder in the order of their names."""
+    async def _scan(
+        self, folder: str, ours: re.Pattern[str], skipped: Skipped
+    ) -> AsyncIterator[ObjectInfo]:
+        """Go through the plain files of a folder with names of ours, in the order of these."""
         names = await self._threads.run(Call("list", folder, partial(os.listdir, folder)))
         names.sort()
         for begin in range(0, len(names), SCAN_FILES):
             part = names[begin : begin + SCAN_FILES]
-            for info in await self._threads.run(Call("stat", folder, partial(_look, folder, part))):
-                yield info
+            look = partial(_look, folder, [name for name in part if ours.fullmatch(name)])
+            found = await self._threads.run(Call("stat", folder, look))
+            for name in part:
+                if name not in found:
+                    skipped(f"{folder}/{name}")
+                elif info := found[name]:
+                    yield info
 
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
@@ -264,13 +278,26 @@ def _write_and_remove(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _look(folder: str, names: list[str]) -> list[ObjectInfo]:
-    """Look files of a folder up, but those that are deleted by now."""
-    found = []
+def _look(folder: str, names: list[str]) -> "dict[str, ObjectInfo | None]":
+    """Look plain files of a folder up, and nothing else; None for those that are deleted by now."""
+    found: dict[str, ObjectInfo | None] = {}
     for name in names:
-        with suppress(FileNotFoundError):
-            found.append(_info(name, os.stat(f"{folder}/{name}")))  # noqa: PTH116 - as `holds`
+        try:
+            status = os.lstat(f"{folder}/{name}")
+        except FileNotFoundError:
+            found[name] = None
+        else:
+            if S_ISREG(status.st_mode):
+                found[name] = _info(name, status)
     return found
+
+
+def _stat_file(name: str) -> os.stat_result:
+    """Look a file up; what is none, such as a folder, counts as missing."""
+    status = os.stat(name)  # noqa: PTH116 - a `Path` costs more than the look itself
+    if not S_ISREG(status.st_mode):
+        raise FileNotFoundError(ENOENT, "no plain file", name)
+    return status
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from app.errors import ObjectNotFound
-from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
+from app.services.storage.base import (
+    ObjectInfo,
+    ObjectReader,
+    Skipped,
+    StagedObject,
+    ignore,
+    require_key,
+)
 
 _Objects = dict[str, tuple[bytes, datetime]]
 
@@ -35,7 +42,7 @@ class MemoryStorage:
         """Remove an object."""
         self._objects.pop(require_key(key), None)
 
-    async def list(self) -> AsyncIterator[ObjectInfo]:
+    async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:  # noqa: ARG002 - nothing else is there
         """Go through all objects in the order of their keys."""
         for key, (data, modified) in sorted(self._objects.items()):
             yield ObjectInfo(key, len(data), modified)
