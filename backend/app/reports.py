@@ -65,10 +65,7 @@ class TextReport(Report):
                 f"{self._repaired[kind]} repaired"
             )
         if self._skipped:
-            print(
-                f"{self._skipped} things that are no files of the service were left alone, such as "
-                f"{self._first_skipped}"
-            )
+            print(f"left alone, not of the service: {self._skipped}, such as {self._first_skipped}")
         if with_bytes:
             print(self._reading())
         print(f"{self.images} images compared: {self.found or 'no'} findings")
