@@ -152,7 +152,7 @@ def test_four_bytes_that_were_overwritten_are_found_and_told_as_corrupt(
     assert run.returncode == 1, run.stderr
     lines = run.stdout.splitlines()
     assert lines[0] == f"corrupt {corrupt.name} ({size} bytes)"
-    assert "left alone, not of the service: 1, such as /" in run.stdout
+    assert "left alone, not of the service: 1, such as data/images/00/@eaDir" in run.stdout
     assert lines[-2].startswith(f"4 files read: {total} bytes, ")
     assert lines[-1] == "4 images compared: 1 findings"
 
