@@ -29,10 +29,10 @@ servers: ## Install from Debian what the tests run beside the service: Chromium,
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
 	@PYTHONPATH=backend exec $(BIN)/python -m app migrate $(ARGS)
 
-backfill: $(VENV)/.run ## Find width and height of pictures from before they were read at upload
-	@PYTHONPATH=backend exec $(BIN)/python -m app backfill-dimensions
+backfill: $(VENV)/.run ## Complete rows of earlier versions from their files: size, checksum, whether truncated
+	@PYTHONPATH=backend exec $(BIN)/python -m app backfill
 
-fsck: $(VENV)/.run ## Compare rows and files (ARGS="--repair", see ARGS="--help")
+fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
 
 torture: $(VENV)/.dev ## Kill and stop the service and its database while clients work (ARGS="--kills 500")

@@ -1,13 +1,40 @@
 """What Alembic runs for each of its commands, over the connection that app.migrations hands it."""
 
+from collections.abc import Collection, Mapping
+
 from alembic import context
+from alembic.migration import MigrationContext, MigrationInfo
+from sqlalchemy import text
 
 from app.models import Base
+
+_SET_COMPATIBLE_FROM = text(
+    "INSERT INTO installation (compatible_from) VALUES (:revision) "
+    "ON CONFLICT (only_row) DO UPDATE SET compatible_from = excluded.compatible_from"
+)
+
+
+def write_compatible_from(
+    ctx: MigrationContext,
+    step: MigrationInfo,  # noqa: ARG001 - all four are given by name
+    heads: Collection[str],
+    run_args: Mapping[str, object],  # noqa: ARG001 - the same
+) -> None:
+    """Write which code works with a revision, in the transaction that writes the revision (ADR 28).
+
+    The first two revisions have no table for it.
+    """
+    for revision in heads:
+        module = context.script.get_revision(revision).module
+        if hasattr(module, "compatible_from"):
+            ctx.execute(_SET_COMPATIBLE_FROM.bindparams(revision=module.compatible_from))
+
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     transaction_per_migration=True,
+    on_version_apply=write_compatible_from,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -7,6 +7,7 @@ from alembic import op
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+compatible_from = "the earliest revision whose code works with this schema"
 
 
 def upgrade() -> None:

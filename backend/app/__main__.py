@@ -19,12 +19,14 @@ from uvicorn.supervisors import Multiprocess
 from app import backfill, fsck, migrate
 from app.config import InvalidSettings, Settings, load_settings
 from app.database import Database
-from app.embedded import EmbeddedDatabaseError, embedded_postgres
-from app.errors import DatabaseUnavailable
+from app.embedded import EmbeddedDatabaseError, embedded_postgres, has_database
+from app.errors import DatabaseUnavailable, StorageError
 from app.http_protocol import bounded_protocol
 from app.logs import log_config
+from app.main import open_storage
 from app.migrations import SchemaError, require_head
 from app.reasons import reason
+from app.services.identity import StorageIdentity, WrongStorage, require_unused
 
 DRAIN_SECONDS: Final = 30
 """How long requests in hand may take to finish when the service is told to stop."""
@@ -50,7 +52,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command")
     fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
-    commands.add_parser("backfill-dimensions", help="measure pictures of before there were sizes")
+    commands.add_parser(
+        "backfill",
+        aliases=["backfill-dimensions"],
+        help="complete rows of earlier versions from their files: dimensions, checksum, truncated",
+    )
     options = parser.parse_args()
     try:
         settings = load_settings()
@@ -62,13 +68,13 @@ def main() -> int:
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
-        case "backfill-dimensions":
+        case "backfill" | "backfill-dimensions":
             return backfill.run(settings)
     try:
         return _run(settings)
     except DatabaseUnavailable as error:
         message = reason(error)
-    except (EmbeddedDatabaseError, SchemaError, CannotListen) as error:
+    except (EmbeddedDatabaseError, SchemaError, WrongStorage, CannotListen) as error:
         message = str(error)
     return _fail(_EXIT_FAILED, message)
 
@@ -88,10 +94,14 @@ def _run(settings: Settings) -> int:
         if given:
             asyncio.run(_require_head(given))
         else:
+            postgres = settings.data_dir / "postgres"
+            if not has_database(postgres):
+                asyncio.run(_require_unused_storage(settings))
             print("Starting the embedded PostgreSQL", flush=True)
-            url = opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
-            os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+            url = opened.enter_context(embedded_postgres(postgres))
+            os.environ["DATABASE_URL"] = given = url.render_as_string(hide_password=False)
             migrate.migrate_now(url)
+        asyncio.run(_require_own_storage(settings, given))
         opened.callback(signals.ignore)
         signals.exit_on_next()
         _announce(settings, listener)
@@ -111,6 +121,22 @@ async def _require_head(url: str) -> None:
             raise
     finally:
         await database.close()
+
+
+async def _require_own_storage(settings: Settings, url: str) -> None:
+    """Refuse a storage that is not the database's; while it cannot be told, the service waits."""
+    database = Database(url)
+    try:
+        with suppress(DatabaseUnavailable, StorageError):
+            await StorageIdentity(database, open_storage(settings)).establish()
+    finally:
+        await database.close()
+
+
+async def _require_unused_storage(settings: Settings) -> None:
+    """Refuse to make a new database beside images that belong to one."""
+    with suppress(StorageError):
+        await require_unused(open_storage(settings))
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -1,4 +1,4 @@
-"""The command that measures pictures of before: `python -m app backfill-dimensions`."""
+"""The command that completes rows of earlier versions: `python -m app backfill`."""
 
 import asyncio
 import sys
@@ -16,14 +16,16 @@ from app.errors import DatabaseUnavailable, StorageError
 from app.main import open_storage
 from app.migrations import SchemaError, require_head
 from app.reasons import reason
-from app.services.backfill import DimensionsBackfill, Outcome
+from app.services.backfill import Backfill, Outcome
+from app.services.catalog import IncompleteRow
+from app.services.identity import StorageIdentity, WrongStorage
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1
 
 
 def run(settings: Settings) -> int:
-    """Measure what has not been measured, and say what became of it.
+    """Fill in what rows lack, and say what became of them.
 
     Returns:
         0 = all was gone through, 1 = it was not; run again, it goes on where it stopped.
@@ -38,7 +40,7 @@ def run(settings: Settings) -> int:
     except DatabaseUnavailable as error:
         print(f"Not finished: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_DONE
-    except (EmbeddedDatabaseError, SchemaError) as error:
+    except (EmbeddedDatabaseError, SchemaError, WrongStorage) as error:
         print(f"Not finished: {error}", file=sys.stderr)
         return EXIT_NOT_DONE
     except StorageError as error:
@@ -51,18 +53,21 @@ def run(settings: Settings) -> int:
 
 
 async def _backfill(database: Database, settings: Settings) -> None:
-    count = Counter[Outcome]()
+    count, size = Counter[Outcome](), Counter[Outcome]()
     storage = open_storage(settings)
     try:
         await require_head(database)
-        backfill = DimensionsBackfill(database, storage)
+        await StorageIdentity(database, storage).establish()
+        backfill = Backfill(database, storage)
         with tqdm(total=await backfill.count(), unit=" images", disable=None) as bar:
 
-            def progress(key: str, outcome: Outcome) -> None:
+            def progress(row: IncompleteRow, outcome: Outcome) -> None:
                 count[outcome] += 1
+                size[outcome] += row.file_size
+                bar.set_postfix_str(f"{size.total() / 1e6:.0f} MB", refresh=False)
                 bar.update()
                 if outcome is Outcome.FILE_MISSING:
-                    tqdm.write(f"no file {key}; `make fsck` lists all that are missing")
+                    tqdm.write(f"no file {row.key}; `make fsck` lists all that are missing")
 
             await backfill.run(progress)
     finally:
@@ -72,4 +77,4 @@ async def _backfill(database: Database, settings: Settings) -> None:
             told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
             print(f"{count.total()} images: {', '.join(told)}")
     if not count:
-        print("There is nothing to measure")
+        print("There is nothing to fill in")

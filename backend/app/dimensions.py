@@ -9,18 +9,16 @@ neither its time nor its memory has to be limited in some other way.
 import asyncio
 import struct
 import warnings
-from collections.abc import Generator
 from io import BytesIO
 from typing import Final, NamedTuple
 
 from PIL import Image, ImageFile, PngImagePlugin
 
 from app.image_types import ImageType
+from app.walks import EOI, SOI, SOS, Walk, Walker, next_marker
 
 MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
 """How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
-MAX_STEPS: Final = 4096
-"""Of the walk; a part of the file takes up to five, Exif nine, a byte between the parts one."""
 FRAME_BYTES: Final = 1024
 """Most of a JPEG's frame header, which needs 8 bytes and 3 for each of up to 255 components."""
 TEXT_BYTES: Final = 8 * 1024
@@ -40,15 +38,12 @@ _TURNED: Final = (5, 6, 7, 8)
 MAX_ENTRIES: Final = _ORIENTATION + 1
 """Of Exif's directory, which is sorted by tag, each at most once: the orientation is among them."""
 
-_SOI: Final = 0xD8
 _APP1: Final = 0xE1
 _EXIF: Final = b"Exif\0"
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a frame header, SOF0 to SOF15 (ITU-T T.81, table B.1)."""
-_ALONE: Final = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
-"""Markers without a length, and the zero that follows an 0xFF which is none."""
-_ENDS: Final = frozenset({_SOI, 0xD9, 0xDA})
-"""Markers that do not come before a frame header: start and end of an image, start of a scan."""
+_ENDS: Final = frozenset({SOI, EOI, SOS})
+"""Markers that do not come before a frame header."""
 
 
 class Dimensions(NamedTuple):
@@ -67,10 +62,6 @@ class _Header(NamedTuple):
     """Whether viewers show the picture on its side."""
 
 
-_Walk = Generator[int, bytes, _Header | None]
-"""Asks for so many bytes, or to pass over so many (a negative number); ends with what it kept."""
-
-
 class HeaderReader:
     """Looks for the header in a file's bytes, as they come by in any pieces.
 
@@ -79,34 +70,21 @@ class HeaderReader:
     """
 
     def __init__(self, image_type: ImageType) -> None:
-        self._walk: _Walk = _walk_jpeg() if image_type is ImageType.JPEG else _walk_png()
-        self._wanted = next(self._walk)
-        self._held = bytearray()
+        jpeg = image_type is ImageType.JPEG
+        self._walker = Walker(_walk_jpeg() if jpeg else _walk_png())
         self._bytes_left = MAX_HEADER_BYTES
-        self._steps_left = MAX_STEPS
-        self._header: _Header | None = None
-        self.complete = False
+
+    @property
+    def complete(self) -> bool:
         """Whether more bytes would change nothing."""
+        return self._walker.complete or not self._bytes_left
 
     def feed(self, data: bytes | bytearray) -> None:
         """Take the next bytes."""
-        if self.complete:
-            return
-        rest = memoryview(data)[: self._bytes_left]
-        self._bytes_left -= len(rest)
-        while not self.complete:
-            if self._wanted < 0:
-                taken = min(-self._wanted, len(rest))
-                self._wanted += taken
-            else:
-                taken = min(self._wanted - len(self._held), len(rest))
-                self._held += rest[:taken]
-            rest = rest[taken:]
-            if self._wanted != len(self._held):
-                break
-            self._step()
-        if not self._bytes_left:
-            self.complete = True
+        if not self.complete:
+            part = memoryview(data)[: self._bytes_left]
+            self._bytes_left -= len(part)
+            self._walker.feed(part)
 
     async def measure(self) -> Dimensions | None:
         """Tell width and height; None if the header does not, or has not been found. Never raises.
@@ -114,25 +92,14 @@ class HeaderReader:
         Pillow works in a thread. One that does not come in time is not waited for, and where the
         system allows no more threads there is none.
         """
-        if self._header is None:
+        header = self._walker.kept
+        if header is None:
             return None
         try:
             async with asyncio.timeout(SECONDS):
-                return await asyncio.to_thread(_measure, self._header)
+                return await asyncio.to_thread(_measure, header)
         except (TimeoutError, RuntimeError):
             return None
-
-    def _step(self) -> None:
-        """Give the walk what it asked for."""
-        self._steps_left -= 1
-        try:
-            self._wanted = self._walk.send(bytes(self._held))
-        except StopIteration as end:
-            self._header = end.value
-            self.complete = True
-        self._held.clear()
-        if not self._steps_left:
-            self.complete = True
 
 
 def configure_pillow() -> None:
@@ -149,7 +116,7 @@ def configure_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _walk_jpeg() -> _Walk:
+def _walk_jpeg() -> Walk[_Header | None]:
     """Go from segment to segment (ITU-T T.81, B.1.1) until a frame header.
 
     Exif stands in the first APP1 segment that begins with its name and a padding byte (CIPA
@@ -158,7 +125,7 @@ def _walk_jpeg() -> _Walk:
     yield 2
     is_turned: bool | None = None
     while True:
-        marker = yield from _next_marker()
+        marker = yield from next_marker()
         if marker in _ENDS:
             return None
         length_field = yield 2
@@ -169,7 +136,7 @@ def _walk_jpeg() -> _Walk:
             if length > FRAME_BYTES:
                 return None
             frame = yield length
-            start = bytes((0xFF, _SOI, 0xFF, marker)) + length_field
+            start = bytes((0xFF, SOI, 0xFF, marker)) + length_field
             return _Header(start + frame, is_turned or False)
         if marker == _APP1 and is_turned is None:
             name = yield min(length, len(_EXIF) + 1)
@@ -180,19 +147,7 @@ def _walk_jpeg() -> _Walk:
         yield -length
 
 
-def _next_marker() -> Generator[int, bytes, int]:
-    """Find the next marker with a length, over bytes that belong to none, as viewers do."""
-    while True:
-        byte = yield 1
-        while byte != b"\xff":
-            byte = yield 1
-        while byte == b"\xff":
-            byte = yield 1
-        if byte[0] not in _ALONE:
-            return byte[0]
-
-
-def _walk_png() -> _Walk:
+def _walk_png() -> Walk[_Header | None]:
     """Go from chunk to chunk (PNG specification, section 5.3) until the pixels begin."""
     frame = yield 8
     head = yield 8
@@ -214,7 +169,7 @@ def _walk_png() -> _Walk:
         yield -(length + 4)
 
 
-def _walk_exif(length: int) -> Generator[int, bytes, bool]:
+def _walk_exif(length: int) -> Walk[bool]:
     """Pass over Exif of `length` bytes; return whether viewers show the picture on its side.
 
     Its orientation stands in the first directory (TIFF 6.0, section 2), which may lie anywhere

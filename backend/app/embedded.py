@@ -73,6 +73,11 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
         yield _address_of(server)
 
 
+def has_database(folder: Path) -> bool:
+    """Tell whether there is a database in a folder, started or not."""
+    return (folder / "PG_VERSION").exists()
+
+
 @contextmanager
 def shared_postgres(folder: Path) -> Iterator[URL]:
     """Use the PostgreSQL of the service that runs over `folder`; run it oneself if none does.
@@ -81,7 +86,7 @@ def shared_postgres(folder: Path) -> Iterator[URL]:
         EmbeddedDatabaseError: If there is no database, or it cannot be reached.
     """
     folder = folder.resolve()
-    if not (folder / "PG_VERSION").exists():
+    if not has_database(folder):
         raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
     try:
         with embedded_postgres(folder) as url:
@@ -119,7 +124,7 @@ def _owned(folder: Path) -> Iterator[None]:
 
 def _initialize(folder: Path) -> None:
     """Make a new database cluster, in one step: one half made by a killed start is never used."""
-    if (folder / "PG_VERSION").exists():
+    if has_database(folder):
         return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

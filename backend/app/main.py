@@ -31,6 +31,7 @@ from app.errors import DatabaseUnavailable, StorageError
 from app.logs import keep_records_short
 from app.migrations import SchemaError, require_head
 from app.reasons import reason
+from app.services.identity import StorageIdentity
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
 
@@ -62,13 +63,15 @@ def create_app(settings: Settings) -> FastAPI:
             batch_max_files=settings.batch_max_files,
             uploads_per_hour_per_ip=settings.uploads_per_hour_per_ip,
         )
+        identity = StorageIdentity(database, storage)
+        service = ImageService(database, storage, limits, identity)
         try:
-            await storage.check()
+            await service.check_storage()
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %s", reason(error))
         try:
             async with _watched_schema(database):
-                yield State(settings=settings, service=ImageService(database, storage, limits))
+                yield State(settings=settings, service=service)
         finally:
             await storage.close()
             await database.close()

@@ -23,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument(
         "--to",
-        default=HEAD,
         metavar="REVISION",
-        help=f"the revision to go to, also back; {HEAD}, the newest, is the default",
+        help=f"the revision to go to, also back; without it to {HEAD}, which this version needs",
     )
 
 
@@ -40,7 +39,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             url = settings.database_url.get_secret_value() or opened.enter_context(
                 shared_postgres(settings.data_dir / "postgres")
             )
-            migrate_now(url, options.to)
+            revision = migrate_now(url, options.to)
     except DatabaseUnavailable as error:
         print(f"Not migrated: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_MIGRATED
@@ -50,15 +49,15 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Not migrated: stopped; run it again to go on.", file=sys.stderr)
         return EXIT_NOT_MIGRATED
-    print(f"The schema of the database is at {options.to}.")
+    print(f"The schema of the database is at {revision}.")
     return EXIT_DONE
 
 
-def migrate_now(url: str | URL, target: str = HEAD) -> None:
-    """Migrate, with the lines of `migrate` on standard output.
+def migrate_now(url: str | URL, target: str | None = None) -> str:
+    """Migrate, with the lines of `migrate` on standard output; return the revision.
 
     Raises:
         SchemaError: As `migrate`.
         DatabaseUnavailable: As `migrate`.
     """
-    asyncio.run(migrate(Database(url), lambda line: print(line, flush=True), target))
+    return asyncio.run(migrate(Database(url), lambda line: print(line, flush=True), target))

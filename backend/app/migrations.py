@@ -23,7 +23,7 @@ from app.unversioned import has_images, is_as_before_migrations
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The revision that this code needs. Ids are numbers of four digits, each greater than the last."""
 FIRST: Final = "0001"
 """The revision of a database that the service made before there were migrations."""
@@ -61,7 +61,7 @@ class OlderSchema(SchemaError):
 
 
 class NewerSchema(SchemaError):
-    """The database has been migrated for a later version than this one."""
+    """The database has been migrated for a later version, which this one is not compatible with."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(
@@ -93,11 +93,11 @@ class WrongEncoding(SchemaError):
 
 
 async def require_head(database: Database) -> None:
-    """Check that the schema is the one that this code needs.
+    """Check that the schema is the one that this code needs, or a later one that it works with.
 
     Raises:
         OlderSchema: If it has to be migrated first; an empty database too.
-        NewerSchema: If a later version has migrated it.
+        NewerSchema: If a later version has migrated it and this code does not work with that.
         ForeignSchema: If something else has.
         WrongEncoding: If it is not UTF8.
         DatabaseUnavailable: If that cannot be told.
@@ -105,14 +105,19 @@ async def require_head(database: Database) -> None:
     async with database.read() as session:
         await _require_utf8(session)
         revision = await _revision(session)
-    if revision is None or revision < HEAD:
-        raise OlderSchema(revision)
-    if revision > HEAD:
-        raise NewerSchema(revision)
+        if revision is None or revision < HEAD:
+            raise OlderSchema(revision)
+        if revision > HEAD and not await _is_compatible(session):
+            raise NewerSchema(revision)
 
 
-async def migrate(database: Database, report: Callable[[str], object], target: str = HEAD) -> None:
+async def migrate(
+    database: Database, report: Callable[[str], object], target: str | None = None
+) -> str:
     """Bring the schema to a revision, up or down; where it is there already, do nothing.
+
+    A schema of a later version that works with this code too is left as it is (ADR 28), unless
+    another revision is asked for.
 
     Any number of processes may do so at once: one works, the others wait for it. A database that
     the service made before there were migrations is recognised. A migration that is stopped, or
@@ -121,14 +126,18 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
     Args:
         database: What to migrate.
         report: Takes a line for each thing that a person may want to know meanwhile.
-        target: The revision.
+        target: The revision; None = what this code needs.
+
+    Returns:
+        The revision that the schema has then.
 
     Raises:
         SchemaError: If it cannot be done; the sentence tells why.
         DatabaseUnavailable: If the database is away.
     """
-    if not (_is_ours(target) and FIRST <= target <= HEAD):
-        raise SchemaError(f"There is no revision {target!r}; they go from {FIRST} to {HEAD}.")
+    wanted = HEAD if target is None else target
+    if not (_is_ours(wanted) and FIRST <= wanted <= HEAD):
+        raise SchemaError(f"There is no revision {wanted!r}; they go from {FIRST} to {HEAD}.")
     async with _alone(database, report), database.maintain() as connection:
         event.listen(connection.sync_connection, "begin", _limit_queueing)
         await _require_utf8(connection)
@@ -140,11 +149,17 @@ async def migrate(database: Database, report: Callable[[str], object], target: s
             await connection.run_sync(_run, "stamp", FIRST)
             revision = FIRST
         if revision is not None and revision > HEAD:
+            if target is None and await _is_compatible(connection):
+                report(
+                    f"A later version has migrated the database; this one ({HEAD}) works with it"
+                )
+                return revision
             raise NewerSchema(revision)
-        if revision != target:
-            report(f"Migrating the database from {revision or 'nothing'} to {target}")
-            command = "upgrade" if (revision or "") < target else "downgrade"
-            await _run_when_free(connection, report, command, target)
+        if revision != wanted:
+            report(f"Migrating the database from {revision or 'nothing'} to {wanted}")
+            command = "upgrade" if (revision or "") < wanted else "downgrade"
+            await _run_when_free(connection, report, command, wanted)
+        return wanted
 
 
 async def _require_utf8(database: AsyncConnection | ReadSession) -> None:
@@ -165,6 +180,12 @@ async def _revision(database: AsyncConnection | ReadSession) -> str | None:
     if revision is not None and not _is_ours(revision):
         raise ForeignSchema(f"a revision {revision!r}")
     return revision
+
+
+async def _is_compatible(database: AsyncConnection | ReadSession) -> bool:
+    """Tell whether a later schema says that this code works with it."""
+    compatible_from = await database.scalar(text("SELECT compatible_from FROM installation"))
+    return compatible_from is not None and compatible_from <= HEAD
 
 
 def _is_ours(revision: str) -> bool:

@@ -98,8 +98,9 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
 
 @pytest.fixture
 async def database_url(_session_database: URL) -> URL:
-    """Give a database with no rows."""
+    """Give a database with no rows, of no storage yet."""
     await execute(_session_database, "TRUNCATE images")
+    await execute(_session_database, "UPDATE installation SET storage_id = NULL")
     return _session_database
 
 
@@ -210,7 +211,7 @@ def stored_files(settings: Settings) -> Callable[[], list[Path]]:
     """List every file of the storage: published, staged or left over."""
 
     def list_files() -> list[Path]:
-        return [path for path in (settings.data_dir / "images").rglob("*") if path.is_file()]
+        return [path for path in (settings.data_dir / "images").glob("*/*") if path.is_file()]
 
     return list_files
 

@@ -30,7 +30,7 @@ class Disk:
         vars(os).update(fsync=self.fsync, rename=self.rename)
         vars(writer_program)["carry_out"] = self.carry_out
 
-    def carry_out(self, *args: Any) -> list[writer_program.Failure | None]:
+    def carry_out(self, *args: Any) -> list[writer_program.Outcome]:
         try:
             self._met = json.loads(FAULTS.read_text())
         except FileNotFoundError:

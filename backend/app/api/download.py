@@ -1,6 +1,7 @@
 """An image's bytes, whole or a span of them, on their way to browsers and caches."""
 
 import re
+from base64 import b64encode
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple
@@ -53,10 +54,22 @@ _FOR_ANY_SITE: Final = (
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
 }
+_HEADERS: Final = {
+    "Repr-Digest": {
+        "description": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), where it is "
+        "known",
+        "schema": {"type": "string"},
+    }
+}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    HTTP_200_OK: {"description": "The file, exactly as it was uploaded", "content": _BYTES},
+    HTTP_200_OK: {
+        "description": "The file, exactly as it was uploaded",
+        "headers": _HEADERS,
+        "content": _BYTES,
+    },
     HTTP_206_PARTIAL_CONTENT: {
         "description": "The range of it that was asked for",
+        "headers": _HEADERS,
         "content": _BYTES,
     },
     HTTP_304_NOT_MODIFIED: {"description": "The client's copy is still good"},
@@ -98,7 +111,13 @@ async def get_image_file(
     to_open = not is_conditional(request.headers)
     image = await service.get_present(image_id, to_open=to_open)
     facts = _facts(
-        image.id, image.filename, image.content_type, image.file_size, image.created_at, download
+        image.id,
+        image.filename,
+        image.content_type,
+        image.file_size,
+        image.checksum,
+        image.created_at,
+        download,
     )
     selection = select(request.method, request.headers, facts.file)
     if selection.status == HTTP_304_NOT_MODIFIED:
@@ -129,6 +148,7 @@ def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
     filename: str,
     content_type: str,
     file_size: int,
+    checksum: bytes | None,
     created_at: datetime,
     attachment: bool,  # noqa: FBT001 - part of the key
 ) -> _Facts:
@@ -146,6 +166,8 @@ def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _HARMLESS),
+        # RFC 9530, section 3: of the whole file, also where a part of it is sent.
+        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(checksum))] if checksum else ()),
     )
     return _Facts(file, validators, description)
 

@@ -4,7 +4,17 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Integer, String, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Uuid,
+    func,
+)
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,8 +28,8 @@ _TYPES = ", ".join(f"'{image_type}'" for image_type in ImageType)
 class Image(Base):
     """One stored picture. A row is written with its upload and removed by delete.
 
-    Between the two nothing changes but `width` and `height`, once, from unknown to what they are
-    (see `app.services.backfill`).
+    Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
+    `truncated`), once, to what the file tells (see `app.services.backfill`).
     """
 
     __tablename__ = "images"
@@ -29,6 +39,7 @@ class Image(Base):
         CheckConstraint("file_size > 0", name="file_size_positive"),
         CheckConstraint("width > 0", name="width_positive"),
         CheckConstraint("height > 0", name="height_positive"),
+        CheckConstraint("octet_length(checksum) = 32", name="checksum_length"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -42,6 +53,10 @@ class Image(Base):
     # Pixels, as a viewer shows the picture; both unknown where its header does not tell.
     width: Mapped[int | None] = mapped_column(Integer)
     height: Mapped[int | None] = mapped_column(Integer)
+    # SHA-256 of the bytes as they were sent; unknown in rows of earlier versions (ADR 26).
+    checksum: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Whether the file ends before its image does; unknown where that cannot be told.
+    truncated: Mapped[bool | None] = mapped_column()
 
 
 Index(None, Image.created_at.desc(), Image.id.desc())

@@ -18,8 +18,10 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "storage_key": "7f1c8e9a4b5d4c3e9f2a6d8b0e1c2a34.jpg",
     "content_type": "image/jpeg",
     "file_size": 482113,
+    "checksum": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "width": 4032,
     "height": 3024,
+    "truncated": False,
     "created_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
@@ -35,10 +37,20 @@ class ImageOut(BaseModel):
     storage_key: str = Field(description="The key of its bytes in the storage")
     content_type: str = Field(description="image/jpeg or image/png, told from the bytes")
     file_size: int = Field(description="Bytes")
+    checksum: str | None = Field(
+        description="SHA-256 of its bytes, taken as they arrived; null in images of earlier "
+        "versions until the operator has filled it in",
+        json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
+    )
     width: int | None = Field(
         description="Pixels, as viewers show it (turned as its Exif says); null if not known"
     )
     height: int | None = Field(description="The same")
+    truncated: bool | None = Field(
+        description="Whether the file ends before its image does, as after a broken download; it "
+        "is stored as it was sent. Told from its structure, without decoding it; null where that "
+        "is not known"
+    )
     created_at: datetime = Field(description="UTC")
     url: str = Field(description="Absolute address of the file")
 
@@ -51,8 +63,10 @@ class ImageOut(BaseModel):
             storage_key=image.storage_key,
             content_type=image.content_type,
             file_size=image.file_size,
+            checksum=image.checksum and f"sha256:{image.checksum.hex()}",
             width=image.width,
             height=image.height,
+            truncated=image.truncated,
             created_at=image.created_at,
             url=f"{images_url}/{image.id}/file",
         )

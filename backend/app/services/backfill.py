@@ -1,40 +1,47 @@
-"""Width and height for the rows of before they were read at upload: one ordered pass.
+"""What rows of earlier versions lack, read from their files: one ordered pass.
 
-Safe beside a running service, and beside another run of its own: a row is changed only where it
-still lacks its dimensions, one that was deleted meanwhile is passed over, and what is written is
-what the file says. So a run that was stopped is simply run again; it goes over what is done at the
-speed of an index, and over what cannot be measured once more (ADR 0017).
+Safe beside a running service, and beside another run of its own: a row is given only what it still
+lacks, one that was deleted in between is passed over, and what is written is what the file tells.
+So a run that was stopped is simply run again; it goes over what is done at the speed of an index,
+and over what no header tells once more (ADR 17, 26).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from app.database import Database
-from app.dimensions import MAX_HEADER_BYTES, Dimensions, HeaderReader
+from app.dimensions import HeaderReader
 from app.errors import ObjectNotFound, StorageUnavailable
 from app.image_types import ImageType
+from app.inspection import Inspection
 from app.services import catalog
-from app.services.catalog import Measured, Unmeasured
-from app.services.storage.base import StorageBackend
+from app.services.catalog import FoundOut, IncompleteRow
+from app.services.storage.base import ObjectReader, StorageBackend
 
 LOOKED_AT_ONCE: Final = 5000
-"""Rows read at once, measured already or not."""
+"""Rows read at once, complete already or not."""
 ROWS_AT_ONCE: Final = 500
-"""Rows measured, and written in one short transaction."""
+"""Most rows filled in with one short transaction."""
+BYTES_AT_ONCE: Final = 256 * 1024 * 1024
+"""Bytes read until what they told is written, so that little is read again after a stop."""
 
 
 class Outcome(StrEnum):
     """What became of one row."""
 
-    MEASURED = "measured"
-    UNREADABLE = "with no size in a header that can be read"
+    FILLED_IN = "filled in"
+    NO_SIZE = "with no size in a header that can be read"
+    UNREADABLE = "whose file cannot be read"
+    WRONG_SIZE = "whose file has another length"
     FILE_MISSING = "without their file"
-    DELETED = "deleted meanwhile"
+    DELETED = "deleted in between"
 
 
-class DimensionsBackfill:
-    """Fills in what uploads of before did not store.
+class Backfill:
+    """Fills in what uploads to earlier versions did not store.
 
     Args:
         database: Where the rows are.
@@ -46,16 +53,16 @@ class DimensionsBackfill:
         self._storage = storage
 
     async def count(self) -> int:
-        """Tell how many rows there are to measure, however long it takes to count them.
+        """Tell how many rows lack something, however long it takes to count them.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
         """
         async with self._database.maintain() as connection:
-            return await catalog.count_unmeasured(connection)
+            return await catalog.count_incomplete(connection)
 
-    async def run(self, progress: Callable[[str, Outcome], object]) -> None:
-        """Measure every row that lacks it, in bounded memory; tell key and outcome when it is done.
+    async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
+        """Fill in every row, in bounded memory; tell row and outcome when it is done.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read and written.
@@ -64,42 +71,61 @@ class DimensionsBackfill:
         last: str | None = ""
         while last is not None:
             async with self._database.read() as session:
-                rows, last = await catalog.unmeasured_after(session, last, LOOKED_AT_ONCE)
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                await self._fill(rows[start : start + ROWS_AT_ONCE], progress)
+                rows, last = await catalog.incomplete_after(session, last, LOOKED_AT_ONCE)
+            group: list[IncompleteRow] = []
+            for row in rows:
+                group.append(row)
+                size = sum(row.file_size for row in group)
+                if len(group) == ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
+                    await self._fill(group, progress)
+                    group = []
+            await self._fill(group, progress)
 
     async def _fill(
-        self, rows: list[Unmeasured], progress: Callable[[str, Outcome], object]
+        self, rows: list[IncompleteRow], progress: Callable[[IncompleteRow, Outcome], object]
     ) -> None:
-        found: list[Measured] = []
-        outcomes = [await self._measure(row, found) for row in rows]
+        found: list[FoundOut] = []
+        outcomes = [await self._look(row, found) for row in rows]
         if found:
             async with self._database.write() as session:
-                await catalog.set_dimensions(session, found)
+                await catalog.complete(session, found)
         for row, outcome in zip(rows, outcomes, strict=True):
-            progress(row.key, outcome)
+            progress(row, outcome)
 
-    async def _measure(self, row: Unmeasured, found: list[Measured]) -> Outcome:
+    async def _look(self, row: IncompleteRow, found: list[FoundOut]) -> Outcome:
         try:
-            dimensions = await self._read(row)
+            reader = await self._storage.open(row.key)
+            try:
+                if reader.size != row.file_size:
+                    return Outcome.WRONG_SIZE
+                told = await (_read_header if row.has_checksum else _read_all)(row, reader)
+            finally:
+                await reader.close()
         except ObjectNotFound:
             async with self._database.read() as session:
                 still_there = await catalog.find_file(session, row.key)
             return Outcome.FILE_MISSING if still_there else Outcome.DELETED
         except StorageUnavailable:
-            await self._storage.check()  # the storage is there: it is this one file
+            with suppress(ObjectNotFound):
+                await self._storage.stat(row.key)  # the storage is there: it is this one file
             return Outcome.UNREADABLE
-        if dimensions is None:
-            return Outcome.UNREADABLE
-        found.append(Measured(row.id, *dimensions))
-        return Outcome.MEASURED
+        found.append(told)
+        return Outcome.NO_SIZE if told.width is None else Outcome.FILLED_IN
 
-    async def _read(self, row: Unmeasured) -> Dimensions | None:
-        header = HeaderReader(ImageType(row.content_type))
-        reader = await self._storage.open(row.key, 0, MAX_HEADER_BYTES)
-        try:
-            while not header.complete and (block := await reader.read()):
-                header.feed(block)
-        finally:
-            await reader.close()
-        return await header.measure()
+
+async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundOut:
+    checksum = sha256()
+    inspection = Inspection(ImageType(row.content_type), everywhere=True)
+    while block := await reader.read():
+        checksum.update(block)
+        inspection.feed(block)
+    facts = await inspection.facts()
+    return FoundOut(row.id, facts.width, facts.height, checksum.digest(), facts.truncated)
+
+
+async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundOut:
+    header = HeaderReader(ImageType(row.content_type))
+    while not header.complete and (block := await reader.read()):
+        header.feed(block)
+    width, height = await header.measure() or (None, None)
+    return FoundOut(row.id, width, height, None, None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     tuple_,
     update,
@@ -21,7 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import ReadSession, WriteSession
-from app.models import Image
+from app.models import Image, Installation
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -31,8 +33,8 @@ IPV6_HOST_PREFIX: Final = 64
 """Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
 _BY_IDS: Final = select(Image).where(Image.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
-_FILES: Final = select(Image.storage_key, Image.file_size)
-_UNMEASURED: Final = Image.width.is_(None)
+_FILES: Final = select(Image.storage_key, Image.file_size, Image.checksum)
+_INCOMPLETE: Final = or_(Image.checksum.is_(None), Image.width.is_(None))
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -55,6 +57,8 @@ class NewImage(NamedTuple):
     upload_ip: IpAddress | None
     width: int | None
     height: int | None
+    checksum: bytes | None
+    truncated: bool | None
 
 
 class StoredFile(NamedTuple):
@@ -63,22 +67,35 @@ class StoredFile(NamedTuple):
     key: str
     size: int
     """Bytes."""
+    checksum: bytes | None
+    """SHA-256, where it is known."""
 
 
-class Unmeasured(NamedTuple):
-    """A row without dimensions, and the file that tells them."""
+class Totals(NamedTuple):
+    """How much there is of something."""
+
+    images: int
+    bytes: int
+
+
+class IncompleteRow(NamedTuple):
+    """A row that lacks something which its file tells."""
 
     id: UUID
     key: str
     content_type: str
+    file_size: int
+    has_checksum: bool
 
 
-class Measured(NamedTuple):
-    """The dimensions of a row, in pixels."""
+class FoundOut(NamedTuple):
+    """What a file told; None for what it did not, or what was not asked."""
 
     id: UUID
-    width: int
-    height: int
+    width: int | None
+    height: int | None
+    checksum: bytes | None
+    truncated: bool | None
 
 
 class Usage(NamedTuple):
@@ -149,51 +166,65 @@ async def files_after(session: ReadSession, key: str, limit: int) -> list[Stored
     return [StoredFile(*row) for row in await session.execute(query)]
 
 
+async def totals(session: ReadSession | AsyncConnection) -> Totals:
+    """Sum all rows up, by going through the table."""
+    query = select(func.count(), func.coalesce(func.sum(Image.file_size), 0))
+    images, size = (await session.execute(query)).one()
+    return Totals(images, int(size))
+
+
 async def count(session: ReadSession) -> int:
     """Count the rows, by going through an index."""
     return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
-async def count_unmeasured(session: ReadSession | AsyncConnection) -> int:
-    """Count the rows without dimensions, by going through the table."""
-    query = select(func.count()).select_from(Image).where(_UNMEASURED)
+async def count_incomplete(session: ReadSession | AsyncConnection) -> int:
+    """Count the rows that lack something which their files tell, by going through the table."""
+    query = select(func.count()).select_from(Image).where(_INCOMPLETE)
     return (await session.scalars(query)).one()
 
 
-async def unmeasured_after(
+async def incomplete_after(
     session: ReadSession | WriteSession, key: str, limit: int
-) -> tuple[list[Unmeasured], str | None]:
+) -> tuple[list[IncompleteRow], str | None]:
     """Look at up to `limit` rows in the order of their keys, those after a key.
 
-    However many are measured already, a statement reads no more than that.
+    However many are complete already, a statement reads no more than that.
 
     Returns:
-        Those without dimensions, and the last key looked at; None if there is none after `key`.
+        Those that lack something, and the last key looked at; None if there is none after `key`.
     """
     query = (
-        select(Image.id, Image.storage_key, Image.content_type, _UNMEASURED)
+        select(
+            Image.id,
+            Image.storage_key,
+            Image.content_type,
+            Image.file_size,
+            Image.checksum.is_not(None),
+            _INCOMPLETE,
+        )
         .where(Image.storage_key > key)
         .order_by(Image.storage_key)
         .limit(limit)
     )
     rows = (await session.execute(query)).all()
-    unmeasured = [Unmeasured(*row[:3]) for row in rows if row[3]]
-    return unmeasured, rows[-1].storage_key if rows else None
+    incomplete = [IncompleteRow(*row[:5]) for row in rows if row[5]]
+    return incomplete, rows[-1].storage_key if rows else None
 
 
-async def set_dimensions(session: WriteSession, measured: Sequence[Measured]) -> None:
-    """Fill in dimensions of rows that still lack them; rows that are gone stay gone.
+async def complete(session: WriteSession, found: Sequence[FoundOut]) -> None:
+    """Fill in what rows still lack, and change nothing else; rows that are gone stay gone.
 
     In the order of the ids, so that two that do this at once wait for each other in turn.
     """
-    statement = (
-        update(Image)
-        .where(Image.id == bindparam("row_id"), _UNMEASURED)
-        .values(width=bindparam("new_width"), height=bindparam("new_height"))
-    )
+    columns = {
+        name: func.coalesce(_TABLE.c[name], bindparam(f"new_{name}", type_=_TABLE.c[name].type))
+        for name in FoundOut._fields[1:]
+    }
+    statement = update(Image).where(Image.id == bindparam("row_id"), _INCOMPLETE).values(columns)
     rows = [
-        {"row_id": row.id, "new_width": row.width, "new_height": row.height}
-        for row in sorted(measured)
+        {"row_id": row.id} | {f"new_{name}": getattr(row, name) for name in FoundOut._fields[1:]}
+        for row in sorted(found, key=attrgetter("id"))
     ]
     await (await session.connection()).execute(statement, rows)
 
@@ -219,6 +250,30 @@ async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usag
     )
     images, seconds = (await session.execute(query)).one()
     return Usage(images, int(seconds))
+
+
+async def storage_id(session: ReadSession) -> UUID | None:
+    """Return the id that the storage of this database is marked with, if it is known."""
+    found: UUID | None = await session.scalar(select(Installation.storage_id))
+    return found
+
+
+async def lock_storage_id(session: WriteSession) -> UUID | None:
+    """Do as `storage_id`, and make others that lock it wait until this transaction ends."""
+    query = select(Installation.storage_id).with_for_update()
+    found: UUID | None = await session.scalar(query)
+    return found
+
+
+async def set_storage_id(session: WriteSession, storage_id: UUID) -> None:
+    """Note the id that the storage of this database is marked with."""
+    await session.execute(update(Installation).values(storage_id=storage_id))
+
+
+async def some_keys(session: WriteSession, limit: int) -> Sequence[str]:
+    """Return the keys of up to `limit` rows, of any age: keys are random (ADR 4)."""
+    query = select(Image.storage_key).order_by(Image.storage_key).limit(limit)
+    return (await session.scalars(query)).all()
 
 
 async def check(session: ReadSession) -> None:

@@ -14,7 +14,6 @@ from typing import Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 from app.database import Database, WriteSession
-from app.dimensions import Dimensions, HeaderReader
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,
@@ -31,15 +30,18 @@ from app.errors import (
     UploadRejected,
 )
 from app.filenames import sanitize_filename
-from app.image_types import HEAD_BYTES, detect
+from app.image_types import HEAD_BYTES, ImageType, detect
+from app.inspection import Facts, Inspection
 from app.models import Image
 from app.reasons import reason
 from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
 from app.services.coalescing import Coalescer
 from app.services.damage import DamageReports
+from app.services.identity import StorageIdentity
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
+from app.truncation import EndFinder
 
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
@@ -102,16 +104,30 @@ class ImagePage:
 class _StagedImage:
     row: NewImage
     object: StagedObject
-    measuring: asyncio.Task[Dimensions | None]
+    facts: asyncio.Task[Facts]
     """Takes a thread, while another one makes the file durable."""
 
 
 class ImageService:
-    """The use cases, over a database and a storage backend."""
+    """The use cases, over a database and a storage backend.
 
-    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
+    Args:
+        database: Where the rows are.
+        storage: Where the files are.
+        limits: How much may be added.
+        identity: Makes sure that the two belong together; None where they certainly do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        limits: UploadLimits,
+        identity: StorageIdentity | None = None,
+    ) -> None:
         self._database = database
         self._storage = storage
+        self._identity = identity
         self._limits = limits
         self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
@@ -209,6 +225,7 @@ class ImageService:
         try:
             reader = reader or await self._storage.open(key, start, length)
         except ObjectNotFound as error:
+            await self._require_identity()
             raise await self._damaged(image, "is missing") from error
         if reader.size != image.file_size:
             await reader.close()
@@ -268,7 +285,7 @@ class ImageService:
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
         database, storage = await asyncio.gather(
-            _failure_of(self._check_database()), _failure_of(self._storage.check())
+            _failure_of(self._check_database()), _failure_of(self.check_storage())
         )
         asked = {"database": database, "storage": storage}
         outages = {name: error for name, error in asked.items() if error is not None}
@@ -282,6 +299,22 @@ class ImageService:
         for name in self._unavailable - outages.keys():
             _log.warning("the %s is available again", name)
         self._unavailable = frozenset(outages)
+
+    async def check_storage(self) -> None:
+        """Prove that the storage is the right one and could be written now.
+
+        Raises:
+            StorageError: If not. Where only the database could tell, and cannot, it is not known.
+        """
+        try:
+            await self._require_identity()
+        except DatabaseUnavailable:
+            return
+        await self._storage.check()
+
+    async def _require_identity(self) -> None:
+        if self._identity:
+            await self._identity.require()
 
     async def _check_database(self) -> None:
         async with self._database.read() as session:
@@ -297,15 +330,16 @@ class ImageService:
             raise InvalidFileType(is_named=file.filename is not None)
         image_id = uuid4()
         key = image_id.hex + image_type.extension
+        await self._require_identity()
         staged = await self._storage.stage(key)
-        header = HeaderReader(image_type)
+        inspection = Inspection(image_type)
         size = 0
         try:
             while chunk:
                 size += len(chunk)
                 if size > self._limits.max_upload_bytes:
                     raise FileTooLarge(self._limits.max_upload_bytes, size)
-                header.feed(chunk)
+                inspection.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
         except BaseException:
@@ -320,8 +354,10 @@ class ImageService:
             upload_ip=address,
             width=None,
             height=None,
+            checksum=None,
+            truncated=None,
         )
-        return _StagedImage(row, staged, asyncio.create_task(header.measure()))
+        return _StagedImage(row, staged, asyncio.create_task(inspection.facts()))
 
     async def _stage_for_later(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Stage a file that waits for the others of its batch."""
@@ -336,13 +372,15 @@ class ImageService:
     async def _publish(self, image: _StagedImage) -> Image:
         """Make a staged file durable, then have its row committed."""
         try:
-            await image.object.publish()
-            dimensions = await image.measuring
+            checksum = await image.object.publish()
+            facts = await image.facts
+            if facts.truncated is None:
+                facts = facts._replace(truncated=await self._is_truncated(image.row))
         except BaseException:
             await image.object.discard()
             raise
-        if dimensions:
-            image = replace(image, row=image.row._replace(**dimensions._asdict()))
+        row = image.row._replace(checksum=checksum, **facts._asdict())
+        image = replace(image, row=row)
         if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
             # By itself, for its transaction makes others of the same address wait.
             result = await self._add_alone(image)
@@ -356,6 +394,17 @@ class ImageService:
             raise
         # Published as it is, it gets its row even if nobody waits for that any more.
         return await asyncio.shield(addition)
+
+    async def _is_truncated(self, row: NewImage) -> bool | None:
+        """Look for the image's end in all of a file that does not end with it, as few do not."""
+        finder = EndFinder(ImageType(row.content_type), everywhere=True)
+        reader = await self._storage.open(row.storage_key)
+        try:
+            while finder.truncated and (block := await reader.read()):
+                finder.feed(block)
+        finally:
+            await reader.close()
+        return finder.truncated
 
     async def _publish_or_fail(self, image: _StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,18 @@ async def test_all_stored_is_created(client: httpx.AsyncClient) -> None:
     assert body["failed"] == []
     for image, content in zip(body["uploaded"], (JPEG, PNG), strict=True):
         assert (await client.get(image["url"])).content == content
+
+
+async def test_each_image_of_a_batch_has_its_checksum_and_is_marked_if_truncated(
+    client: httpx.AsyncClient,
+) -> None:
+    """Each waits for the others, so that it is written in pieces."""
+    contents = [JPEG, JPEG[:-1], pictures.png(700, 700), pictures.png(700, 700)[:-1]]
+    response = await send(client, *(("photo", content) for content in contents))
+    assert [(image["checksum"], image["truncated"]) for image in response.json()["uploaded"]] == [
+        (f"sha256:{sha256(content).hexdigest()}", number % 2 == 1)
+        for number, content in enumerate(contents)
+    ]
 
 
 async def test_some_stored_is_multi_status_in_the_order_of_the_request(

@@ -1,12 +1,16 @@
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.config import Settings
+from app.database import Database
 from app.services.storage.files import READ_BLOCK
 from tests import pictures
 from tests.api.conftest import Upload
@@ -22,6 +26,11 @@ FOR_ANY_SITE = {
     "Content-Range, ETag, Repr-Digest, Retry-After, X-Request-ID",
     "cross-origin-resource-policy": "cross-origin",
 }
+
+
+def digest(content: bytes) -> str:
+    """Write a Repr-Digest (RFC 9530)."""
+    return f"sha-256=:{b64encode(sha256(content).digest()).decode()}:"
 
 
 @pytest.mark.parametrize("content", [JPEG, LARGE], ids=["small", "large"])
@@ -45,6 +54,7 @@ async def test_the_answer_has_every_header_and_the_bytes(
         "content-disposition": 'inline; filename="photo.jpg"',
         "accept-ranges": "bytes",
         **FOR_ANY_SITE,
+        "repr-digest": digest(content),
     }
 
 
@@ -108,6 +118,20 @@ async def test_a_range_is_the_slice_of_the_file(
     assert response.content == LARGE[start : end + 1]
     assert response.headers["content-range"] == f"bytes {start}-{end}/{len(LARGE)}"
     assert response.headers["content-length"] == str(end - start + 1)
+    assert response.headers["repr-digest"] == digest(LARGE), "of the whole file"
+
+
+async def test_a_file_whose_checksum_is_not_known_is_sent_without(
+    client: httpx.AsyncClient, upload: Upload, database: Database
+) -> None:
+    image = await upload(JPEG)
+    async with database.write() as session:
+        await session.execute(text("UPDATE images SET checksum = NULL, truncated = NULL"))
+    metadata = (await client.get(f"/api/v1/images/{image['id']}")).json()
+    assert (metadata["checksum"], metadata["truncated"]) == (None, None)
+    response = await client.get(image["url"])
+    assert response.content == JPEG
+    assert "repr-digest" not in response.headers
 
 
 async def test_a_range_outside_the_file_is_told_the_size(

@@ -1,5 +1,6 @@
 import errno
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import UUID
@@ -42,13 +43,15 @@ async def test_every_kind_of_picture_is_stored_and_comes_back_byte_for_byte(
     assert response.status_code == 201
     image = response.json()
     assert set(image) == {
-        "id", "filename", "storage_key", "content_type", "file_size", "width", "height",
-        "created_at", "url",
+        "id", "filename", "storage_key", "content_type", "file_size", "checksum", "width", "height",
+        "truncated", "created_at", "url",
     }  # fmt: skip
     assert image["filename"] == name
     assert image["content_type"] == content_type
     assert image["file_size"] == len(picture)
+    assert image["checksum"] == f"sha256:{sha256(picture).hexdigest()}"
     assert (image["width"], image["height"]) == pictures.shown(name)
+    assert image["truncated"] is False
     assert image["storage_key"].startswith(UUID(image["id"]).hex)
     assert image["created_at"].endswith("Z")
     assert image["url"] == f"http://images.localhost/api/v1/images/{image['id']}/file"
@@ -77,6 +80,44 @@ async def test_a_picture_whose_header_tells_no_size_is_stored_without(
     assert (await client.get(f"/api/v1/images/{image['id']}")).json() == image
     assert (await client.get("/api/v1/images")).json()["items"] == [image]
     assert (await client.get(image["url"])).content == NO_SIZE[case]
+
+
+TRUNCATED = {
+    "a JPEG broken off in its header": JPEG[:100],
+    "a JPEG without its last byte": JPEG[:-1],
+    "a JPEG of which the rest is zeros": JPEG[:500] + bytes(len(JPEG) - 500),
+    "a large JPEG": pictures.jpeg(700, 700)[:-100],
+    "a PNG without its last byte": PNG[:-1],
+    "a large PNG": pictures.png(700, 700)[:-100],
+}
+
+
+@pytest.mark.parametrize("case", TRUNCATED)
+async def test_a_truncated_upload_is_stored_as_sent_and_the_answer_says_so(
+    client: httpx.AsyncClient, case: str
+) -> None:
+    response = await send(client, TRUNCATED[case])
+    assert response.status_code == 201
+    image = response.json()
+    assert image["truncated"] is True
+    assert (await client.get(image["url"])).content == TRUNCATED[case]
+    assert (await client.get(f"/api/v1/images/{image['id']}")).json() == image
+
+
+@pytest.mark.parametrize("picture", [JPEG, PNG, pictures.jpeg(700, 700), pictures.png(700, 700)])
+async def test_what_follows_the_end_of_an_image_does_not_make_it_truncated(
+    client: httpx.AsyncClient, picture: bytes
+) -> None:
+    """As the film that a telephone puts behind its photograph."""
+    response = await send(client, picture + bytes(300_000))
+    assert response.json()["truncated"] is False
+
+
+async def test_an_order_of_parts_that_is_not_understood_is_not_called_truncated(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await send(client, b"\xff\xd8\xff\xd9" + bytes(100))
+    assert response.json()["truncated"] is None
 
 
 async def test_links_begin_with_the_public_url_where_it_is_set(open_client: OpenClient) -> None:

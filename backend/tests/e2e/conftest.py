@@ -131,7 +131,7 @@ def listed(service: Service) -> list[str]:
 
 
 def stored_files(service: Service) -> list[Path]:
-    return [path for path in (service.data_dir / "images").rglob("*") if path.is_file()]
+    return [path for path in (service.data_dir / "images").glob("*/*") if path.is_file()]
 
 
 @contextmanager

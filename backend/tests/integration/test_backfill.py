@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from app.errors import StorageUnavailable
 from app.models import Image
 from app.services import backfill as backfill_module
 from app.services import catalog
-from app.services.backfill import DimensionsBackfill, Outcome
+from app.services.backfill import Backfill, Outcome
+from app.services.catalog import FoundOut, IncompleteRow
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.base import ObjectReader
 from app.services.storage.local import LocalStorage
@@ -26,6 +28,7 @@ JPEG = pictures.jpeg()
 TURNED = pictures.of_every_kind()["orientation-6.jpg"][0]
 PNG = pictures.png(30, 20)
 NO_HEADER = b"\xff\xd8\xff\xe0 and nothing more"
+FORGET = "UPDATE images SET width = NULL, height = NULL, checksum = NULL, truncated = NULL"
 LIMITS = UploadLimits(max_upload_bytes=5_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
 
 
@@ -40,7 +43,7 @@ class Store:
 
     async def upload(self, *contents: bytes) -> list[Image]:
         images = [await self.service.upload(file(content), None) for content in contents]
-        await self.execute("UPDATE images SET width = NULL, height = NULL")
+        await self.execute(FORGET)
         return images
 
     async def execute(self, statement: str) -> None:
@@ -55,6 +58,11 @@ class Store:
             rows = {image.id: image for image in await session.scalars(select(Image))}
         return [(rows[image.id].width, rows[image.id].height) for image in images]
 
+    async def told(self, images: list[Image]) -> list[tuple[bytes | None, bool | None]]:
+        async with self.database.read() as session:
+            rows = {image.id: image for image in await session.scalars(select(Image))}
+        return [(rows[image.id].checksum, rows[image.id].truncated) for image in images]
+
 
 @pytest.fixture
 async def store(tmp_path: Path, open_storage: OpenStorage, database: Database) -> Store:
@@ -64,10 +72,10 @@ async def store(tmp_path: Path, open_storage: OpenStorage, database: Database) -
     return store
 
 
-async def run(store: Store, backfill: DimensionsBackfill | None = None) -> Counter[Outcome]:
+async def run(store: Store, backfill: Backfill | None = None) -> Counter[Outcome]:
     outcomes = Counter[Outcome]()
-    backfill = backfill or DimensionsBackfill(store.database, store.storage)
-    await backfill.run(lambda _key, outcome: outcomes.update([outcome]))
+    backfill = backfill or Backfill(store.database, store.storage)
+    await backfill.run(lambda _row, outcome: outcomes.update([outcome]))
     return outcomes
 
 
@@ -77,11 +85,11 @@ async def test_every_row_gets_what_its_file_tells_once(
 ) -> None:
     monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", at_once)
     images = await store.upload(JPEG, TURNED, PNG, JPEG, PNG)
-    assert await DimensionsBackfill(store.database, store.storage).count() == 5
-    assert await run(store) == {Outcome.MEASURED: 5}
+    assert await Backfill(store.database, store.storage).count() == 5
+    assert await run(store) == {Outcome.FILLED_IN: 5}
     assert await store.sizes(images) == [(64, 48), (48, 64), (30, 20), (64, 48), (30, 20)]
     assert await run(store) == {}
-    assert await DimensionsBackfill(store.database, store.storage).count() == 0
+    assert await Backfill(store.database, store.storage).count() == 0
 
 
 async def test_nothing_else_of_a_row_is_changed(store: Store) -> None:
@@ -89,31 +97,78 @@ async def test_nothing_else_of_a_row_is_changed(store: Store) -> None:
     await run(store)
     found = await store.service.get(image.id)
     for column in Image.__table__.columns:
-        if column.key not in {"width", "height"}:
+        if column.key not in {"width", "height", "checksum", "truncated"}:
             assert getattr(found, column.key) == getattr(image, column.key)
 
 
 async def test_a_header_that_lies_deep_in_a_large_file_is_found(store: Store) -> None:
     images = await store.upload(pictures.of_every_kind()["print-profile.jpg"][0])
-    assert await run(store) == {Outcome.MEASURED: 1}
+    assert await run(store) == {Outcome.FILLED_IN: 1}
     assert await store.sizes(images) == [(64, 48)]
 
 
-async def test_what_cannot_be_measured_is_counted_and_passed_over(store: Store) -> None:
+async def test_what_is_not_whole_is_counted_and_passed_over(store: Store) -> None:
     missing, unreadable, cut, fine = await store.upload(JPEG, NO_HEADER, JPEG, PNG)
     store.path(missing).unlink()
     store.path(cut).write_bytes(JPEG[:100])
-    expected = {Outcome.UNREADABLE: 2, Outcome.FILE_MISSING: 1}
-    assert await run(store) == {Outcome.MEASURED: 1, **expected}
+    expected = {Outcome.NO_SIZE: 1, Outcome.FILE_MISSING: 1, Outcome.WRONG_SIZE: 1}
+    assert await run(store) == {Outcome.FILLED_IN: 1, **expected}
     assert await run(store) == expected
     assert await store.sizes([missing, unreadable, cut, fine]) == [(None, None)] * 3 + [(30, 20)]
+    assert await store.told([missing, cut]) == [(None, None)] * 2
+
+
+async def test_every_row_gets_its_checksum_and_whether_it_is_truncated(store: Store) -> None:
+    large = pictures.png(700, 700)
+    contents = [JPEG, JPEG[:-1], large + bytes(200_000), large[:-1], NO_HEADER]
+    images = await store.upload(*contents)
+    await run(store)
+    assert await store.told(images) == [
+        (sha256(content).digest(), content in {JPEG[:-1], large[:-1], NO_HEADER})
+        for content in contents
+    ]
+
+
+async def test_a_row_that_was_measured_by_an_earlier_version_gets_the_rest(store: Store) -> None:
+    images = await store.upload(JPEG)
+    await store.execute("UPDATE images SET width = 1, height = 2")
+    assert await run(store) == {Outcome.FILLED_IN: 1}
+    assert await store.sizes(images) == [(1, 2)]
+    assert await store.told(images) == [(sha256(JPEG).digest(), False)]
+
+
+async def test_of_a_row_that_lacks_its_size_alone_only_the_header_is_read(store: Store) -> None:
+    class Counting(LocalStorage):
+        blocks = 0
+
+        async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+            reader = await super().open(key, start, length)
+            read = reader.read
+
+            async def counted() -> bytes | bytearray:
+                Counting.blocks += 1
+                return await read()
+
+            vars(reader)["read"] = counted
+            return reader
+
+    content = pictures.sized_jpeg(1_000_000)
+    images = await store.upload(content)
+    await run(store)
+    told = await store.told(images)
+    await store.execute("UPDATE images SET width = NULL, height = NULL")
+    backfill = Backfill(store.database, Counting(store.root))
+    assert await run(store, backfill) == {Outcome.FILLED_IN: 1}
+    assert Counting.blocks == 1
+    assert await store.sizes(images) == [(64, 48)]
+    assert await store.told(images) == told
 
 
 async def test_a_file_that_cannot_be_opened_does_not_hold_up_the_others(store: Store) -> None:
     broken, fine = await store.upload(JPEG, PNG)
     store.path(broken).unlink()
     store.path(broken).mkdir()
-    assert await run(store) == {Outcome.UNREADABLE: 1, Outcome.MEASURED: 1}
+    assert await run(store) == {Outcome.UNREADABLE: 1, Outcome.FILLED_IN: 1}
     assert await store.sizes([fine]) == [(30, 20)]
 
 
@@ -125,7 +180,7 @@ async def test_a_storage_that_is_away_ends_the_run_and_the_next_goes_on(
     with pytest.raises(StorageUnavailable):
         await run(store)
     (tmp_path / "aside").rename(store.root)
-    assert await run(store) == {Outcome.MEASURED: 2}
+    assert await run(store) == {Outcome.FILLED_IN: 2}
     assert await store.sizes(images) == [(64, 48), (30, 20)]
 
 
@@ -136,16 +191,16 @@ async def test_a_run_that_is_stopped_is_taken_up_by_the_next(
     images = await store.upload(*[JPEG] * 7)
     seen = 0
 
-    def stop_at_the_fourth(_key: str, _outcome: Outcome) -> None:
+    def stop_at_the_fourth(_row: IncompleteRow, _outcome: Outcome) -> None:
         nonlocal seen
         seen += 1
         if seen == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await DimensionsBackfill(store.database, store.storage).run(stop_at_the_fourth)
+        await Backfill(store.database, store.storage).run(stop_at_the_fourth)
     assert (await store.sizes(images)).count((64, 48)) == 4
-    assert await run(store) == {Outcome.MEASURED: 3}
+    assert await run(store) == {Outcome.FILLED_IN: 3}
     assert set(await store.sizes(images)) == {(64, 48)}
 
 
@@ -161,20 +216,20 @@ async def test_pictures_that_are_deleted_meanwhile_stay_deleted(store: Store) ->
                 await service.delete(images[1].id)
             return await super().open(key, start, length)
 
-    backfill = DimensionsBackfill(store.database, Deleting(store.root))
-    assert await run(store, backfill) == {Outcome.MEASURED: 3, Outcome.DELETED: 1}
+    backfill = Backfill(store.database, Deleting(store.root))
+    assert await run(store, backfill) == {Outcome.FILLED_IN: 3, Outcome.DELETED: 1}
     async with store.database.read() as session:
         assert await catalog.count(session) == 2
     assert await store.sizes(images[2:]) == [(64, 48)] * 2
 
 
-async def test_dimensions_that_are_known_are_not_written_again(store: Store) -> None:
+async def test_what_is_known_is_not_written_again(store: Store) -> None:
     (image,) = await store.upload(JPEG)
-    async with store.database.write() as session:
-        await catalog.set_dimensions(session, [catalog.Measured(image.id, 1, 2)])
-    async with store.database.write() as session:
-        await catalog.set_dimensions(session, [catalog.Measured(image.id, 3, 4)])
+    for facts in ((1, 2, None, None), (3, 4, bytes(32), True), (5, 6, b"x" * 32, False)):
+        async with store.database.write() as session:
+            await catalog.complete(session, [FoundOut(image.id, *facts)])
     assert await store.sizes([image]) == [(1, 2)]
+    assert await store.told([image]) == [(bytes(32), True)]
 
 
 async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
@@ -192,15 +247,15 @@ async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
     assert set(await store.sizes(images[10:])) == {(64, 48)}
     async with store.database.read() as session:
         assert await catalog.count(session) == 30
-        assert await catalog.count_unmeasured(session) == 0
+        assert await catalog.count_incomplete(session) == 0
 
 
 async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Database) -> None:
     storage = MemoryStorage()
     image = await ImageService(database, storage, LIMITS).upload(file(TURNED), None)
     async with database.write() as session:
-        await session.execute(text("UPDATE images SET width = NULL, height = NULL"))
-    await DimensionsBackfill(database, storage).run(lambda *_: None)
+        await session.execute(text(FORGET))
+    await Backfill(database, storage).run(lambda *_: None)
     async with database.read() as session:
         found = (await catalog.find(session, [image.id]))[image.id]
     assert (found.width, found.height) == (48, 64)
@@ -212,10 +267,11 @@ async def test_what_is_measured_already_is_passed_over_in_steps_of_bounded_lengt
     monkeypatch.setattr(backfill_module, "LOOKED_AT_ONCE", 3)
     images = sorted(await store.upload(*[JPEG] * 8), key=lambda image: image.storage_key)
     for image in images[:7]:
-        await store.execute(f"UPDATE images SET width = 1, height = 1 WHERE id = '{image.id}'")  # noqa: S608
+        change = "width = 1, height = 1, checksum = sha256('')"
+        await store.execute(f"UPDATE images SET {change} WHERE id = '{image.id}'")  # noqa: S608
     async with store.database.read() as session:
-        assert await catalog.unmeasured_after(session, "", 3) == ([], images[2].storage_key)
-    assert await run(store) == {Outcome.MEASURED: 1}
+        assert await catalog.incomplete_after(session, "", 3) == ([], images[2].storage_key)
+    assert await run(store) == {Outcome.FILLED_IN: 1}
     assert await store.sizes(images[6:]) == [(1, 1), (64, 48)]
 
 
@@ -226,7 +282,7 @@ async def test_rows_are_read_in_the_order_of_an_index(store: Store) -> None:
     )
     await store.execute("ANALYZE images")
     plan = await explained(
-        store.database, lambda session: catalog.unmeasured_after(session, "8", 500)
+        store.database, lambda session: catalog.incomplete_after(session, "8", 500)
     )
     assert "uq_images_storage_key" in plan
     assert "Sort" not in plan

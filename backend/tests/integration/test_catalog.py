@@ -48,6 +48,8 @@ def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
         upload_ip=ip_address(address) if address else None,
         width=640,
         height=None,
+        checksum=bytes(range(32)),
+        truncated=False,
     )
 
 

@@ -77,6 +77,8 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ("created_at", "timestamp with time zone"),
         ("width", "integer"),
         ("height", "integer"),
+        ("checksum", "bytea"),
+        ("truncated", "boolean"),
     ]
 
 
@@ -88,6 +90,7 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ({"file_size": 0}, "ck_images_file_size_positive"),
         ({"width": 0}, "ck_images_width_positive"),
         ({"height": -1}, "ck_images_height_positive"),
+        ({"checksum": b"x" * 31}, "ck_images_checksum_length"),
         ({"filename": "x" * 256}, "too long"),
         ({"filename": None}, "null value"),
         ({"storage_key": "taken"}, "uq_images_storage_key"),
@@ -98,8 +101,9 @@ async def test_the_database_itself_refuses_a_bad_row(
     database: Database, change: dict[str, object], constraint: str
 ) -> None:
     insert = text(
-        "INSERT INTO images (id, filename, storage_key, content_type, file_size, width, height) "
-        "VALUES (:id, :filename, :storage_key, :content_type, :file_size, :width, :height)"
+        "INSERT INTO images (id, filename, storage_key, content_type, file_size, width, height, "
+        "checksum) VALUES (:id, :filename, :storage_key, :content_type, :file_size, :width, "
+        ":height, :checksum)"
     )
     good = {
         "id": "00000000-0000-0000-0000-000000000001",
@@ -109,6 +113,7 @@ async def test_the_database_itself_refuses_a_bad_row(
         "file_size": 1,
         "width": None,
         "height": None,
+        "checksum": b"x" * 32,
     }
     other = {**good, "id": "00000000-0000-0000-0000-000000000002", "storage_key": "free"}
     async with database.write() as session:

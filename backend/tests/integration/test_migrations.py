@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +69,7 @@ async def lean(empty: URL) -> URL:
     return empty
 
 
-async def migrated(url: URL, target: str = HEAD) -> list[str]:
+async def migrated(url: URL, target: str | None = None) -> list[str]:
     """Migrate; give the lines that it reports."""
     lines: list[str] = []
     await migrate(Database(url), lines.append, target)
@@ -85,8 +87,10 @@ async def rows_as_the_code_of_before_reads_them(url: URL) -> list[tuple[object, 
 
 async def assert_at_head(url: URL) -> None:
     database = Database(url)
-    await require_head(database)
-    await database.close()
+    try:
+        await require_head(database)
+    finally:
+        await database.close()
 
 
 async def test_an_empty_database_gets_everything(empty: URL) -> None:
@@ -107,7 +111,7 @@ async def test_the_models_are_what_the_last_revision_makes(empty: URL, postgres_
     made_by_revisions = dump(empty)
 
     # Alembic compares neither checks nor the direction of an index; pg_dump tells of everything.
-    await execute(empty, "DROP TABLE images")
+    await execute(empty, "DROP TABLE images, installation")
     async with Database(empty).maintain() as connection:
         await connection.run_sync(Base.metadata.create_all)
         await connection.commit()
@@ -286,20 +290,103 @@ async def test_an_index_that_an_operator_added_is_no_hindrance(lean: URL) -> Non
     await assert_at_head(lean)
 
 
+async def migrate_further(url: URL, revision: str, compatible_from: str) -> None:
+    """Do what a later version's `migrate` leaves behind."""
+    await execute(url, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
+    await execute(url, f"UPDATE installation SET compatible_from = '{compatible_from}'")  # noqa: S608
+
+
 async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL) -> None:
     database = Database(lean)
-    with pytest.raises(OlderSchema, match=r"not been migrated, .*needs 0002: run `make migrate`"):
+    with pytest.raises(OlderSchema, match=r"not been migrated, .*needs 0003: run `make migrate`"):
         await require_head(database)
     await migrated(lean, FIRST)
     with pytest.raises(OlderSchema, match="is at 0001"):
         await require_head(database)
     await migrated(lean)
-    await execute(lean, "UPDATE alembic_version SET version_num = '9999'")
+    await migrate_further(lean, "9999", compatible_from="9998")
     with pytest.raises(NewerSchema, match="is at 9999"):
         await require_head(database)
-    with pytest.raises(NewerSchema, match="make migrate ARGS='--to 0002'"):
+    with pytest.raises(NewerSchema, match="make migrate ARGS='--to 0003'"):
         await migrated(lean)
     await database.close()
+
+
+async def test_code_works_on_with_a_later_schema_that_says_it_is_compatible(lean: URL) -> None:
+    """As in a rolling upgrade, where an earlier version is started again beside the later one."""
+    await migrated(lean)
+    await migrate_further(lean, "9999", compatible_from=HEAD)
+    await assert_at_head(lean)
+    assert await migrated(lean) == [
+        f"A later version has migrated the database; this one ({HEAD}) works with it"
+    ]
+    assert await query(lean, "SELECT version_num FROM alembic_version") == [("9999",)]
+    with pytest.raises(NewerSchema, match="is at 9999"):
+        await migrated(lean, HEAD)  # it does not know the way
+
+
+@pytest.fixture
+def two_further_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a version with two revisions more: an addition, and one that earlier code cannot read."""
+    scripts = tmp_path / "alembic"
+    shutil.copytree(BACKEND / "alembic", scripts)
+    for revision, down_revision, compatible_from in (
+        ("0004", "0003", "0002"),
+        ("0005", "0004", "0004"),
+    ):
+        (scripts / "versions" / f"{revision}_later.py").write_text(
+            f"revision, down_revision = {revision!r}, {down_revision!r}\n"
+            f"compatible_from = {compatible_from!r}\n"
+            "def upgrade(): pass\n"
+            "def downgrade(): pass\n"
+        )
+    monkeypatch.setattr("app.migrations._SCRIPTS", scripts)
+
+
+@pytest.mark.usefixtures("two_further_revisions")
+async def test_each_revision_says_which_code_works_with_it_on_the_way_up_and_back(
+    lean: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def become(version: str) -> None:
+        monkeypatch.setattr("app.migrations.HEAD", version)
+
+    async def starts(version: str) -> bool:
+        become(version)
+        try:
+            await assert_at_head(lean)
+        except NewerSchema:
+            return False
+        return True
+
+    become("0004")
+    await migrated(lean)
+    assert await starts("0003")
+    become("0005")
+    await migrated(lean)
+    assert not await starts("0003")
+    with pytest.raises(NewerSchema, match="is at 0005"):
+        await migrated(lean)
+    assert await starts("0004")
+    become("0005")
+    await migrated(lean, "0004")
+    assert await starts("0003")
+    become("0005")
+    await migrated(lean, "0003")
+    assert await query(lean, "SELECT compatible_from FROM installation") == [("0001",)]
+
+
+async def test_no_revision_is_compatible_with_code_that_the_one_before_is_not(empty: URL) -> None:
+    async with Database(empty).maintain() as connection:
+        scripts = await connection.run_sync(
+            lambda sync: ScriptDirectory.from_config(alembic_config(sync))
+        )
+    said = [
+        script.module.compatible_from
+        for script in scripts.walk_revisions("base", "head")
+        if script.revision > "0002"
+    ]
+    assert said == sorted(said, reverse=True)
+    assert all(re.fullmatch("[0-9]{4}", revision) for revision in said)
 
 
 async def test_a_database_that_something_else_migrates_is_left_alone(empty: URL) -> None:

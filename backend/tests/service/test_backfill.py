@@ -1,12 +1,13 @@
 """`make backfill`, as an operator types it, on the data of before and beside a running service."""
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 
 from app.embedded import embedded_postgres
-from tests.schema import LEAN_IMAGES, copy_lean_files, load_lean
+from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
 from tests.service.conftest import StartService, make
 
 SIZES = {
@@ -17,7 +18,9 @@ SIZES = {
 }
 
 
-def test_pictures_of_before_get_their_dimensions(start: StartService, project: Path) -> None:
+def test_images_of_earlier_versions_get_what_their_rows_lack(
+    start: StartService, project: Path
+) -> None:
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(load_lean(url))
     copy_lean_files(project / "data")
@@ -35,8 +38,14 @@ def test_pictures_of_before_get_their_dimensions(start: StartService, project: P
     assert set(sizes().values()) == {(None, None)}
     run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "4 images: 3 measured, 1 with no size in a header that can be read\n"
+    assert run.stdout == "4 images: 3 filled in, 1 with no size in a header that can be read\n"
     assert sizes() == SIZES
+    for image in httpx.get(f"{service.url}/api/v1/images").json()["items"]:
+        assert image["checksum"] == f"sha256:{sha256(lean_file(image['id'])).hexdigest()}"
+        assert image["truncated"] is (image["filename"] == "broken.jpg")
+    run = make(project, "fsck", "ARGS=--checksums")
+    assert run.returncode == 0, run.stderr
+    assert "4 files read: " in run.stdout
 
     service.stop()
     run = make(project, "backfill")

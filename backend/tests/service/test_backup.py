@@ -4,6 +4,7 @@ import os
 import random
 import re
 import secrets
+import shutil
 import subprocess
 import threading
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from tests.conftest import execute, make_settings
 from tests.live import LiveServer, serve, wait_until
 from tests.schema import programs
 from tests.service.conftest import ROOT
+from tests.service.test_fsck import fsck
 
 
 def lines_of(block: str) -> str:
@@ -30,19 +32,24 @@ def lines_of(block: str) -> str:
     return found[1]
 
 
-def shell(block: str, project: Path, **variables: str) -> None:
-    """Run a block as a person would who has PostgreSQL's programs."""
+def shell(block: str, project: Path, **variables: str) -> str:
+    """Run a block as a person would who has PostgreSQL's programs; give all that it says."""
+    run = run_shell(block, project, **variables)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def run_shell(block: str, project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     hidden = {"MAKEFLAGS", "MAKELEVEL"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    run = subprocess.run(  # noqa: S603 - our own document
-        ["bash", "-eu", "-c", lines_of(block)],  # noqa: S607
+    return subprocess.run(  # noqa: S603 - our own document
+        ["bash", "-c", lines_of(block)],  # noqa: S607
         cwd=project,
         env=environment | variables | {"PATH": f"{programs()}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stdout + run.stderr
 
 
 class Load:
@@ -106,7 +113,16 @@ def test_a_backup_taken_under_load_restores_every_picture(
             wait_until(lambda: len(load.victims) < 25)
             shell("backup", project, **variables(settings, backup))
 
-    shell("restore", project, **variables(elsewhere, backup))
+    said = shell("restore", project, **variables(elsewhere, backup))
+    lost = said.count("\nrow-without-file ")
+    assert "corrupt: 0 (0 bytes), 0 repaired" in said
+    if command := re.search(r"--repair --delete-broken-rows .*--expect (\d+)", said):
+        shell("repair", project, NUMBER=command[1], **variables(elsewhere, backup))
+    elif lost:
+        command = re.search(r"make fsck ARGS=\"(--repair --delete-broken-rows [^\"]*)\"", said)
+        assert command
+        assert make_fsck(project, elsewhere, *command[1].split()).returncode == 1
+    assert make_fsck(project, elsewhere).returncode in {0, 1}
     with serve(create_app(elsewhere)) as server:
         for image_id in kept:
             response = httpx.get(f"{server.url}/api/v1/images/{image_id}/file")
@@ -114,3 +130,51 @@ def test_a_backup_taken_under_load_restores_every_picture(
         listed = httpx.get(f"{server.url}/api/v1/images?limit=100").json()["items"]
         for image in listed:
             assert len(httpx.get(image["url"]).content) == image["file_size"]
+
+
+def make_fsck(
+    project: Path, settings: Settings, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    own = variables(settings, project)
+    return fsck(project, *arguments, DATABASE_URL=own["DATABASE_URL"], DATA_DIR=own["DATA_DIR"])
+
+
+def rows(settings: Settings) -> int:
+    with serve(create_app(settings)) as server:
+        return len(httpx.get(f"{server.url}/api/v1/images?limit=100").json()["items"])
+
+
+def test_half_a_tar_removes_no_row(
+    settings: Settings, elsewhere: Settings, project: Path, tmp_path: Path
+) -> None:
+    """The guide stops where tar does; and who goes on all the same is refused."""
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    with serve(create_app(settings)) as server:
+        client = httpx.Client(base_url=f"{server.url}/api/v1/images", timeout=60)
+        with client:
+            for number in range(40):
+                content = pictures.sized_jpeg(20_000 + number)
+                assert client.post("/upload", files={"file": content}).status_code == 201
+        shell("backup", project, **variables(settings, backup))
+    whole = (backup / "images.tar").read_bytes()
+    (backup / "images.tar").write_bytes(whole[: len(whole) // 2])
+
+    run = run_shell("restore", project, **variables(elsewhere, backup))
+    assert run.returncode != 0
+    assert "fsck" not in run.stdout + run.stderr
+    assert "images compared" not in run.stdout
+
+    shutil.copy(settings.data_dir / "images/storage-id", elsewhere.data_dir / "images")
+    for folder in range(256):
+        (elsewhere.data_dir / f"images/{folder:02x}").mkdir(exist_ok=True)
+    (elsewhere.data_dir / "images/staging").mkdir(exist_ok=True)
+    run = make_fsck(project, elsewhere, "--repair", "--delete-broken-rows")
+    assert run.returncode == 3, run.stdout + run.stderr
+    assert re.search(r"^Not repaired: \d+ rows .*--expect \d+", run.stderr, re.MULTILINE)
+    assert rows(elsewhere) == 40
+
+    (elsewhere.data_dir / "images/storage-id").unlink()
+    run = make_fsck(project, elsewhere, "--repair", "--delete-broken-rows", "--expect", "40")
+    assert run.returncode == 2
+    assert run.stderr.startswith("Not checked: The image storage ")

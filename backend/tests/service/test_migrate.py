@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from app.embedded import embedded_postgres
 from app.migrations import HEAD
 from tests.conftest import execute
+from tests.integration.test_migrations import migrate_further
 from tests.live import PATIENCE
 from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
 from tests.service.conftest import Service, StartService, make
@@ -75,7 +76,7 @@ def test_a_service_on_a_database_of_later_refuses_to_start(
     start: StartService, project: Path, empty: URL
 ) -> None:
     make(project, "migrate", setting(empty))
-    asyncio.run(execute(empty, "UPDATE alembic_version SET version_num = '9999'"))
+    asyncio.run(migrate_further(empty, "9999", compatible_from="9998"))
     assert_refuses(start(setting(empty)), "is at 9999, and this version knows none after")
     run = make(project, "migrate", setting(empty))
     assert run.returncode != 0
@@ -106,7 +107,7 @@ def test_the_embedded_database_of_a_later_version_is_refused(
     upload(service)
     service.stop()
     with embedded_postgres(project / "data/postgres") as url:
-        asyncio.run(execute(url, "UPDATE alembic_version SET version_num = '9999'"))
+        asyncio.run(migrate_further(url, "9999", compatible_from="9998"))
     service = start()
     assert service.process.wait(PATIENCE) != 0
     assert "The schema of the database is at 9999" in service.output

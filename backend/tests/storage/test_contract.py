@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import uuid4
 
 import pytest
@@ -54,6 +55,16 @@ async def test_flushing_in_between_changes_nothing(storage: StorageBackend, size
     await staged.write(b"end")
     await staged.publish()
     assert await drain(await storage.open(KEY)) == b"x" * 3 * size + b"end"
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_000, len(LARGE)])
+async def test_publishing_tells_the_checksum(storage: StorageBackend, size: int) -> None:
+    staged = await storage.stage(KEY)
+    for begin in range(0, size, 100_000):
+        await staged.write(LARGE[begin : min(begin + 100_000, size)])
+        if begin == 200_000:
+            await staged.flush()
+    assert await staged.publish() == sha256(LARGE[:size]).digest()
 
 
 async def test_nothing_is_seen_before_it_is_published(storage: StorageBackend) -> None:

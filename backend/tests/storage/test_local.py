@@ -633,7 +633,7 @@ async def test_what_is_under_way_when_the_storage_closes_is_whole_or_fails(
         await asyncio.sleep(0.01)
     await closing
     outcomes = await asyncio.gather(*publishing, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [type(None), *[StorageUnavailable] * 2]
+    assert [type(outcome) for outcome in outcomes] == [bytes, *[StorageUnavailable] * 2]
     assert (files.root / "00" / keys[0]).read_bytes() == b"x"
     for each in staged:
         await each.discard()
@@ -662,7 +662,7 @@ async def test_files_that_are_published_together_fail_each_by_itself(
         await each.write(b"x")
     outcomes = await asyncio.gather(*(each.publish() for each in staged), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [
-        StorageUnavailable if number == 3 else type(None) for number in range(6)
+        StorageUnavailable if number == 3 else bytes for number in range(6)
     ]
     await staged[3].discard()
     assert {file.name for file in files.all()} == {*keys} - {keys[3]}

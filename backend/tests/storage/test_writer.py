@@ -6,27 +6,35 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from app.services.storage import writer_program
-from app.services.storage.writer_program import PAGE, Order
+from app.services.storage.writer_program import PAGE, Failure, Order, Outcome
 from tests.descriptors import open_descriptors, path_of
 
 DATA = os.urandom(8 * PAGE)
 
-Outcomes = list[writer_program.Failure | None]
-CarryOut = Callable[..., Outcomes]
+GetOutcomes = Callable[..., list[Outcome]]
+CarryOut = Callable[..., list[Failure | None]]
 
 
 @pytest.fixture
-def carry_out() -> Iterator[CarryOut]:
+def get_outcomes() -> Iterator[GetOutcomes]:
     memory = mmap.mmap(-1, len(DATA))
     memory[:] = DATA
+    checksums: writer_program.Checksums = {}
     with ThreadPoolExecutor(2) as pool:
-        yield lambda *orders: writer_program.carry_out(orders, memoryview(memory), pool)
+        yield lambda *orders: writer_program.carry_out(orders, memoryview(memory), pool, checksums)
+
+
+@pytest.fixture
+def carry_out(get_outcomes: GetOutcomes) -> CarryOut:
+    """Give what stopped each order."""
+    return lambda *orders: [outcome.failure for outcome in get_outcomes(*orders)]
 
 
 def published(folder: Path, number: int, length: int = 10) -> Order:
@@ -114,6 +122,40 @@ def test_pieces_are_put_together_where_they_belong(carry_out: CarryOut, tmp_path
     assert carry_out(Order(path, 2 * PAGE, 0, PAGE, None)) == [None]
     assert carry_out(Order(path, 3 * PAGE, 5, 7, target)) == [None]
     assert (tmp_path / "file").read_bytes() == DATA[PAGE : 3 * PAGE] + DATA[:PAGE] + DATA[5:12]
+
+
+def test_the_last_order_of_a_file_tells_the_checksum_of_all_pieces(
+    get_outcomes: GetOutcomes, tmp_path: Path
+) -> None:
+    path, target = str(tmp_path / "staged"), str(tmp_path / "file")
+    orders = [
+        Order(path, 0, PAGE, 2 * PAGE, None),
+        Order(path, 2 * PAGE, 0, 100, None),
+        Order(path, 2 * PAGE + 100, 5, 7, target),
+    ]
+    told = [get_outcomes(order, published(tmp_path, n)) for n, order in enumerate(orders)]
+    assert told[0][0].digest() is told[1][0].digest() is None
+    assert told[2][0].digest() == sha256((tmp_path / "file").read_bytes()).digest()
+    assert {outcomes[1].digest() for outcomes in told} == {sha256(DATA[:10]).digest()}
+
+
+def test_a_file_whose_pieces_another_process_wrote_has_no_checksum(
+    get_outcomes: GetOutcomes, tmp_path: Path
+) -> None:
+    path, target = str(tmp_path / "staged"), str(tmp_path / "file")
+    Path(path).write_bytes(b"first")
+    assert get_outcomes(Order(path, 5, 0, 7, target)) == [Outcome()]
+
+
+def test_checksums_of_files_that_are_never_complete_make_room(
+    get_outcomes: GetOutcomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_program, "MOST_CHECKSUMS", 3)
+    paths = [str(tmp_path / f"staged-{number}") for number in range(5)]
+    for path in paths:
+        get_outcomes(Order(path, 0, 0, PAGE, None))
+    last = [get_outcomes(Order(path, PAGE, 0, 1, f"{path}.whole")) for path in paths]
+    assert [outcome.digest() is None for (outcome,) in last] == [True] * 2 + [False] * 3
 
 
 def test_pieces_of_a_large_file_stay_out_of_the_page_cache(

@@ -19,11 +19,11 @@ from app.dimensions import (
     MAX_ENTRIES,
     MAX_HEADER_BYTES,
     MAX_SIDE,
-    MAX_STEPS,
     HeaderReader,
     configure_pillow,
 )
 from app.image_types import ImageType, detect
+from app.walks import MAX_STEPS
 from tests import pictures
 from tests.forms import split
 from tests.live import PATIENCE
@@ -271,8 +271,8 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def keeps(reader: HeaderReader) -> int:
-    header = reader._header
-    return len(reader._held) + (len(header.frame) if header else 0)
+    header = reader._walker.kept
+    return len(reader._walker._held) + (len(header.frame) if header else 0)
 
 
 async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:

@@ -1,12 +1,13 @@
 """What a storage backend is: objects of bytes under keys, put whole or not at all."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+from uuid import UUID
 
-_KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
+KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
 
 
 def is_key(name: str) -> bool:
@@ -14,7 +15,7 @@ def is_key(name: str) -> bool:
 
     So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
     """
-    return _KEY.fullmatch(name) is not None
+    return KEY.fullmatch(name) is not None
 
 
 def require_key(key: str) -> str:
@@ -26,6 +27,14 @@ def require_key(key: str) -> str:
     if not is_key(key):
         raise ValueError(f"not a storage key: {key!r}")
     return key
+
+
+Skipped = Callable[[str], object]
+"""Takes the name of a thing that is none of the service's, and that is left alone."""
+
+
+def ignore(name: str) -> None:
+    """Do nothing about a thing that is none of the service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,11 @@ class StagedObject(Protocol):
             StorageError: As `write`.
         """
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes | None:
         """Make the object durable and visible under its key, in one step.
+
+        Returns:
+            The SHA-256 of its bytes; None where that got lost on the way, which is rare.
 
         Raises:
             StorageError: As `write`; `discard` must follow.
@@ -94,7 +106,7 @@ class StagingArea(Protocol):
     Of the backends that keep such leftovers; one that does not, does not have these methods.
     """
 
-    def list_staged(self) -> AsyncIterator[ObjectInfo]:
+    def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all that is staged, also by uploads under way.
 
         Raises:
@@ -107,6 +119,50 @@ class StagingArea(Protocol):
         Raises:
             StorageUnavailable: If it may still be there.
         """
+
+
+class Mark(NamedTuple):
+    """What a storage carries to be recognised."""
+
+    storage_id: UUID
+    is_confirmed: bool = True
+    """Whether a database is known to know the id. If not, the one that made it was stopped."""
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A backend whose place can be taken by another storage unnoticed, such as a folder.
+
+    Where the mark is missing or wrong, no object counts as missing, and none is published.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where it is, in words for the operator."""
+
+    async def read_mark(self) -> Mark | None:
+        """Return the mark; None if there is none, or nothing at all.
+
+        Raises:
+            StorageUnavailable: If that cannot be told.
+        """
+
+    async def write_mark(self, mark: Mark) -> None:
+        """Put a mark in place of the one that may be there.
+
+        Raises:
+            StorageError: If it may not be there.
+        """
+
+    async def holds_objects(self) -> bool:
+        """Tell whether there is any object, also where folders are missing.
+
+        Raises:
+            StorageUnavailable: If that cannot be told.
+        """
+
+    def require_mark(self, storage_id: UUID) -> None:
+        """Work from now on only while the storage has this confirmed mark."""
 
 
 @runtime_checkable
@@ -159,8 +215,12 @@ class StorageBackend(Protocol):
             StorageUnavailable: If it may still be there.
         """
 
-    def list(self) -> AsyncIterator[ObjectInfo]:
+    def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all objects in the order of their keys, in bounded memory.
+
+        Args:
+            skipped: Takes the name of each thing there that is no object, such as what a file
+                manager left.
 
         Raises:
             StorageUnavailable: If they cannot all be listed.

@@ -12,7 +12,7 @@ from app.services.storage.blocks import Block
 from app.services.storage.calls import Call, storage_error, translated_errors
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
-from app.services.storage.writer_program import Order
+from app.services.storage.writer_program import Order, Proof
 
 READ_BLOCK: Final = 128 * 1024
 """Bytes that a download holds in memory, and reads at a time."""
@@ -32,9 +32,12 @@ class StagedFile:
     What is less than a block is written and published in one go.
     """
 
-    def __init__(self, path: str, target: str, writer: Writer, threads: Threads) -> None:
+    def __init__(
+        self, path: str, target: str, writer: Writer, threads: Threads, proof: Proof | None = None
+    ) -> None:
         self._path = path
         self._target = target
+        self._proof = proof
         self._writer = writer
         self._threads = threads
         self._block: Block | None = None
@@ -58,10 +61,11 @@ class StagedFile:
             await self._hand_over()
         self._give_back()
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes | None:
         """Make the file durable under its name."""
-        await self._hand_over(self._target)
+        checksum = await self._hand_over(self._target)
         self._give_back()
+        return checksum
 
     async def discard(self) -> None:
         """Remove the file, published or not."""
@@ -76,17 +80,18 @@ class StagedFile:
             name = Path(path).name
             _log.error("could not remove %s, which fsck will find: %s", name, reason(error))
 
-    async def _hand_over(self, target: str | None = None) -> None:
+    async def _hand_over(self, target: str | None = None) -> bytes | None:
         begin, length = (self._block.begin, self._block.filled) if self._block else (0, 0)
-        order = Order(self._path, self._size, begin, length, target)
+        order = Order(self._path, self._size, begin, length, target, self._proof)
         self._begun = True
         try:
-            await self._writer.carry_out(order, self._block)
+            checksum = await self._writer.carry_out(order, self._block)
         except OSError as error:
             raise storage_error(error) from error
         self._size += length
         if self._block:
             self._block.filled = 0
+        return checksum
 
     def _take_block(self) -> Block:
         try:

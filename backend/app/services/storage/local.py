@@ -1,5 +1,6 @@
 """Objects as files of one folder.
 
+    <root>/storage-id        tells which storage this is
     <root>/staging/<key>     being written
     <root>/ab/ab3f….jpg      published; the first two characters of the key name the folder
 
@@ -8,23 +9,36 @@ of their own, so that nobody else waits behind their fsyncs when the disk is slo
 """
 
 import os
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from errno import ENOENT
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from time import monotonic
-from typing import Final
-from uuid import uuid4
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
 
 from app.errors import ObjectNotFound, StorageError, StorageUnavailable
-from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, is_key, require_key
+from app.services.storage.base import (
+    KEY,
+    Mark,
+    ObjectInfo,
+    ObjectReader,
+    Skipped,
+    StagedObject,
+    ignore,
+    require_key,
+)
 from app.services.storage.calls import Call, storage_error
 from app.services.storage.files import FileReader, StagedFile, can_read_cached
+from app.services.storage.marking import holds_objects, proof_of, read_mark, write_mark
 from app.services.storage.threads import Threads
 from app.services.storage.writer import Writer
-from app.services.storage.writer_program import PAGE, sync_folder
+from app.services.storage.writer_program import PAGE, Proof, require, sync_folder
 
 THREADS: Final = 8
 UPLOADS: Final = 1000
@@ -37,7 +51,11 @@ PROBE_SECONDS: Final = 3.0
 SCAN_FILES: Final = 200
 """Files of a folder that are looked at with one call, so that a large folder takes many."""
 
+_Result = TypeVar("_Result")
+
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
+_STAGED: Final = re.compile(rf"{KEY.pattern}|check-[0-9a-f]{{32}}(\.published)?")
+"""Names of what is staged: an upload, or what `check` writes."""
 
 
 class LocalStorage:
@@ -57,6 +75,7 @@ class LocalStorage:
         self._staging = root / "staging"
         self._threads = Threads(threads, "storage")
         self._writer = Writer(threads, uploads)
+        self._proof: Proof | None = None
         self._prepared = False
         self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
@@ -67,7 +86,7 @@ class LocalStorage:
         if not self._prepared:
             await self.check()
         path = f"{self._staging}/{require_key(key)}"
-        return StagedFile(path, self._name(key), self._writer, self._threads)
+        return StagedFile(path, self._name(key), self._writer, self._threads, self._proof)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file, and read the first block of the span."""
@@ -77,9 +96,7 @@ class LocalStorage:
             return FileReader(name, start, length, self._threads).begin()
 
         undo = FileReader.close_here
-        reader = await self._threads.run(
-            Call("open", name, open_and_read, undo=undo, of_object=True)
-        )
+        reader = await self._run(Call("open", name, open_and_read, undo=undo, of_object=True))
         self._keep_warm(key)
         return reader
 
@@ -109,7 +126,7 @@ class LocalStorage:
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
         name = self._name(key)
-        found = await self._threads.run(Call("stat", name, partial(os.stat, name), of_object=True))
+        found = await self._run(Call("stat", name, partial(_stat_file, name), of_object=True))
         return _info(key, found)
 
     async def delete(self, key: str) -> None:
@@ -117,18 +134,18 @@ class LocalStorage:
         name = self._name(key)
         unlink = partial(os.unlink, name)
         with suppress(ObjectNotFound):
-            await self._threads.run(Call("unlink", name, unlink, of_object=True, is_certain=True))
+            await self._run(Call("unlink", name, unlink, of_object=True, is_certain=True))
 
-    async def list(self) -> AsyncIterator[ObjectInfo]:
+    async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through all files, holding the names of one folder at a time."""
         for name in _FOLDERS:
-            async for info in self._scan(f"{self._root}/{name}"):
-                if is_key(info.key) and info.key.startswith(name):
-                    yield info
+            folder = f"{self._root}/{name}"
+            async for info in self._scan(folder, re.compile(f"(?={name}){KEY.pattern}"), skipped):
+                yield info
 
-    async def list_staged(self) -> AsyncIterator[ObjectInfo]:
+    async def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Go through the staging folder."""
-        async for info in self._scan(str(self._staging)):
+        async for info in self._scan(str(self._staging), _STAGED, skipped):
             yield info
 
     async def discard_staged(self, name: str) -> None:
@@ -142,6 +159,7 @@ class LocalStorage:
         The first time, and while that process fails, the file is written as uploads are, and
         nothing is left out. Otherwise this would wait behind them.
         """
+        await self._require_proof()
         if not self._prepared:
             path = str(self._root)
             await self._threads.run(Call("mkdir", path, self._make_folders))
@@ -162,6 +180,42 @@ class LocalStorage:
         """End the process that writes uploads."""
         await self._writer.close()
 
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self._root.absolute())
+
+    async def read_mark(self) -> Mark | None:
+        """Read the file that marks the folder."""
+        root = self._root
+        return await self._threads.run(Call("read", str(root), partial(read_mark, root)))
+
+    async def write_mark(self, mark: Mark) -> None:
+        """Write the file that marks the folder, which is made if need be."""
+        root = self._root
+        await self._threads.run(Call("write", str(root), partial(write_mark, root, mark)))
+
+    async def holds_objects(self) -> bool:
+        """Look for a file in the folders that are there."""
+        root = self._root
+        return await self._threads.run(Call("list", str(root), partial(holds_objects, root)))
+
+    def require_mark(self, storage_id: UUID) -> None:
+        """Work from now on only while the folder has this mark."""
+        self._proof = proof_of(self._root, storage_id)
+
+    async def _run(self, call: Call[_Result]) -> _Result:
+        """Make a call for which an object is missing only if the storage is the right one."""
+        try:
+            return await self._threads.run(call)
+        except ObjectNotFound:
+            await self._require_proof()
+            raise
+
+    async def _require_proof(self) -> None:
+        if self._proof:
+            await self._threads.run(Call("read", self._proof.path, partial(require, self._proof)))
+
     def _probe_path(self) -> str:
         return f"{self._staging}/check-{uuid4().hex}"
 
@@ -177,7 +231,7 @@ class LocalStorage:
 
     async def _write_as_uploads_are(self) -> None:
         path = self._probe_path()
-        staged = StagedFile(path, f"{path}.published", self._writer, self._threads)
+        staged = StagedFile(path, f"{path}.published", self._writer, self._threads, self._proof)
         try:
             await staged.write(bytes(PAGE))
             await staged.flush()
@@ -188,14 +242,21 @@ class LocalStorage:
         finally:
             await staged.discard()
 
-    async def _scan(self, folder: str) -> AsyncIterator[ObjectInfo]:
-        """Go through the files of a folder in the order of their names."""
+    async def _scan(
+        self, folder: str, ours: re.Pattern[str], skipped: Skipped
+    ) -> AsyncIterator[ObjectInfo]:
+        """Go through the plain files of a folder with names of ours, in the order of these."""
         names = await self._threads.run(Call("list", folder, partial(os.listdir, folder)))
         names.sort()
         for begin in range(0, len(names), SCAN_FILES):
             part = names[begin : begin + SCAN_FILES]
-            for info in await self._threads.run(Call("stat", folder, partial(_look, folder, part))):
-                yield info
+            look = partial(_look, folder, [name for name in part if ours.fullmatch(name)])
+            found = await self._threads.run(Call("stat", folder, look))
+            for name in part:
+                if name not in found:
+                    skipped(f"{folder}/{name}")
+                elif info := found[name]:
+                    yield info
 
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)
@@ -217,13 +278,26 @@ def _write_and_remove(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _look(folder: str, names: list[str]) -> list[ObjectInfo]:
-    """Look files of a folder up, but those that are deleted by now."""
-    found = []
+def _look(folder: str, names: list[str]) -> "dict[str, ObjectInfo | None]":
+    """Look plain files of a folder up, and nothing else; None for those that are deleted by now."""
+    found: dict[str, ObjectInfo | None] = {}
     for name in names:
-        with suppress(FileNotFoundError):
-            found.append(_info(name, os.stat(f"{folder}/{name}")))  # noqa: PTH116 - as `holds`
+        try:
+            status = os.lstat(f"{folder}/{name}")
+        except FileNotFoundError:
+            found[name] = None
+        else:
+            if S_ISREG(status.st_mode):
+                found[name] = _info(name, status)
     return found
+
+
+def _stat_file(name: str) -> os.stat_result:
+    """Look a file up; what is none, such as a folder, counts as missing."""
+    status = os.stat(name)  # noqa: PTH116 - a `Path` costs more than the look itself
+    if not S_ISREG(status.st_mode):
+        raise FileNotFoundError(ENOENT, "no plain file", name)
+    return status
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

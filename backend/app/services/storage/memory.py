@@ -2,9 +2,17 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from app.errors import ObjectNotFound
-from app.services.storage.base import ObjectInfo, ObjectReader, StagedObject, require_key
+from app.services.storage.base import (
+    ObjectInfo,
+    ObjectReader,
+    Skipped,
+    StagedObject,
+    ignore,
+    require_key,
+)
 
 _Objects = dict[str, tuple[bytes, datetime]]
 
@@ -34,7 +42,7 @@ class MemoryStorage:
         """Remove an object."""
         self._objects.pop(require_key(key), None)
 
-    async def list(self) -> AsyncIterator[ObjectInfo]:
+    async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:  # noqa: ARG002 - nothing else is there
         """Go through all objects in the order of their keys."""
         for key, (data, modified) in sorted(self._objects.items()):
             yield ObjectInfo(key, len(data), modified)
@@ -64,8 +72,9 @@ class _StagedObject:
     async def flush(self) -> None:
         pass
 
-    async def publish(self) -> None:
+    async def publish(self) -> bytes:
         self._objects[self._key] = (bytes(self._data), datetime.now(UTC))
+        return sha256(self._data).digest()
 
     async def discard(self) -> None:
         self._objects.pop(self._key, None)

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from app.services.storage import writer_program
-from app.services.storage.writer_program import Failure, Order, named
+from app.services.storage.writer_program import Order, Outcome, named
 
 PROGRAM: Final = writer_program.__file__
 END_SECONDS: Final = 5.0
@@ -70,8 +70,8 @@ class WriterProcess:
         """Whether it exists no more."""
         return self._process.poll() is not None
 
-    async def ask(self, orders: Sequence[Order | None]) -> list[Failure | None]:
-        """Have orders carried out; return for each what stopped it, None if nothing did.
+    async def ask(self, orders: Sequence[Order | None]) -> list[Outcome]:
+        """Have orders carried out; return what became of each.
 
         Raises:
             BrokenPipeError: If the process has ended.
@@ -83,8 +83,7 @@ class WriterProcess:
         if not answer.endswith(b"\n"):
             await self.end()
             raise BrokenPipeError(EPIPE, "the process that writes uploads has ended")
-        failures: list[Failure | None] = json.loads(answer)
-        return failures
+        return [Outcome(*fields) for fields in json.loads(answer)]
 
     async def end(self) -> None:
         """Let it end, and log it if it did so in another way than it should."""

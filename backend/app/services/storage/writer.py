@@ -54,7 +54,7 @@ class Writer:
     def __init__(self, threads: int, uploads: int) -> None:
         self._threads = threads
         self._uploads = uploads
-        self._items: Coalescer[_Item, None] = Coalescer(
+        self._items: Coalescer[_Item, bytes | None] = Coalescer(
             self._carry_out,
             at_once=1,
             most=ORDERS_AT_ONCE,
@@ -87,11 +87,14 @@ class Writer:
         if self._memory is not None:
             self._memory.give_back(block)
 
-    async def carry_out(self, order: Order, block: Block | None) -> None:
+    async def carry_out(self, order: Order, block: Block | None) -> bytes | None:
         """Have an order about a block carried out, together with others that wait for the same.
 
         It waits for its turn, and then for the disk, no longer than `DISK_SECONDS` each; behind
         an order that was given up no longer than that one.
+
+        Returns:
+            With a file's last order its SHA-256; None if several processes have written it.
 
         Raises:
             OSError: The system's error, `BrokenPipeError` if the process has ended, or
@@ -101,7 +104,7 @@ class Writer:
         """
         outcome = self._items.submit(_Item(order, block, monotonic()))
         await has_ended(outcome)
-        outcome.result()
+        return outcome.result()
 
     async def check(self) -> None:
         """Have the process answer; while it works on orders, see that it has not done so for long.
@@ -124,7 +127,7 @@ class Writer:
         self._process = self._memory = None
         self._count_stuck()  # so that those that have ended by now are collected
 
-    async def _carry_out(self, items: Sequence[_Item]) -> Sequence[Exception | None]:
+    async def _carry_out(self, items: Sequence[_Item]) -> Sequence[bytes | Exception | None]:
         """Ask the process, but not about items that have waited too long for their turn."""
         now = monotonic()
         is_late = [
@@ -137,26 +140,26 @@ class Writer:
             for item, late in zip(items, is_late, strict=True)
         ]
 
-    async def _ask(self, items: Sequence[_Item]) -> Sequence[Exception | None]:
+    async def _ask(self, items: Sequence[_Item]) -> Sequence[bytes | Exception | None]:
         """Have the process answer, if need be a new one."""
         works = False
         try:
             # Nobody else's until it has answered: no answer may be taken for another's.
             process = await self._take_process()
             outcomes = await self._answer(process, items)
-            works = not all(outcomes)
+            works = not all(isinstance(outcome, Exception) for outcome in outcomes)
         finally:
             self.is_suspect = not works
         return outcomes
 
     async def _answer(
         self, process: WriterProcess, items: Sequence[_Item]
-    ) -> Sequence[Exception | None]:
+    ) -> Sequence[bytes | Exception | None]:
         seconds = DISK_SECONDS if any(item.order for item in items) else ANSWER_SECONDS
         self._asked, self._asked_at = items, monotonic()
         try:
             async with asyncio.timeout(seconds):
-                failures = await process.ask([item.order for item in items])
+                outcomes = await process.ask([item.order for item in items])
         except TimeoutError:
             await self._give_up(process, items, seconds)
             return [_silence(seconds, item) for item in items]
@@ -169,7 +172,7 @@ class Writer:
             await process.end()
         else:
             self._process = process
-        return [OSError(*failure) if failure else None for failure in failures]
+        return [outcome.error() or outcome.digest() for outcome in outcomes]
 
     async def _take_process(self) -> WriterProcess:
         memory = self._shared_memory()

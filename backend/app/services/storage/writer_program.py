@@ -4,11 +4,11 @@
 
 MEMORY is the descriptor of the memory that it shares with the service, THREADS how many fsyncs it
 may wait for at once. Each line on standard input, a socket, is a list of orders in JSON (null: no
-order, only an answer is wanted), answered by a line with a list: for each order null if it was
-carried out, else the arguments of the OSError that stopped it, which name the call and the path.
+order, only an answer is wanted), answered by a line with a list of outcomes.
 
 Needs nothing but the standard library, so that it starts at once, and keeps nothing from one line
-to the next. It ends where its input ends, whatever made the service end; signals it leaves to that.
+to the next but the checksums of what is not complete. It ends where its input ends, whatever made
+the service end; signals it leaves to that.
 """
 
 import errno
@@ -19,13 +19,21 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 PAGE: Final = 4096
 """Bytes. Pieces of whole pages can be written past the page cache."""
+
+MOST_CHECKSUMS: Final = 10_000
+"""Of files that are not complete. A file that is discarded is not told, so the oldest makes room.
+"""
 
 UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What a file system answers to a call, or a flag of one, that it does not have."""
@@ -35,6 +43,13 @@ _DIRECT: Final[int] = getattr(os, "O_DIRECT", 0)
 
 Failure = list[int | str | None]
 """The arguments of an OSError."""
+
+
+class Proof(NamedTuple):
+    """A file that shows that a folder is the one that it is taken for, and what stands in it."""
+
+    path: str
+    text: str
 
 
 class Order(NamedTuple):
@@ -50,6 +65,29 @@ class Order(NamedTuple):
     """Its bytes."""
     target: str | None
     """What the file is called once it is durable."""
+    proof: Proof | None = None
+    """What must be there when the file gets its target."""
+
+
+class Outcome(NamedTuple):
+    """What became of an order."""
+
+    failure: Failure | None = None
+    """What stopped it: the arguments of the OSError, which name the call and the path."""
+    checksum: str | None = None
+    """Of a file's last order: the SHA-256 of the whole file, in hexadecimal digits."""
+
+    def error(self) -> OSError | None:
+        """Return what stopped the order, if something did."""
+        return OSError(*self.failure) if self.failure else None
+
+    def digest(self) -> bytes | None:
+        """Return the checksum as bytes."""
+        return bytes.fromhex(self.checksum) if self.checksum else None
+
+
+Checksums = dict[str, "_Hash"]
+"""What the files that are not complete have so far, by their paths."""
 
 
 def main(memory: int, threads: int) -> None:
@@ -63,75 +101,103 @@ def main(memory: int, threads: int) -> None:
         suppress(ConnectionError),  # of a service that was killed
         service.makefile("rb") as lines,
     ):
+        checksums: Checksums = {}
         for line in lines:
             orders = [fields and Order(*fields) for fields in json.loads(line)]
-            answer = json.dumps(carry_out(orders, shared, pool))
+            answer = json.dumps(carry_out(orders, shared, pool, checksums))
             service.sendall(answer.encode() + b"\n")
 
 
 def carry_out(
-    orders: Sequence[Order | None], memory: memoryview, pool: Executor
-) -> list[Failure | None]:
-    """Carry out orders together; return for each what stopped it, None if nothing did.
+    orders: Sequence[Order | None], memory: memoryview, pool: Executor, checksums: Checksums
+) -> list[Outcome]:
+    """Carry out orders together; return what became of each.
 
     All files take a step before any takes the next. So they wait for the disk together, and the
     first fsync of a step writes the filesystem's journal for the others too.
     """
-    failures: list[Failure | None] = [None] * len(orders)
+    ended = [Outcome() for _ in orders]
     under_way = {
-        number: _steps(order, memory) for number, order in enumerate(orders) if order is not None
+        number: _steps(order, memory, checksums)
+        for number, order in enumerate(orders)
+        if order is not None
     }
     for waits in (False, True, False, True):
         at_once = pool.map if waits and len(under_way) > 1 else map
         outcomes = list(at_once(_take_step, under_way.values()))
-        for number, (has_ended, failure) in zip(list(under_way), outcomes, strict=True):
-            if has_ended:
-                failures[number] = failure
+        for number, outcome in zip(list(under_way), outcomes, strict=True):
+            if outcome is not None:
+                ended[number] = outcome
                 del under_way[number]
-    return failures
+    while len(checksums) > MOST_CHECKSUMS:
+        del checksums[next(iter(checksums))]
+    return ended
 
 
-def _take_step(steps: Iterator[None]) -> tuple[bool, Failure | None]:
-    """Go on with an order; return whether it has ended, and what stopped it."""
+def _take_step(steps: "_Steps") -> Outcome | None:
+    """Go on with an order; return what became of it, None as long as it has steps left."""
     try:
         next(steps)
-    except StopIteration:
-        return True, None
+    except StopIteration as end:
+        return Outcome(checksum=end.value)
     except OSError as error:
-        return True, [
-            error.errno or errno.EIO,
-            error.strerror,
-            error.filename,
-            None,
-            error.filename2,
-        ]
-    return False, None
+        number = error.errno or errno.EIO
+        return Outcome([number, error.strerror, error.filename, None, error.filename2])
+    return None
 
 
-def _steps(order: Order, memory: memoryview) -> Iterator[None]:
+_Steps = Generator[None, None, str | None]
+
+
+def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
     """Carry out one order, the second and the fourth step of which wait for the disk.
 
     Whatever went through the page cache is synced before its descriptor is closed: once closed,
     the system may forget that it could not be written (fsync(2)).
     """
     piece = memory[order.begin : order.begin + order.length]
+    checksum = checksums.pop(order.path, None) if order.offset else sha256()
     with _opened(order) as descriptor:
         if order.target is None:
             yield
+            if checksum:
+                checksum.update(piece)
+                checksums[order.path] = checksum
             with named("write", order.path):
                 written = _write_directly(descriptor, piece, order.offset)
             if written < order.length:
                 _write(order, descriptor, piece, written)
                 _sync(order, descriptor)
-            return
+            return None
         _write(order, descriptor, piece)
+        if order.proof:
+            require(Proof(*order.proof))
         yield
+        if checksum:
+            checksum.update(piece)
         _sync(order, descriptor)
     yield
     with named("rename", order.path, order.target):
         os.rename(order.path, order.target)  # noqa: PTH104 - names are all that is needed here
     yield
     sync_folder(os.path.dirname(order.target))  # noqa: PTH120 - the same
+    return checksum.hexdigest() if checksum else None
+
+
+def require(proof: Proof) -> None:
+    """Make sure that a folder is the one that it is taken for.
+
+    Raises:
+        OSError: If it is another, such as the empty one under a volume that is not mounted.
+    """
+    with named("read", proof.path):
+        try:
+            with open(proof.path, encoding="ascii", errors="replace") as file:  # noqa: PTH123
+                found = file.read(len(proof.text) + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            raise OSError(errno.ENOENT, "no storage is there; is its volume mounted?") from None
+        if found != proof.text:
+            raise OSError(errno.ENOENT, "the storage of another database is there")
 
 
 @contextmanager

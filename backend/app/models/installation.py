@@ -1,0 +1,21 @@
+"""The `installation` table: what a database knows of itself and of its storage, in one row."""
+
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, String, Uuid, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base
+
+
+class Installation(Base):
+    """The only row, which a migration inserts."""
+
+    __tablename__ = "installation"
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
+    # The id that the storage of this database is marked with (ADR 27); unknown at first.
+    storage_id: Mapped[UUID | None] = mapped_column(Uuid)
+    # The earliest revision whose code works with this schema (ADR 28).
+    compatible_from: Mapped[str] = mapped_column(String(4))

@@ -1,0 +1,162 @@
+"""Whether a storage is the one of its database: both know an id (ADR 27).
+
+A folder without the volume that should be mounted on it looks like an empty storage, and a wrong
+one like a storage whose files are lost. Neither may be written to, and no row or file is removed
+for what is found there.
+"""
+
+import asyncio
+from typing import Final
+from uuid import UUID, uuid4
+
+from app.database import Database, WriteSession
+from app.errors import ObjectNotFound, StorageUnavailable
+from app.services import catalog
+from app.services.storage.base import Mark, Marked, StorageBackend
+
+SAMPLE: Final = 20
+"""Rows whose files are looked for where no id is known yet."""
+
+
+class WrongStorage(Exception):
+    """The storage is not the one of the database; the sentence tells what to do."""
+
+    def __init__(self, location: str, found: str) -> None:
+        super().__init__(
+            f"The image storage {location} is not that of the database: {found}. Mount its volume "
+            "or set DATA_DIR or DATABASE_URL; if they do belong together, run "
+            '`make fsck ARGS="--adopt-storage"` (in a container: `python -m app fsck '
+            "--adopt-storage`)."
+        )
+
+
+class StorageIdentity:
+    """Makes sure that a storage is the one of a database.
+
+    Args:
+        database: Knows the id, once there has been a storage.
+        storage: Carries the id. One that cannot be mistaken for another is not looked at.
+    """
+
+    def __init__(self, database: Database, storage: StorageBackend) -> None:
+        self._database = database
+        self._storage = storage
+        self._marked = storage if isinstance(storage, Marked) else None
+        self._is_established = self._marked is None
+        self._lock = asyncio.Lock()
+
+    async def require(self) -> None:
+        """Do as `establish`, once.
+
+        Raises:
+            StorageUnavailable: If the storage is not the right one, or that cannot be told.
+            DatabaseUnavailable: If the database cannot be asked.
+        """
+        if self._is_established:
+            return
+        async with self._lock:
+            if not self._is_established:
+                try:
+                    await self.establish()
+                except WrongStorage as error:
+                    raise StorageUnavailable from error
+
+    async def establish(self) -> None:
+        """Check that database and storage belong together, and have the storage see to it further.
+
+        Where both are new they are given an id, and where the storage holds the images of a
+        database that knew no ids yet.
+
+        Raises:
+            WrongStorage: If they do not belong together.
+            StorageError: If the storage cannot be asked or marked.
+            DatabaseUnavailable: If the database cannot be asked.
+        """
+        if self._marked is None:
+            return
+        async with self._database.read() as session:
+            known = await catalog.storage_id(session)
+        if known is None or await self._marked.read_mark() != Mark(known):
+            known = await self._mark(adopt=False)
+        self._marked.require_mark(known)
+        self._is_established = True
+
+    async def adopt(self) -> None:
+        """Mark the storage with the database's id, whatever it was marked with.
+
+        A service of another database notices at once that the storage is no longer its own.
+
+        Raises:
+            StorageError: If it cannot be marked.
+            DatabaseUnavailable: If the database cannot be asked.
+        """
+        await self._mark(adopt=True)
+
+    async def _mark(self, *, adopt: bool) -> UUID:
+        """Mark the storage, and return its id.
+
+        The mark is unconfirmed until the database knows the id: whoever is stopped between the two
+        leaves nothing that the next start could take for another's.
+        """
+        assert self._marked  # noqa: S101 - the callers have looked
+        async with self._database.write() as session:
+            known = await catalog.lock_storage_id(session)
+            mark = await self._marked.read_mark()
+            if known is None:
+                if not adopt:
+                    await self._require_same_images(session, self._marked, mark)
+                is_known = mark and mark.is_confirmed and not adopt
+                storage_id = mark.storage_id if mark and is_known else uuid4()
+                if not is_known:
+                    await self._marked.write_mark(Mark(storage_id, is_confirmed=False))
+                await catalog.set_storage_id(session, storage_id)
+            else:
+                storage_id = known
+                if not adopt and (mark is None or mark.storage_id != known):
+                    raise WrongStorage(self._marked.location, _difference(known, mark))
+        await self._marked.write_mark(Mark(storage_id))
+        return storage_id
+
+    async def _require_same_images(
+        self, session: WriteSession, storage: Marked, mark: Mark | None
+    ) -> None:
+        """Check that database and storage hold the same images, or none: neither tells an id.
+
+        Raises:
+            WrongStorage: If they do not.
+        """
+        keys = await catalog.some_keys(session, SAMPLE)
+        if any([await self._holds(key) for key in keys]):
+            return
+        if keys:
+            found = f"of its images, {len(keys)} were looked for there and none was found"
+        elif mark and mark.is_confirmed:
+            found = f"it belongs to another, under the id {mark.storage_id}, and this one is new"
+        elif await storage.holds_objects():
+            found = "it holds images, and the database knows of none"
+        else:
+            return
+        raise WrongStorage(storage.location, found)
+
+    async def _holds(self, key: str) -> bool:
+        try:
+            await self._storage.stat(key)
+        except (ObjectNotFound, StorageUnavailable):  # the latter where not even a folder is there
+            return False
+        return True
+
+
+async def require_unused(storage: StorageBackend) -> None:
+    """Check that a storage belongs to no database, where a new one is about to be made.
+
+    Raises:
+        WrongStorage: If it is marked, or holds images.
+        StorageUnavailable: If that cannot be told.
+    """
+    if isinstance(storage, Marked) and (await storage.read_mark() or await storage.holds_objects()):
+        raise WrongStorage(storage.location, "it is in use, and the database is not there")
+
+
+def _difference(known: UUID, mark: Mark | None) -> str:
+    there = f"the id {mark.storage_id} is there" if mark else "there is none"
+    return f"the id {known} was expected, and {there}"

@@ -1,0 +1,63 @@
+"""The file by which a folder of images is recognised, so that no other is taken for it (ADR 27)."""
+
+import os
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from app.services.storage.base import Mark, is_key
+from app.services.storage.writer_program import Proof, named, sync_folder
+
+NAME: Final = "storage-id"
+
+_UNCONFIRMED: Final = " unconfirmed"
+
+
+def proof_of(root: Path, storage_id: UUID) -> Proof:
+    """Return the file that proves a storage, and what stands in it."""
+    return Proof(f"{root}/{NAME}", _text(Mark(storage_id)))
+
+
+def read_mark(root: Path) -> Mark | None:
+    """Read the mark of a folder; None if it has none, or does not exist.
+
+    Raises:
+        OSError: If it cannot be read, or is none.
+    """
+    file = root / NAME
+    try:
+        with named("read", str(file)):
+            text = file.read_text("ascii", "replace").removesuffix("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        storage_id = UUID(text.removesuffix(_UNCONFIRMED))
+    except ValueError:
+        raise OSError(None, "it holds no id of a storage", str(file)) from None
+    return Mark(storage_id, is_confirmed=not text.endswith(_UNCONFIRMED))
+
+
+def write_mark(root: Path, mark: Mark) -> None:
+    """Mark a folder, which is made if need be, for good.
+
+    Raises:
+        OSError: If it may not have been marked.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = root / f"{NAME}.new"
+    with named("write", str(fresh)), fresh.open("w") as file:
+        file.write(_text(mark))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(root / NAME)
+    sync_folder(str(root))
+    sync_folder(str(root.parent))
+
+
+def holds_objects(root: Path) -> bool:
+    """Tell whether a folder holds the file of any image."""
+    return any(is_key(file.name) for file in root.glob("[0-9a-f][0-9a-f]/*"))
+
+
+def _text(mark: Mark) -> str:
+    return f"{mark.storage_id}{'' if mark.is_confirmed else _UNCONFIRMED}\n"

@@ -1,0 +1,181 @@
+"""What it costs an upload that its bytes are looked at: `python -m bench.inspection`.
+
+Uploads through the service to a real folder and a real PostgreSQL, in turn with everything and
+with one part left out, so that all see the same machine. And the time that the worst headers take.
+"""
+
+import asyncio
+import secrets
+import statistics
+import struct
+import time
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import uvloop
+from PIL import Image
+
+from app import inspection
+from app.database import Database
+from app.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
+from app.embedded import embedded_postgres
+from app.image_types import ImageType
+from app.migrations import migrate
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage import process
+from app.services.storage.local import LocalStorage
+from app.walks import MAX_STEPS
+from bench import unchecked_writer
+from bench.__main__ import folder_of
+
+SIZES: Final = {"42 KB": 42_000, "947 KB": 947_000}
+ROUNDS: Final = 100
+AT_ONCE: Final = 8
+"""Uploads under way together, so that the processor is what they wait for."""
+PIECE: Final = 64 * 1024
+"""Bytes that come at once, as from a socket."""
+LIMITS: Final = UploadLimits(
+    max_upload_bytes=10_000_000, batch_max_files=1, uploads_per_hour_per_ip=0
+)
+
+
+class Nothing:
+    """Stands for a part that is left out."""
+
+    truncated = False
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def feed(self, data: bytes) -> None:
+        """Do nothing."""
+
+    async def measure(self) -> None:
+        """Know nothing."""
+
+
+PARTS: Final = {"end": "EndFinder", "dimensions": "HeaderReader"}
+"""What can be left out, and the class that does it."""
+WAYS: Final = ("everything", "no checksum", *(f"no {part}" for part in PARTS))
+
+
+class File(NamedTuple):
+    """A picture on its way in."""
+
+    filename: str
+    chunks: AsyncIterator[bytes]
+
+
+def photograph(size: int) -> bytes:
+    """Make a JPEG with Exif and a thumbnail, as a camera does, of so many bytes."""
+    thumbnail = _jpeg(160, 120)
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "Maker", "Model", 6
+    begin = exif.tobytes() + thumbnail
+    picture = _jpeg(640, 480)
+    segment = b"\xff\xe1" + struct.pack(">H", len(begin) + 2) + begin
+    picture = picture[:2] + segment + picture[2:]
+    pixels = secrets.token_bytes(max(size - len(picture), 0)).replace(b"\xff", b"\xff\0")
+    return picture[:-2] + pixels + picture[-2:]
+
+
+def _jpeg(width: int, height: int) -> bytes:
+    buffer = BytesIO()
+    Image.effect_noise((width, height), 20).convert("RGB").save(buffer, "JPEG", quality=60)
+    return buffer.getvalue()
+
+
+def worst() -> dict[str, tuple[ImageType, bytes]]:
+    """Make the headers that keep the walk busy for as long as they may."""
+    entries = b"".join(struct.pack(">HHII", n, 4, 1, n) for n in range(MAX_ENTRIES))
+    exif = b"Exif\0\0" + struct.pack(">2sHIH", b"MM", 42, 8, MAX_ENTRIES) + entries
+    frame = b"\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    return {
+        "steps of the walk": (ImageType.JPEG, b"\xff\xd8" + b"\0" * MAX_STEPS),
+        "Exif of as many entries as are read": (ImageType.JPEG, b"\xff\xd8" + segment + frame),
+    }
+
+
+class Times(NamedTuple):
+    """Milliseconds for one upload."""
+
+    passed: float
+    worked: float
+    """Processor time of the thread that everything else waits for."""
+
+
+async def upload_in_turn(services: dict[str, ImageService], content: bytes) -> dict[str, Times]:
+    """Upload `ROUNDS` times each way; return the medians."""
+    taken: dict[str, list[Times]] = {name: [] for name in services}
+    usual = {name: vars(inspection)[name] for name in PARTS.values()}
+    for number in range(ROUNDS):
+        for way in sorted(services, reverse=bool(number % 2)):
+            part = PARTS.get(way.removeprefix("no "))
+            vars(inspection).update(usual, **({part: Nothing} if part else {}))
+            begin, begin_of_work = time.perf_counter(), time.thread_time()
+            files = [File("photo.jpg", _pieces(content)) for _ in range(AT_ONCE)]
+            images = await asyncio.gather(*(services[way].upload(file, None) for file in files))
+            passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
+            taken[way].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
+            for image in images:
+                await services[way].delete(image.id)
+    vars(inspection).update(usual)
+    return {
+        way: Times(*(statistics.median(column) for column in zip(*times, strict=True)))
+        for way, times in taken.items()
+    }
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for begin in range(0, len(content), PIECE):
+        yield content[begin : begin + PIECE]
+
+
+async def measure(folder: Path, url: str) -> None:
+    """Print a line for each size, and for each of the worst headers."""
+    database = Database(url)
+    await migrate(database, lambda _line: None)
+    usual, unchecked = LocalStorage(folder / "images"), LocalStorage(folder / "images")
+    await usual.check()
+    vars(process)["PROGRAM"] = unchecked_writer.PROGRAM
+    await unchecked.check()
+    services = {way: ImageService(database, usual, LIMITS) for way in WAYS}
+    services["no checksum"] = ImageService(database, unchecked, LIMITS)
+    for size_name, size in SIZES.items():
+        medians = await upload_in_turn(services, photograph(size))
+        full = medians.pop("everything")
+        print(f"{size_name}: {full.passed:.2f} ms, of which {full.worked:.2f} of the event loop")
+        for name, times in medians.items():
+            print(
+                f"    against {name}: {full.passed / times.passed:.3f}, "
+                f"of the event loop {full.worked / times.worked:.3f}",
+                flush=True,
+            )
+    await usual.close()
+    await unchecked.close()
+    await database.close()
+    for name, (image_type, header) in worst().items():
+        needed = []
+        for _ in range(100):
+            begin = time.perf_counter()
+            reader = HeaderReader(image_type)
+            reader.feed(header)
+            await reader.measure()
+            needed.append(time.perf_counter() - begin)
+        print(
+            f"{name}: {statistics.median(needed) * 1000:.2f} ms, longest {max(needed) * 1000:.2f}"
+        )
+
+
+def main() -> None:
+    """Measure with a PostgreSQL of its own."""
+    configure_pillow()
+    with folder_of(None) as folder, embedded_postgres(folder / "postgres") as url:
+        uvloop.run(measure(folder, url.render_as_string(hide_password=False)))
+
+
+if __name__ == "__main__":
+    main()

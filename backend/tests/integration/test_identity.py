@@ -1,0 +1,266 @@
+"""Whether a folder is the storage of a database: at the start, and while a service runs."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from app.database import Database
+from app.errors import StorageUnavailable
+from app.models import Image
+from app.services.identity import StorageIdentity, WrongStorage, require_unused
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage.base import Mark
+from app.services.storage.local import LocalStorage
+from app.services.storage.marking import NAME, read_mark, write_mark
+from app.services.storage.memory import MemoryStorage
+from tests import pictures
+from tests.conftest import OpenStorage
+from tests.integration.test_image_service import file, read
+
+JPEG = pictures.jpeg()
+LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "images"
+
+
+class Volume:
+    """A folder that a volume is mounted on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._aside = root.with_name("volume")
+
+    def unmount(self, place: str) -> None:
+        """Take it away; what it was mounted on is missing, or a folder."""
+        self.root.rename(self._aside)
+        if place != "missing":
+            self.root.mkdir()
+
+    def mount(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._aside.rename(self.root)
+
+    def contents(self) -> list[Path]:
+        return sorted(self.root.rglob("*"))
+
+
+@pytest.fixture
+def volume(root: Path) -> Volume:
+    return Volume(root)
+
+
+async def start(database: Database, root: Path) -> StorageIdentity:
+    """Do what a service does with its storage when it starts."""
+    identity = StorageIdentity(database, LocalStorage(root))
+    await identity.establish()
+    return identity
+
+
+async def known_id(database: Database) -> UUID | None:
+    async with database.read() as session:
+        found: UUID | None = await session.scalar(text("SELECT storage_id FROM installation"))
+    return found
+
+
+async def forget(database: Database) -> None:
+    """Be a database of a version that knew no ids."""
+    async with database.write() as session:
+        await session.execute(text("UPDATE installation SET storage_id = NULL"))
+
+
+async def upload(database: Database, storage: LocalStorage) -> Image:
+    return await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+
+
+async def test_a_new_database_and_a_new_folder_are_given_an_id(
+    database: Database, root: Path
+) -> None:
+    await start(database, root)
+    known = await known_id(database)
+    assert known is not None
+    assert read_mark(root) == Mark(known)
+    await start(database, root)
+    assert await known_id(database) == known
+
+
+async def test_services_that_start_at_once_agree(database: Database, root: Path) -> None:
+    await asyncio.gather(*(start(database, root) for _ in range(8)))
+    known = await known_id(database)
+    assert known
+    assert read_mark(root) == Mark(known)
+
+
+@pytest.mark.parametrize("place", ["missing", "empty", "folders"])
+async def test_a_volume_that_is_not_mounted_is_refused(
+    database: Database, root: Path, volume: Volume, open_storage: OpenStorage, place: str
+) -> None:
+    """What lies under it may even have the folders of a service that once ran without it."""
+    await start(database, root)
+    volume.unmount(place)
+    if place == "folders":
+        await open_storage(root).check()
+    before = volume.contents()
+    with pytest.raises(WrongStorage, match=rf"{root} .* the id [0-9a-f-]{{36}} was expected, and"):
+        await start(database, root)
+    assert volume.contents() == before
+    volume.mount()
+    await start(database, root)
+
+
+async def test_a_folder_of_another_database_is_refused(database: Database, root: Path) -> None:
+    await start(database, root)
+    other = uuid4()
+    write_mark(root, Mark(other))
+    with pytest.raises(WrongStorage, match=f"the id {other} is there"):
+        await start(database, root)
+    await forget(database)
+    with pytest.raises(WrongStorage, match=f"belongs to another, under the id {other}"):
+        await start(database, root)
+    assert read_mark(root) == Mark(other)
+    assert await known_id(database) is None
+
+
+async def test_a_folder_of_images_is_refused_by_a_database_that_knows_none(
+    database: Database, root: Path, open_storage: OpenStorage
+) -> None:
+    storage = open_storage(root)
+    await upload(database, storage)
+    async with database.write() as session:
+        await session.execute(text("DELETE FROM images"))
+    with pytest.raises(WrongStorage, match="it holds images, and the database knows of none"):
+        await start(database, root)
+
+
+@pytest.mark.parametrize("marked", [False, True])
+async def test_the_images_of_an_earlier_version_are_recognised(
+    database: Database, root: Path, open_storage: OpenStorage, *, marked: bool
+) -> None:
+    """Also after a way back to that version, which leaves the mark in the folder."""
+    images = [await upload(database, open_storage(root)) for _ in range(30)]
+    for image in images[::2]:
+        (root / image.storage_key[:2] / image.storage_key).unlink()
+    if marked:
+        write_mark(root, Mark(uuid4()))
+    mark = read_mark(root)
+    await start(database, root)
+    known = await known_id(database)
+    assert known
+    assert read_mark(root) == Mark(known)
+    assert mark in {None, Mark(known)}
+
+
+@pytest.mark.parametrize("place", ["missing", "empty", "of others"])
+async def test_an_earlier_version_without_its_volume_is_refused(
+    database: Database, root: Path, volume: Volume, open_storage: OpenStorage, place: str
+) -> None:
+    await upload(database, open_storage(root))
+    volume.unmount(place)
+    if place == "of others":
+        staged = await (storage := open_storage(root)).stage("0" * 32)
+        await staged.publish()
+        await storage.close()
+    with pytest.raises(WrongStorage, match="1 were looked for there and none was found"):
+        await start(database, root)
+    assert await known_id(database) is None
+    assert not (root / NAME).exists()
+
+
+async def test_a_start_that_is_killed_on_the_way_leaves_nothing_in_the_way_of_the_next(
+    database: Database, root: Path
+) -> None:
+    write_mark(root, Mark(uuid4(), is_confirmed=False))  # before the database knew
+    await start(database, root)
+    known = await known_id(database)
+    assert known
+    assert read_mark(root) == Mark(known)
+    write_mark(root, Mark(known, is_confirmed=False))  # after that
+    await start(database, root)
+    assert read_mark(root) == Mark(known)
+
+
+async def test_a_folder_is_adopted_where_that_is_asked_for(database: Database, root: Path) -> None:
+    await start(database, root)
+    known = await known_id(database)
+    assert known
+    shutil.rmtree(root)
+    for other in (None, Mark(uuid4())):
+        if other:
+            write_mark(root, other)
+        await StorageIdentity(database, LocalStorage(root)).adopt()
+        assert read_mark(root) == Mark(known)
+        await start(database, root)
+    await forget(database)
+    await StorageIdentity(database, LocalStorage(root)).adopt()
+    assert await known_id(database) not in {None, known}
+    await start(database, root)
+
+
+async def test_a_new_database_is_not_made_beside_images(
+    database: Database, root: Path, open_storage: OpenStorage
+) -> None:
+    await require_unused(LocalStorage(root))
+    await open_storage(root).check()
+    await require_unused(LocalStorage(root))
+    image = await upload(database, open_storage(root))
+    with pytest.raises(WrongStorage, match="it is in use, and the database is not there"):
+        await require_unused(LocalStorage(root))
+    (root / image.storage_key[:2] / image.storage_key).unlink()
+    await require_unused(LocalStorage(root))
+    write_mark(root, Mark(uuid4()))
+    with pytest.raises(WrongStorage):
+        await require_unused(LocalStorage(root))
+
+
+@pytest.mark.parametrize("content", ["", "no id", "\x00" * 37])
+async def test_a_mark_that_cannot_be_read_is_never_replaced(
+    database: Database, root: Path, content: str
+) -> None:
+    write_mark(root, Mark(uuid4()))
+    (root / NAME).write_text(content)
+    with pytest.raises(StorageUnavailable) as raised:
+        await start(database, root)
+    assert "it holds no id of a storage" in str(raised.value.__cause__)
+    assert (root / NAME).read_text() == content
+
+
+async def test_a_backend_that_cannot_be_mistaken_needs_no_mark(database: Database) -> None:
+    identity = StorageIdentity(database, MemoryStorage())
+    await identity.require()
+    assert await known_id(database) is None
+
+
+@pytest.mark.parametrize("place", ["missing", "empty", "folders", "another"])
+async def test_a_volume_that_goes_away_while_the_service_runs_is_noticed_at_once(
+    database: Database, root: Path, volume: Volume, open_storage: OpenStorage, place: str
+) -> None:
+    """No upload lies under its mount point, and no image counts as lost."""
+    storage = open_storage(root)
+    service = ImageService(database, storage, LIMITS, StorageIdentity(database, storage))
+    image, other = [await service.upload(file(content), None) for content in (JPEG, JPEG)]
+    assert await read(service, image) == JPEG
+
+    volume.unmount(place)
+    if place in {"folders", "another"}:
+        await open_storage(root).check()
+    if place == "another":
+        write_mark(root, Mark(uuid4()))
+    for content in (JPEG, pictures.sized_jpeg(900_000)):
+        with pytest.raises(StorageUnavailable):
+            await service.upload(file(content), None)
+    for lost in (image, other):
+        with pytest.raises(StorageUnavailable):
+            await read(service, lost)
+    assert [*await service.outages()] == ["storage"]
+    assert [path for path in volume.contents() if path.is_file() and path.name != NAME] == []
+
+    volume.mount()
+    assert await service.outages() == {}
+    assert await read(service, await service.upload(file(JPEG), None)) == JPEG
+    assert await read(service, other) == JPEG
