@@ -95,6 +95,7 @@ async def test_services_that_start_at_once_agree(database: Database, root: Path)
     known = await known_id(database)
     assert known
     assert read_mark(root) == Mark(known)
+    assert [path.name for path in Volume(root).contents()] == [NAME]
 
 
 @pytest.mark.parametrize("place", ["missing", "empty", "folders"])

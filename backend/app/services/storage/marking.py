@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from app.services.storage.base import Mark, is_key
 from app.services.storage.writer_program import Proof, named, sync_folder
@@ -44,7 +44,7 @@ def write_mark(root: Path, mark: Mark) -> None:
         OSError: If it may not have been marked.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = root / f"{NAME}.new"
+    fresh = root / f"{NAME}.{uuid4().hex}"  # its own, for several services may start at once
     with named("write", str(fresh)), fresh.open("w") as file:
         file.write(_text(mark))
         file.flush()
