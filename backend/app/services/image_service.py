@@ -7,7 +7,7 @@ row is committed, then the caller is told. No database connection is held while 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final, Protocol
@@ -24,6 +24,7 @@ from app.errors import (
     InvalidFileType,
     ObjectNotFound,
     StorageError,
+    StorageUnavailable,
     TooManyFiles,
     UploadFailed,
     UploadRejected,
@@ -39,6 +40,7 @@ from app.services.damage import DamageReports
 from app.services.grouped import grouped
 from app.services.identity import StorageIdentity
 from app.services.quota import UploadQuota
+from app.services.readiness import Probe
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 from app.truncation import EndFinder
@@ -128,6 +130,10 @@ class ImageService:
         self._quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         self._look_ups = grouped(self._look_up)
         self._additions = grouped(self._add)
+        self._probes = {
+            "database": Probe(self._check_database, DatabaseUnavailable),
+            "storage": Probe(self.check_storage, StorageUnavailable),
+        }
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
         """Store one file, which is durable when this returns.
@@ -276,11 +282,9 @@ class ImageService:
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
-        database, storage = await asyncio.gather(
-            _failure_of(self._check_database()), _failure_of(self.check_storage())
-        )
-        asked = {"database": database, "storage": storage}
-        outages = {name: error for name, error in asked.items() if error is not None}
+        errors = await asyncio.gather(*(probe.outage() for probe in self._probes.values()))
+        asked = zip(self._probes, errors, strict=True)
+        outages = {name: error for name, error in asked if error is not None}
         self._log_changes(outages)
         return outages
 
@@ -463,11 +467,3 @@ async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
     while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
         head += chunk
     return head
-
-
-async def _failure_of(check: Awaitable[None]) -> ImageHostError | None:
-    try:
-        await check
-    except ImageHostError as error:
-        return error
-    return None
