@@ -20,7 +20,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import ReadSession, WriteSession
 from app.models import Image, Installation
@@ -154,7 +153,7 @@ async def files_after(session: ReadSession, key: str, limit: int) -> list[Stored
     return [StoredFile(*row) for row in await session.execute(query)]
 
 
-async def totals(session: ReadSession | AsyncConnection) -> Totals:
+async def totals(session: ReadSession) -> Totals:
     """Sum all rows up, by going through the table."""
     query = select(func.count(), func.coalesce(func.sum(Image.file_size), 0))
     images, size = (await session.execute(query)).one()
@@ -166,7 +165,7 @@ async def count(session: ReadSession) -> int:
     return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
-async def count_incomplete(session: ReadSession | AsyncConnection) -> int:
+async def count_incomplete(session: ReadSession) -> int:
     """Count the rows that lack something which their files tell, by going through the table."""
     query = select(func.count()).select_from(Image).where(_INCOMPLETE)
     return (await session.scalars(query)).one()

@@ -79,13 +79,13 @@ class ConsistencyCheck:
         self._after = after
 
     async def totals(self) -> Totals:
-        """Tell how many rows there are, however long it takes to count them.
+        """Tell how many rows there are, and the bytes that they promise.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.maintain() as connection:
-            return await catalog.totals(connection)
+        async with self._database.read() as session:
+            return await catalog.totals(session)
 
     async def find(
         self, progress: Callable[[StoredFile], object], skipped: Skipped = ignore
