@@ -6,9 +6,11 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from select import select
 
 import pytest
 from sqlalchemy import text
@@ -109,29 +111,48 @@ async def test_no_statement_of_the_backfill_is_ended_because_it_takes_long(
     assert capsys.readouterr().out.endswith("2 images: 1 measured, 1 without their file\n")
 
 
+@asynccontextmanager
+async def running_at_a_terminal(
+    settings: Settings, command: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run a command; gives its process, and the descriptor from which to read what it shows."""
+    shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app", command),
+        cwd=settings.data_dir,
+        env={
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "DATA_DIR": str(settings.data_dir),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        yield process, shown
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        os.close(shown)
+
+
 @pytest.mark.parametrize("command", ["fsck", "backfill-dimensions"])
 async def test_a_person_at_a_terminal_sees_that_counting_goes_on(
     settings: Settings, database: Database, storage: LocalStorage, command: str
 ) -> None:
-    ours, terminal = pty.openpty()
-    async with database.write() as session:
-        await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own arguments
-            [sys.executable, "-m", "app", command],
-            cwd=settings.data_dir,
-            env={
-                "PYTHONPATH": str(Path(__file__).parents[2]),
-                "DATABASE_URL": settings.database_url.get_secret_value(),
-                "DATA_DIR": str(settings.data_dir),
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=terminal,
-        )
-        os.close(terminal)
-        shown = b""
-        async with asyncio.timeout(PATIENCE):
+    async with AsyncExitStack() as opened:
+        async with database.write() as session:
+            await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
+            process, terminal = await opened.enter_async_context(
+                running_at_a_terminal(settings, command)
+            )
+            shown = b""
             while b"Counting images, 00:02" not in shown:
-                shown += await asyncio.to_thread(os.read, ours, 1 << 16)
-                print(shown)
-    assert await asyncio.to_thread(process.wait, PATIENCE) in {0, fsck.EXIT_FINDINGS}
-    os.close(ours)
+                readable, _, _ = await asyncio.to_thread(select, [terminal], [], [], PATIENCE)
+                assert readable, shown
+                shown += os.read(terminal, 1 << 16)
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() in {0, fsck.EXIT_FINDINGS}
