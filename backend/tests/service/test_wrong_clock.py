@@ -1,4 +1,4 @@
-"""Images that a clock dated ahead while it was wrong: they are served and listed like the others."""
+"""Images that a wrong clock dated ahead: they are served and listed like the others."""
 
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
