@@ -26,20 +26,22 @@ _LOCK: Final = text("""
 """)
 
 # statement_timestamp() and not now(): a transaction that waited for a lock would miss the rows that
-# others added since it began. LATERAL: a join might look through the rows of all subscribers.
+# others added since it began. Rows compared and not their times in WHERE: otherwise the planner
+# may take the index on created_at, and read what everybody added in the period.
 _USAGE: Final = text("""
-    SELECT images, seconds
-    FROM unnest(CAST(:first AS inet[]), CAST(:last AS inet[]))
+    SELECT images, CAST(ceil(extract(epoch FROM coalesce(oldest, latest) - earliest)) AS integer)
+    FROM (SELECT statement_timestamp() - CAST(:period AS interval), statement_timestamp())
+             AS period(earliest, latest),
+         unnest(CAST(:first AS inet[]), CAST(:last AS inet[]))
              WITH ORDINALITY AS subscribers(first, last, number),
          LATERAL (
-             SELECT count(*) AS images,
-                    CAST(ceil(extract(epoch FROM coalesce(min(created_at), statement_timestamp())
-                        + :period - statement_timestamp())) AS integer) AS seconds
+             SELECT count(*) FILTER (WHERE created_at > earliest AND created_at <= latest),
+                    min(created_at) FILTER (WHERE created_at > earliest AND created_at <= latest)
              FROM images
              WHERE upload_ip BETWEEN first AND last
-               AND created_at > statement_timestamp() - :period
-               AND created_at <= statement_timestamp()
-         ) AS usage
+               AND (upload_ip, created_at) > (first, earliest)
+               AND (upload_ip, created_at) <= (last, latest)
+         ) AS usage(images, oldest)
     ORDER BY number
 """)
 
