@@ -15,6 +15,7 @@ from app.embedded import EmbeddedDatabaseError, shared_postgres
 from app.errors import DatabaseUnavailable, StorageError
 from app.main import open_storage
 from app.migrations import SchemaError, require_head
+from app.progress import counted
 from app.reasons import reason
 from app.services.backfill import Backfill, Outcome
 from app.services.catalog import IncompleteRow
@@ -36,7 +37,7 @@ def run(settings: Settings) -> int:
             url = settings.database_url.get_secret_value() or opened.enter_context(
                 shared_postgres(settings.data_dir / "postgres")
             )
-            asyncio.run(_backfill(Database(url), settings))
+            asyncio.run(_backfill(Database(url, maintenance=True), settings))
     except DatabaseUnavailable as error:
         print(f"Not finished: {reason(error)}", file=sys.stderr)
         return EXIT_NOT_DONE
@@ -59,7 +60,7 @@ async def _backfill(database: Database, settings: Settings) -> None:
         await require_head(database)
         await StorageIdentity(database, storage).establish()
         backfill = Backfill(database, storage)
-        with tqdm(total=await backfill.count(), unit=" images", disable=None) as bar:
+        with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
 
             def progress(row: IncompleteRow, outcome: Outcome) -> None:
                 count[outcome] += 1

@@ -25,7 +25,7 @@ POOL_TIMEOUT: Final = 5.0
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a new connection."""
 COMMAND_TIMEOUT: Final = 10.0
-"""Seconds for one statement."""
+"""Seconds for one statement of the service."""
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST_STATES: Final = (
@@ -72,15 +72,20 @@ class Database:
     Args:
         url: As DATABASE_URL.
         connections: Most connections to it.
+        maintenance: Let statements take as long as they take, for no client waits for them.
     """
 
-    def __init__(self, url: str | URL, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, url: str | URL, connections: int = CONNECTIONS, *, maintenance: bool = False
+    ) -> None:
         if isinstance(url, URL):
             url = url.render_as_string(hide_password=False)
         self._address = parse_database_url(url)
         self._engine = create_async_engine(
             _DRIVER,
-            async_creator=lambda: open_connection(self._address, CONNECT_TIMEOUT, COMMAND_TIMEOUT),
+            async_creator=lambda: open_connection(
+                self._address, CONNECT_TIMEOUT, None if maintenance else COMMAND_TIMEOUT
+            ),
             pool_size=connections,
             # Beyond that SQLAlchemy would open a connection for each use, at the price of many
             # statements.
@@ -88,8 +93,12 @@ class Database:
             pool_timeout=POOL_TIMEOUT,
             hide_parameters=True,
         )
-        # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        if maintenance:
+            self._reading = self._engine
+            event.listen(self._engine.sync_engine, "begin", _lift_server_timeouts)
+        else:
+            # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
+            self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed_connection)
         event.listen(self._engine.sync_engine, "handle_error", _distrust_connections)
 

@@ -17,6 +17,7 @@ from app.embedded import EmbeddedDatabaseError, shared_postgres
 from app.errors import DatabaseUnavailable, StorageError
 from app.main import open_storage
 from app.migrations import SchemaError, require_head
+from app.progress import counted
 from app.reasons import reason
 from app.reports import JsonReport, Report, TextReport
 from app.services.catalog import StoredFile
@@ -97,7 +98,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             url = settings.database_url.get_secret_value() or opened.enter_context(
                 shared_postgres(settings.data_dir / "postgres")
             )
-            return asyncio.run(_check(Database(url), open_storage(settings), options, report))
+            return asyncio.run(
+                _check(Database(url, maintenance=True), open_storage(settings), options, report)
+            )
     except (EmbeddedDatabaseError, SchemaError, WrongStorage) as error:
         print(f"Not checked: {error}", file=sys.stderr)
     except DatabaseUnavailable as error:
@@ -134,7 +137,7 @@ async def _check(
 
 
 async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report: Report) -> int:
-    totals = await check.totals()
+    totals = await counted(check.totals())
     removals = Removals(totals.images, options.expect)
     kinds = removed_kinds(delete_broken_rows=options.delete_broken_rows)
     total, unit = (totals.bytes, "B") if options.checksums else (totals.images, " images")

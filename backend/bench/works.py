@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+from bench import quota
 from bench.reads import (
     conditional,
     download,
@@ -87,6 +88,21 @@ WORKS: Final = (
         (
             Comparison("beside 16 uploads", "no uploads", at_most=3, unit="p99 ms"),
             Comparison("beside 16 uploads", "no uploads", unit="p50 ms"),
+        ),
+    ),
+    Work(
+        "quota-upload",
+        "upload 42 KB, of one address",
+        quota.upload,
+        (Comparison("a quota", "no quota", at_least=0.9),),
+    ),
+    Work(
+        "quota-list",
+        "list of 20 beside 60 uploads of one address",
+        quota.list_beside,
+        (
+            Comparison("a quota", "no quota", at_most=1.5, unit="p50 ms"),
+            Comparison("a quota used up", "no quota", unit="p50 ms"),
         ),
     ),
 )

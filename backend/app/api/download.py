@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
@@ -51,6 +51,8 @@ _FOR_ANY_SITE: Final = (
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
 """Pages of other sites may show the file, and their scripts may read it (ADR 0022)."""
+_AGE_OF_DATE: Final = timedelta(seconds=2)
+"""How old the Date may be that uvicorn writes into an answer; it makes one each second."""
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
 }
@@ -116,7 +118,7 @@ async def get_image_file(
         image.content_type,
         image.file_size,
         image.checksum,
-        image.created_at,
+        _last_modified(image.created_at),
         download,
     )
     selection = select(request.method, request.headers, facts.file)
@@ -131,6 +133,15 @@ async def get_image_file(
     length = 0 if request.method == "HEAD" else selection.length
     reader = await service.open(image, selection.start, length)
     return FileResponse(selection.status, headers, reader, length)
+
+
+def _last_modified(created_at: datetime) -> datetime:
+    """Return when a file was stored; of one dated ahead, a moment just before the answer's Date.
+
+    RFC 9110, section 8.8.2.1: a clock was wrong, and Last-Modified must not be later than Date.
+    """
+    now = datetime.now(UTC)
+    return created_at if created_at <= now else now.replace(microsecond=0) - _AGE_OF_DATE
 
 
 class _Facts(NamedTuple):
@@ -149,10 +160,10 @@ def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
     content_type: str,
     file_size: int,
     checksum: bytes | None,
-    created_at: datetime,
+    modified: datetime,
     attachment: bool,  # noqa: FBT001 - part of the key
 ) -> _Facts:
-    file = FileState(f'"{image_id.hex}"', created_at.replace(microsecond=0), file_size)
+    file = FileState(f'"{image_id.hex}"', modified.replace(microsecond=0), file_size)
     validators = (
         (b"etag", file.etag.encode()),
         (b"last-modified", file.last_modified.encode()),

@@ -36,7 +36,7 @@ from app.errors import (
     StorageUnavailable,
 )
 from app.reasons import reason
-from app.services.catalog import QUOTA_PERIOD
+from app.services.quota_statements import QUOTA_PERIOD
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

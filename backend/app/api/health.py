@@ -37,7 +37,7 @@ async def live() -> Liveness:
     responses=documented(NOT_READY),
 )
 async def ready(context: ContextDep) -> Health | Response:
-    """Ask the database and the storage; `down` names those that cannot be used."""
+    """Ask the database and the storage, at most once a second; `down` names those that fail."""
     outages = await context.service.outages()
     if not outages:
         return Health(status="ok")

@@ -53,13 +53,13 @@ class Backfill:
         self._storage = storage
 
     async def count(self) -> int:
-        """Tell how many rows lack something, however long it takes to count them.
+        """Tell how many rows lack something.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.maintain() as connection:
-            return await catalog.count_incomplete(connection)
+        async with self._database.read() as session:
+            return await catalog.count_incomplete(session)
 
     async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
         """Fill in every row, in bounded memory; tell row and outcome when it is done.

@@ -1,8 +1,8 @@
 """Every SQL statement on images. Each takes the session it runs in, and leaves commit to it."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import UUID
@@ -20,17 +20,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import ReadSession, WriteSession
 from app.models import Image, Installation
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
-
-QUOTA_PERIOD: Final = timedelta(hours=1)
-IPV6_HOST_PREFIX: Final = 64
-"""Bits of an IPv6 address that tell one subscriber from the next (RFC 6177)."""
 
 _BY_IDS: Final = select(Image).where(Image.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 _FILES: Final = select(Image.storage_key, Image.file_size, Image.checksum)
@@ -98,14 +93,6 @@ class FoundOut(NamedTuple):
     truncated: bool | None
 
 
-class Usage(NamedTuple):
-    """What one address added within the last `QUOTA_PERIOD`."""
-
-    images: int
-    seconds: int
-    """Until the oldest of them is out of the period; 0 if there are none."""
-
-
 _TABLE: Final = cast("Table", Image.__table__)
 _INCOMING: Final = (
     func.unnest(*(bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields))
@@ -166,7 +153,7 @@ async def files_after(session: ReadSession, key: str, limit: int) -> list[Stored
     return [StoredFile(*row) for row in await session.execute(query)]
 
 
-async def totals(session: ReadSession | AsyncConnection) -> Totals:
+async def totals(session: ReadSession) -> Totals:
     """Sum all rows up, by going through the table."""
     query = select(func.count(), func.coalesce(func.sum(Image.file_size), 0))
     images, size = (await session.execute(query)).one()
@@ -178,7 +165,7 @@ async def count(session: ReadSession) -> int:
     return (await session.scalars(select(func.count()).select_from(Image))).one()
 
 
-async def count_incomplete(session: ReadSession | AsyncConnection) -> int:
+async def count_incomplete(session: ReadSession) -> int:
     """Count the rows that lack something which their files tell, by going through the table."""
     query = select(func.count()).select_from(Image).where(_INCOMPLETE)
     return (await session.scalars(query)).one()
@@ -229,29 +216,6 @@ async def complete(session: WriteSession, found: Sequence[FoundOut]) -> None:
     await (await session.connection()).execute(statement, rows)
 
 
-async def lock_address(session: WriteSession, address: IpAddress) -> None:
-    """Make other transactions that lock the same address wait until this one ends."""
-    first, _ = _span(address)
-    await session.execute(
-        select(func.pg_advisory_xact_lock(func.hashtextextended(f"upload_ip {first}", 0)))
-    )
-
-
-async def usage(session: ReadSession | WriteSession, address: IpAddress) -> Usage:
-    """Count what an address, or the /64 network of an IPv6 address, added lately."""
-    # Not now(): while this transaction waited for others, rows younger than it came to be.
-    age_of_oldest = func.clock_timestamp() - func.min(Image.created_at)
-    query = select(
-        func.count(),
-        func.coalesce(func.ceil(func.extract("epoch", QUOTA_PERIOD - age_of_oldest)), 0),
-    ).where(
-        Image.upload_ip.between(*_span(address)),
-        Image.created_at > func.now() - QUOTA_PERIOD,
-    )
-    images, seconds = (await session.execute(query)).one()
-    return Usage(images, int(seconds))
-
-
 async def storage_id(session: ReadSession) -> UUID | None:
     """Return the id that the storage of this database is marked with, if it is known."""
     found: UUID | None = await session.scalar(select(Installation.storage_id))
@@ -279,10 +243,3 @@ async def some_keys(session: WriteSession, limit: int) -> Sequence[str]:
 async def check(session: ReadSession) -> None:
     """Prove that a statement gets through to the table, and that it has its columns."""
     await session.execute(select(Image).limit(0))
-
-
-def _span(address: IpAddress) -> tuple[IpAddress, IpAddress]:
-    """Name the first and the last address that count as one with this one."""
-    prefix = address.max_prefixlen if address.version == 4 else IPV6_HOST_PREFIX  # noqa: PLR2004
-    network = ip_network((address, prefix), strict=False)
-    return network[0], network[-1]

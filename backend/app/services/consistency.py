@@ -24,6 +24,8 @@ ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""
 FEW: Final = 10
 """So many rows, or files without a row, are removed without being expected by number."""
+MOST_AHEAD: Final = timedelta(days=1)
+"""How far ahead another machine's clock may date the file of an upload under way."""
 
 
 class Kind(StrEnum):
@@ -79,13 +81,13 @@ class ConsistencyCheck:
         self._after = after
 
     async def totals(self) -> Totals:
-        """Tell how many rows there are, however long it takes to count them.
+        """Tell how many rows there are, and the bytes that they promise.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
         """
-        async with self._database.maintain() as connection:
-            return await catalog.totals(connection)
+        async with self._database.read() as session:
+            return await catalog.totals(session)
 
     async def find(
         self, progress: Callable[[StoredFile], object], skipped: Skipped = ignore
@@ -120,7 +122,7 @@ class ConsistencyCheck:
                 yield suspicion
         if isinstance(self._storage, StagingArea):
             async for staged in self._storage.list_staged(skipped):
-                if staged.modified < self._oldest_in_flight:
+                if not self._may_be_in_flight(staged):
                     yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
 
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
@@ -213,9 +215,16 @@ class ConsistencyCheck:
 
     async def _suspect_file(self, file: ObjectInfo) -> Finding | None:
         """Look again at a file for which no row was seen."""
-        if file.modified >= self._oldest_in_flight or await self._row(file.key):
+        if self._may_be_in_flight(file) or await self._row(file.key):
             return None
         return Finding(Kind.FILE_WITHOUT_ROW, file.key, file.size)
+
+    def _may_be_in_flight(self, file: ObjectInfo) -> bool:
+        """Tell whether an upload under way may have written a file, by the time of the file.
+
+        One dated far ahead was written while a clock was wrong; it would never grow old.
+        """
+        return self._oldest_in_flight <= file.modified <= datetime.now(UTC) + MOST_AHEAD
 
     async def _row(self, key: str) -> StoredFile | None:
         async with self._database.read() as session:

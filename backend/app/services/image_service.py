@@ -7,13 +7,13 @@ row is committed, then the caller is told. No database connection is held while 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from app.database import Database, WriteSession
+from app.database import Database
 from app.errors import (
     DatabaseUnavailable,
     EmptyFile,
@@ -23,8 +23,8 @@ from app.errors import (
     ImageNotFound,
     InvalidFileType,
     ObjectNotFound,
-    QuotaExceeded,
     StorageError,
+    StorageUnavailable,
     TooManyFiles,
     UploadFailed,
     UploadRejected,
@@ -36,9 +36,11 @@ from app.models import Image
 from app.reasons import reason
 from app.services import catalog
 from app.services.catalog import IpAddress, NewImage, Position
-from app.services.coalescing import Coalescer
 from app.services.damage import DamageReports
+from app.services.grouped import grouped
 from app.services.identity import StorageIdentity
+from app.services.quota import UploadQuota
+from app.services.readiness import Probe
 from app.services.recent import RecentImages
 from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 from app.truncation import EndFinder
@@ -49,16 +51,7 @@ RECENT_SECONDS: Final = 2.0
 DAMAGE_REPORTS: Final = 1_000
 DAMAGE_REPORT_SECONDS: Final = 60.0
 """The log names a damaged image once within this time, and at most so many images."""
-STATEMENTS_AT_ONCE: Final = 1
-"""Look-ups, and likewise additions, under way in one process; others make up the next."""
-ROWS_AT_ONCE: Final = 200
-"""Most rows that one of them is about."""
 
-DATABASE_PATIENCE: Final = 5.0
-"""Seconds for which others may have waited when one more may wait."""
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
@@ -134,8 +127,13 @@ class ImageService:
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
         self._unavailable: frozenset[str] = frozenset()
         """What could not be used when it was last asked."""
-        self._look_ups = _grouped(self._look_up)
-        self._additions = _grouped(self._add)
+        self._quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
+        self._look_ups = grouped(self._look_up)
+        self._additions = grouped(self._add)
+        self._probes = {
+            "database": Probe(self._check_database, DatabaseUnavailable),
+            "storage": Probe(self.check_storage, StorageUnavailable),
+        }
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
         """Store one file, which is durable when this returns.
@@ -145,7 +143,7 @@ class ImageService:
             StorageError: If the file cannot be stored.
             DatabaseUnavailable: If the row cannot be stored, or it cannot be told whether it was.
         """
-        await self._require_quota(address)
+        await self._quota.require(address)
         return await self._publish(await self._stage(file, address))
 
     async def upload_batch(
@@ -158,7 +156,7 @@ class ImageService:
             QuotaExceeded: If the address may not add even one.
             DatabaseUnavailable: If that cannot be told.
         """
-        await self._require_quota(address)
+        await self._quota.require(address)
         results: list[Image | FailedUpload] = []
         arrived: deque[_StagedImage | FailedUpload] = deque()
         try:
@@ -284,11 +282,9 @@ class ImageService:
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
-        database, storage = await asyncio.gather(
-            _failure_of(self._check_database()), _failure_of(self.check_storage())
-        )
-        asked = {"database": database, "storage": storage}
-        outages = {name: error for name, error in asked.items() if error is not None}
+        errors = await asyncio.gather(*(probe.outage() for probe in self._probes.values()))
+        asked = zip(self._probes, errors, strict=True)
+        outages = {name: error for name, error in asked if error is not None}
         self._log_changes(outages)
         return outages
 
@@ -381,12 +377,6 @@ class ImageService:
             raise
         row = image.row._replace(checksum=checksum, **facts._asdict())
         image = replace(image, row=row)
-        if self._limits.uploads_per_hour_per_ip and image.row.upload_ip is not None:
-            # By itself, for its transaction makes others of the same address wait.
-            result = await self._add_alone(image)
-            if isinstance(result, Exception):
-                raise result
-            return result
         try:
             addition = self._additions.submit(image)
         except DatabaseUnavailable:
@@ -428,29 +418,29 @@ class ImageService:
     async def _add(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
         """Commit the rows of published files in one transaction, if need be each in its own.
 
-        A failure before the rows are added takes the files back. After that the commit may have
-        taken place, whatever the error says, so nothing is removed: a file without a row is
-        harmless.
+        A failure before the rows are added takes the files back, as a quota that is used up does.
+        After that the commit may have taken place, whatever the error says, so nothing is removed:
+        a file without a row is harmless.
         """
         rows = [image.row for image in images]
         added = False
         try:
             async with self._database.write() as session:
-                for row in rows:
-                    await self._claim_quota(session, row)
-                stored = await catalog.add(session, rows)
+                refused = await self._quota.claim(session, rows)
+                accepted = [row for row in rows if row.id not in refused]
+                stored = await catalog.add(session, accepted) if accepted else {}
                 added = True
         except BaseException as error:
             if added:
                 raise
-            refused = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
-            if refused and len(images) > 1:
+            defect = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
+            if defect and len(images) > 1:
                 # A row that the database refuses is no reason to refuse the others.
                 return await self._add_one_by_one(images)
-            for image in images:
-                await image.object.discard()
+            await _discard(images)
             raise
-        return [stored[row.id] for row in rows]
+        await _discard([image for image in images if image.row.id in refused])
+        return [refused.get(row.id) or stored[row.id] for row in rows]
 
     async def _add_one_by_one(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
         """Add rows each by itself, as long as the database is there."""
@@ -459,45 +449,16 @@ class ImageService:
             if results and isinstance(results[-1], DatabaseUnavailable):
                 await image.object.discard()
                 results.append(DatabaseUnavailable())
-            else:
-                results.append(await self._add_alone(image))
+                continue
+            try:
+                results += await self._add([image])
+            except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
+                results.append(error)
         return results
 
-    async def _add_alone(self, image: _StagedImage) -> Image | Exception:
-        try:
-            [row] = await self._add([image])
-        except Exception as error:  # noqa: BLE001 - handed on to who asked for this one
-            return error
-        return row
 
-    async def _claim_quota(self, session: WriteSession, row: NewImage) -> None:
-        """Take one of the address's places, and keep others from it until the row is committed."""
-        if self._limits.uploads_per_hour_per_ip and row.upload_ip is not None:
-            await catalog.lock_address(session, row.upload_ip)
-            self._judge(await catalog.usage(session, row.upload_ip))
-
-    async def _require_quota(self, address: IpAddress | None) -> None:
-        """Refuse an address that has used up its uploads before it sends the next file."""
-        if self._limits.uploads_per_hour_per_ip and address is not None:
-            async with self._database.read() as session:
-                self._judge(await catalog.usage(session, address))
-
-    def _judge(self, usage: catalog.Usage) -> None:
-        limit = self._limits.uploads_per_hour_per_ip
-        if usage.images >= limit:
-            raise QuotaExceeded(limit, usage.images, retry_after=max(usage.seconds, 1))
-
-
-def _grouped(
-    statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
-) -> Coalescer[_Item, _Result]:
-    return Coalescer(
-        statement,
-        at_once=STATEMENTS_AT_ONCE,
-        most=ROWS_AT_ONCE,
-        patience=DATABASE_PATIENCE,
-        busy=DatabaseUnavailable,
-    )
+async def _discard(images: Sequence[_StagedImage]) -> None:
+    await asyncio.gather(*(image.object.discard() for image in images))
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
@@ -506,11 +467,3 @@ async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
     while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
         head += chunk
     return head
-
-
-async def _failure_of(check: Awaitable[None]) -> ImageHostError | None:
-    try:
-        await check
-    except ImageHostError as error:
-        return error
-    return None

@@ -60,11 +60,10 @@ def test_failures_of_database_and_storage_are_only_the_documented_ones(
         wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
         with failing_at_random(settings, database_url) as failures:
             report = schemathesis(server, tmp_path, "--max-examples", "100")
-        answers = httpx.get(f"{server.url}/health/ready")
+        wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
     assert f"Tested: {CALLS}" in report
     assert failures["database"] > 0
     assert failures["storage"] > 0
-    assert answers.is_success, "it recovers by itself"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from app.database import Database, WriteSession
 from app.models import Image
 from app.services import catalog
-from app.services.catalog import IpAddress, NewImage, Position
+from app.services.catalog import NewImage, Position
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -116,38 +116,6 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
     assert len({image.id for image in (*first, *second)}) == 4
 
 
-@pytest.mark.parametrize(
-    ("address", "others", "expected"),
-    [
-        ("192.0.2.1", ["192.0.2.1", "192.0.2.1", "192.0.2.2"], 2),
-        ("192.0.2.3", ["192.0.2.1"], 0),
-        ("2001:db8:0:1::1", ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"], 2),
-        ("2001:db8:0:1::1", ["2001:db8:0:2::1", "2001:db8::1"], 0),
-    ],
-)
-async def test_usage_counts_an_address_or_the_network_of_a_subscriber(
-    database: Database, address: str, others: list[str], expected: int
-) -> None:
-    await add(database, *[row(address=other) for other in others])
-    async with database.read() as session:
-        assert (await catalog.usage(session, ip_address(address))).images == expected
-
-
-async def test_usage_forgets_after_the_period_and_tells_when(database: Database) -> None:
-    now = datetime.now(UTC)
-    address: IpAddress = ip_address("192.0.2.1")
-    await add(
-        database,
-        row(now - timedelta(minutes=61), str(address)),
-        row(now - timedelta(minutes=50), str(address)),
-        row(now - timedelta(minutes=1), str(address)),
-    )
-    async with database.read() as session:
-        usage = await catalog.usage(session, address)
-    assert usage.images == 2
-    assert 590 <= usage.seconds <= 600
-
-
 async def explained(database: Database, act: Callable[[WriteSession], Awaitable[object]]) -> str:
     """Run something of the catalog, and explain the last statement that it sent, as it sent it."""
     sent: list[tuple[str, Any]] = []
@@ -174,16 +142,8 @@ async def explained(database: Database, act: Callable[[WriteSession], Awaitable[
         (lambda session, known: catalog.remove(session, known.id), "pk_images"),
         (lambda session, _known: catalog.page(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: catalog.page(session, 21, known), "ix_images_created_at_id"),
-        (
-            lambda session, _known: catalog.usage(session, ip_address("192.0.2.1")),
-            "ix_images_upload_ip_created_at",
-        ),
-        (
-            lambda session, _known: catalog.usage(session, ip_address("2001:db8::1")),
-            "ix_images_upload_ip_created_at",
-        ),
     ],
-    ids=["find", "find many", "remove", "first page", "later page", "usage", "usage of a network"],
+    ids=["find", "find many", "remove", "first page", "later page"],
 )
 async def test_every_query_is_answered_by_its_index(
     database: Database,
@@ -215,12 +175,3 @@ async def test_equal_times_are_ordered_by_id_whatever_the_plan(database: Databas
             await session.execute(text(f"SET enable_{way} = off"))
         seen = await catalog.page(session, 30, None)
     assert [image.id for image in seen] == sorted((image.id for image in rows), reverse=True)
-
-
-async def test_the_wait_for_a_quota_is_never_longer_than_its_period(database: Database) -> None:
-    """Also for a transaction that waited while a younger one added a row."""
-    address = ip_address("192.0.2.1")
-    async with database.write() as waiting:
-        await waiting.execute(text("SELECT pg_sleep(0.01)"))
-        await add(database, row(address=str(address)))
-        assert (await catalog.usage(waiting, address)).seconds <= 3600

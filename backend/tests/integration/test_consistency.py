@@ -149,6 +149,23 @@ async def test_what_is_young_may_belong_to_an_upload_under_way(
     assert len(await find(database, store, timedelta(hours=22))) == 2
 
 
+async def test_what_is_dated_far_ahead_by_a_clock_that_was_wrong_is_found_like_the_old(
+    database: Database, store: Store
+) -> None:
+    store.leave(store.path(ORPHAN), age=timedelta(days=-365))
+    store.leave(store.root / "staging" / "ahead", age=timedelta(days=-365))
+    assert [finding.key for finding in await find(database, store)] == [ORPHAN, "ahead"]
+
+
+@pytest.mark.parametrize("grace", [timedelta(0), DAY])
+async def test_what_is_dated_a_little_ahead_may_belong_to_an_upload_under_way(
+    database: Database, store: Store, grace: timedelta
+) -> None:
+    store.leave(store.path(ORPHAN), age=timedelta(hours=-2))
+    store.leave(store.root / "staging" / "ahead", age=timedelta(hours=-2))
+    assert await find(database, store, grace) == []
+
+
 async def test_files_that_are_no_objects_are_left_alone(database: Database, store: Store) -> None:
     store.leave(store.root / "ab" / "README.txt")
     store.leave(store.root / "cd" / ORPHAN)

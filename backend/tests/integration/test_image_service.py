@@ -19,7 +19,6 @@ from app.errors import (
     ImageHostError,
     ImageNotFound,
     InvalidFileType,
-    QuotaExceeded,
     StorageFull,
     StorageUnavailable,
     TooManyFiles,
@@ -478,51 +477,6 @@ async def test_an_unknown_image_is_not_found(service: ImageService) -> None:
         await service.get(missing)
 
 
-def quota_service(database: Database, storage: MemoryStorage, quota: int) -> ImageService:
-    limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
-    return ImageService(database, storage, limits)
-
-
-async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(
-    database: Database, storage: MemoryStorage
-) -> None:
-    service = quota_service(database, storage, 3)
-    outcomes = await asyncio.gather(
-        *(service.upload(file(JPEG), ADDRESS) for _ in range(12)), return_exceptions=True
-    )
-    refused = [outcome for outcome in outcomes if isinstance(outcome, QuotaExceeded)]
-    assert len(refused) == 9
-    assert all(0 < error.retry_after <= 3600 for error in refused)
-    assert len(await rows(database)) == len(await stored_keys(storage)) == 3
-
-
-async def test_a_used_up_quota_is_told_before_the_file_is_read(
-    database: Database, storage: MemoryStorage
-) -> None:
-    service = quota_service(database, storage, 1)
-    await service.upload(file(JPEG), ADDRESS)
-    with pytest.raises(QuotaExceeded):
-        await service.upload(broken_off(), ADDRESS)
-
-
-async def test_the_quota_of_one_address_is_not_that_of_another(
-    database: Database, storage: MemoryStorage
-) -> None:
-    service = quota_service(database, storage, 1)
-    await service.upload(file(JPEG), ADDRESS)
-    await service.upload(file(JPEG), ip_address("192.0.2.8"))
-    await service.upload(file(JPEG), None)
-
-
-async def test_a_batch_stores_what_the_quota_still_allows(
-    database: Database, storage: MemoryStorage
-) -> None:
-    results = await quota_service(database, storage, 2).upload_batch(
-        files(file(JPEG), file(PNG), file(JPEG)), ADDRESS
-    )
-    assert [type(result) for result in results] == [Image, Image, FailedUpload]
-
-
 async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageService) -> None:
     assert await service.outages() == {}
 
@@ -533,15 +487,6 @@ async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageS
     away = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
     assert list(await ImageService(away, Down(), LIMITS).outages()) == ["database", "storage"]
     assert list(await ImageService(away, storage, LIMITS).outages()) == ["database"]
-
-
-async def test_the_quota_of_a_subscriber_is_exact_whatever_addresses_it_uses(
-    database: Database, storage: MemoryStorage
-) -> None:
-    service = quota_service(database, storage, 3)
-    uploads = [service.upload(file(JPEG), ip_address(f"2001:db8::{n}")) for n in range(12)]
-    await asyncio.gather(*uploads, return_exceptions=True)
-    assert len(await rows(database)) == 3
 
 
 async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(

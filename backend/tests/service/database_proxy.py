@@ -38,6 +38,8 @@ class DatabaseProxy:
         self._fault: tuple[str, Fault] | None = None
         self.delay = 0.0
         """Seconds that each message to the database takes longer."""
+        self.statements: list[str] = []
+        """What the service has had carried out."""
         self.cuts = 0
         """How many connections have been cut."""
         self.port = 0
@@ -143,6 +145,7 @@ class DatabaseProxy:
 
     def take_fault(self, statement: str) -> Fault | None:
         """Begin what is to happen to this statement, once; tell what it is."""
+        self.statements.append(statement)
         if self._fault and statement.startswith(self._fault[0]):
             (_, fault), self._fault = self._fault, None
             if fault == "hold":

@@ -359,4 +359,4 @@ def test_a_database_that_restarts_under_load_costs_503_and_no_picture(tmp_path: 
         for image_id, content in load.acknowledged.items():
             assert host.download(image_id) == content
         assert not {*load.deleted} & {*host.stored_ids()}
-        assert host.client.get("/health/ready").status_code == 200
+        wait_until(lambda: host.client.get("/health/ready").status_code == 200)

@@ -116,7 +116,7 @@ def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
     host.assert_keeps(rows=0, files=0)
     filler.unlink()
     assert host.upload(JPEG).status_code == 201
-    assert host.client.get("/health/ready").status_code == 200
+    wait_until(lambda: host.client.get("/health/ready").status_code == 200)
 
 
 @pytest.fixture

@@ -1,0 +1,23 @@
+"""What commands show on a terminal while they work."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from tqdm import tqdm
+
+REFRESH_SECONDS: Final = 1.0
+
+_Count = TypeVar("_Count")
+
+
+async def counted(count: Coroutine[Any, Any, _Count]) -> _Count:
+    """Return what was counted of images; on a terminal, show how long it has been counted."""
+    with tqdm(
+        desc="Counting images", bar_format="{desc}, {elapsed}", leave=False, disable=None
+    ) as bar:
+        counting = asyncio.create_task(count)
+        while not counting.done():
+            await asyncio.wait([counting], timeout=REFRESH_SECONDS)
+            bar.refresh()
+    return counting.result()

@@ -1,0 +1,110 @@
+"""How many images one subscriber may add within an hour (ADR 0025).
+
+Exact with any number of processes: the transaction that adds rows locks the quotas that they count
+towards, counts once, and adds what fits. Rows of many uploads share it (ADR 0014), so a subscriber
+who sends many at once takes no more of the database than one who sends a few.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from app.database import Database, WriteSession
+from app.errors import QuotaExceeded
+from app.services import quota_statements
+from app.services.catalog import IpAddress, NewImage
+from app.services.grouped import grouped
+from app.services.quota_statements import Usage, subscriber_of
+
+REMEMBERED: Final = 10_000
+REMEMBERED_SECONDS: Final = 1.0
+"""Of how many subscribers the places left are remembered, and for how long."""
+
+
+class UploadQuota:
+    """The quota of each subscriber.
+
+    Args:
+        database: Where the rows that count are.
+        limit: Images an hour; 0 = unlimited.
+    """
+
+    def __init__(self, database: Database, limit: int) -> None:
+        self._database = database
+        self._limit = limit
+        self._usages = grouped(self._count)
+        self._left = _PlacesLeft()
+
+    async def require(self, address: IpAddress | None) -> None:
+        """Refuse an address that has used up its quota before it sends the next file.
+
+        The database is asked once for as many files as it has places left, at most once a second.
+
+        Raises:
+            QuotaExceeded: If it has.
+            DatabaseUnavailable: If that cannot be told.
+        """
+        if not self._limit or address is None:
+            return
+        subscriber = subscriber_of(address)
+        if not self._left.take(subscriber):
+            asked_at = monotonic()
+            usage = await self._usages.submit(subscriber)
+            if usage.images >= self._limit:
+                raise self._exceeded(usage)
+            self._left.remember(subscriber, self._limit - usage.images - 1, asked_at)
+
+    async def claim(
+        self, session: WriteSession, rows: Iterable[NewImage]
+    ) -> dict[UUID, QuotaExceeded]:
+        """Find the rows for which no place is left, the first come being the first served.
+
+        Until the transaction ends, others that claim places of the same quotas wait.
+        """
+        if not self._limit:
+            return {}
+        subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
+        if not subscribers:
+            return {}
+        await quota_statements.lock(session, subscribers.values())
+        usages = await quota_statements.usage(session, subscribers.values())
+        refused = {}
+        for image_id, subscriber in subscribers.items():
+            usage = usages[subscriber]
+            if usage.images >= self._limit:
+                refused[image_id] = self._exceeded(usage)
+            else:
+                usages[subscriber] = usage._replace(images=usage.images + 1)
+        return refused
+
+    async def _count(self, subscribers: Sequence[IpAddress]) -> Sequence[Usage]:
+        async with self._database.read() as session:
+            usages = await quota_statements.usage(session, subscribers)
+        return [usages[subscriber] for subscriber in subscribers]
+
+    def _exceeded(self, usage: Usage) -> QuotaExceeded:
+        return QuotaExceeded(self._limit, usage.images, retry_after=usage.seconds)
+
+
+class _PlacesLeft:
+    """How many more files of a subscriber may be let in before the database is asked again."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[IpAddress, tuple[int, float]] = OrderedDict()
+
+    def take(self, subscriber: IpAddress) -> bool:
+        """Take a place; False where none is known of."""
+        left, expires = self._left.get(subscriber, (0, 0.0))
+        if not left or monotonic() >= expires:
+            return False
+        self._left[subscriber] = left - 1, expires
+        return True
+
+    def remember(self, subscriber: IpAddress, left: int, asked_at: float) -> None:
+        """Keep what the database said; `asked_at` is of `time.monotonic`."""
+        self._left[subscriber] = left, asked_at + REMEMBERED_SECONDS
+        self._left.move_to_end(subscriber)
+        if len(self._left) > REMEMBERED:
+            self._left.popitem(last=False)

@@ -1,0 +1,86 @@
+"""The SQL statements of the upload quota. Each runs in the session that it is given."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+
+from app.database import ReadSession, WriteSession
+from app.services.catalog import IpAddress
+
+QUOTA_PERIOD: Final = timedelta(hours=1)
+LONGEST_HOLD: Final = timedelta(seconds=5)
+"""After which the database ends a transaction that locks quotas and sends no statement."""
+
+_INTERFACE: Final = (1 << 64) - 1
+"""The bits of an IPv6 address that do not tell one subscriber from the next (RFC 6177)."""
+
+_LOCK: Final = text("""
+    SELECT pg_advisory_xact_lock(key),
+           set_config('idle_in_transaction_session_timeout', :longest_hold, true)
+    FROM (SELECT hashtextextended(name, 0) AS key
+          FROM unnest(CAST(:names AS text[])) AS name
+          ORDER BY key) AS keys
+""")
+
+# statement_timestamp() and not now(): a transaction that waited for a lock would miss the rows that
+# others added since it began. Rows compared and not their times in WHERE: otherwise the planner
+# may take the index on created_at, and read what everybody added in the period.
+_USAGE: Final = text("""
+    SELECT images, CAST(ceil(extract(epoch FROM coalesce(oldest, latest) - earliest)) AS integer)
+    FROM (SELECT statement_timestamp() - CAST(:period AS interval), statement_timestamp())
+             AS period(earliest, latest),
+         unnest(CAST(:first AS inet[]), CAST(:last AS inet[]))
+             WITH ORDINALITY AS subscribers(first, last, number),
+         LATERAL (
+             SELECT count(*) FILTER (WHERE created_at > earliest AND created_at <= latest),
+                    min(created_at) FILTER (WHERE created_at > earliest AND created_at <= latest)
+             FROM images
+             WHERE upload_ip BETWEEN first AND last
+               AND (upload_ip, created_at) > (first, earliest)
+               AND (upload_ip, created_at) <= (last, latest)
+         ) AS usage(images, oldest)
+    ORDER BY number
+""")
+
+
+class Usage(NamedTuple):
+    """What a subscriber added within the last `QUOTA_PERIOD`."""
+
+    images: int
+    seconds: int
+    """Until the oldest of them is out of the period; the whole period if there are none."""
+
+
+def subscriber_of(address: IpAddress) -> IpAddress:
+    """Return the first of the addresses that share one quota: of IPv6 a /64, of IPv4 itself."""
+    return address if isinstance(address, IPv4Address) else IPv6Address(int(address) & ~_INTERFACE)
+
+
+async def lock(session: WriteSession, subscribers: Iterable[IpAddress]) -> None:
+    """Make other transactions that lock one of the same quotas wait until this one ends.
+
+    All lock in one order, so no two wait for each other.
+    """
+    names = [f"upload_ip {subscriber}" for subscriber in set(subscribers)]
+    longest_hold = f"{LONGEST_HOLD.total_seconds():.3f}s"
+    await session.execute(_LOCK, {"names": names, "longest_hold": longest_hold})
+
+
+async def usage(
+    session: ReadSession | WriteSession, subscribers: Iterable[IpAddress]
+) -> dict[IpAddress, Usage]:
+    """Count what each subscriber added within the last `QUOTA_PERIOD`.
+
+    Rows dated ahead, by a clock that was wrong, do not count.
+    """
+    first = list(set(subscribers))
+    parameters = {"first": first, "last": list(map(_last_of, first)), "period": QUOTA_PERIOD}
+    rows = await session.execute(_USAGE, parameters)
+    return {subscriber: Usage(*row) for subscriber, row in zip(first, rows, strict=True)}
+
+
+def _last_of(subscriber: IpAddress) -> IpAddress:
+    return subscriber if isinstance(subscriber, IPv4Address) else subscriber + _INTERFACE

@@ -1,0 +1,111 @@
+"""The upload quota: what it costs an upload, and what others feel of an address that uses it up."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from random import Random
+from typing import Final
+
+import httpx
+
+from app.api.dependencies import IMAGES_PATH
+from app.api.upload import UPLOAD_PATH
+from bench import servers, wrk
+from bench.forms import form
+from bench.host import Host
+from bench.servers import Server
+from bench.site import SMALL, Site
+from bench.work import WARM_UP_SECONDS, Contender, Contenders, Sample, rate_of, require
+from bench.wrk import Load
+
+AMPLE: Final = 1_000_000
+"""Uploads an hour, more than are made here."""
+SMALL_QUOTA: Final = 20
+UPLOADERS: Final = 60
+_ANSWER: Final = range(200, 2_000)
+"""Bytes of an answer that tells of a new image."""
+_PAGE: Final = range(4_000, 16_000)
+"""Bytes of an answer that lists 20 images."""
+
+
+@contextmanager
+def upload(site: Site) -> Iterator[Contenders]:
+    """Upload from one address to a service that counts, and to one that does not."""
+    with ExitStack() as opened:
+        yield Contenders(
+            {
+                name: _removing(host, rate_of(_uploads(site, server, wrk.CONNECTIONS)))
+                for name, quota in (("a quota", AMPLE), ("no quota", 0))
+                for host, server in [opened.enter_context(_service(site, quota))]
+            }
+        )
+
+
+@contextmanager
+def list_beside(site: Site) -> Iterator[Contenders]:
+    """List 20 images, again and again, while one address uploads on 60 connections."""
+
+    def beside(host: Host, server: Server, *, refused: bool) -> Contender:
+        uploads = _uploads(site, server, UPLOADERS)
+        pages = rate_of(
+            Load(f"{server.url}{IMAGES_PATH}?limit=20", answer_bytes=_PAGE, connections=1)
+        )
+
+        def measure(seconds: float) -> Sample:
+            with wrk.start(uploads, seconds + 3 * WARM_UP_SECONDS) as process:
+                time.sleep(WARM_UP_SECONDS)
+                sample = pages(seconds)
+                output, _ = process.communicate()
+            if not refused:
+                wrk.judge(uploads, output)
+            return sample
+
+        return measure if refused else _removing(host, measure)
+
+    with ExitStack() as opened:
+        contenders = {}
+        for name, quota in (
+            ("a quota", AMPLE),
+            ("a quota used up", SMALL_QUOTA),
+            ("no quota", 0),
+        ):
+            host, server = opened.enter_context(_service(site, quota))
+            _fill(server)
+            contenders[name] = beside(host, server, refused=quota == SMALL_QUOTA)
+        yield Contenders(contenders)
+
+
+@contextmanager
+def _service(site: Site, quota: int) -> Iterator[tuple[Host, Server]]:
+    """Run the service with a quota over a new and empty host."""
+    with (
+        site.fresh_data() as data,
+        servers.service(data, UPLOADS_PER_HOUR_PER_IP=str(quota)) as server,
+    ):
+        yield Host(data), server
+
+
+def _uploads(site: Site, server: Server, connections: int) -> Load:
+    body, content_type = form(SMALL.content(Random()))
+    post = ("send", site.write("post-quota", body), "POST", content_type)
+    return Load(server.url + UPLOAD_PATH, post, connections=connections, answer_bytes=_ANSWER)
+
+
+def _fill(server: Server) -> None:
+    """Upload a page of images, which stay."""
+    content = SMALL.content(Random())
+    for _ in range(SMALL_QUOTA):
+        answer = httpx.post(server.url + UPLOAD_PATH, files={"file": content}, trust_env=False)
+        require(answer.status_code == httpx.codes.CREATED, f"{server.url} sent no 201")
+
+
+def _removing(host: Host, measure: Contender) -> Contender:
+    """Remove after each run what it uploaded, for the next one to count as many rows."""
+
+    def measure_and_remove(seconds: float) -> Sample:
+        try:
+            return measure(seconds)
+        finally:
+            host.remove_uploads()
+
+    return measure_and_remove

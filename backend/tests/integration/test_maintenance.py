@@ -1,0 +1,158 @@
+"""Commands over a large or busy database: a statement of theirs may take longer than a client's."""
+
+import argparse
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from select import select
+
+import pytest
+from sqlalchemy import text
+
+from app import backfill, fsck
+from app.config import Settings
+from app.database import Database
+from app.dimensions import configure_pillow
+from app.errors import DatabaseUnavailable
+from app.services import catalog
+from app.services.image_service import ImageService, UploadLimits
+from app.services.storage.local import LocalStorage
+from tests import pictures
+from tests.conftest import OpenStorage
+from tests.integration.test_image_service import execute, file
+from tests.live import PATIENCE
+
+LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=1, uploads_per_hour_per_ip=0)
+DEADLINE = 0.2
+"""Seconds for a statement of the service, here."""
+
+
+@pytest.fixture
+async def storage(
+    settings: Settings, database: Database, open_storage: OpenStorage
+) -> LocalStorage:
+    """Keep one image as it should be, and one without its file."""
+    configure_pillow()
+    storage = open_storage(settings.data_dir / "images")
+    service = ImageService(database, storage, LIMITS)
+    await service.upload(file(pictures.jpeg()), None)
+    await storage.delete((await service.upload(file(pictures.jpeg()), None)).storage_key)
+    return storage
+
+
+@asynccontextmanager
+async def statements_taking_longer_than_the_deadline(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """Let each statement on the images wait for others that lock the table, again and again."""
+    monkeypatch.setattr("app.database.COMMAND_TIMEOUT", DEADLINE)
+    other = Database(settings.database_url.get_secret_value(), maintenance=True)
+    locked = asyncio.Event()
+
+    async def lock() -> None:
+        while True:
+            async with other.write() as session:
+                await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
+                locked.set()
+                await asyncio.sleep(3 * DEADLINE)
+
+    locking = asyncio.create_task(lock())
+    await locked.wait()
+    yield
+    locking.cancel()
+    with suppress(asyncio.CancelledError):
+        await locking
+    await other.close()
+
+
+async def test_a_statement_of_the_service_has_a_deadline(
+    settings: Settings, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
+        database = Database(settings.database_url.get_secret_value())
+        with pytest.raises(DatabaseUnavailable):
+            async with database.read() as session:
+                await catalog.count(session)
+        await database.close()
+
+
+async def test_no_statement_of_fsck_is_ended_because_it_takes_long(
+    settings: Settings,
+    storage: LocalStorage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parser = argparse.ArgumentParser()
+    fsck.add_arguments(parser)
+    options = parser.parse_args(["--repair", "--delete-broken-rows"])
+    async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
+        status = await asyncio.to_thread(fsck.run, settings, options)
+    told = capsys.readouterr()
+    assert (status, told.err) == (fsck.EXIT_FINDINGS, "")
+    assert told.out.endswith("2 images compared: 1 findings\n")
+
+
+async def test_no_statement_of_the_backfill_is_ended_because_it_takes_long(
+    settings: Settings,
+    database: Database,
+    storage: LocalStorage,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await execute(database, "UPDATE images SET width = NULL, height = NULL")
+    async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
+        assert await asyncio.to_thread(backfill.run, settings) == backfill.EXIT_DONE
+    assert capsys.readouterr().out.endswith("2 images: 1 measured, 1 without their file\n")
+
+
+@asynccontextmanager
+async def running_at_a_terminal(
+    settings: Settings, command: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run a command; gives its process, and the descriptor from which to read what it shows."""
+    shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app", command),
+        cwd=settings.data_dir,
+        env={
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "DATA_DIR": str(settings.data_dir),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        yield process, shown
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        os.close(shown)
+
+
+@pytest.mark.parametrize("command", ["fsck", "backfill-dimensions"])
+async def test_a_person_at_a_terminal_sees_that_counting_goes_on(
+    settings: Settings, database: Database, storage: LocalStorage, command: str
+) -> None:
+    async with AsyncExitStack() as opened:
+        async with database.write() as session:
+            await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
+            process, terminal = await opened.enter_async_context(
+                running_at_a_terminal(settings, command)
+            )
+            shown = b""
+            while b"Counting images, 00:02" not in shown:
+                readable, _, _ = await asyncio.to_thread(select, [terminal], [], [], PATIENCE)
+                assert readable, shown
+                shown += os.read(terminal, 1 << 16)
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() in {0, fsck.EXIT_FINDINGS}
