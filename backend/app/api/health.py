@@ -37,7 +37,12 @@ async def live() -> Liveness:
     responses=documented(NOT_READY),
 )
 async def ready(context: ContextDep) -> Health | Response:
-    """Ask the database and the storage; `down` names those that cannot be used."""
+    """Ask the database and the storage; `down` names those that cannot be used.
+
+    A service that was told to stop is not ready either, and nothing is down.
+    """
+    if context.is_draining:
+        return NOT_READY.response("The service has been told to stop.", down=[])
     outages = await context.service.outages()
     if not outages:
         return Health(status="ok")

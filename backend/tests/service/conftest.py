@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.config import Settings
+from tests.conftest import setting_names
 from tests.live import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -96,7 +96,7 @@ def starting_services(project: Path) -> Iterator[StartService]:
 
     def start(*settings: str, data_dir: Path = project / "data") -> Service:
         log = project / f"log-{len(started)}"
-        own = {name.upper() for name in Settings.model_fields} | {"MAKEFLAGS", "MAKELEVEL"}
+        own = setting_names() | {"MAKEFLAGS", "MAKELEVEL"}
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
                 ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607

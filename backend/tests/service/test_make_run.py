@@ -63,7 +63,7 @@ def test_upload_restart_download_delete_stop(
     image = upload(service)
     assert download(service, image) == JPEG
     processes = service.all_processes()
-    assert len([p for p in processes if "spawn_main" in " ".join(p.cmdline())]) == (
+    assert len([p for p in processes if "app.worker" in " ".join(p.cmdline())]) == (
         workers if workers > 1 else 0
     )
     service.stop(number)
@@ -98,7 +98,7 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     service = start("WORKERS=2").wait_until_it_serves()
     upload(service)
     processes = service.all_processes()
-    workers = [process for process in processes if "spawn_main" in " ".join(process.cmdline())]
+    workers = [process for process in processes if "app.worker" in " ".join(process.cmdline())]
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2
     parent.kill()
