@@ -48,10 +48,25 @@ class Service:
             processes += [database, *database.children(recursive=True)]
         return processes
 
+    @property
+    def main(self) -> psutil.Process:
+        """The process that `make` runs, or that took its place."""
+        make = psutil.Process(self.process.pid)
+        return next((child for child in make.children() if is_ours(child)), make)
+
+    def serving(self) -> list[psutil.Process]:
+        """List the processes that answer requests."""
+        workers = [child for child in self.main.children() if "app.worker" in child.cmdline()]
+        return workers or [self.main]
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
         os.killpg(self.process.pid, number)
         return self.process.wait(PATIENCE)
+
+
+def is_ours(process: psutil.Process) -> bool:
+    return process.cmdline()[1:] == ["-m", "app"]
 
 
 StartService = Callable[..., Service]

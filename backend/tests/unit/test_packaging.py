@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app import __version__
-from app.__main__ import DRAIN_SECONDS
 from app.config import Settings
+from app.server.supervisor import END_SECONDS
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -118,7 +118,7 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
 def test_the_container_is_given_longer_to_stop_than_requests_are_to_finish() -> None:
     grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
     assert grace
-    assert int(grace[1]) > DRAIN_SECONDS
+    assert int(grace[1]) > END_SECONDS
 
 
 def test_the_version_is_the_same_everywhere() -> None:
