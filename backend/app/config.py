@@ -101,13 +101,16 @@ class Settings(BaseModel):
             raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
         return SecretStr(address)
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", mode="before")
     @classmethod
-    def _begins_at_home(cls, value: Path) -> Path:
+    def _begins_at_home(cls, value: object) -> object:
+        if not isinstance(value, str) or not value.startswith("~"):
+            return value
         try:
-            return value.expanduser()
+            return Path(value).expanduser()
         except RuntimeError as error:
-            raise ValueError(f"begins with {value.parts[0]}, and there is no such home") from error
+            home = value.partition("/")[0]
+            raise ValueError(f"begins with {home}, and there is no such home") from error
 
     @field_validator("public_url")
     @classmethod

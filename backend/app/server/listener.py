@@ -6,7 +6,7 @@ import logging
 import resource
 import socket
 import struct
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from app.config import Settings, origin
@@ -43,21 +43,23 @@ def listen(settings: Settings) -> socket.socket:
         CannotListen: If the address is taken, or is none of this machine.
     """
     host, port = settings.host, settings.port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(settings.backlog)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
-        raise CannotListen(
-            f"Port {port} of {host} cannot be used: {error.strerror}. "
-            f"The address is {origin('host')}. The port is {origin('port')}."
-        ) from error
+    with ExitStack() as opened:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = opened.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(settings.backlog)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
+            raise CannotListen(
+                f"Port {port} of {host} cannot be used: {error.strerror}. "
+                f"The address is {origin('host')}. The port is {origin('port')}."
+            ) from error
+        opened.pop_all()
     return listener
 
 

@@ -23,6 +23,8 @@ BACKLOG_SECONDS: Final = 5.0
 """How long a backlog may take to be accepted."""
 IDLE_SECONDS: Final = 0.5
 """How long a connection without a request stays open for one that may be on its way."""
+CUT_SECONDS: Final = 3.0
+"""How long requests may take to end when their connection has been cut off."""
 BEAT_SECONDS: Final = 5
 """Between two signs of life."""
 
@@ -58,7 +60,6 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 backlog=settings.backlog,
                 timeout_keep_alive=settings.keep_alive_seconds,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
                 callback_notify=beat,
                 timeout_notify=BEAT_SECONDS,
             )
@@ -77,7 +78,7 @@ class Server(uvicorn.Server):
         self.lifespan.state.update(self._state)
         await super().startup(sockets)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Answer what has reached the service, and say that each answer is the connection's last.
 
         A connection that no request comes on is closed when one sent before its client could know
@@ -94,7 +95,23 @@ class Server(uvicorn.Server):
                 connection.end_with_answer()
         await self._empty_backlog()
         await asyncio.sleep(IDLE_SECONDS)
-        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if not await self._ends(DRAIN_SECONDS, or_forced=True):
+            _log.warning("%s connections are cut off", len(self.server_state.connections))
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()  # for the application: the client has left
+            await self._ends(CUT_SECONDS)
+
+    async def _ends(self, seconds: float, *, or_forced: bool = False) -> bool:
+        """Wait until all connections and requests have ended; return whether they have."""
+        state = self.server_state
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # Polled, for uvicorn has no event for it.
+                while (state.connections or state.tasks) and not (or_forced and self.force_exit):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        return not (state.connections or state.tasks)
 
     async def _empty_backlog(self) -> None:
         await asyncio.sleep(HANDSHAKE_SECONDS)
@@ -106,6 +123,7 @@ class Server(uvicorn.Server):
                     await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+        self._listener.close()
 
 
 def failure(error: Exception) -> str:

@@ -25,8 +25,10 @@ STABLE_SECONDS: Final = 1.0
 """A worker that ends sooner after it could be reached has failed to start."""
 MOST_FAILURES: Final = 5
 """Workers in a row that fail to start, before the service is given up."""
-END_SECONDS: Final = DRAIN_SECONDS + 5
+END_SECONDS: Final = DRAIN_SECONDS + 8
 """How long workers may take to end before they are killed."""
+COLLECT_SECONDS: Final = 5.0
+"""Between the end of a worker's channel and its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -221,7 +223,11 @@ class _Worker:
     def collect(self) -> str:
         """Wait for the process; return how it ended."""
         self.channel.close()
-        status = self._process.wait()
+        try:
+            status = self._process.wait(COLLECT_SECONDS)
+        except subprocess.TimeoutExpired:  # it has closed the channel and yet not ended
+            self._process.kill()
+            status = self._process.wait()
         if status >= 0:
             return f"worker {self.pid} has ended with status {status}"
         name = signal.Signals(-status).name

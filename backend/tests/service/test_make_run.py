@@ -52,7 +52,8 @@ def assert_gone(processes: list[psutil.Process]) -> None:
         (signal.SIGINT, 2),
         (signal.SIGTERM, 1),
         (signal.SIGTERM, 2),
-        (signal.SIGHUP, 1),  # with several workers, uvicorn restarts them on SIGHUP
+        (signal.SIGHUP, 1),  # of a terminal that is closed
+        (signal.SIGHUP, 2),
     ],
 )
 def test_upload_restart_download_delete_stop(
@@ -166,8 +167,9 @@ def test_services_may_share_a_database_and_a_folder(start: StartService, databas
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("WORKERS=none", "WORKERS: "),
-        ("DATABASE_URL=mysql://x", "DATABASE_URL: must start with postgresql://"),
+        ("WORKERS=none", "WORKERS from the environment: "),
+        ("DATABASE_URL=mysql://x", "DATABASE_URL from the environment: must start with postgresql"),
+        ("IMAGE_HOST_PORT=x", "IMAGE_HOST_PORT from the environment: "),
     ],
 )
 def test_a_bad_setting_is_told_in_one_line(start: StartService, setting: str, line: str) -> None:

@@ -24,6 +24,7 @@ UPLOAD = "/api/v1/images/upload"
 LISTING = "/api/v1/images"
 JPEG = pictures.jpeg(64, 48)
 REQUEST = b"GET /api/v1/images HTTP/1.1\r\nHost: x\r\n\r\n"
+READINESS = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def connect(service: Service) -> socket.socket:
@@ -40,7 +41,7 @@ def read_answer(client: socket.socket) -> bytes:
 
 
 def ask(client: socket.socket) -> bytes:
-    client.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.sendall(READINESS)
     return client.recv(65536)
 
 
@@ -114,18 +115,19 @@ def test_a_request_on_a_kept_connection_is_answered_after_the_signal(
     start: StartService, workers: int
 ) -> None:
     service = start(f"WORKERS={workers}").wait_until_it_serves()
-    with connect(service) as idle, connect(service) as half_sent:
-        half_sent.sendall(REQUEST[:20])
-        answers = [ask(idle)]
+    with connect(service) as kept, connect(service) as half_sent:
+        half_sent.sendall(READINESS[:20])
+        answers = [ask(kept)]
         service.main.send_signal(signal.SIGTERM)
         while b"connection: close\r\n" not in answers[-1].lower():
-            answers.append(ask(idle))
-        assert answers[0].startswith(b"HTTP/1.1 200 ")
-        assert answers[-1].startswith(b"HTTP/1.1 503 "), "it is not ready for more"
-        assert idle.recv(65536) == b""
-        time.sleep(1)
-        half_sent.sendall(REQUEST[20:])
-        assert read_answer(half_sent).startswith(b"HTTP/1.1 200 ")
+            answers.append(ask(kept))
+        assert kept.recv(65536) == b"", "closed as announced, not reset"
+        assert all(answer.startswith(b"HTTP/1.1 ") for answer in answers)
+        time.sleep(1)  # longer than idle connections are kept
+        half_sent.sendall(READINESS[20:])
+        answer = read_answer(half_sent)
+        assert answer.startswith(b"HTTP/1.1 503 "), "it is not ready for more"
+        assert b"connection: close\r\n" in answer.lower()
     assert service.process.wait(PATIENCE) == 0
 
 
@@ -181,4 +183,3 @@ def test_a_rolling_restart_behind_nginx_shows_no_error(
         for client in running:
             client.result(PATIENCE)
     assert set(outcomes) == {200, 201}, outcomes
-
