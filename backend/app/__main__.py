@@ -15,6 +15,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"Stopped by {interruption.name}; run the command again to go on.", file=sys.stderr)
         return interruption.status
+    finally:
+        signals.ignore()  # what is left is to end
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import pickle
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -111,7 +110,7 @@ def _serve_here(
     except Exception as error:
         raise CannotServe(failure(error)) from error
     finally:
-        signals.handle(signal.SIG_IGN, *signals.ENDING)
+        signals.ignore()
 
 
 def _serve_by_workers(
@@ -122,7 +121,7 @@ def _serve_by_workers(
     try:
         Supervisor(command, pickle.dumps(settings), listener, settings.workers, on_serving).run()
     finally:
-        signals.handle(signal.SIG_IGN, *signals.ENDING)
+        signals.ignore()
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -40,6 +40,12 @@ def handle(handler: "signal._HANDLER", *numbers: int) -> None:
             signal.signal(number, handler)
 
 
+def ignore() -> None:
+    """Let nothing interrupt the end."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interruption:
     """Makes SIGTERM and SIGHUP end a command as Ctrl-C does: by KeyboardInterrupt.
 
