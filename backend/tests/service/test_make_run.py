@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,19 +25,21 @@ UPLOAD = "/api/v1/images/upload"
 
 
 def upload(service: Service, picture: bytes = JPEG) -> dict[str, str]:
-    response = httpx.post(f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", picture)})
+    response = httpx.post(
+        f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", picture)}, timeout=PATIENCE
+    )
     assert response.status_code == 201
     image: dict[str, str] = response.json()
     return image
 
 
 def listed(service: Service) -> list[str]:
-    items = httpx.get(f"{service.url}/api/v1/images").json()["items"]
+    items = httpx.get(f"{service.url}/api/v1/images", timeout=PATIENCE).json()["items"]
     return [image["id"] for image in items]
 
 
 def download(service: Service, image: dict[str, str]) -> bytes:
-    return httpx.get(f"{service.url}/api/v1/images/{image['id']}/file").content
+    return httpx.get(f"{service.url}/api/v1/images/{image['id']}/file", timeout=PATIENCE).content
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
@@ -73,7 +74,7 @@ def test_upload_restart_download_delete_stop(
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     assert listed(service) == [image["id"]]
     assert download(service, image) == JPEG
-    response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}")
+    response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}", timeout=PATIENCE)
     assert response.status_code == 204
     assert listed(service) == []
     processes = service.all_processes()
@@ -271,14 +272,3 @@ def test_after_a_delete_none_of_four_workers_serves_the_image(start: StartServic
             assert set(clients.map(ask, range(120))) == {200, 304}
             assert httpx.delete(path, timeout=PATIENCE).status_code == 204
             assert set(clients.map(ask, range(120))) == {404}
-
-
-@pytest.mark.parametrize("seconds", [0, 0.15, 0.3, 0.6])
-def test_a_signal_while_the_service_is_loading_ends_it(start: StartService, seconds: float) -> None:
-    """Its address is told before it is loaded; the moments are spread over the loading."""
-    service = start().wait_until_it_serves()
-    time.sleep(seconds)
-    processes = service.all_processes()
-    service.stop(signal.SIGTERM)
-    assert_gone(processes)
-    assert "Traceback" not in service.output

@@ -63,6 +63,20 @@ def test_a_defect_in_the_program_ends_the_start_with_a_trace(
     assert "Image host:" not in service.output
 
 
+def test_workers_that_are_slow_to_load_are_waited_for(
+    start_own: StartService, project: Path
+) -> None:
+    with (project / "backend/app/main.py").open("a") as program:
+        program.write(
+            "\n\ndef application(settings, build=application):\n"
+            "    __import__('time').sleep(8)\n"
+            "    return build(settings)\n"
+        )
+    service = start_own("WORKERS=2").wait_until_it_serves()
+    assert httpx.get(f"{service.url}/health/live").status_code == 200
+    assert " takes its place" not in service.output
+
+
 def test_workers_that_end_as_soon_as_they_start_are_given_up(
     start_own: StartService, project: Path
 ) -> None:
