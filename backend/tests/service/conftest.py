@@ -56,7 +56,7 @@ class Service:
 
     def serving(self) -> list[psutil.Process]:
         """List the processes that answer requests."""
-        workers = [child for child in self.main.children() if "app.worker" in child.cmdline()]
+        workers = [child for child in self.main.children() if "app.worker" in command_of(child)]
         return workers or [self.main]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -66,7 +66,15 @@ class Service:
 
 
 def is_ours(process: psutil.Process) -> bool:
-    return process.cmdline()[1:] == ["-m", "app"]
+    return command_of(process)[1:] == ["-m", "app"]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Give the command line of a process; none of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 StartService = Callable[..., Service]

@@ -23,8 +23,8 @@ from tests.service.proxy import free_port, nginx
 UPLOAD = "/api/v1/images/upload"
 LISTING = "/api/v1/images"
 JPEG = pictures.jpeg(64, 48)
-REQUEST = b"GET /api/v1/images HTTP/1.1\r\nHost: x\r\n\r\n"
-READINESS = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
+READINESS = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def connect(service: Service) -> socket.socket:

@@ -158,7 +158,8 @@ def test_a_second_ctrl_c_does_not_wait_for_clients(start: StartService, workers:
     port = int(service.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(
-            f"POST /api/v1/images/upload HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            "POST /api/v1/images/upload HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\n"
             "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode()
         )
         assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
