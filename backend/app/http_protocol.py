@@ -34,6 +34,8 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 """For request line and header fields; also for all between two bytes of a body, and after it."""
 MAX_PIPELINED: Final = 16
 """Requests that may wait on a connection while an earlier one is answered."""
+CLOSE_SECONDS: Final = 1.0
+"""How long an idle client may take to close a connection that a stopping service has closed."""
 
 _HEALTH_PREFIX: Final = f"{health.router.prefix}/".encode()
 _log = logging.getLogger(__name__)
@@ -165,6 +167,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self._has_unanswered_request() and not self.transport.is_closing():
             self._admission.rest(self)
+
+    def end_with_answer(self) -> None:
+        """Let an answer whose head is not sent yet say that it is the connection's last."""
+        if self._has_unanswered_request() and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """End the connection with the answer to what has begun to arrive, or now.
+
+        Ours to the client first, and wholly when the client closes too: a request that crosses the
+        end of the connection meets no reset, which would take an answer not yet read with it.
+        """
+        if self._has_unanswered_request():
+            self.cycle.keep_alive = False
+        elif not (self._in_head or self._input_ended or self.has_unread_input()):
+            self._input_ended = True
+            self._unset_keepalive_if_required()
+            self._cancel_head_deadline()
+            if not self.transport.is_closing():
+                self.transport.write_eof()
+            self._linger = self.loop.call_later(CLOSE_SECONDS, self.close)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection that nobody uses."""

@@ -3,11 +3,6 @@
 import asyncio
 import gc
 import logging
-import multiprocessing
-import multiprocessing.process
-import os
-import signal
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -24,7 +19,7 @@ from app.api.limits import FORM_ALLOWANCE, BodyLimit
 from app.api.problems import INTERNAL_ERROR, UNKNOWN_HOST, documented
 from app.api.proxies import ProxyHeaders
 from app.api.security import InvalidKey, require_api_key
-from app.config import Settings, load_settings
+from app.config import Settings
 from app.database import Database
 from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable, StorageError
@@ -71,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
             _log.error("the image storage cannot be used yet: %s", reason(error))
         try:
             async with _watched_schema(database):
-                yield State(settings=settings, service=service)
+                yield State(settings=settings, service=service, drain=asyncio.Event())
         finally:
             await storage.close()
             await database.close()
@@ -127,21 +122,13 @@ def open_storage(settings: Settings) -> LocalStorage:
     )
 
 
-def application() -> FastAPI:
-    """Build the application of a process that serves, from the environment."""
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def application(settings: Settings) -> FastAPI:
+    """Build the application of a process that serves it and does nothing else."""
     keep_records_short()
-    app = create_app(load_settings())
+    app = create_app(settings)
     # What is loaded by now stays: the collector need not go through it time and again.
     gc.freeze()
     return app
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    """Stop a worker whose parent was killed: it would keep the port from the next service."""
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _route_name(route: APIRoute) -> str:

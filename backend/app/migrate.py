@@ -46,9 +46,6 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     except (EmbeddedDatabaseError, SchemaError) as error:
         print(f"Not migrated: {error}", file=sys.stderr)
         return EXIT_NOT_MIGRATED
-    except KeyboardInterrupt:
-        print("Not migrated: stopped; run it again to go on.", file=sys.stderr)
-        return EXIT_NOT_MIGRATED
     print(f"The schema of the database is at {revision}.")
     return EXIT_DONE
 

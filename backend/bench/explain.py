@@ -156,7 +156,6 @@ def explain(host: Host) -> None:
     """Explain all that the service asks the database of this host."""
     with embedded_postgres(host.data / "postgres") as url:
         settings = Settings(
-            _env_file=None,
             database_url=SecretStr(url.render_as_string(hide_password=False)),
             data_dir=host.data,
             uploads_per_hour_per_ip=1000,

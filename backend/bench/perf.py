@@ -107,7 +107,7 @@ class Client:
 @asynccontextmanager
 async def opened(folder: Path, url: str) -> AsyncIterator[Client]:
     """Open the application over an empty host."""
-    settings = Settings(_env_file=None, database_url=SecretStr(url), data_dir=folder / "data")
+    settings = Settings(database_url=SecretStr(url), data_dir=folder / "data")
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         yield Client(app, dict(state or {}))

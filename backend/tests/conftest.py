@@ -25,7 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import Receive, Scope, Send
 
-from app.config import Settings
+from app.config import PREFIX, Settings
 from app.database import Database
 from app.embedded import embedded_postgres
 from app.main import create_app
@@ -68,8 +68,8 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no setting of the person who runs the tests get into them."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in setting_names():
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -216,9 +216,14 @@ def stored_files(settings: Settings) -> Callable[[], list[Path]]:
     return list_files
 
 
+def setting_names() -> set[str]:
+    """Give every variable that the service reads its settings from."""
+    names = {name.upper() for name in Settings.model_fields}
+    return names | {PREFIX + name for name in names}
+
+
 def make_settings(database_url: URL, data_dir: Path, **changes: Any) -> Settings:
     return Settings(
-        _env_file=None,
         database_url=SecretStr(database_url.render_as_string(hide_password=False)),
         data_dir=data_dir,
         **{"max_upload_bytes": MAX_UPLOAD_BYTES, **changes},

@@ -1,5 +1,6 @@
 """What routes ask for."""
 
+import asyncio
 from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Annotated, Final, TypedDict, cast
@@ -22,6 +23,8 @@ class State(TypedDict):
 
     settings: Settings
     service: ImageService
+    drain: asyncio.Event
+    """Set when the service has been told to stop."""
 
 
 class Context:
@@ -42,6 +45,11 @@ class Context:
     def service(self) -> ImageService:
         """The service that the lifespan opened."""
         return cast("ImageService", self._request.state.service)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the service answers what has reached it, and then stops."""
+        return cast("asyncio.Event", self._request.state.drain).is_set()
 
     @property
     def base_url(self) -> str:

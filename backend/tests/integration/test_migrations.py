@@ -494,8 +494,8 @@ async def test_a_migration_that_a_person_stops_says_so(lean: URL) -> None:
             output, _ = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
-    assert output == "Not migrated: stopped; run it again to go on.\n"
-    assert process.returncode == 1
+    assert output == "Stopped by SIGINT; run the command again to go on.\n"
+    assert process.returncode == 130
 
 
 def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:

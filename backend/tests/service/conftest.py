@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.config import Settings
+from tests.conftest import setting_names
 from tests.live import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -48,10 +48,33 @@ class Service:
             processes += [database, *database.children(recursive=True)]
         return processes
 
+    @property
+    def main(self) -> psutil.Process:
+        """The process that `make` runs, or that took its place."""
+        make = psutil.Process(self.process.pid)
+        return next((child for child in make.children() if is_ours(child)), make)
+
+    def serving(self) -> list[psutil.Process]:
+        """List the processes that answer requests."""
+        workers = [child for child in self.main.children() if "app.worker" in command_of(child)]
+        return workers or [self.main]
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
         os.killpg(self.process.pid, number)
         return self.process.wait(PATIENCE)
+
+
+def is_ours(process: psutil.Process) -> bool:
+    return command_of(process)[1:] == ["-m", "app"]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Give the command line of a process; none of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 StartService = Callable[..., Service]
@@ -96,7 +119,7 @@ def starting_services(project: Path) -> Iterator[StartService]:
 
     def start(*settings: str, data_dir: Path = project / "data") -> Service:
         log = project / f"log-{len(started)}"
-        own = {name.upper() for name in Settings.model_fields} | {"MAKEFLAGS", "MAKELEVEL"}
+        own = setting_names() | {"MAKEFLAGS", "MAKELEVEL"}
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments
                 ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607

@@ -191,7 +191,7 @@ class Processes:
     def _workers(self) -> list[psutil.Process]:
         assert self._service
         children = _children(psutil.Process(self._service.pid))
-        return [child for child in children if "spawn_main" in " ".join(_command(child))]
+        return [child for child in children if "app.worker" in " ".join(_command(child))]
 
 
 @dataclass

@@ -1,3 +1,4 @@
+import pwd
 import re
 from ipaddress import ip_network
 from pathlib import Path
@@ -34,6 +35,106 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.port, settings.workers) == (2222, 3)
 
 
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_a_name_with_the_prefix_wins_over_the_bare_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may use the bare one for something else, which then is not even read."""
+    good = {"DATABASE_URL": "postgresql+asyncpg://db/x", "LOG_FORMAT": "json", "HOST": "::1"}
+    good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
+    value = good.get(name, "17")
+    monkeypatch.setenv(name, "\x01 no such thing")
+    monkeypatch.setenv(f"IMAGE_HOST_{name}", value)
+    from_environment = load_settings()
+    monkeypatch.delenv(f"IMAGE_HOST_{name}")
+    Path(".env").write_text(f"IMAGE_HOST_{name}={value}\n{name}=neither\n")
+    assert load_settings() == from_environment != Settings()
+
+
+def test_of_two_names_with_the_prefix_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("IMAGE_HOST_PORT=1111\n")
+    monkeypatch.setenv("IMAGE_HOST_PORT", "2222")
+    assert load_settings().port == 2222
+
+
+def test_an_empty_name_with_the_prefix_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_HOST_PORT", "")
+    monkeypatch.setenv("PORT", "2222")
+    assert load_settings().port == 2222
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("PORT", "tcp://10.0.0.1:80", "PORT from the environment: .*; .* set IMAGE_HOST_PORT"),
+        ("WORKERS", "auto", "WORKERS from the environment: .*; .* set IMAGE_HOST_WORKERS"),
+        ("BACKLOG", "lots", "BACKLOG from the environment: .*; .* set IMAGE_HOST_BACKLOG"),
+        ("LOG_FORMAT", "%(x)s", "LOG_FORMAT from the environment: .* set IMAGE_HOST_LOG_FORMAT"),
+        ("IMAGE_HOST_WORKERS", "auto", r"IMAGE_HOST_WORKERS from the environment: .* integer"),
+        (
+            "IMAGE_HOST_PORT",
+            "tcp://10.0.0.1:80",
+            "IMAGE_HOST_PORT from the environment: .*; Kubernetes sets it for a Service",
+        ),
+    ],
+)
+def test_a_bad_value_says_which_variable_it_was(
+    variable: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidSettings, match=f"^{line}"):
+        load_settings()
+
+
+def test_a_bad_value_of_the_file_says_in_which_line_it_is() -> None:
+    Path(".env").write_text("# mine\n\nWORKERS=2\nIMAGE_HOST_PORT=x\n")
+    with pytest.raises(InvalidSettings, match=r"^IMAGE_HOST_PORT from \.env, line 4: "):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("pa${HOME}ss", "pa${HOME}ss"),
+        ('"pa${HOME}ss"', "pa${HOME}ss"),
+        ("'pa$HOME${X:-y}'", "pa$HOME${X:-y}"),
+        ("${UNKNOWN}", "${UNKNOWN}"),
+        ("a#b # a comment", "a#b"),
+        ('"a # b"', "a # b"),
+        ("'back\\nslash'", "back\\nslash"),
+        ("  blank  ", "blank"),
+        ("%41", "%41"),
+        ("$(id)`id`", "$(id)`id`"),
+    ],
+)
+def test_the_file_is_read_literally(written: str, meant: str) -> None:
+    Path(".env").write_text(f"DATA_DIR={written}\n")
+    assert load_settings().data_dir == Path(meant)
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_a_folder_may_begin_at_home(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    for written, meant in {
+        "~/pics": "/home/me/pics",
+        "~": "/home/me",
+        "~root/pics": f"{pwd.getpwnam('root').pw_dir}/pics",
+        "./~": "~",
+        "a~b": "a~b",
+    }.items():
+        if source == "file":
+            Path(".env").write_text(f"DATA_DIR={written}\n")
+        else:
+            monkeypatch.setenv("DATA_DIR", written)
+        assert load_settings().data_dir == Path(meant)
+
+
+def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", "~nobody-of-that-name/pics")
+    with pytest.raises(InvalidSettings, match=r"^DATA_DIR .*begins with ~nobody-of-that-name, and"):
+        load_settings()
+
+
 def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "")
     assert load_settings().port == 8000
@@ -46,7 +147,9 @@ def test_the_settings_cannot_be_changed() -> None:
 
 def test_a_misspelt_key_of_the_file_is_refused() -> None:
     Path(".env").write_text("MAX_UPLOAD_BYTE=1\n")
-    with pytest.raises(InvalidSettings, match=r"^MAX_UPLOAD_BYTE in \.env is not a setting"):
+    with pytest.raises(
+        InvalidSettings, match=r"^MAX_UPLOAD_BYTE from \.env, line 1 is not a setting"
+    ):
         load_settings()
 
 
@@ -81,7 +184,10 @@ def test_a_bad_value_is_refused_in_one_line(
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
-    assert str(caught.value).startswith(f"{name}: ")
+    assert str(caught.value).startswith(f"{name} from the environment: ")
+    assert str(caught.value).endswith(
+        f"; if it is not meant for this service, set IMAGE_HOST_{name}"
+    )
     assert "\n" not in str(caught.value)
 
 
@@ -90,7 +196,7 @@ def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKERS", "x")
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["PORT", "WORKERS"]
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == ["PORT", "WORKERS"]
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +298,7 @@ def test_the_example_file_lists_every_setting_with_its_default(
     listed = re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)
     assert listed == [name.upper() for name in Settings.model_fields]
     Path(".env").write_text(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE))
-    assert load_settings() == Settings(_env_file=None)
+    assert load_settings() == Settings()
 
 
 def test_the_readme_lists_every_setting() -> None:

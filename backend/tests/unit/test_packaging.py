@@ -6,14 +6,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 from app import __version__
-from app.__main__ import DRAIN_SECONDS
 from app.config import Settings
+from app.embedded import STOP_SECONDS
+from app.server.supervisor import END_SECONDS
 
 ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "deploy" / "systemd" / "image-host.service"
 COMPOSE = ROOT / "docker-compose.yml"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
@@ -70,7 +73,9 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
     assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR"}
     assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
     assert ":${POSTGRES_PASSWORD:?" in services()["api"]
-    assert environment["API_KEY"] == "${API_KEY:-}"
+    for name in set(environment) - own - {"DATABASE_URL"}:
+        default = "json" if name == "LOG_FORMAT" else ""
+        assert environment[name] == f"${{IMAGE_HOST_{name}:-${{{name}:-{default}}}}}"
 
 
 def services() -> dict[str, str]:
@@ -118,10 +123,33 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
 def test_the_container_is_given_longer_to_stop_than_requests_are_to_finish() -> None:
     grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
     assert grace
-    assert int(grace[1]) > DRAIN_SECONDS
+    assert int(grace[1]) > END_SECONDS
 
 
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "backend" / "pyproject.toml").read_text())["project"]
     assert project["version"] == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_systemd_unit_gives_the_service_longer_to_stop_than_it_takes() -> None:
+    unit = UNIT.read_text()
+    seconds = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert seconds
+    assert int(seconds[1]) > END_SECONDS + STOP_SECONDS
+    assert re.search("^KillMode=mixed$", unit, re.MULTILINE), "SIGTERM to the service alone"
+
+
+@pytest.mark.skipif(
+    which("systemd-analyze") is None, reason="NO SYSTEMD, so the unit is NOT TESTED"
+)
+def test_the_systemd_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    unit = UNIT.read_text().replace("/opt/image-host/.venv/bin/python", sys.executable)
+    (tmp_path / UNIT.name).write_text(unit.replace("User=image-host", "User=root"))
+    checked = subprocess.run(  # noqa: S603 - our own arguments
+        ["systemd-analyze", "verify", str(tmp_path / UNIT.name)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -1,0 +1,106 @@
+"""The socket that the service listens on, which all its processes share."""
+
+import ctypes
+import errno
+import logging
+import resource
+import socket
+import struct
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from app.config import Settings, origin
+
+FILES_PER_CONNECTION: Final = 3
+"""The connection itself, the file that it brings or takes, and a connection beyond the limit."""
+OTHER_FILES: Final = 200
+"""Libraries, the log, what the storage has to itself."""
+
+_SO_ATTACH_FILTER: Final = 26
+"""Of Linux, which Python does not name."""
+_DROP_SYN: Final = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+        (0x45, 0, 1, 0x02),  # SYN?
+        (0x06, 0, 0, 0),  # drop the packet
+        (0x06, 0, 0, 0xFFFFFFFF),  # take it whole
+    )
+)
+"""A classic BPF program (Linux, Documentation/networking/filter.rst)."""
+
+_log = logging.getLogger(__name__)
+
+
+class CannotListen(Exception):
+    """The address to listen on cannot be used; the sentence says what to set."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        CannotListen: If the address is taken, or is none of this machine.
+    """
+    host, port = settings.host, settings.port
+    with ExitStack() as opened:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = opened.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(settings.backlog)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
+            raise CannotListen(
+                f"Port {port} of {host} cannot be used: {error.strerror}. "
+                f"The address is {origin('host')}. The port is {origin('port')}."
+            ) from error
+        opened.pop_all()
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address of the service for a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 - shown, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def refuse_newcomers(listener: socket.socket) -> None:
+    """Drop what would begin a connection; those that have begun can still be accepted.
+
+    To close the socket would reset all that wait in its backlog. A client whose packet is dropped
+    sends another after a second: by then the socket is closed, or another service has the port.
+    Systems other than Linux know no such filter; there the backlog is emptied and then closed.
+    """
+    program = ctypes.create_string_buffer(_DROP_SYN)
+    count = len(_DROP_SYN) // 8
+    with suppress(OSError):
+        listener.setsockopt(
+            socket.SOL_SOCKET,
+            _SO_ATTACH_FILTER,
+            struct.pack("HP", count, ctypes.addressof(program)),
+        )
+
+
+def allow_open_files(settings: Settings) -> None:
+    """Raise the soft limit, often 1024, to the hard one, and warn if that is not enough."""
+    wanted = (
+        FILES_PER_CONNECTION * settings.max_connections
+        + settings.database_connections
+        + OTHER_FILES
+    )
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a limit that it does not name
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < wanted:
+        _log.warning(
+            "MAX_CONNECTIONS may need %s open files and the system allows %s: set less, or raise "
+            "the limit (ulimit -n)",
+            wanted,
+            most,
+        )

@@ -1,0 +1,133 @@
+"""One process that serves: uvicorn's server, which ends without losing a request (ADR 30)."""
+
+import asyncio
+import logging
+import select
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.config import Settings
+from app.errors import ImageHostError
+from app.http_protocol import BoundedHttpProtocol, bounded_protocol
+
+DRAIN_SECONDS: Final = 30
+"""How long requests under way may take to finish when the service is told to stop."""
+HANDSHAKE_SECONDS: Final = 0.1
+"""How long connections that have begun may take to arrive in the backlog."""
+BACKLOG_SECONDS: Final = 5.0
+"""How long a backlog may take to be accepted."""
+IDLE_SECONDS: Final = 0.5
+"""How long a connection without a request stays open for one that may be on its way."""
+CUT_SECONDS: Final = 3.0
+"""How long requests may take to end when their connection has been cut off."""
+BEAT_SECONDS: Final = 5
+"""Between two signs of life."""
+
+_log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Serves an application until `handle_exit` is called.
+
+    Args:
+        app: The application; it is opened here, so that its errors reach the caller of `run`.
+        settings: Its bounds.
+        listener: Where connections arrive; closed at the end.
+        beat: Called once the service can be reached, and then every BEAT_SECONDS.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: Settings,
+        listener: socket.socket,
+        beat: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                http=bounded_protocol(settings.max_connections),
+                ws="none",
+                lifespan="off",
+                backlog=settings.backlog,
+                timeout_keep_alive=settings.keep_alive_seconds,
+                callback_notify=beat,
+                timeout_notify=BEAT_SECONDS,
+            )
+        )
+        self._app = app
+        self._listener = listener
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open what the application needs, serve, and close it; signals are left to the caller."""
+        async with self._app.router.lifespan_context(self._app) as state:
+            self._state = dict(state or {})
+            await self._serve(sockets or [self._listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        self.lifespan.state.update(self._state)
+        await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Answer what has reached the service, and say that each answer is the connection's last.
+
+        A connection that no request comes on is closed when one sent before its client could know
+        must have arrived.
+        """
+        if drain := self._state.get("drain"):
+            drain.set()
+        self.server_state.default_headers = [
+            *self.server_state.default_headers,
+            (b"connection", b"close"),
+        ]
+        for connection in self.server_state.connections:
+            if isinstance(connection, BoundedHttpProtocol):
+                connection.end_with_answer()
+        await self._empty_backlog()
+        await asyncio.sleep(IDLE_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if not await self._ends(DRAIN_SECONDS, or_forced=True):
+            _log.warning("%s connections are cut off", len(self.server_state.connections))
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()  # for the application: the client has left
+            await self._ends(CUT_SECONDS)
+
+    async def _ends(self, seconds: float, *, or_forced: bool = False) -> bool:
+        """Wait until all connections and requests have ended; return whether they have."""
+        state = self.server_state
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # Polled, for uvicorn has no event for it.
+                while (state.connections or state.tasks) and not (or_forced and self.force_exit):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        return not (state.connections or state.tasks)
+
+    async def _empty_backlog(self) -> None:
+        await asyncio.sleep(HANDSHAKE_SECONDS)
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BACKLOG_SECONDS):
+                while waiting.poll(0):  # noqa: ASYNC110 - the loop accepts in each turn
+                    await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        self._listener.close()
+
+
+def failure(error: Exception) -> str:
+    """Return in one line why a process cannot serve; log what only a programmer can understand."""
+    if not isinstance(error, OSError | ImageHostError):
+        _log.error("the service cannot be started", exc_info=error)
+    return f"{type(error).__name__}: {error}"

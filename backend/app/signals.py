@@ -1,0 +1,72 @@
+"""The signals that end a process: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that was closed."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Keep the signals pending until the block is done.
+
+    A process that is started in the block inherits that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def release() -> None:
+    """Accept the signals that a parent process has held."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def are_pending() -> bool:
+    """Return whether one of the signals waits for the end of `held`."""
+    pending = signal.sigpending()
+    return any(n in pending and signal.getsignal(n) != signal.SIG_IGN for n in ENDING)
+
+
+def handle(handler: "signal._HANDLER", *numbers: int) -> None:
+    """Set a handler, but leave SIGHUP ignored where `nohup` had it ignored."""
+    for number in numbers:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def ignore() -> None:
+    """Let nothing interrupt the end."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Interruption:
+    """Makes SIGTERM and SIGHUP end a command as Ctrl-C does: by KeyboardInterrupt.
+
+    Through the handler of SIGINT, which `asyncio.run` replaces so as to cancel what it runs.
+    """
+
+    def __init__(self) -> None:
+        self._number = signal.SIGINT
+        handle(signal.default_int_handler, signal.SIGINT)
+        handle(self._interrupt, signal.SIGTERM, signal.SIGHUP)
+
+    @property
+    def name(self) -> str:
+        """The signal's name."""
+        return self._number.name
+
+    @property
+    def status(self) -> int:
+        """The exit status of what a signal has ended, as shells have it: 128 and its number."""
+        return 128 + self._number
+
+    def _interrupt(self, number: int, _frame: FrameType | None) -> None:
+        self._number = signal.Signals(number)
+        signal.raise_signal(signal.SIGINT)

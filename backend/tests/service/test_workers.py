@@ -1,0 +1,171 @@
+"""The processes that serve: how they start, what becomes of one that ends, and what is said."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app.server.server import DRAIN_SECONDS
+from tests.forms import CONTENT_TYPE
+from tests.integration.test_embedded import has_ended
+from tests.live import PATIENCE, wait_until
+from tests.service.conftest import ROOT, StartService, starting_services
+from tests.service.test_make_run import assert_gone, upload
+
+BACKEND = ROOT / "backend"
+
+
+@pytest.fixture
+def start_own(project: Path) -> Iterator[StartService]:
+    """Start services from a copy of the program, which a test may damage."""
+    (project / "backend").unlink()
+    (project / "backend").mkdir()
+    shutil.copytree(BACKEND / "app", project / "backend" / "app")
+    for name in ("alembic", "locks"):
+        (project / "backend" / name).symlink_to(BACKEND / name)
+    with starting_services(project) as start:
+        yield start
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_that_fails_ends_with_its_reason_and_announces_nothing(
+    start_own: StartService, project: Path, workers: int
+) -> None:
+    (project / "backend/app/web/page.css").unlink()
+    service = start_own(f"WORKERS={workers}")
+    assert service.process.wait(PATIENCE) != 0
+    reasons = [line for line in service.output.splitlines() if "page.css" in line]
+    assert len(reasons) == 1, service.output
+    assert reasons[0].startswith("The service cannot be kept up: FileNotFoundError: ")
+    assert "Image host:" not in service.output
+    assert "Traceback" not in service.output
+    assert not (service.data_dir / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_defect_in_the_program_ends_the_start_with_a_trace(
+    start_own: StartService, project: Path, workers: int
+) -> None:
+    with (project / "backend/app/main.py").open("a") as program:
+        program.write("\n\ndef application(settings):\n    raise RuntimeError('broken')\n")
+    service = start_own(f"WORKERS={workers}")
+    assert service.process.wait(PATIENCE) != 0
+    assert "The service cannot be kept up: RuntimeError: broken\n" in service.output
+    assert "Traceback" in service.output
+    assert "Image host:" not in service.output
+
+
+def test_workers_that_are_slow_to_load_are_waited_for(
+    start_own: StartService, project: Path
+) -> None:
+    with (project / "backend/app/main.py").open("a") as program:
+        program.write(
+            "\n\ndef application(settings, build=application):\n"
+            "    __import__('time').sleep(8)\n"
+            "    return build(settings)\n"
+        )
+    service = start_own("WORKERS=2").wait_until_it_serves()
+    assert httpx.get(f"{service.url}/health/live").status_code == 200
+    assert " takes its place" not in service.output
+
+
+def test_workers_that_end_as_soon_as_they_start_are_given_up(
+    start_own: StartService, project: Path
+) -> None:
+    service = start_own("WORKERS=2").wait_until_it_serves()
+    (project / "backend/app/web/page.css").unlink()
+    service.serving()[0].kill()
+    assert service.process.wait(2 * PATIENCE) != 0
+    assert service.output.count(" takes its place") == 4
+    assert "5 workers in a row ended as soon as they were started" in service.output
+    assert "page.css" in service.output.splitlines()[-2], "the last line is make's"
+
+
+def test_a_worker_that_is_killed_is_logged_and_replaced(start: StartService) -> None:
+    service = start("WORKERS=2").wait_until_it_serves()
+    killed, ended = service.serving()
+    killed.kill()
+    wait_until(lambda: len(workers := service.serving()) == 2 and killed not in workers)
+    ended.terminate()
+    wait_until(lambda: service.output.count(" takes its place") == 2)
+    lines = [line for line in service.output.splitlines() if " takes its place" in line]
+    assert f"worker {killed.pid} was killed by SIGKILL (kill -9, or the system is sho" in lines[0]
+    assert f"worker {ended.pid} has ended with status 0; worker " in lines[1]
+    assert upload(service)
+
+
+def test_workers_answer_all_that_are_asked_while_one_of_them_ends(start: StartService) -> None:
+    """The address is known once all of them serve."""
+    service = start("WORKERS=2").wait_until_it_serves()
+    service.serving()[0].terminate()
+    for _ in range(50):
+        assert httpx.get(f"{service.url}/health/live", timeout=PATIENCE).status_code == 200
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
+    """With a beat of 0.2 s instead of 5, and workers that give but one."""
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "import socket, sys, time\n"
+        "channel = socket.socket(fileno=int(sys.argv[2]))\n"
+        "channel.send(b'.')\n"
+        "time.sleep(1000)\n"
+    )
+    program = (
+        "import logging, socket, sys\n"
+        "from app.server import supervisor\n"
+        "logging.basicConfig()\n"
+        "supervisor.BEAT_SECONDS, supervisor.END_SECONDS = 0.2, 0.2\n"
+        f"command = [sys.executable, {str(worker)!r}]\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "supervisor.Supervisor(command, b'', listener, 1, lambda: None).run()\n"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=BACKEND, stderr=output)  # noqa: S603
+    wait_until(lambda: "takes its place" in log.read_text() or process.poll() is not None)
+    workers = psutil.Process(process.pid).children()
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert_gone(workers)
+    assert " hangs and is killed\n" in log.read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_started_by_nohup_outlives_its_terminal(project: Path, workers: int) -> None:
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which what is started inherits
+    try:
+        with starting_services(project) as start:
+            service = start(f"WORKERS={workers}").wait_until_it_serves()
+            os.killpg(service.process.pid, signal.SIGHUP)
+            assert upload(service)
+            assert not has_ended(service.main)
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_ctrl_c_does_not_wait_for_clients(start: StartService, workers: int) -> None:
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(
+            "POST /api/v1/images/upload HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\n"
+            "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
+        service.main.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.process.wait(2)
+        service.main.send_signal(signal.SIGINT)
+        service.process.wait(DRAIN_SECONDS - 5)
+    assert "Traceback" not in service.output

@@ -1,0 +1,56 @@
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from app.config import Settings
+from app.server.listener import CannotListen, address_of, listen, refuse_newcomers
+from tests.live import PATIENCE
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with listen(Settings(port=0)) as listener:
+        listener.settimeout(PATIENCE)
+        yield listener
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+def test_newcomers_are_dropped_and_who_waits_can_still_be_accepted(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()) as early:
+        refuse_newcomers(listener)
+        with socket.socket() as late:
+            late.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                late.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            early.sendall(b"still here")
+            assert accepted.recv(100) == b"still here"
+
+
+def test_a_taken_port_says_what_to_set(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    with pytest.raises(CannotListen, match=f"Port {port} of 127.0.0.1 is in use; set HOST or PORT"):
+        listen(Settings(port=port))
+
+
+@pytest.mark.parametrize("name", ["HOST", "IMAGE_HOST_HOST"])
+def test_a_host_that_is_none_says_which_variable_it_is(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "x86_64-conda-linux-gnu")
+    with pytest.raises(CannotListen) as caught:
+        listen(Settings(host="x86_64-conda-linux-gnu", port=0))
+    assert f"{name} from the environment" in str(caught.value)
+    assert ("set IMAGE_HOST_HOST" in str(caught.value)) == (name == "HOST")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "localhost")]
+)
+def test_the_address_can_be_opened_in_a_browser(host: str, address: str) -> None:
+    with listen(Settings(host=host, port=0)) as listener:
+        port = listener.getsockname()[1]
+        assert address_of(listener) == f"http://{address}:{port}"
