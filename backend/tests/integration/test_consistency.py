@@ -153,8 +153,8 @@ async def test_what_is_dated_far_ahead_by_a_clock_that_was_wrong_is_found_like_t
     database: Database, store: Store
 ) -> None:
     store.leave(store.path(ORPHAN), age=timedelta(days=-365))
-    store.leave(store.root / "staging" / "ahead", age=timedelta(days=-365))
-    assert [finding.key for finding in await find(database, store)] == [ORPHAN, "ahead"]
+    store.leave(store.root / "staging" / OLD, age=timedelta(days=-365))
+    assert [finding.key for finding in await find(database, store)] == [ORPHAN, OLD]
 
 
 @pytest.mark.parametrize("grace", [timedelta(0), DAY])
@@ -162,7 +162,7 @@ async def test_what_is_dated_a_little_ahead_may_belong_to_an_upload_under_way(
     database: Database, store: Store, grace: timedelta
 ) -> None:
     store.leave(store.path(ORPHAN), age=timedelta(hours=-2))
-    store.leave(store.root / "staging" / "ahead", age=timedelta(hours=-2))
+    store.leave(store.root / "staging" / OLD, age=timedelta(hours=-2))
     assert await find(database, store, grace) == []
 
 

@@ -21,6 +21,7 @@ from app.database import Database
 from app.dimensions import configure_pillow
 from app.errors import DatabaseUnavailable
 from app.services import catalog
+from app.services.identity import StorageIdentity
 from app.services.image_service import ImageService, UploadLimits
 from app.services.storage.local import LocalStorage
 from tests import pictures
@@ -31,6 +32,7 @@ from tests.live import PATIENCE
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=1, uploads_per_hour_per_ip=0)
 DEADLINE = 0.2
 """Seconds for a statement of the service, here."""
+LIMIT = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {}', current_database()); END $$"
 
 
 @pytest.fixture
@@ -50,9 +52,13 @@ async def storage(
 async def statements_taking_longer_than_the_deadline(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[None]:
-    """Let each statement on the images wait for others that lock the table, again and again."""
+    """Let each statement on the images wait for others that lock the table, again and again.
+
+    The deadline is the service's, and also one that the database has for all its sessions.
+    """
     monkeypatch.setattr("app.database.COMMAND_TIMEOUT", DEADLINE)
     other = Database(settings.database_url.get_secret_value(), maintenance=True)
+    await execute(other, LIMIT.format(f"SET statement_timeout = {1000 * DEADLINE:.0f}"))
     locked = asyncio.Event()
 
     async def lock() -> None:
@@ -64,11 +70,14 @@ async def statements_taking_longer_than_the_deadline(
 
     locking = asyncio.create_task(lock())
     await locked.wait()
-    yield
-    locking.cancel()
-    with suppress(asyncio.CancelledError):
-        await locking
-    await other.close()
+    try:
+        yield
+    finally:
+        locking.cancel()
+        with suppress(asyncio.CancelledError):
+            await locking
+        await execute(other, LIMIT.format("RESET statement_timeout"))
+        await other.close()
 
 
 async def test_a_statement_of_the_service_has_a_deadline(
@@ -108,7 +117,7 @@ async def test_no_statement_of_the_backfill_is_ended_because_it_takes_long(
     await execute(database, "UPDATE images SET width = NULL, height = NULL")
     async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
         assert await asyncio.to_thread(backfill.run, settings) == backfill.EXIT_DONE
-    assert capsys.readouterr().out.endswith("2 images: 1 measured, 1 without their file\n")
+    assert capsys.readouterr().out.endswith("2 images: 1 filled in, 1 without their file\n")
 
 
 @asynccontextmanager
@@ -143,6 +152,7 @@ async def running_at_a_terminal(
 async def test_a_person_at_a_terminal_sees_that_counting_goes_on(
     settings: Settings, database: Database, storage: LocalStorage, command: str
 ) -> None:
+    await StorageIdentity(database, storage).establish()
     async with AsyncExitStack() as opened:
         async with database.write() as session:
             await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
