@@ -119,9 +119,8 @@ def _address(socket_folder: Path) -> URL:
     return URL.create(
         "postgresql+asyncpg",
         username="postgres",
-        port=PORT,
         database="postgres",
-        query={"host": str(socket_folder)},
+        query={"host": str(socket_folder), "port": str(PORT)},
     )
 
 
