@@ -4,6 +4,9 @@ import sys
 
 from app import signals
 
+_EXIT_BY_SIGNAL = 128
+"""The exit status of what a signal has ended is this and its number, as shells have it."""
+
 
 def main() -> int:
     """Run the command that the arguments name; return the exit status."""
@@ -12,9 +15,10 @@ def main() -> int:
         with signals.held():  # an import that an exception breaks off may hide it
             from app import commands  # noqa: PLC0415
         return commands.run(sys.argv[1:])
-    except KeyboardInterrupt:
-        print(f"Stopped by {interruption.name}; run the command again to go on.", file=sys.stderr)
-        return interruption.status
+    except KeyboardInterrupt as error:
+        number = interruption.signal_of(error)
+        print(f"Stopped by {number.name}; run the command again to go on.", file=sys.stderr)
+        return _EXIT_BY_SIGNAL + number
     finally:
         signals.ignore()  # what is left is to end
 

@@ -116,19 +116,21 @@ def _serve_here(
     settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
 ) -> None:
     """Serve in this process."""
-    announced = False
+    is_announced = False
+    told: list[int] = []
 
     async def beat() -> None:
-        nonlocal announced
-        if not announced:
+        nonlocal is_announced
+        if not is_announced:
+            is_announced = True
             on_serving()
-        announced = True
 
     try:
         with signals.held():
             server = Server(application(settings), settings, listener, beat)
 
             def stop(number: int, frame: FrameType | None) -> None:
+                told.append(number)
                 refuse_newcomers(listener)
                 server.handle_exit(number, frame)
 
@@ -138,6 +140,8 @@ def _serve_here(
         raise CannotServe(failure(error)) from error
     finally:
         signals.ignore()
+    if not is_announced:
+        raise signals.Interrupted(told[0])
 
 
 def _serve_by_workers(

@@ -46,6 +46,14 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended what was being begun."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 class Interruption:
     """Makes SIGTERM and SIGHUP end a command as Ctrl-C does: by KeyboardInterrupt.
 
@@ -53,20 +61,14 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._number = signal.SIGINT
+        self._number: int = signal.SIGINT
         handle(signal.default_int_handler, signal.SIGINT)
         handle(self._interrupt, signal.SIGTERM, signal.SIGHUP)
 
-    @property
-    def name(self) -> str:
-        """The signal's name."""
-        return self._number.name
-
-    @property
-    def status(self) -> int:
-        """The exit status of what a signal has ended, as shells have it: 128 and its number."""
-        return 128 + self._number
+    def signal_of(self, error: KeyboardInterrupt) -> signal.Signals:
+        """Return the signal that the exception is about."""
+        return signal.Signals(error.number if isinstance(error, Interrupted) else self._number)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
-        self._number = signal.Signals(number)
+        self._number = number
         signal.raise_signal(signal.SIGINT)

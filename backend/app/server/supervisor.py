@@ -74,6 +74,7 @@ class Supervisor:
 
         Raises:
             CannotServe: If a worker cannot start, or one after the other ends at once.
+            Interrupted: If the signal comes before all workers could be reached.
         """
         for end in (self._woken, self._waker):
             end.settimeout(0)
@@ -89,6 +90,8 @@ class Supervisor:
             finally:
                 self._end()
                 signal.set_wakeup_fd(-1)
+        if not self._is_announced:
+            raise signals.Interrupted(self._signals[0])
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)

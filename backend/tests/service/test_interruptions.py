@@ -25,14 +25,19 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 
 def run_and_interrupt(
-    folder: Path, arguments: Sequence[str], number: signal.Signals, seconds: float
+    folder: Path, arguments: Sequence[str], number: signal.Signals, seconds: float, workers: int = 1
 ) -> tuple[int, str]:
     """Run a command in a session of its own, as a terminal does; give its status and output."""
     with (folder / "log").open("w+b") as log:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             [sys.executable, "-m", "app", *arguments],
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "backend"), "PORT": "0"},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT / "backend"),
+                "PORT": "0",
+                "WORKERS": str(workers),
+            },
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -75,7 +80,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 @pytest.mark.parametrize("step", range(20))
 def test_a_first_start_can_be_stopped_at_any_moment(tmp_path: Path, step: int) -> None:
     number = SIGNALS[step % 3]
-    status, output = run_and_interrupt(tmp_path, [], number, step * 0.15)
+    status, output = run_and_interrupt(tmp_path, [], number, step * 0.15, 1 + step % 2)
     assert "Traceback" not in output
     if "Image host:" in output:
         assert status == 0, output

@@ -12,6 +12,7 @@ from socket import socketpair
 from time import monotonic
 from typing import Final
 
+from app import signals
 from app.services.storage import writer_program
 from app.services.storage.writer_program import Order, Outcome, named
 
@@ -50,7 +51,7 @@ class WriterProcess:
         command = [*program, str(memory), str(threads)]
         with named("start of the process that writes uploads", sys.executable or "python"):
             ours, theirs = socketpair()
-            with theirs:
+            with theirs, signals.held():  # a terminal's are for the service alone
                 try:
                     process = subprocess.Popen(  # noqa: ASYNC220, S603 - at once; our own arguments
                         command, stdin=theirs.fileno(), pass_fds=[memory]
