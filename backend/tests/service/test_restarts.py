@@ -58,10 +58,10 @@ def test_what_waits_in_the_backlog_is_served_before_the_end(
             client.sendall(REQUEST)
         service.main.send_signal(signal.SIGTERM)
         time.sleep(0.2)  # the supervisor stops listening while none of its workers can accept
-        for process in service.serving():
-            process.send_signal(signal.SIGCONT)
         for client in clients[40:]:
             client.sendall(REQUEST)
+        for process in service.serving():
+            process.send_signal(signal.SIGCONT)
         for client in clients:
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 ")

@@ -13,9 +13,11 @@ import httpx
 import psutil
 import pytest
 
+from app.embedded import shared_postgres
+from app.serve import COMMAND_CONNECTIONS
 from app.server.server import DRAIN_SECONDS
 from tests.forms import CONTENT_TYPE
-from tests.integration.test_embedded import has_ended
+from tests.integration.test_embedded import ask, has_ended
 from tests.live import PATIENCE, wait_until
 from tests.service.conftest import ROOT, StartService, starting_services
 from tests.service.test_make_run import assert_gone, upload
@@ -137,6 +139,14 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     assert process.wait(PATIENCE) == 0
     assert_gone(workers)
     assert " hangs and is killed\n" in log.read_text()
+
+
+async def test_the_embedded_database_allows_the_connections_that_the_settings_ask_for(
+    start: StartService,
+) -> None:
+    service = start("WORKERS=2", "DATABASE_CONNECTIONS=90").wait_until_it_serves()
+    with shared_postgres(service.data_dir / "postgres") as url:
+        assert await ask(url, "SHOW max_connections") == str(2 * 90 + COMMAND_CONNECTIONS)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

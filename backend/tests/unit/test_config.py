@@ -235,7 +235,7 @@ def test_a_password_that_must_be_percent_encoded_is_told_and_not_shown(
     monkeypatch.setenv("DATABASE_URL", address)
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
-    assert str(caught.value).startswith("DATABASE_URL: ")
+    assert str(caught.value).startswith("DATABASE_URL from the environment: ")
     assert "percent-encoded (@ as %40" in str(caught.value)
     assert "pa55" not in str(caught.value)
     assert "word" not in str(caught.value).replace("password", "")
