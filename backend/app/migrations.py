@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.database import Database, ReadSession
@@ -236,6 +236,11 @@ async def _run_when_free(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             await connection.run_sync(_run, command, target)
+        except PendingRollbackError as error:
+            # Alembic tries to commit what a cancelled statement has broken off.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError from error
+            raise
         except DBAPIError as error:
             if not _is_in_use(error):
                 raise

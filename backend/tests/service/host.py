@@ -15,7 +15,7 @@ from app.api.problems import RETRY_AFTER_SECONDS
 from app.config import Settings
 from app.main import create_app
 from tests.api import problems
-from tests.live import PATIENCE, serve
+from tests.live import PATIENCE, serve, wait_until
 from tests.service.test_socket import open_files
 
 UPLOAD = "/api/v1/images/upload"
@@ -71,7 +71,7 @@ class Host:
         files = {(file.name, file.stat().st_size) for file in self.images.glob("??/*")}
         assert rows <= files
         assert list((self.images / "staging").iterdir()) == []
-        assert open_files(self._settings) == []
+        wait_until(lambda: not open_files(self._settings))
 
 
 @contextmanager

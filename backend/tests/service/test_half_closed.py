@@ -161,7 +161,7 @@ def test_a_client_that_half_closes_before_its_request_is_whole_is_disconnected(
     wait_until(lambda: not server.state.tasks and not stored_files())
     logged = [vars(record)["status"] for record in caplog.records if hasattr(record, "status")]
     assert logged == ([499] if "a body" in sent or "chunk" in sent else [])
-    assert open_files(settings) == []
+    wait_until(lambda: not open_files(settings))
     assert_nothing_stored(server, stored_files)
 
 
@@ -177,7 +177,7 @@ def test_a_client_that_left_after_its_request_leaves_no_connection_and_no_open_f
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(request)
     wait_until(lambda: not server.state.connections and not server.state.tasks)
-    assert open_files(settings) == []
+    wait_until(lambda: not open_files(settings))
     assert connections(server) == 0
 
 

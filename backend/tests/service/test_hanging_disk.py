@@ -196,6 +196,18 @@ def test_a_network_disk_that_lost_its_server_is_named_in_the_log(
             assert "mount it again" in line
 
 
+@contextmanager
+def socket_open_to_others(database_url: URL) -> Iterator[None]:
+    """Let another user reach the embedded PostgreSQL, whose socket lies with its data."""
+    folder = Path(str(database_url.query.get("host", ".")))
+    mode = folder.stat().st_mode
+    folder.chmod(mode | 0o011)
+    try:
+        yield
+    finally:
+        folder.chmod(mode)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: another user; this one is not root")
 def test_a_data_folder_that_may_not_be_written_is_named_with_the_user_at_the_start(
     database_url: URL, caplog: pytest.LogCaptureFixture
@@ -204,12 +216,13 @@ def test_a_data_folder_that_may_not_be_written_is_named_with_the_user_at_the_sta
         data = Path(folder) / "data"
         data.mkdir()
         Path(folder).chmod(0o755)
-        os.seteuid(NOBODY)
-        try:
-            with host_on(data, database_url):
-                pass
-        finally:
-            os.seteuid(0)
+        with socket_open_to_others(database_url):
+            os.seteuid(NOBODY)
+            try:
+                with host_on(data, database_url):
+                    pass
+            finally:
+                os.seteuid(0)
     [line] = lines_about(caplog, "the image storage cannot be used yet")
     assert f"mkdir: Permission denied (EACCES): {data}/images" in line
     assert "runs as nobody (uid 65534)" in line

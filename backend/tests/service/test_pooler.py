@@ -181,8 +181,8 @@ def test_rows_are_checked_and_measured_through_a_pooler(pool: URL, tmp_path: Pat
     output_of(app(pool, "migrate"))
     with hosting(make_settings(pool, tmp_path), pool):  # makes the folders that are still missing
         pass
-    measured = output_of(app(pool, "backfill-dimensions", data=tmp_path))
-    assert "4 images: 3 measured, 1 with no size" in measured
+    measured = output_of(app(pool, "backfill", data=tmp_path))
+    assert "4 images: 3 filled in, 1 with no size" in measured
     checked = output_of(app(pool, "fsck", data=tmp_path))
     assert checked.endswith("4 images compared: no findings\n")
     assert left_behind(pool) == {"servers": SERVERS}

@@ -78,7 +78,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
         client.sendall(head(path, f"Content-Length: {len(body)}") + body[: len(JPEG) + 3 * BLOCK])
         wait_until(stored_files)  # a staging file: the upload is under way
     wait_until(lambda: not stored_files())
-    assert open_files(settings) == []
+    wait_until(lambda: not open_files(settings))
     assert_nothing_stored(server, stored_files)
 
 

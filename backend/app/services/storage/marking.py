@@ -43,7 +43,8 @@ def write_mark(root: Path, mark: Mark) -> None:
     Raises:
         OSError: If it may not have been marked.
     """
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with named("mkdir", str(root)):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = root / f"{NAME}.{uuid4().hex}"  # its own, for several services may start at once
     with named("write", str(fresh)), fresh.open("w") as file:
         file.write(_text(mark))
