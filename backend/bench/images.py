@@ -1,5 +1,6 @@
 """Images that look like those of real users: rows, and files for them."""
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 from uuid import UUID
+from zlib import crc32
 
 import PIL.Image
 
@@ -41,11 +43,18 @@ class Picture:
         return min(int((self.size / 2) ** 0.5), MAX_EDGE)  # noise takes about a byte a pixel
 
     def content(self, chance: Random) -> bytes:
-        """Make a real picture, and fill it up with bytes that no disk compresses."""
-        picture = BytesIO()
+        """Make a real picture, and fill it up before its end with bytes that no disk compresses."""
+        buffer = BytesIO()
         noise = PIL.Image.effect_noise((self.edge, self.edge), 60)
-        noise.save(picture, self.image_type.removeprefix("image/"))
-        return picture.getvalue() + chance.randbytes(self.size - len(picture.getvalue()))
+        noise.save(buffer, self.image_type.removeprefix("image/"))
+        picture = buffer.getvalue()
+        filling = self.size - len(picture)
+        if self.image_type is ImageType.JPEG:  # more of the scan, where 0xFF would begin a marker
+            begin, end = picture[:-2], picture[-2:]
+            return begin + chance.randbytes(filling).replace(b"\xff", b"\0") + end
+        begin, end = picture[:-12], picture[-12:]
+        data = b"fiLl" + chance.randbytes(filling - 12)
+        return begin + struct.pack(">I", filling - 12) + data + struct.pack(">I", crc32(data)) + end
 
 
 class Row(NamedTuple):
