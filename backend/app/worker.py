@@ -27,8 +27,8 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     logging.config.dictConfig(log_config(settings.log_format))
 
     async def beat() -> None:
-        with suppress(ConnectionError):
-            channel.send(BEAT)
+        with suppress(ConnectionError, BlockingIOError):  # the supervisor has ended, or is stopped
+            channel.send(BEAT, socket.MSG_DONTWAIT)
 
     try:
         server = Server(application(settings), settings, listener, beat)
@@ -45,7 +45,8 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
 
 def _end_with_supervisor(channel: socket.socket) -> None:
     """Stop when the supervisor has ended: the next service may want the port."""
-    channel.recv(1)
+    with suppress(ConnectionError):  # of one that was killed before it had read every beat
+        channel.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

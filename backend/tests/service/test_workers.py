@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from app.embedded import shared_postgres
 from app.serve import COMMAND_CONNECTIONS
-from app.server.server import DRAIN_SECONDS
+from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
 from tests.forms import CONTENT_TYPE
 from tests.integration.test_embedded import ask, has_ended
 from tests.live import PATIENCE, wait_until
@@ -179,3 +180,13 @@ def test_a_second_ctrl_c_does_not_wait_for_clients(start: StartService, workers:
         service.main.send_signal(signal.SIGINT)
         service.process.wait(DRAIN_SECONDS - 5)
     assert "Traceback" not in service.output
+
+
+def test_workers_end_with_a_service_that_was_stopped_and_then_killed(start: StartService) -> None:
+    """It leaves signs of life unread, which the system reports to the workers as an error."""
+    service = start("WORKERS=2").wait_until_it_serves()
+    workers = service.serving()
+    service.main.send_signal(signal.SIGSTOP)
+    time.sleep(2 * BEAT_SECONDS)
+    service.main.send_signal(signal.SIGKILL)
+    assert_gone(workers)
