@@ -203,7 +203,7 @@ def load_settings() -> Settings:
 def origin(field: str) -> str:
     """Return where the value of a setting comes from, and what to set instead."""
     found = _find().get(field)
-    return f"{found.origin}{found.advice}" if found else f"set {field.upper()}"
+    return f"{found.origin}{found.advice}" if found else f"the default; set {field.upper()}"
 
 
 def _find() -> dict[str, _Found]:

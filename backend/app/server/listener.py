@@ -52,11 +52,12 @@ def listen(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(settings.backlog)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
+        except (OSError, UnicodeError) as error:  # the latter of a name that DNS cannot hold
+            if getattr(error, "errno", None) == errno.EADDRINUSE:
                 raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
+            reason = getattr(error, "strerror", None) or "it is no name of a host"
             raise CannotListen(
-                f"Port {port} of {host} cannot be used: {error.strerror}. "
+                f"Port {port} of {host} cannot be used: {reason}. "
                 f"The address is {origin('host')}. The port is {origin('port')}."
             ) from error
         opened.pop_all()

@@ -47,6 +47,17 @@ def test_a_host_that_is_none_says_which_variable_it_is(
     assert ("set IMAGE_HOST_HOST" in str(caught.value)) == (name == "HOST")
 
 
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example", "192.0.2.1"])
+def test_a_host_that_cannot_be_listened_on_says_what_to_set(host: str) -> None:
+    """Two names that DNS cannot hold, and an address of no machine (RFC 5737)."""
+    with pytest.raises(CannotListen) as caught:
+        listen(Settings(host=host, port=0))
+    assert str(caught.value).startswith(f"Port 0 of {host} cannot be used: ")
+    assert str(caught.value).endswith(
+        " The address is the default; set HOST. The port is the default; set PORT."
+    )
+
+
 @pytest.mark.parametrize(
     ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "localhost")]
 )
