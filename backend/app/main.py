@@ -61,10 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
         identity = StorageIdentity(database, storage)
         service = ImageService(database, storage, limits, identity)
         try:
-            await service.check_storage()
-        except StorageError as error:
-            _log.error("the image storage cannot be used yet: %s", reason(error))
-        try:
+            try:
+                await service.check_storage()
+            except StorageError as error:
+                _log.error("the image storage cannot be used yet: %s", reason(error))
             async with _watched_schema(database):
                 yield State(settings=settings, service=service, drain=asyncio.Event())
         finally:
