@@ -17,7 +17,10 @@ async def counted(count: Coroutine[Any, Any, _Count]) -> _Count:
         desc="Counting images", bar_format="{desc}, {elapsed}", leave=False, disable=None
     ) as bar:
         counting = asyncio.create_task(count)
-        while not counting.done():
-            await asyncio.wait([counting], timeout=REFRESH_SECONDS)
-            bar.refresh()
+        try:
+            while not counting.done():
+                await asyncio.wait([counting], timeout=REFRESH_SECONDS)
+                bar.refresh()
+        finally:
+            counting.cancel()
     return counting.result()
