@@ -28,9 +28,8 @@ def reason(error: BaseException) -> str:
     if given := getattr(error, "reason", ""):
         return str(given)
     cause = error.__cause__ or error
-    cause = (
-        getattr(cause, "orig", None) or cause
-    )  # of SQLAlchemy, whose own words are the statement
+    # SQLAlchemy's own words are the statement.
+    cause = getattr(cause, "orig", None) or cause
     if isinstance(cause, OSError) and cause.strerror:
         return _system_reason(cause)
     if isinstance(cause, TimeoutError):

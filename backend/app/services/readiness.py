@@ -45,7 +45,7 @@ class Probe:
         if check.done():
             return check.result()
         error = self._overdue()
-        error.__cause__ = TimeoutError(f"no answer for {monotonic() - self._begun:.0f} s")
+        error.__cause__ = TimeoutError()
         return error
 
     async def _failure(self) -> ImageHostError | None:
