@@ -15,7 +15,7 @@ from playwright.async_api import expect
 from tests import pictures
 from tests.e2e.conftest import OpenPage, a_file, choose
 from tests.live import PATIENCE
-from tests.nginx import nginx
+from tests.nginx import nginx, site_of
 from tests.programs import needs_chromium, needs_nginx
 from tests.service.conftest import Service, StartService
 
@@ -48,7 +48,7 @@ def site(
         service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
         fields = FORWARDED if forwards else ""
         location = f"location /pics/ {{ proxy_pass http://image_host/; {fields} }}"
-        with nginx(tmp_path, location, listener, service.url):
+        with nginx(tmp_path, site_of(location, listener, service.url), listener):
             yield Site(url, service)
         service.stop()
 

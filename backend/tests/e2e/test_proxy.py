@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from tests import pictures
 from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.nginx import nginx
+from tests.nginx import nginx, site_of
 from tests.programs import needs_chromium, needs_nginx
 from tests.service.conftest import Service
 
@@ -29,7 +29,7 @@ def behind_nginx(service: Service, folder: Path, locations: str = "") -> Iterato
     every = f"client_max_body_size 1m; location / {{ {TO_SERVICE} }} {locations}"
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        nginx(folder, every, listener, service.url),
+        nginx(folder, site_of(every, listener, service.url), listener),
     ):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 

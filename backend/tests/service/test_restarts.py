@@ -16,9 +16,9 @@ from sqlalchemy.engine import URL
 
 from tests import pictures
 from tests.live import PATIENCE, wait_until
+from tests.nginx import example_site, nginx
 from tests.programs import needs_nginx
 from tests.service.conftest import Service, StartService
-from tests.service.proxy import free_port, nginx
 
 UPLOAD = "/api/v1/images/upload"
 LISTING = "/api/v1/images"
@@ -142,6 +142,12 @@ def test_idle_connections_do_not_delay_the_end(start: StartService) -> None:
         assert service.process.wait(PATIENCE) == 0
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
 @needs_nginx
 @pytest.mark.parametrize("example", ["image-host.conf", "image-host-below-a-path.conf"])
 def test_a_rolling_restart_behind_nginx_shows_no_error(
@@ -158,10 +164,15 @@ def test_a_rolling_restart_behind_nginx_shows_no_error(
     services = [begin(0), begin(1)]
     outcomes = Counter[int]()
     stop = threading.Event()
-    with nginx(tmp_path / "nginx", example, ports) as front, ThreadPoolExecutor(8) as clients:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        nginx(tmp_path, example_site(example, listener, ports), listener),
+        ThreadPoolExecutor(8) as clients,
+    ):
+        front = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
 
         def work(ask: Callable[[httpx.Client], httpx.Response]) -> None:
-            with httpx.Client(base_url=f"{front}{path}", timeout=PATIENCE) as client:
+            with httpx.Client(base_url=front, timeout=PATIENCE) as client:
                 while not stop.is_set():
                     outcomes[ask(client).status_code] += 1
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from sqlalchemy.engine import URL
 
 from app.embedded import shared_postgres
 from app.serve import COMMAND_CONNECTIONS
@@ -182,9 +183,12 @@ def test_a_second_ctrl_c_does_not_wait_for_clients(start: StartService, workers:
     assert "Traceback" not in service.output
 
 
-def test_workers_end_with_a_service_that_was_stopped_and_then_killed(start: StartService) -> None:
+def test_workers_end_with_a_service_that_was_stopped_and_then_killed(
+    start: StartService, database_url: URL
+) -> None:
     """It leaves signs of life unread, which the system reports to the workers as an error."""
-    service = start("WORKERS=2").wait_until_it_serves()
+    url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    service = start("WORKERS=2", f"DATABASE_URL={url}").wait_until_it_serves()
     workers = service.serving()
     service.main.send_signal(signal.SIGSTOP)
     time.sleep(2 * BEAT_SECONDS)
