@@ -30,13 +30,14 @@ def upgrade() -> None:
         """
     )
     with op.get_context().autocommit_block():
-        op.execute(
-            """
-            ALTER TABLE images
-                VALIDATE CONSTRAINT ck_images_width_positive,
-                VALIDATE CONSTRAINT ck_images_height_positive
-            """
-        )
+        pass  # commits: what follows is a transaction of its own
+    op.execute(
+        """
+        ALTER TABLE images
+            VALIDATE CONSTRAINT ck_images_width_positive,
+            VALIDATE CONSTRAINT ck_images_height_positive
+        """
+    )
 
 
 def downgrade() -> None:

@@ -41,7 +41,8 @@ def upgrade() -> None:
         """
     )
     with op.get_context().autocommit_block():
-        op.execute("ALTER TABLE images VALIDATE CONSTRAINT ck_images_checksum_length")
+        pass  # commits: what follows is a transaction of its own
+    op.execute("ALTER TABLE images VALIDATE CONSTRAINT ck_images_checksum_length")
 
 
 def downgrade() -> None:

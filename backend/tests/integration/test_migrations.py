@@ -437,6 +437,23 @@ async def test_timeouts_of_the_server_end_neither_a_migration_nor_its_lock(lean:
         assert not await connection.scalar(another)
 
 
+async def test_a_statement_timeout_of_the_server_ends_no_step_of_a_migration(lean: URL) -> None:
+    """Nor a step in a transaction of its own, such as one that reads all rows."""
+    await execute(
+        lean,
+        "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(1); END'",
+    )
+    await execute(
+        lean,
+        "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') "
+        "EXECUTE FUNCTION slow()",
+    )
+    await execute(lean, f"ALTER DATABASE {lean.database} SET statement_timeout = '500ms'")
+    await migrated(lean)
+    await assert_at_head(lean)
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 async def test_a_database_that_cannot_keep_every_name_is_refused(
     postgres_url: URL, encoding: str
