@@ -117,7 +117,7 @@ def _serve_here(
 ) -> None:
     """Serve in this process."""
     is_announced = False
-    told: list[int] = []
+    received: list[int] = []
 
     async def beat() -> None:
         nonlocal is_announced
@@ -130,7 +130,7 @@ def _serve_here(
             server = Server(application(settings), settings, listener, beat)
 
             def stop(number: int, frame: FrameType | None) -> None:
-                told.append(number)
+                received.append(number)
                 refuse_newcomers(listener)
                 server.handle_exit(number, frame)
 
@@ -141,7 +141,7 @@ def _serve_here(
     finally:
         signals.ignore()
     if not is_announced:
-        raise signals.Interrupted(told[0])
+        raise signals.Interrupted(received[0])
 
 
 def _serve_by_workers(

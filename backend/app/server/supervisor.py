@@ -27,6 +27,8 @@ MOST_FAILURES: Final = 5
 """Workers in a row that fail to start, before the service is given up."""
 END_SECONDS: Final = DRAIN_SECONDS + 8
 """How long workers may take to end before they are killed."""
+KILL_SECONDS: Final = 0.1
+"""Between two attempts to kill workers after that, which the disk may keep from ending."""
 COLLECT_SECONDS: Final = 5.0
 """Between the end of a worker's channel and its own."""
 
@@ -156,7 +158,7 @@ class Supervisor:
         self._listener.close()
         deadline = time.monotonic() + END_SECONDS
         while self._workers:
-            for channel in self._readable(max(0.0, deadline - time.monotonic())):
+            for channel in self._readable(max(KILL_SECONDS, deadline - time.monotonic())):
                 if not self._workers[channel].hear():
                     self._remove(self._workers[channel])
             if time.monotonic() >= deadline or self._signals.count(signal.SIGINT) > 1:
