@@ -96,7 +96,7 @@ class WriteDeadline:
 
     While it runs, time uses up a budget of `WRITE_SECONDS`, and bytes that the client takes win it
     back. The kernel's buffer counts, for it may hold megabytes: a client that takes these is not
-    idle, though nothing more can be written meanwhile.
+    idle, though nothing more can be written until it has taken them.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -183,7 +183,7 @@ async def _revision(database: AsyncConnection | ReadSession) -> str | None:
 
 
 async def _is_compatible(database: AsyncConnection | ReadSession) -> bool:
-    """Tell whether a later schema says that this code works with it."""
+    """Return whether a later schema says that this code works with it."""
     compatible_from = await database.scalar(text("SELECT compatible_from FROM installation"))
     return compatible_from is not None and compatible_from <= HEAD
 

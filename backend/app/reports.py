@@ -1,4 +1,4 @@
-"""What `fsck` tells: as text for people, or as JSON for programs."""
+"""What `fsck` reports: as text for people, or as JSON for programs."""
 
 import json
 import time

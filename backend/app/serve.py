@@ -97,7 +97,7 @@ async def _require_head(url: str) -> None:
 
 
 async def _require_own_storage(settings: Settings) -> None:
-    """Refuse a storage that is not the database's; while it cannot be told, the service waits."""
+    """Refuse a storage that is not the database's; what is not known yet is found out later."""
     database = Database(settings.database_url.get_secret_value())
     try:
         with suppress(DatabaseUnavailable, StorageError):

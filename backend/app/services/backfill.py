@@ -53,7 +53,7 @@ class Backfill:
         self._storage = storage
 
     async def count(self) -> int:
-        """Tell how many rows lack something.
+        """Return how many rows lack something.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
@@ -62,7 +62,7 @@ class Backfill:
             return await catalog.count_incomplete(session)
 
     async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
-        """Fill in every row, in bounded memory; tell row and outcome when it is done.
+        """Fill in every row, in bounded memory; report row and outcome when it is done.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read and written.

@@ -81,7 +81,7 @@ class ConsistencyCheck:
         self._after = after
 
     async def totals(self) -> Totals:
-        """Tell how many rows there are, and the bytes that they promise.
+        """Return how many rows there are, and the bytes that they promise.
 
         Raises:
             DatabaseUnavailable: If it cannot be told.
@@ -126,7 +126,7 @@ class ConsistencyCheck:
                     yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
 
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
-        """Remove what a finding is about, if it is still wrong; tell whether that was done.
+        """Remove what a finding is about, if it is still wrong; return whether that was done.
 
         Rows are removed only with `delete_broken_rows`, and then a damaged file too.
 
@@ -220,7 +220,7 @@ class ConsistencyCheck:
         return Finding(Kind.FILE_WITHOUT_ROW, file.key, file.size)
 
     def _may_be_in_flight(self, file: ObjectInfo) -> bool:
-        """Tell whether an upload under way may have written a file, by the time of the file.
+        """Return whether an upload under way may have written a file, by the time of the file.
 
         One dated far ahead was written while a clock was wrong; it would never grow old.
         """
@@ -269,7 +269,7 @@ class Removals:
 
 
 def are_many(removals: Counter[Kind], rows: int) -> bool:
-    """Tell whether removals are more than a few, so that their number must be known beforehand.
+    """Return whether removals are more than a few, so that their number must be known before.
 
     Rows and files that do not belong together look like a loss: a wrong or half restored folder as
     if files were missing, a wrong database as if files had no rows.

@@ -19,7 +19,7 @@ SAMPLE: Final = 20
 
 
 class WrongStorage(Exception):
-    """The storage is not the one of the database; the sentence tells what to do."""
+    """The storage is not the one of the database; the sentence says what to do."""
 
     def __init__(self, location: str, found: str) -> None:
         super().__init__(

@@ -51,7 +51,7 @@ def run_and_interrupt(
 
 
 def handles(pid: int, number: int) -> bool:
-    """Tell whether our code runs: before it does, Ctrl-C is the interpreter's affair."""
+    """Return whether our code runs: before it does, Ctrl-C is the interpreter's affair."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

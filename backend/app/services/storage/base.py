@@ -155,7 +155,7 @@ class Marked(Protocol):
         """
 
     async def holds_objects(self) -> bool:
-        """Tell whether there is any object, also where folders are missing.
+        """Return whether there is any object, also where folders are missing.
 
         Raises:
             StorageUnavailable: If that cannot be told.

@@ -56,7 +56,7 @@ def write_mark(root: Path, mark: Mark) -> None:
 
 
 def holds_objects(root: Path) -> bool:
-    """Tell whether a folder holds the file of any image."""
+    """Return whether a folder holds the file of any image."""
     return any(is_key(file.name) for file in root.glob("[0-9a-f][0-9a-f]/*"))
 
 
