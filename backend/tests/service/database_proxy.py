@@ -47,7 +47,7 @@ class DatabaseProxy:
     @property
     def url(self) -> URL:
         """The address of the proxy, for the service."""
-        direct = self._database.difference_update_query(["host"])
+        direct = self._database.difference_update_query(["host", "port"])
         return direct.set(host="127.0.0.1", port=self.port)
 
     def cut(self, statement: str, when: Cut) -> None:
