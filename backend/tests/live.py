@@ -1,5 +1,6 @@
 """The application behind a real socket, in a thread of the test process."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -68,3 +69,10 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Do as `wait_until`, while the event loop goes on."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nothing sets an event for it
+            await asyncio.sleep(0.01)

@@ -145,13 +145,6 @@ def storage_away(service: Service) -> Iterator[None]:
         aside.rename(images)
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until something outside the browser is true, while the browser goes on."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - a row or a file sets no event
-            await asyncio.sleep(0.05)
-
-
 async def shown(page: Page) -> list[str]:
     """Tell the names of the pictures in the gallery, as they are shown."""
     names: list[str] = await page.locator("#gallery img").evaluate_all(

@@ -7,7 +7,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests import pictures
-from tests.e2e.conftest import eventually, listed
+from tests.e2e.conftest import listed
+from tests.live import until
 from tests.programs import needs_chromium
 from tests.service.conftest import Service
 
@@ -61,7 +62,7 @@ async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_en
     write(tmp_path / "many" / "zz.jpg", JPEG)
     await drop(page, tmp_path / "many")
     await expect(page.get_by_text("230 files passed over")).to_be_visible()
-    await eventually(lambda: listed(service) == ["zz.jpg"])
+    await until(lambda: listed(service) == ["zz.jpg"])
 
 
 async def test_folders_and_files_are_dropped_together(

@@ -14,7 +14,6 @@ from tests.e2e.conftest import (
     OpenPage,
     a_file,
     choose,
-    eventually,
     listed,
     shown,
     storage_away,
@@ -22,6 +21,7 @@ from tests.e2e.conftest import (
     stored_files,
 )
 from tests.e2e.relay import relaying
+from tests.live import until
 from tests.programs import needs_chromium
 from tests.service.conftest import Service, StartService
 
@@ -132,10 +132,10 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     large.write_bytes(pictures.sized_jpeg(LARGE))
     async with slow_network(page, 2_000_000):
         await choose(page, large)
-        await eventually(lambda: any(file.stat().st_size for file in stored_files(service)))
+        await until(lambda: any(file.stat().st_size for file in stored_files(service)))
         await page.get_by_role("button", name="Cancel").click()
         await expect(page.get_by_text("Cancelled")).to_be_visible()
-        await eventually(lambda: not stored_files(service))
+        await until(lambda: not stored_files(service))
     assert listed(service) == []
     await page.reload()
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
@@ -207,7 +207,7 @@ async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Servic
     )
     await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(2)
     await expect(page.get_by_role("dialog")).to_have_count(0)
-    await eventually(lambda: listed(service) == ["moved.jpg"] * 2)
+    await until(lambda: listed(service) == ["moved.jpg"] * 2)
 
 
 async def test_no_tile_with_the_focus_lies_under_the_uploads(
@@ -248,12 +248,12 @@ async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
         page = await open_page(url)
         async with slow_network(page, 1_000_000):
             await choose(page, a_file("broken.jpg", pictures.sized_jpeg(5_000_000)))
-            await eventually(lambda: any(file.stat().st_size for file in stored_files(service)))
+            await until(lambda: any(file.stat().st_size for file in stored_files(service)))
             relay.is_broken = True
             relay.cut()
             await expect(page.get_by_text("There is no connection")).to_be_visible()
             await expect(page.get_by_text(re.compile("Trying again in [1-5] s"))).to_be_visible()
-            await eventually(lambda: not stored_files(service))
+            await until(lambda: not stored_files(service))
             relay.is_broken = False
         await expect(page.get_by_text("Upload successful")).to_be_visible()
     assert listed(service) == ["broken.jpg"]
@@ -268,7 +268,7 @@ async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
         relay.cut()  # what an old connection lost, browsers repeat by themselves
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))
-        await eventually(lambda: listed(service))
+        await until(lambda: listed(service))
         relay.cut()
         await expect(page.get_by_text("The connection broke before the answer")).to_be_visible()
         await expect(page.get_by_text("Trying again")).to_have_count(0)

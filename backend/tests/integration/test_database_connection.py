@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +41,9 @@ asyncio.run(ask())
 
 
 @pytest.fixture
-def tcp(database_url: URL) -> Iterator[URL]:
+def tcp(proxy: DatabaseProxy) -> URL:
     """Give the address of the database over TCP."""
-    with DatabaseProxy(database_url).running() as proxy:
-        yield proxy.url
+    return proxy.url
 
 
 def text_of(url: URL) -> str:

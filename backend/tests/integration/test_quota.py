@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from uuid import UUID
@@ -33,7 +32,7 @@ from tests.integration.test_image_service import (
     rows,
     stored_keys,
 )
-from tests.live import PATIENCE
+from tests.live import until
 from tests.service.database_proxy import DatabaseProxy
 
 JPEG = pictures.jpeg()
@@ -46,21 +45,9 @@ def storage() -> MemoryStorage:
     return MemoryStorage()
 
 
-@pytest.fixture
-def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
-    with DatabaseProxy(database_url).running() as proxy:
-        yield proxy
-
-
 def quota_service(database: Database, storage: MemoryStorage, quota: int) -> ImageService:
     limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
     return ImageService(database, storage, limits)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(

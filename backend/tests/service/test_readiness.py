@@ -28,12 +28,6 @@ EVENT = struct.Struct("iIII")
 
 
 @pytest.fixture
-def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
-    with DatabaseProxy(database_url).running() as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def host(proxy: DatabaseProxy, database_url: URL, tmp_path: Path) -> Iterator[Host]:
     with hosting(make_settings(proxy.url, tmp_path / "data"), database_url) as host:
         yield host

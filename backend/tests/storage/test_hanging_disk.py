@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -23,7 +23,7 @@ from app.services.storage.local import UPLOADS, LocalStorage
 from tests.conftest import Disk, OpenStorage
 from tests.descriptors import open_descriptors
 from tests.disks import FrozenDisk, NetworkDisk, disk_that_freezes, network_disk, shorten_deadlines
-from tests.live import PATIENCE
+from tests.live import PATIENCE, until
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 OTHER = f"cd{KEY[2:]}"
@@ -104,12 +104,6 @@ async def put_at_last(storage: LocalStorage, key: str = KEY, data: bytes = b"x")
             except StorageUnavailable:
                 continue
             return
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.01)
 
 
 def running(storage: LocalStorage) -> process.WriterProcess:
