@@ -13,6 +13,9 @@ from threading import Barrier
 import pytest
 
 from app.services.storage import writer_program
+from app.services.storage.blocks import SharedMemory
+from app.services.storage.process import WriterProcess
+from app.services.storage.writer import ORDERS_AT_ONCE
 from app.services.storage.writer_program import PAGE, Failure, Order, Outcome
 from tests.descriptors import open_descriptors, path_of
 
@@ -265,3 +268,15 @@ def test_pieces_of_several_files_wait_for_the_disk_together(
     monkeypatch.setattr(os, "pwrite", slow_pwrite)
     orders = [Order(str(tmp_path / f"{number}"), 0, 0, PAGE, None) for number in range(2)]
     assert carry_out(*orders) == [None] * 2
+
+
+async def test_what_stops_a_whole_group_is_reported_however_long_its_paths_are() -> None:
+    memory = SharedMemory(1)
+    process = await WriterProcess.start(memory.descriptor, 2)
+    order = Order(f"/{'x' * 4000}", 0, 0, 1, f"/{'y' * 4000}")
+    outcomes = await process.ask([order] * ORDERS_AT_ONCE)
+    assert [outcome.failure and outcome.failure[0] for outcome in outcomes] == [
+        errno.ENAMETOOLONG
+    ] * ORDERS_AT_ONCE
+    await process.end()
+    memory.close()

@@ -21,6 +21,8 @@ END_SECONDS: Final = 5.0
 """How long the process may take to end by itself before it is killed."""
 KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a call of the system."""
+MAX_ANSWER: Final = 1024 * 1024
+"""Bytes of an answer; each of a group's failures may name two paths of 4096."""
 _POLL_SECONDS: Final = 0.01
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class WriterProcess:
                 except OSError:
                     ours.close()
                     raise
-        return cls(process, *await asyncio.open_unix_connection(sock=ours))
+        return cls(process, *await asyncio.open_unix_connection(sock=ours, limit=MAX_ANSWER))
 
     @property
     def pid(self) -> int:
