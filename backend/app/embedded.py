@@ -217,11 +217,15 @@ def _wait_until_ready(folder: Path) -> Path:
 
 
 def _pid_file(folder: Path) -> tuple[int, str, Path]:
-    """Read `postmaster.pid`: the server's pid, its state, and the folder of its socket."""
+    """Read `postmaster.pid`: the server's pid, its state, and the folder of its socket.
+
+    Of its eight lines PostgreSQL writes the first five before the others.
+    """
     try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
+        text = (folder / "postmaster.pid").read_text()
+        lines = [*text.splitlines(), *[""] * 8]
         return int(lines[0]), lines[7].strip(), Path(lines[4])
-    except (FileNotFoundError, ValueError, IndexError):
+    except (FileNotFoundError, ValueError):
         return 0, "", Path()
 
 

@@ -319,8 +319,9 @@ async def test_it_allows_as_many_connections_as_it_was_told_on_every_start(tmp_p
             assert await ask(url, "SHOW max_connections") == str(connections)
 
 
+@pytest.mark.parametrize("lines", [5, 8], ids=["while it started", "ready"])
 async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_one(
-    tmp_path: Path,
+    tmp_path: Path, lines: int
 ) -> None:
     folder = tmp_path / "postgres"
     program = START.replace("print(url)", "print(url, flush=True); sys.stdin.read()")
@@ -335,6 +336,9 @@ async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_o
         service.kill()
     left = postmaster(folder)
     assert left.is_running()
+    pid_file = folder / "postmaster.pid"
+    written = pid_file.read_text().splitlines(keepends=True)
+    pid_file.write_text("".join(written[:lines]))
     with embedded_postgres(folder, 33) as url:
         assert await ask(url, "SHOW max_connections") == "33"
         assert has_ended(left)
