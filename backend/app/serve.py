@@ -151,6 +151,8 @@ def _serve_by_workers(
     command = [sys.executable, "-m", "app.worker"]
     try:
         Supervisor(command, pickle.dumps(settings), listener, settings.workers, on_serving).run()
+    except OSError as error:
+        raise CannotServe(failure(error)) from error
     finally:
         signals.ignore()
 

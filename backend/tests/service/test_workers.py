@@ -143,6 +143,25 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     assert " hangs and is killed\n" in log.read_text()
 
 
+def test_a_worker_that_the_system_does_not_start_ends_the_service_with_the_reason() -> None:
+    program = (
+        "import socket, sys\n"
+        "from app import serve\n"
+        "from app.config import Settings\n"
+        "sys.executable = '/nowhere/python'\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "try:\n"
+        "    serve._serve_by_workers(Settings(workers=2), listener, lambda: None)\n"
+        "except serve.CannotServe as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], cwd=BACKEND, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("FileNotFoundError: ")
+    assert "/nowhere/python" in done.stdout
+
+
 async def test_the_embedded_database_allows_the_connections_that_the_settings_ask_for(
     start: StartService,
 ) -> None:
