@@ -21,7 +21,7 @@ def nginx(folder: Path, example: str, ports: Sequence[int]) -> Iterator[str]:
     folder.mkdir()
     port = free_port()
     site = (EXAMPLES / example).read_text()
-    site = re.sub(r"listen 80;", f"listen 127.0.0.1:{port};", site)
+    site = re.sub(r"listen 80\b", f"listen 127.0.0.1:{port}", site)
     servers = "".join(f"    server 127.0.0.1:{number} max_fails=0;\n" for number in ports)
     site = re.sub(r"^    server 127\.0\.0\.1:8000 .*\n", servers, site, flags=re.MULTILINE)
     (folder / "site.conf").write_text(site)
