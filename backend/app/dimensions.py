@@ -9,6 +9,7 @@ neither its time nor its memory has to be limited in some other way.
 import asyncio
 import struct
 import warnings
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, NamedTuple
 
@@ -43,7 +44,7 @@ _EXIF: Final = b"Exif\0"
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a frame header, SOF0 to SOF15 (ITU-T T.81, table B.1)."""
 _ENDS: Final = frozenset({SOI, EOI, SOS})
-"""Markers that do not come before a frame header."""
+"""Markers that end the header of an image."""
 
 
 class Dimensions(NamedTuple):
@@ -53,13 +54,14 @@ class Dimensions(NamedTuple):
     height: int
 
 
-class _Header(NamedTuple):
-    """What is kept of a file."""
+@dataclass(slots=True)
+class _Header:
+    """What is kept of a file, as it is found."""
 
-    frame: bytes
-    """A file without pixels."""
-    is_turned: bool
-    """Whether viewers show the picture on its side."""
+    frame: bytes = b""
+    """A file without pixels; empty until the frame header has come."""
+    is_turned: bool | None = None
+    """Whether viewers show the picture on its side; None until Exif has come."""
 
 
 class HeaderReader:
@@ -71,7 +73,8 @@ class HeaderReader:
 
     def __init__(self, image_type: ImageType) -> None:
         jpeg = image_type is ImageType.JPEG
-        self._walker = Walker(_walk_jpeg() if jpeg else _walk_png())
+        self._header = _Header()
+        self._walker = Walker(_walk_jpeg(self._header) if jpeg else _walk_png(self._header))
         self._bytes_left = MAX_HEADER_BYTES
 
     @property
@@ -92,12 +95,11 @@ class HeaderReader:
         Pillow works in a thread. One that does not come in time is not waited for, and where the
         system allows no more threads there is none.
         """
-        header = self._walker.kept
-        if header is None:
+        if not self._header.frame:
             return None
         try:
             async with asyncio.timeout(SECONDS):
-                return await asyncio.to_thread(_measure, header)
+                return await asyncio.to_thread(_measure, self._header)
         except (TimeoutError, RuntimeError):
             return None
 
@@ -116,55 +118,51 @@ def configure_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _walk_jpeg() -> Walk[_Header | None]:
-    """Go from segment to segment (ITU-T T.81, B.1.1) until a frame header.
+def _walk_jpeg(header: _Header) -> Walk[None]:
+    """Go from segment to segment (ITU-T T.81, B.1.1) until the pixels begin.
 
     Exif stands in the first APP1 segment that begins with its name and a padding byte (CIPA
-    DC-008, 4.7.2).
+    DC-008, 4.7.2) and holds something; like other segments it may follow the frame header.
     """
     yield 2
-    is_turned: bool | None = None
-    while True:
-        marker = yield from next_marker()
-        if marker in _ENDS:
-            return None
+    while (marker := (yield from next_marker())) not in _ENDS:
         length_field = yield 2
         length = int.from_bytes(length_field) - len(length_field)
         if length < 0:
-            return None
-        if marker in _FRAMES:
+            return
+        if marker in _FRAMES and not header.frame:
             if length > FRAME_BYTES:
-                return None
+                return
             frame = yield length
-            start = bytes((0xFF, SOI, 0xFF, marker)) + length_field
-            return _Header(start + frame, is_turned or False)
-        if marker == _APP1 and is_turned is None:
+            header.frame = bytes((0xFF, SOI, 0xFF, marker)) + length_field + frame
+            continue
+        if marker == _APP1 and header.is_turned is None:
             name = yield min(length, len(_EXIF) + 1)
             length -= len(name)
-            if name.startswith(_EXIF):
-                is_turned = yield from _walk_exif(length)
+            if length and name.startswith(_EXIF):
+                header.is_turned = yield from _walk_exif(length)
                 continue
         yield -length
 
 
-def _walk_png() -> Walk[_Header | None]:
+def _walk_png(header: _Header) -> Walk[None]:
     """Go from chunk to chunk (PNG specification, section 5.3) until the pixels begin."""
     frame = yield 8
     head = yield 8
     if head != b"\0\0\0\x0dIHDR":
-        return None
+        return
     frame += head
     frame += yield 13 + 4  # and its checksum
-    is_turned: bool | None = None
     while True:
         head = yield 8
         length, kind = int.from_bytes(head[:4]), head[4:]
         if kind == b"IDAT":
-            return _Header(frame + bytes(4) + kind, is_turned or False)
+            header.frame = frame + bytes(4) + kind
+            return
         if kind == b"IEND" or not kind.isalpha():
-            return None
-        if kind == b"eXIf" and is_turned is None:
-            is_turned = yield from _walk_exif(length)
+            return
+        if kind == b"eXIf" and header.is_turned is None:
+            header.is_turned = yield from _walk_exif(length)
             length = 0
         yield -(length + 4)
 

@@ -53,7 +53,7 @@ def site_of(locations: str, listener: socket.socket, service_url: str) -> str:
 def example_site(name: str, listener: socket.socket, service_ports: Sequence[int]) -> str:
     """Configure a site by one of the examples of `deploy/nginx/`, changed where it says so."""
     site = (_EXAMPLES / name).read_text("utf-8")
-    site = re.sub(r"listen 80;", f"listen 127.0.0.1:{_port(listener)};", site)
+    site = re.sub(r"listen 80\b", f"listen 127.0.0.1:{_port(listener)}", site)
     servers = "".join(f"    server 127.0.0.1:{port} max_fails=0;\n" for port in service_ports)
     return re.sub(r"^    server 127\.0\.0\.1:8000 .*\n", servers, site, flags=re.MULTILINE)
 

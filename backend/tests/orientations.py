@@ -2,6 +2,7 @@
 
 import struct
 
+from tests import pictures
 from tests.pictures import chunk, jpeg_with, png_with, segment
 
 EXIF = b"Exif\0\0"
@@ -28,6 +29,14 @@ def jpeg(*app1: bytes) -> bytes:
 
 
 SIX = (ORIENTATION, SHORT, 1, 6)
+PROGRESSIVE = pictures.jpeg(progressive=True)
+TABLE, SOS = b"\xff\xc4", b"\xff\xda"
+
+
+def jpeg_turned_at(place: int) -> bytes:
+    return PROGRESSIVE[:place] + segment(0xE1, EXIF + tiff(SIX)) + PROGRESSIVE[place:]
+
+
 LARGEST_GAP = 65_533 - len(EXIF + tiff(SIX))
 TURNED = {
     "directory 9,000 bytes into the Exif": jpeg(EXIF + tiff(SIX, gap=9_000)),
@@ -39,6 +48,9 @@ TURNED = {
     "a directory that claims more entries": jpeg(EXIF + tiff(SIX, count=500)),
     "nothing after the directory": jpeg(EXIF + tiff(SIX)[:-4]),
     "another padding byte after the name": jpeg(b"Exif\0\xff" + tiff(SIX)),
+    "Exif after the frame header": jpeg_turned_at(PROGRESSIVE.index(SOS)),
+    "Exif between tables": jpeg_turned_at(PROGRESSIVE.index(TABLE)),
+    "Exif of a name alone first": jpeg(EXIF[:4], EXIF[:5], EXIF, EXIF + tiff(SIX)),
     "PNG, directory far into the Exif": png_with(chunk(b"eXIf", tiff(SIX, gap=200_000))),
 }
 UPRIGHT = {
@@ -54,5 +66,7 @@ UPRIGHT = {
     "the directory lies in the head": jpeg(EXIF + tiff(SIX).replace(b"\0\0\0\x08", b"\0\0\0\x04")),
     "the directory lies beyond the end": jpeg(EXIF + tiff(SIX).replace(b"\0\0\0\x08", b"\xff" * 4)),
     "Exif without anything": jpeg(EXIF),
+    "Exif of one byte first": jpeg(EXIF + b"M", EXIF + tiff(SIX)),
+    "Exif between scans": jpeg_turned_at(PROGRESSIVE.rindex(SOS)),
     "PNG, Exif as in a JPEG": png_with(chunk(b"eXIf", EXIF + tiff(SIX))),
 }

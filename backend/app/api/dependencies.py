@@ -75,6 +75,8 @@ class Context:
 @lru_cache(256)
 def _base_url(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
     """Write where a request came to, as Starlette does, which believes no Host that is none."""
+    if server:
+        server = str(parse_address(server[0]) or server[0]), server[1]
     headers = [] if host is None else [(b"host", host.encode("latin-1"))]
     url = URL(scope={"scheme": scheme, "path": "/", "server": server, "headers": headers})
     return f"{url.scheme}://{url.netloc}"

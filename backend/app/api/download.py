@@ -36,7 +36,10 @@ from app.services.storage.base import ObjectReader
 
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 
-FILE_ADDRESS: Final = re.compile(FILE_PATH.replace("{image_id:uuid}", f"({UUIDConvertor.regex})"))
+FILE_ADDRESS: Final = re.compile(
+    FILE_PATH.replace("{image_id:uuid}", f"({UUIDConvertor.regex})") + "(/?)"
+)
+"""The id, and a slash too many: a redirect from there is for pages of any site too."""
 _METHODS: Final = ("GET", "HEAD")
 _UNCHANGING: Final = b"public, max-age=31536000, immutable"
 _HARMLESS: Final = b"default-src 'none'; sandbox"
@@ -203,9 +206,10 @@ class FileShortcut:
 
         request = Request(scope, receive)
         response: Response
-        if scope["method"] in _METHODS and not scope["query_string"]:
+        image_id, slash = found.groups()
+        if scope["method"] in _METHODS and not (scope["query_string"] or slash):
             try:
-                response = await get_image_file(request, UUID(found[1]), Context(request))
+                response = await get_image_file(request, UUID(image_id), Context(request))
             except tuple(PROBLEMS) as error:
                 response = answer_error(error)
         elif scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:

@@ -11,7 +11,8 @@
  * Read a transfer to its end; called while its event lasts, for afterwards browsers empty it.
  *
  * @param {DataTransfer} transfer
- * @param {string[]} types  The media types of pictures to take from folders.
+ * @param {string[]} types  The media types of pictures to take from folders; browsers tell them by
+ *   the name, so a file of another type is taken if it begins like a picture.
  * @returns {Promise<Brought>}
  */
 export async function readTransfer(transfer, types) {
@@ -46,10 +47,17 @@ async function readFolder(folder, types, brought) {
         continue;
       }
       const file = isHidden(entry) ? null : await promised((...ends) => entry.file(...ends));
-      if (file && types.includes(file.type)) brought.files.push(file);
+      const isPicture = file && (types.includes(file.type) || (await beginsLikePicture(file)));
+      if (isPicture) brought.files.push(file);
       else brought.passedOver += 1;
     }
   }
+}
+
+/** Whether a file begins as a JPEG or a PNG does; false if it cannot be read. */
+async function beginsLikePicture(file) {
+  const head = await file.slice(0, 3).arrayBuffer().catch(() => new ArrayBuffer(0));
+  return ["255,216,255", "137,80,78"].includes(String(new Uint8Array(head)));
 }
 
 const isHidden = ({ name }) => name.startsWith(".");

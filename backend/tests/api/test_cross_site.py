@@ -228,6 +228,8 @@ async def test_where_a_key_protects_nothing_else_is_asked(open_client: OpenClien
         ("", {"if-match": '"other"'}, 412),
         ("", {"range": "bytes=99999999-"}, 416),
         ("?download=perhaps", {}, 422),
+        ("/", {}, 307),
+        ("/?download=1", {}, 307),
     ],
 )
 async def test_files_can_be_shown_and_read_by_pages_of_any_site(  # noqa: PLR0913, PLR0917

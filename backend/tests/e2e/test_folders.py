@@ -39,6 +39,8 @@ async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
     write(folder / "a.jpg", JPEG)
     write(folder / "B.PNG", PNG)
     write(folder / "day 1" / "evening" / "c.jpeg", JPEG)
+    write(folder / "IMG_1234", JPEG)
+    write(folder / "moving.apng", PNG)
     write(folder / ".DS_Store", b"x")
     write(folder / "day 1" / "._c.jpeg", JPEG)
     write(folder / ".git" / "hidden.jpg", JPEG)
@@ -49,9 +51,9 @@ async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
     await drop(page, folder)
     sentence = "5 files passed over: hidden, unreadable, or neither JPEG nor PNG."
     await expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
-    await expect(page.get_by_text("3 of 3 done")).to_be_visible()
-    await expect(page.get_by_text("Upload successful")).to_have_count(3)
-    assert sorted(listed(service)) == ["B.PNG", "a.jpg", "c.jpeg"]
+    await expect(page.get_by_text("5 of 5 done")).to_be_visible()
+    await expect(page.get_by_text("Upload successful")).to_have_count(5)
+    assert sorted(listed(service)) == ["B.PNG", "IMG_1234", "a.jpg", "c.jpeg", "moving.apng"]
 
 
 async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_end(

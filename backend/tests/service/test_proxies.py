@@ -12,7 +12,7 @@ import pytest
 from app.config import Settings
 from app.main import create_app
 from tests import pictures
-from tests.live import LiveServer, serve
+from tests.live import LiveServer, serve, wait_until
 from tests.service.test_socket import UPLOAD, read_to_end
 
 pytestmark = pytest.mark.skipif(
@@ -58,8 +58,22 @@ def test_addresses_are_logged_without_the_form_that_the_socket_gives_them(
     httpx.get(f"{server.url}/health/live")
     httpx.get(f"http://[::1]:{server.port}/health/live")
     upload(server, "10.9.8.7, [2001:DB8::7%eth0]:4711")
-    clients = [vars(line)["client"] for line in caplog.records if hasattr(line, "client")]
-    assert clients == ["127.0.0.1", "::1", "2001:db8::7"]
+
+    def clients() -> list[str]:
+        return [vars(line)["client"] for line in caplog.records if hasattr(line, "client")]
+
+    wait_until(lambda: len(clients()) == 3)  # a line is written after its answer
+    assert clients() == ["127.0.0.1", "::1", "2001:db8::7"]
+
+
+def test_links_for_a_client_that_names_no_host_have_the_address_that_it_used(
+    server: LiveServer,
+) -> None:
+    with server.connect() as client:
+        client.sendall(b"GET /openapi.json HTTP/1.0\r\n\r\n")
+        document = read_to_end(client)
+    assert f"http://127.0.0.1:{server.port}/".encode() in document
+    assert b"::" not in document
 
 
 @pytest.mark.parametrize("server", ["https://images.example.org/pics"], indirect=True)

@@ -13,6 +13,8 @@ from app.http_writer import MAX_UNSENT
 from app.main import create_app
 from tests import pictures
 from tests.live import LiveServer, serve, wait_until
+from tests.nginx import example_site, nginx
+from tests.programs import needs_nginx
 from tests.service.test_socket import UPLOAD, open_files
 
 WRITER = "app.http_writer"
@@ -27,14 +29,18 @@ def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveS
         yield server
 
 
-def begin_download(server: LiveServer, picture: bytes, *fields: str) -> socket.socket:
-    """Ask for a picture over a connection that takes little at a time."""
+def begin_download(
+    server: LiveServer, picture: bytes, *fields: str, front: str = ""
+) -> socket.socket:
+    """Ask for a picture, at the address of a proxy if there is one; take little at a time."""
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": picture}, timeout=60).json()["url"]
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(60)
-    client.connect(("127.0.0.1", server.port))
-    head = [f"GET {httpx.URL(url).path} HTTP/1.1", "Host: localhost", *fields, "", ""]
+    address = httpx.URL(front or server.url)
+    client.connect((address.host, address.port))
+    path = address.path.rstrip("/") + httpx.URL(url).path
+    head = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     client.sendall("\r\n".join(head).encode())
     return client
 
@@ -110,18 +116,39 @@ def test_what_a_client_does_not_take_is_bounded(server: LiveServer) -> None:
     with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
         client.recv(100)
         time.sleep(0.5)  # the service has written what it may
-        queued = waiting_in_kernel(server)
+        queued = waiting_in_kernel(server.port)
         assert 0 < queued < 2 * MAX_UNSENT
 
 
-def waiting_in_kernel(server: LiveServer) -> int:
-    """Return the bytes that the kernel has for the only client of the server."""
+@needs_nginx
+@pytest.mark.parametrize(
+    ("example", "path"), [("image-host.conf", ""), ("image-host-below-a-path.conf", "/pics")]
+)
+def test_what_a_client_does_not_take_of_a_proxy_is_bounded_too(
+    server: LiveServer, tmp_path: Path, example: str, path: str
+) -> None:
+    """While nginx waits for room in the kernel, it takes nothing of the service."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as opened:
+        port = listener.getsockname()[1]
+        front = f"http://127.0.0.1:{port}{path}"
+        site = example_site(example, listener, [server.port])
+        opened.enter_context(nginx(tmp_path, site, listener))
+        client = opened.enter_context(
+            begin_download(server, pictures.sized_jpeg(SIZE), front=front)
+        )
+        assert client.recv(12) == b"HTTP/1.1 200"
+        wait_until(lambda: waiting_in_kernel(port) > 64 * 1024)
+        time.sleep(0.5)
+        assert waiting_in_kernel(port) < 512 * 1024
+
+
+def waiting_in_kernel(port: int) -> int:
+    """Return the bytes that the kernel has for the only client of the server at a port."""
     lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
     fields = [line.split() for line in lines]
-    port = f":{server.port:04X}"
     (queued,) = [
         queues
         for _, local, _, state, queues, *_ in fields
-        if local.endswith(port) and state == "01"
+        if local.endswith(f":{port:04X}") and state == "01"
     ]
     return int(queued.partition(":")[0], 16)

@@ -271,8 +271,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def keeps(reader: HeaderReader) -> int:
-    header = reader._walker.kept
-    return len(reader._walker._held) + (len(header.frame) if header else 0)
+    return len(reader._walker._held) + len(reader._header.frame)
 
 
 async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
@@ -283,7 +282,7 @@ async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
         for size in sizes:
             reader.feed(data[position : position + size])
             position += size
-            assert keeps(reader) <= max(12 * MAX_ENTRIES, FRAME_BYTES + 64)
+            assert keeps(reader) <= 12 * MAX_ENTRIES + FRAME_BYTES + 64
     return await reader.measure()
 
 
