@@ -222,11 +222,16 @@ def _pid_file(folder: Path) -> tuple[int, str, Path]:
     Of its eight lines PostgreSQL writes the first five before the others.
     """
     try:
-        text = (folder / "postmaster.pid").read_text()
+        text = _read(folder / "postmaster.pid")
         lines = [*text.splitlines(), *[""] * 8]
         return int(lines[0]), lines[7].strip(), Path(lines[4])
     except (FileNotFoundError, ValueError):
         return 0, "", Path()
+
+
+def _read(file: Path) -> str:
+    """Read a text with a path in it, of whatever bytes."""
+    return os.fsdecode(file.read_bytes())
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
@@ -238,10 +243,14 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _stop(pid: int) -> None:
-    """Stop a server: its connections end, and what it has in memory is written."""
+    """Stop a server: its connections end, and what it has in memory is written.
+
+    One that does not is killed in the end, as one that SIGSTOP has stopped. What was committed is
+    in its log, and its processes end when they find it gone.
+    """
     import psutil  # noqa: PLC0415 - comes with the wheel
 
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
             process = psutil.Process(pid)
             process.send_signal(number)
@@ -261,11 +270,11 @@ def _is_running(folder: Path) -> bool:
 
     file = folder / "postmaster.pid"
     try:
-        pid, rest = file.read_text().split("\n", 1)
+        pid, rest = _read(file).split("\n", 1)
         process = psutil.Process(int(pid))
         if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
             return True
-        file.write_text(f"{_NO_PID}\n{rest}")
+        file.write_bytes(os.fsencode(f"{_NO_PID}\n{rest}"))
     except (FileNotFoundError, ValueError, psutil.Error):
         pass
     return False
@@ -273,13 +282,23 @@ def _is_running(folder: Path) -> bool:
 
 @contextmanager
 def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
-    """Choose where the socket lies: with the data, if its path is not too long for a socket.
+    """Choose where the socket lies: with the data, if its path is short enough, and UTF-8.
 
     Else in a folder that only the server's user may enter, for the socket needs no password.
     """
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= MAX_SOCKET_PATH:
+    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
+    if len(path) <= MAX_SOCKET_PATH and _is_utf8(path):
         yield folder
         return
     with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
         programs.give(Path(private))
         yield Path(private)
+
+
+def _is_utf8(path: bytes) -> bool:
+    """Return whether a path can stand in a URL."""
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -53,6 +53,8 @@ def run(settings: Settings) -> int:
         print(error, file=sys.stderr)
     except DatabaseUnavailable as error:
         print(reason(error), file=sys.stderr)
+    except StorageError as error:
+        print(f"The image storage cannot be used: {reason(error)}", file=sys.stderr)
     except CannotServe as error:
         print(f"The service cannot be kept up: {error}", file=sys.stderr)
     else:
@@ -107,9 +109,8 @@ async def _require_own_storage(settings: Settings) -> None:
 
 
 async def _require_unused_storage(settings: Settings) -> None:
-    """Refuse to make a new database beside images that belong to one."""
-    with suppress(StorageError):
-        await require_unused(open_storage(settings))
+    """Refuse to make a new database beside images that belong to one, or may do so."""
+    await require_unused(open_storage(settings))
 
 
 def _serve_here(

@@ -101,11 +101,11 @@ class StorageIdentity:
         assert self._marked  # noqa: S101 - the callers have looked
         async with self._database.write() as session:
             known = await catalog.lock_storage_id(session)
-            mark = await self._marked.read_mark()
+            mark = None if adopt else await self._marked.read_mark()
             if known is None:
                 if not adopt:
                     await self._require_same_images(session, self._marked, mark)
-                is_known = mark and mark.is_confirmed and not adopt
+                is_known = mark and mark.is_confirmed
                 storage_id = mark.storage_id if mark and is_known else uuid4()
                 if not is_known:
                     await self._marked.write_mark(Mark(storage_id, is_confirmed=False))

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
+from app import embedded
 from app.database import Database
 from app.embedded import embedded_postgres, shared_postgres
 from app.postgres import EmbeddedDatabaseError, Programs
@@ -73,6 +74,7 @@ async def test_a_path_too_long_for_a_socket_is_fine(tmp_path: Path) -> None:
         "`touch made`",
         'quote\'d "twice"',
         "Bilder-图片",
+        os.fsdecode(b"not UTF-8: \xff"),
         "-D",
     ],
 )
@@ -94,6 +96,19 @@ def test_it_stops_with_its_service(tmp_path: Path) -> None:
 def test_one_that_was_killed_is_no_hindrance_to_the_end_of_its_service(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres"):
         postmaster(tmp_path / "postgres").kill()
+
+
+def test_one_that_is_stopped_is_killed_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service would wait for ever for a server that hangs."""
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 1)
+    with embedded_postgres(tmp_path / "postgres"):
+        process = postmaster(tmp_path / "postgres")
+        process.suspend()
+    assert has_ended(process)
+    with embedded_postgres(tmp_path / "postgres"):
+        pass
 
 
 def test_it_does_not_listen_on_the_network(tmp_path: Path) -> None:

@@ -220,16 +220,23 @@ async def test_a_new_database_is_not_made_beside_images(
         await require_unused(LocalStorage(root))
 
 
-@pytest.mark.parametrize("content", ["", "no id", "\x00" * 37])
-async def test_a_mark_that_cannot_be_read_is_never_replaced(
+@pytest.mark.parametrize("content", ["", "no id", "\x00" * 37, "without the end of its line"])
+async def test_a_mark_that_cannot_be_read_is_replaced_only_where_that_is_asked_for(
     database: Database, root: Path, content: str
 ) -> None:
-    write_mark(root, Mark(uuid4()))
+    """Not by a start, not by another database; the line says how."""
+    await start(database, root)
+    if content.startswith("without"):
+        content = (root / NAME).read_text().rstrip()
     (root / NAME).write_text(content)
-    with pytest.raises(StorageUnavailable) as raised:
-        await start(database, root)
-    assert "it holds no id of a storage" in str(raised.value.__cause__)
+    for refusing in (start(database, root), require_unused(LocalStorage(root))):
+        with pytest.raises(StorageUnavailable) as raised:
+            await refusing
+        assert "this is not the id of a storage" in str(raised.value.__cause__)
+        assert "--adopt-storage" in str(raised.value.__cause__)
     assert (root / NAME).read_text() == content
+    await StorageIdentity(database, LocalStorage(root)).adopt()
+    await start(database, root)
 
 
 async def test_a_backend_that_cannot_be_mistaken_needs_no_mark(database: Database) -> None:

@@ -36,13 +36,14 @@ def test_a_taken_port_says_what_to_set(listener: socket.socket) -> None:
         listen(Settings(port=port))
 
 
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a..b", "x" * 64, ".example.org"])
 @pytest.mark.parametrize("name", ["HOST", "IMAGE_HOST_HOST"])
 def test_a_host_that_is_none_says_which_variable_it_is(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(name, "x86_64-conda-linux-gnu")
+    monkeypatch.setenv(name, host)
     with pytest.raises(CannotListen) as caught:
-        listen(Settings(host="x86_64-conda-linux-gnu", port=0))
+        listen(Settings(host=host, port=0))
     assert f"{name} from the environment" in str(caught.value)
     assert ("set IMAGE_HOST_HOST" in str(caught.value)) == (name == "HOST")
 

@@ -1,6 +1,8 @@
 """The file by which a folder of images is recognised, so that no other is taken for it (ADR 27)."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -11,6 +13,10 @@ from app.services.storage.writer_program import Proof, named, sync_folder
 NAME: Final = "storage-id"
 
 _UNCONFIRMED: Final = " unconfirmed"
+_NO_MARK: Final = (
+    "this is not the id of a storage; restore it from a backup, or, if the folder is that of the "
+    'database, run `make fsck ARGS="--adopt-storage"`'
+)
 
 
 def proof_of(root: Path, storage_id: UUID) -> Proof:
@@ -22,19 +28,21 @@ def read_mark(root: Path) -> Mark | None:
     """Read the mark of a folder; None if it has none, or does not exist.
 
     Raises:
-        OSError: If it cannot be read, or is none.
+        OSError: If it cannot be read, or is not as it was written.
     """
     file = root / NAME
     try:
         with named("read", str(file)):
-            text = file.read_text("ascii", "replace").removesuffix("\n")
+            text = file.read_text("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        storage_id = UUID(text.removesuffix(_UNCONFIRMED))
-    except ValueError:
-        raise OSError(None, "it holds no id of a storage", str(file)) from None
-    return Mark(storage_id, is_confirmed=not text.endswith(_UNCONFIRMED))
+    first = text.removesuffix("\n")
+    with suppress(ValueError):
+        storage_id = UUID(first.removesuffix(_UNCONFIRMED))
+        mark = Mark(storage_id, is_confirmed=not first.endswith(_UNCONFIRMED))
+        if text == _text(mark):
+            return mark
+    raise OSError(errno.EBADMSG, _NO_MARK, str(file))
 
 
 def write_mark(root: Path, mark: Mark) -> None:
