@@ -19,7 +19,7 @@ from asyncpg import (
     PostgresError,
 )
 
-from app.database_url import DatabaseAddress, Host
+from app.database_url import SYSTEM_AUTHORITIES, DatabaseAddress, Host
 from app.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -184,9 +184,14 @@ async def _connect_with_tls(arguments: dict[str, Any], tls: Mapping[str, str]) -
 
     It is unreadable where HOME is another user's, and then means no more than an empty folder.
     """
+    has_system_authorities = tls.get("sslrootcert") == SYSTEM_AUTHORITIES
     for name in _FILES & tls.keys():
-        if not os.access(tls[name], os.R_OK):
+        if not os.access(tls[name], os.R_OK) and not (
+            name == "sslrootcert" and has_system_authorities
+        ):
             raise ValueError(f"{name} names {tls[name]}, which cannot be read")
+    if has_system_authorities:  # libpq's word, which the driver does not know
+        return await asyncpg.connect(**arguments, ssl=_context_without_home(tls))
     dsn = f"postgresql://?{urlencode(tls)}"
     try:
         return await asyncpg.connect(dsn, **arguments)
@@ -210,7 +215,8 @@ def _context_without_home(tls: Mapping[str, str]) -> ssl.SSLContext:
             f"sslmode={mode} needs a certificate in ~/.postgresql, which cannot be read; "
             "name one with sslrootcert"
         )
-    context = ssl.create_default_context(cafile=authority)
+    is_file = authority != SYSTEM_AUTHORITIES
+    context = ssl.create_default_context(cafile=authority if is_file else None)
     context.check_hostname = mode == "verify-full"
     if not authority or mode in {"allow", "prefer"}:
         context.verify_mode = ssl.CERT_NONE

@@ -12,12 +12,28 @@ from urllib.parse import parse_qsl, unquote
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SESSION_ATTRIBUTES: Final = ("any", "primary", "read-write")
 """Servers to choose from. The others that libpq knows take no writes."""
+SYSTEM_AUTHORITIES: Final = "system"
+"""As `sslrootcert`: the authorities that the system trusts, as browsers do."""
 
+_FOR_LOGIN: Final = {"user", "password", "dbname"}
 _FOR_PLACE: Final = {"host", "port", "connect_timeout", "target_session_attrs"}
 _FOR_TLS: Final = {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation"}
 _FOR_SERVER: Final = {"application_name", "options"}
-_WITHOUT_EFFECT: Final = {"channel_binding", "gssencmode", "pgbouncer"}
-"""Hosted databases put these in their URLs. The driver does without, or finds it out by itself."""
+_WITHOUT_EFFECT: Final = {
+    "channel_binding",
+    "client_encoding",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "pgbouncer",
+    "sslcompression",
+    "sslsni",
+    "tcp_user_timeout",
+}
+"""Hosted databases put these in their URLs. The driver does without, or as they say by itself."""
+_KNOWN: Final = _FOR_LOGIN | _FOR_PLACE | _FOR_TLS | _FOR_SERVER
 
 _SPECIAL: Final = (
     "special characters of the user name and password must be percent-encoded "
@@ -82,9 +98,9 @@ def parse_database_url(url: str) -> DatabaseAddress:
         hosts = _parse_hosts(query["host"])
     return DatabaseAddress(
         hosts=_with_ports(hosts, ports),
-        user=_decode(found["user"]),
-        password=_decode(found["password"]),
-        database=_decode(found["database"]),
+        user=query.get("user") or _decode(found["user"]),
+        password=query.get("password") or _decode(found["password"]),
+        database=query.get("dbname") or _decode(found["database"]),
         tls={name: query[name] for name in sorted(_FOR_TLS & query.keys())},
         server_settings={name: query[name] for name in sorted(_FOR_SERVER & query.keys())},
         session_attributes=query.get("target_session_attrs"),
@@ -100,12 +116,22 @@ def _parse_query(text: str) -> dict[str, str]:
     for name, value in pairs:
         # SQLAlchemy's form for several servers names each in a `host` of its own.
         query[name] = f"{query[name]},{value}" if name == "host" and name in query else value
-    if unknown := query.keys() - _FOR_PLACE - _FOR_TLS - _FOR_SERVER - _WITHOUT_EFFECT:
-        known = ", ".join(sorted(_FOR_PLACE | _FOR_TLS | _FOR_SERVER))
+    if query.get("ssl") == "true":  # libpq takes it, for JDBC's sake
+        query.setdefault("sslmode", "require")
+        del query["ssl"]
+    if query.get("sslrootcert") == SYSTEM_AUTHORITIES:
+        query.setdefault("sslmode", "verify-full")
+        if query["sslmode"] != "verify-full":
+            raise ValueError(
+                "has the parameter sslrootcert=system, which needs sslmode=verify-full"
+            )
+    if unknown := query.keys() - _KNOWN - _WITHOUT_EFFECT:
+        known = ", ".join(sorted(_KNOWN))
         raise ValueError(f"has the parameter {min(unknown)}; those that are known are {known}")
     for name, allowed in {
         "sslmode": SSL_MODES,
         "channel_binding": ("disable", "prefer", "require"),
+        "client_encoding": ("auto", "utf8", "UTF8", "utf-8", "UTF-8"),
         "target_session_attrs": SESSION_ATTRIBUTES,
         "gssencmode": ("disable", "prefer"),
     }.items():

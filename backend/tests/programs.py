@@ -23,6 +23,7 @@ def _needs(found: str | None, name: str, untested: str) -> pytest.MarkDecorator:
 _CURL = _find("curl")
 _JAVA = _find("java")
 _NC = _find("nc.openbsd")
+_OPENSSL = _find("openssl")
 _CHROMIUM = _find("chromium", "chromium-browser", "google-chrome")
 _NGINX = _find("nginx")
 _PGBOUNCER = _find("pgbouncer")
@@ -39,7 +40,9 @@ needs_pgbouncer = _needs(_PGBOUNCER, "PGBOUNCER", "a connection pooler")
 CURL = _CURL or "curl"
 JAVA = _JAVA or "java"
 NC = _NC or "nc.openbsd"
+OPENSSL = _OPENSSL or "openssl"
 
 needs_curl = pytest.mark.skipif(_CURL is None, reason="NO CURL, so its --http2 is NOT TESTED")
 needs_java = pytest.mark.skipif(_JAVA is None, reason="NO JDK, so Java's client is NOT TESTED")
 needs_nc = pytest.mark.skipif(_NC is None, reason="NO OPENBSD NETCAT, so `nc -N` is NOT TESTED")
+needs_openssl = pytest.mark.skipif(_OPENSSL is None, reason="NO OPENSSL, so TLS is NOT TESTED")

@@ -15,7 +15,9 @@ from app.database_connection import open_connection
 from app.database_url import parse_database_url
 from app.errors import DatabaseUnavailable
 from tests.integration.test_database import one
+from tests.programs import needs_openssl
 from tests.service.database_proxy import DatabaseProxy
+from tests.tls import in_front_of, make_certificate
 
 BACKEND = Path(__file__).parents[2]
 USER_WITHOUT_A_NAME = 54_321
@@ -113,6 +115,24 @@ async def test_a_server_without_tls_is_refused_where_tls_is_required(tcp: URL) -
             f"{text_of(tcp)}?sslmode=require&channel_binding=require"
         )
     assert "rejected SSL upgrade" in refused.value.reason
+
+
+@needs_openssl
+async def test_a_server_whose_authority_the_system_trusts_is_verified(
+    tcp: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As hosted databases are, without a file of certificates: libpq's `sslrootcert=system`."""
+    certificate, key = make_certificate(tmp_path)
+    with in_front_of(tcp.port or 0, certificate, key) as port:
+        url = f"{text_of(tcp.set(host='localhost', port=port))}?sslrootcert=system"
+        with pytest.raises(DatabaseUnavailable) as refused:
+            await assert_leads_to_the_database(url)
+        assert "certificate verify failed" in refused.value.reason
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await assert_leads_to_the_database(url)
+        with pytest.raises(DatabaseUnavailable) as refused:
+            await assert_leads_to_the_database(url.replace("localhost", "127.0.0.1"))
+        assert "doesn't match" in refused.value.reason or "not valid" in refused.value.reason
 
 
 async def test_what_is_meant_for_the_server_reaches_it(tcp: URL) -> None:

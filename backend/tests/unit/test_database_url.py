@@ -34,6 +34,17 @@ def test_user_password_and_name_are_percent_decoded() -> None:
     assert (address.user, address.password, address.database) == ("m e", "p@/:#%ss", "my images")
 
 
+@pytest.mark.parametrize("url", ["postgresql://db", "postgresql://other:word@db/other"])
+def test_user_password_and_name_may_be_parameters(url: str) -> None:
+    address = parse_database_url(f"{url}?user=me&password=p%40ss&dbname=images")
+    assert (address.user, address.password, address.database) == ("me", "p@ss", "images")
+
+
+def test_tls_is_asked_for_as_libpq_has_it() -> None:
+    for query, mode in {"ssl=true": "require", "sslrootcert=system": "verify-full"}.items():
+        assert parse_database_url(f"postgresql://db?{query}").tls["sslmode"] == mode
+
+
 @pytest.mark.parametrize("password", ["a:b", "a+b", "a=b&c", "a[b]", "ä ß", "~!$'()*,;"])
 def test_what_is_unambiguous_in_a_password_needs_no_encoding(password: str) -> None:
     assert parse_database_url(f"postgresql://me:{password}@db/x").password == password
@@ -52,7 +63,12 @@ def test_what_sqlalchemy_writes_is_read_back(password: str) -> None:
     [
         "sslmode=require&channel_binding=require",  # Neon
         "sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt",
+        "sslmode=verify-full&sslrootcert=system",
+        "sslrootcert=system",
+        "ssl=true",  # what JDBC has, and libpq takes
         "pgbouncer=true",  # Supabase
+        "keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&sslsni=1",
+        "client_encoding=utf8&tcp_user_timeout=10000",
         "application_name=images&connect_timeout=10&gssencmode=disable",
         "options=-c%20statement_timeout%3D5s",
         "target_session_attrs=read-write",
@@ -69,6 +85,9 @@ def test_parameters_of_hosted_databases_are_understood(query: str) -> None:
         ("load_balance_hosts=random", "load_balance_hosts"),
         ("sslmode=perhaps", "sslmode"),
         ("sslmode=", "sslmode"),
+        ("ssl=perhaps", "ssl"),
+        ("sslmode=require&sslrootcert=system", "sslrootcert=system"),
+        ("client_encoding=latin1", "client_encoding"),
         ("channel_binding=perhaps", "channel_binding"),
         ("gssencmode=require", "gssencmode"),
         ("target_session_attrs=standby", "target_session_attrs"),
