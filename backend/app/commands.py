@@ -4,6 +4,7 @@ import argparse
 import logging.config
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final
 
 from app import backfill, fsck, migrate, serve
@@ -15,6 +16,8 @@ EXIT_BAD_SETTINGS: Final = 2
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name, else serve; return the exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error, in every locale
     parser = argparse.ArgumentParser(
         prog="python -m app", description="Serves, unless a command says what else there is to do."
     )

@@ -282,12 +282,12 @@ def _is_running(folder: Path) -> bool:
 
 @contextmanager
 def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
-    """Choose where the socket lies: with the data, if its path is short enough, and UTF-8.
+    """Choose where the socket lies: with the data, if its path is short enough, and text.
 
     Else in a folder that only the server's user may enter, for the socket needs no password.
     """
-    path = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    if len(path) <= MAX_SOCKET_PATH and _is_utf8(path):
+    path = folder / f".s.PGSQL.{PORT}"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH and _is_text(path):
         yield folder
         return
     with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
@@ -295,10 +295,10 @@ def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
         yield Path(private)
 
 
-def _is_utf8(path: bytes) -> bool:
-    """Return whether a path can stand in a URL."""
+def _is_text(path: Path) -> bool:
+    """Return whether a path can stand in a URL: all of it is in the encoding of the locale."""
     try:
-        path.decode()
-    except UnicodeDecodeError:
+        str(path).encode()
+    except UnicodeEncodeError:
         return False
     return True

@@ -241,5 +241,8 @@ async def some_keys(session: WriteSession, limit: int) -> Sequence[str]:
 
 
 async def check(session: ReadSession) -> None:
-    """Prove that a statement gets through to the table, and that it has its columns."""
-    await session.execute(select(Image).limit(0))
+    """Prove that the table is there with its columns, on a server that takes writes.
+
+    A lock, even of no row, is refused by one that is read-only.
+    """
+    await session.execute(select(Image).limit(0).with_for_update())

@@ -261,6 +261,14 @@ def test_neither_locale_nor_environment_get_in_the_way(
         assert start_elsewhere(tmp_path / "postgres", **environment).startswith("postgresql")
 
 
+def test_a_folder_name_that_the_locale_cannot_write_is_fine(tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for _ in range(2):
+        assert start_elsewhere(tmp_path / "图片" / "postgres", **ascii_only).startswith(
+            "postgresql"
+        )
+
+
 async def test_texts_are_sorted_by_code_points_and_known_in_every_language(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres") as url:
         assert await ask(url, "SELECT 'Z' < 'a' AND 'a' < 'ä'")

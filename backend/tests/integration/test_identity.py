@@ -239,6 +239,13 @@ async def test_a_mark_that_cannot_be_read_is_replaced_only_where_that_is_asked_f
     await start(database, root)
 
 
+def test_a_mark_that_cannot_be_written_leaves_nothing(root: Path) -> None:
+    (root / NAME).mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        write_mark(root, Mark(uuid4()))
+    assert [path.name for path in root.iterdir()] == [NAME]
+
+
 async def test_a_backend_that_cannot_be_mistaken_needs_no_mark(database: Database) -> None:
     identity = StorageIdentity(database, MemoryStorage())
     await identity.require()

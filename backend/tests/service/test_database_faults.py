@@ -261,6 +261,29 @@ def test_a_primary_that_takes_no_more_writes_is_left_for_the_new_one(tmp_path: P
             assert host.delete(image.json()["id"]).status_code == 204
 
 
+def test_readiness_leaves_a_primary_that_takes_no_more_writes_for_the_new_one(
+    tmp_path: Path,
+) -> None:
+    """Also where nobody uploads, and the old one answers the reads of all."""
+    with (
+        embedded_postgres(tmp_path / "old") as old,
+        embedded_postgres(tmp_path / "new") as new,
+        DatabaseProxy(old).running() as proxy,
+    ):
+        for url in (old, new):
+            asyncio.run(prepare(url))
+        with hosting(make_settings(proxy.url, tmp_path / "data"), old) as host:
+            assert host.upload(JPEG).status_code == 201
+            host.execute(
+                "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
+            )
+            wait_until(lambda: host.client.get("/health/ready").status_code == 503)
+            assert len(host.client.get("/api/v1/images").json()["items"]) == 1
+            proxy.lead_to(new)
+            wait_until(lambda: host.client.get("/health/ready").status_code == 200)
+            assert host.client.get("/api/v1/images").json()["items"] == []
+
+
 @pytest.mark.parametrize("timeout", ["lock_timeout", "statement_timeout"])
 def test_a_timeout_of_the_server_is_told_and_takes_the_file_back(
     database_url: URL, tmp_path: Path, timeout: str

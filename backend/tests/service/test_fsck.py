@@ -67,6 +67,17 @@ def test_findings_are_told_repaired_and_then_gone(start: StartService, project: 
     assert start().wait_until_it_serves().process.poll() is None
 
 
+def test_names_that_the_locale_cannot_write_are_shown_in_escapes(
+    start: StartService, project: Path
+) -> None:
+    start().wait_until_it_serves()
+    (project / "data/images/00/图.jpg").touch()
+    run = fsck(project, PYTHONIOENCODING="ascii")
+    assert run.returncode == 0, run.stderr
+    assert "left alone, not of the service: 1, such as " in run.stdout
+    assert "\\u56fe.jpg" in run.stdout
+
+
 def test_what_cannot_be_checked_is_not_called_clean(project: Path) -> None:
     run = fsck(project)
     assert run.returncode == 2

@@ -54,11 +54,14 @@ def write_mark(root: Path, mark: Mark) -> None:
     with named("mkdir", str(root)):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = root / f"{NAME}.{uuid4().hex}"  # its own, for several services may start at once
-    with named("write", str(fresh)), fresh.open("w") as file:
-        file.write(_text(mark))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(root / NAME)
+    try:
+        with named("write", str(fresh)), fresh.open("w") as file:
+            file.write(_text(mark))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(root / NAME)
+    finally:
+        fresh.unlink(missing_ok=True)
     sync_folder(str(root))
     sync_folder(str(root.parent))
 
