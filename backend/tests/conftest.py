@@ -32,6 +32,7 @@ from app.main import create_app
 from app.migrations import migrate
 from app.services.storage import process
 from app.services.storage.local import LocalStorage
+from tests.live import PATIENCE
 from tests.service.database_proxy import DatabaseProxy
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
@@ -51,10 +52,13 @@ OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep away from the folder that all sessions of a user share by default.
+    """Let clients wait as long as a busy machine needs; give the session a folder of its own.
 
-    Each session closes that one to other users; where root runs the tests, PostgreSQL is another.
+    httpx gives up after 5 seconds. The folder that all sessions of a user share by default is
+    closed to other users by each; where root runs the tests, PostgreSQL is another.
     """
+    for phase in ("connect", "read", "write", "pool"):
+        setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
     if not config.option.basetemp:
         folder = mkdtemp(prefix="image-host-tests-")
         config.option.basetemp = folder

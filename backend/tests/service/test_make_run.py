@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -87,7 +88,8 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
     sent = [pictures.sized_jpeg(200_000 + n) for n in range(10)]
     images = [upload(service, picture) for picture in sent]
     for process in service.all_processes():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's comes and goes
+            process.kill()
     service.process.wait(PATIENCE)
 
     service = start().wait_until_it_serves()
@@ -128,7 +130,8 @@ def test_a_database_that_outlived_its_service_is_taken_over(start: StartService)
     image = upload(service)
     database = [p for p in service.all_processes() if "postgres" in p.name()]
     for process in psutil.Process(service.process.pid).children(recursive=True):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # the writer ends with its service
+            process.kill()
     service.process.wait(PATIENCE)
     assert all(process.is_running() for process in database[:1])
 

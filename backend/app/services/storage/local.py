@@ -205,12 +205,15 @@ class LocalStorage:
         self._proof = proof_of(self._root, storage_id)
 
     async def _run(self, call: Call[_Result]) -> _Result:
-        """Make a call for which an object is missing only if the storage is the right one."""
+        """Make a call for which an object is missing only if the storage is the right one.
+
+        Made once more where it is: a volume may have come back since the first call.
+        """
         try:
             return await self._threads.run(call)
         except ObjectNotFound:
             await self._require_proof()
-            raise
+        return await self._threads.run(call)
 
     async def _require_proof(self) -> None:
         if self._proof:
