@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import (
+    Executable,
+    Select,
     Uuid,
     any_,
     bindparam,
@@ -94,23 +96,30 @@ class FoundOut(NamedTuple):
 
 
 _TABLE: Final = cast("Table", Image.__table__)
-_INCOMING: Final = (
-    func.unnest(*(bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields))
-    .table_valued(*NewImage._fields)
-    .render_derived()
+INCOMING: Final = [bindparam(name, type_=ARRAY(_TABLE.c[name].type)) for name in NewImage._fields]
+"""New rows as parameters of a statement: an array for each column, for any number of rows."""
+
+
+def insertion(rows: Select[Any]) -> Executable:
+    """Return the statement that inserts what a query gives for each column of `NewImage`."""
+    statement = insert(_TABLE).from_select(NewImage._fields, rows, include_defaults=False)
+    return select(Image).from_statement(statement.returning(*_TABLE.c))
+
+
+def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
+    """Return the values of `INCOMING`."""
+    columns = zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True)
+    return dict(columns)
+
+
+_INSERT: Final = insertion(
+    select(func.unnest(*INCOMING).table_valued(*NewImage._fields).render_derived())
 )
-_INSERT: Final = select(Image).from_statement(
-    insert(_TABLE)
-    .from_select(NewImage._fields, select(_INCOMING), include_defaults=False)
-    .returning(*_TABLE.c)
-)
-"""One statement for any number of rows: an array for each column."""
 
 
 async def add(session: WriteSession, images: Sequence[NewImage]) -> dict[UUID, Image]:
     """Insert rows, and give them as they are stored."""
-    columns = zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True)
-    rows = await session.scalars(_INSERT, dict(columns))
+    rows = await session.scalars(_INSERT, columns_of(images))
     return {image.id: image for image in rows}
 
 

@@ -426,9 +426,7 @@ class ImageService:
         added = False
         try:
             async with self._database.write() as session:
-                refused = await self._quota.claim(session, rows)
-                accepted = [row for row in rows if row.id not in refused]
-                stored = await catalog.add(session, accepted) if accepted else {}
+                results = await self._quota.add(session, rows)
                 added = True
         except BaseException as error:
             if added:
@@ -439,8 +437,8 @@ class ImageService:
                 return await self._add_one_by_one(images)
             await _discard(images)
             raise
-        await _discard([image for image in images if image.row.id in refused])
-        return [refused.get(row.id) or stored[row.id] for row in rows]
+        await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
+        return [results[row.id] for row in rows]
 
     async def _add_one_by_one(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:
         """Add rows each by itself, as long as the database is there."""

@@ -6,14 +6,15 @@ who sends many at once takes no more of the database than one who sends a few.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 from uuid import UUID
 
 from app.database import Database, WriteSession
 from app.errors import QuotaExceeded
-from app.services import quota_statements
+from app.models import Image
+from app.services import catalog, quota_statements
 from app.services.catalog import IpAddress, NewImage
 from app.services.grouped import grouped
 from app.services.quota_statements import Usage, subscriber_of
@@ -56,28 +57,28 @@ class UploadQuota:
                 raise self._exceeded(usage)
             self._left.remember(subscriber, self._limit - usage.images - 1, asked_at)
 
-    async def claim(
-        self, session: WriteSession, rows: Iterable[NewImage]
-    ) -> dict[UUID, QuotaExceeded]:
-        """Find the rows for which no place is left, the first come being the first served.
+    async def add(
+        self, session: WriteSession, rows: Sequence[NewImage]
+    ) -> dict[UUID, Image | QuotaExceeded]:
+        """Insert the rows for which a place is left, the first come being the first served.
 
-        Until the transaction ends, others that claim places of the same quotas wait.
+        Until the transaction ends, others that add rows of the same subscribers wait.
+
+        Returns:
+            For each row, what is stored, or why it is not.
         """
-        if not self._limit:
-            return {}
         subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
-        if not subscribers:
-            return {}
+        if not self._limit or not subscribers:
+            return {**await catalog.add(session, rows)}
         await quota_statements.lock(session, subscribers.values())
-        usages = await quota_statements.usage(session, subscribers.values())
-        refused = {}
-        for image_id, subscriber in subscribers.items():
-            usage = usages[subscriber]
-            if usage.images >= self._limit:
-                refused[image_id] = self._exceeded(usage)
-            else:
-                usages[subscriber] = usage._replace(images=usage.images + 1)
-        return refused
+        stored = await quota_statements.add_within(session, rows, self._limit)
+        refused = {row.id: subscribers[row.id] for row in rows if row.id not in stored}
+        if not refused:
+            return {**stored}
+        usages = await quota_statements.usage(session, refused.values())
+        return stored | {
+            image_id: self._exceeded(usages[subscriber]) for image_id, subscriber in refused.items()
+        }
 
     async def _count(self, subscribers: Sequence[IpAddress]) -> Sequence[Usage]:
         async with self._database.read() as session:

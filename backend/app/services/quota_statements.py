@@ -1,14 +1,19 @@
 """The SQL statements of the upload quota. Each runs in the session that it is given."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Integer, bindparam, column, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database import ReadSession, WriteSession
-from app.services.catalog import IpAddress
+from app.models import Image
+from app.services import catalog
+from app.services.catalog import IpAddress, NewImage
 
 QUOTA_PERIOD: Final = timedelta(hours=1)
 LONGEST_HOLD: Final = timedelta(seconds=5)
@@ -28,8 +33,10 @@ _LOCK: Final = text("""
 # statement_timestamp() and not now(): a transaction that waited for a lock would miss the rows that
 # others added since it began. Rows compared and not their times in WHERE: otherwise the planner
 # may take the index on created_at, and read what everybody added in the period.
-_USAGE: Final = text("""
-    SELECT images, CAST(ceil(extract(epoch FROM coalesce(oldest, latest) - earliest)) AS integer)
+_USAGE: Final = (
+    text("""
+    SELECT number, images,
+           CAST(ceil(extract(epoch FROM coalesce(oldest, latest) - earliest)) AS integer) AS seconds
     FROM (SELECT statement_timestamp() - CAST(:period AS interval), statement_timestamp())
              AS period(earliest, latest),
          unnest(CAST(:first AS inet[]), CAST(:last AS inet[]))
@@ -38,12 +45,28 @@ _USAGE: Final = text("""
              SELECT count(*) FILTER (WHERE created_at > earliest AND created_at <= latest),
                     min(created_at) FILTER (WHERE created_at > earliest AND created_at <= latest)
              FROM images
-             WHERE upload_ip BETWEEN first AND last
-               AND (upload_ip, created_at) > (first, earliest)
+             WHERE (upload_ip, created_at) > (first, earliest)
                AND (upload_ip, created_at) <= (last, latest)
          ) AS usage(images, oldest)
-    ORDER BY number
-""")
+    """)
+    .columns(column("number", Integer), column("images", Integer), column("seconds", Integer))
+    .subquery("usage")
+)
+_SELECT_USAGE: Final = select(_USAGE.c.images, _USAGE.c.seconds).order_by(_USAGE.c.number)
+
+_COUNTED: Final = ("subscriber", "place")
+_INCOMING: Final = (
+    func.unnest(*catalog.INCOMING, *(bindparam(name, type_=ARRAY(Integer)) for name in _COUNTED))
+    .table_valued(*NewImage._fields, *(column(name, Integer) for name in _COUNTED))
+    .render_derived()
+)
+_INSERT: Final = catalog.insertion(
+    select(*(_INCOMING.c[name] for name in NewImage._fields))
+    .join_from(_INCOMING, _USAGE, _USAGE.c.number == _INCOMING.c.subscriber, isouter=True)
+    .where(
+        func.coalesce(_USAGE.c.images + _INCOMING.c.place, 0) <= bindparam("quota", type_=Integer)
+    )
+)
 
 
 class Usage(NamedTuple):
@@ -69,6 +92,28 @@ async def lock(session: WriteSession, subscribers: Iterable[IpAddress]) -> None:
     await session.execute(_LOCK, {"names": names, "longest_hold": longest_hold})
 
 
+async def add_within(
+    session: WriteSession, images: Sequence[NewImage], quota: int
+) -> dict[UUID, Image]:
+    """Insert the rows for which a quota, which has to be locked, has a place; the first ones first.
+
+    Returns:
+        The rows that were inserted, as they are stored.
+    """
+    subscribers = [row.upload_ip and subscriber_of(row.upload_ip) for row in images]
+    counted = list({subscriber for subscriber in subscribers if subscriber})
+    numbers = {subscriber: number for number, subscriber in enumerate(counted, start=1)}
+    places = Counter[IpAddress]()
+    columns = catalog.columns_of(images) | {name: [] for name in _COUNTED}
+    for subscriber in subscribers:
+        if subscriber:
+            places[subscriber] += 1
+        columns["subscriber"].append(subscriber and numbers[subscriber])
+        columns["place"].append(subscriber and places[subscriber])
+    parameters = columns | _bounds(counted) | {"quota": quota}
+    return {image.id: image for image in await session.scalars(_INSERT, parameters)}
+
+
 async def usage(
     session: ReadSession | WriteSession, subscribers: Iterable[IpAddress]
 ) -> dict[IpAddress, Usage]:
@@ -76,10 +121,15 @@ async def usage(
 
     Rows dated ahead, by a clock that was wrong, do not count.
     """
-    first = list(set(subscribers))
-    parameters = {"first": first, "last": list(map(_last_of, first)), "period": QUOTA_PERIOD}
-    rows = await session.execute(_USAGE, parameters)
-    return {subscriber: Usage(*row) for subscriber, row in zip(first, rows, strict=True)}
+    counted = list(set(subscribers))
+    rows = await session.execute(_SELECT_USAGE, _bounds(counted))
+    return {subscriber: Usage(*row) for subscriber, row in zip(counted, rows, strict=True)}
+
+
+def _bounds(subscribers: list[IpAddress]) -> dict[str, Any]:
+    """Return the parameters of `_SUBSCRIBERS`."""
+    last = list(map(_last_of, subscribers))
+    return {"first": subscribers, "last": last, "period": QUOTA_PERIOD}
 
 
 def _last_of(subscriber: IpAddress) -> IpAddress:
