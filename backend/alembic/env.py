@@ -1,4 +1,4 @@
-"""What Alembic runs for each of its commands, over the connection that app.migrations hands it."""
+"""What Alembic runs for each of its commands, over the connection of `app.database.revisions`."""
 
 from collections.abc import Collection, Mapping
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from app import signals
+from app.runtime import signals
 
 _EXIT_BY_SIGNAL = 128
 """The exit status of what a signal has ended is this and its number, as shells have it."""
@@ -13,8 +13,8 @@ def main() -> int:
     interruption = signals.Interruption()
     try:
         with signals.held():  # an import that an exception breaks off may hide it
-            from app import commands  # noqa: PLC0415
-        return commands.run(sys.argv[1:])
+            from app.commands import arguments  # noqa: PLC0415
+        return arguments.run(sys.argv[1:])
     except KeyboardInterrupt as error:
         number = interruption.signal_of(error)
         print(f"Stopped by {number.name}; run the command again to go on.", file=sys.stderr)

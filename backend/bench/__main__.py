@@ -18,7 +18,7 @@ from typing import Final, Never
 
 from tqdm import tqdm
 
-from app.embedded import EmbeddedDatabaseError
+from app.database.embedded import EmbeddedDatabaseError
 from bench import machine, report, servers, wrk
 from bench.site import Site
 from bench.work import Sample, Work

@@ -18,20 +18,20 @@ from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
-from app import backfill, fsck
-from app.api.cursor import encode_cursor
 from app.api.dependencies import IMAGES_PATH
-from app.api.upload import UPLOAD_PATH
-from app.config import Settings
-from app.embedded import embedded_postgres
-from app.main import create_app
-from app.services.catalog import Position
+from app.api.images.cursor import encode_cursor
+from app.api.images.upload import UPLOAD_PATH
+from app.commands import backfill, fsck
+from app.composition import create_app
+from app.config.settings import Settings
+from app.database.embedded import embedded_postgres
+from app.statements.images import Position
 from bench import seed
 from bench.__main__ import folder_of
 from bench.host import Host
 from bench.site import SMALL, Site
 from bench.work import require
-from tests.live import serve
+from testkit.live import serve
 
 MIDDLE: Final = 500_000
 """The row of the list at which a page is asked for."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from app.embedded import embedded_postgres, shared_postgres
+from app.database.embedded import embedded_postgres, shared_postgres
 from bench import seed
 from bench.forms import UPLOADED_NAME
 from bench.images import Picture, Row

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import PIL.Image
 
-from app.image_types import ImageType
+from app.imaging.formats import ImageType
 
 PERIOD: Final = timedelta(days=730)
 """How far back the oldest image was uploaded."""

@@ -17,16 +17,16 @@ from typing import Final, NamedTuple
 import uvloop
 from PIL import Image
 
-from app import inspection
-from app.database import Database
-from app.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
-from app.embedded import embedded_postgres
-from app.image_types import ImageType
-from app.migrations import migrate
+from app.database.embedded import embedded_postgres
+from app.database.engine import Database
+from app.database.revisions import migrate
+from app.imaging import inspection
+from app.imaging.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
+from app.imaging.formats import ImageType
+from app.imaging.walks import MAX_STEPS
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage import process
-from app.services.storage.local import LocalStorage
-from app.walks import MAX_STEPS
+from app.storage.local import process
+from app.storage.local.backend import LocalStorage
 from bench import unchecked_writer
 from bench.__main__ import folder_of
 

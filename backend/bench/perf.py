@@ -26,13 +26,13 @@ from pydantic import SecretStr
 from starlette.types import Message
 
 from app.api.dependencies import IMAGES_PATH
-from app.api.upload import UPLOAD_PATH
-from app.config import Settings
-from app.database import Database
-from app.embedded import embedded_postgres
-from app.logs import TextFormatter, keep_records_short
-from app.main import create_app
-from app.migrations import migrate
+from app.api.images.upload import UPLOAD_PATH
+from app.composition import create_app
+from app.config.settings import Settings
+from app.database.embedded import embedded_postgres
+from app.database.engine import Database
+from app.database.revisions import migrate
+from app.observability.logs import TextFormatter, keep_records_short
 from bench import references
 from bench.__main__ import folder_of
 from bench.forms import form

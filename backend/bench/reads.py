@@ -9,10 +9,10 @@ from uuid import UUID
 
 import httpx
 
-from app.api.cursor import encode_cursor
 from app.api.dependencies import IMAGES_PATH
-from app.api.upload import UPLOAD_PATH
-from app.services.catalog import Position
+from app.api.images.cursor import encode_cursor
+from app.api.images.upload import UPLOAD_PATH
+from app.statements.images import Position
 from bench import servers
 from bench.images import Picture
 from bench.site import SMALL, Site

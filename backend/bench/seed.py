@@ -18,12 +18,12 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 from tqdm import tqdm
 
-from app.config import InvalidSettings, load_settings
-from app.database import Database
-from app.embedded import EmbeddedDatabaseError, embedded_postgres
-from app.errors import DatabaseUnavailable, StorageError
-from app.migrations import SchemaError, migrate
-from app.services.storage.local import LocalStorage
+from app.config.settings import InvalidSettings, load_settings
+from app.database.embedded import EmbeddedDatabaseError, embedded_postgres
+from app.database.engine import Database
+from app.database.revisions import SchemaError, migrate
+from app.domain.errors import DatabaseUnavailable, StorageError
+from app.storage.local.backend import LocalStorage
 from bench.images import Row, link_files, pictures_of_users, rows
 
 COUNT: Final = 1_000_000

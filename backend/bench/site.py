@@ -9,8 +9,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from app.embedded import shared_postgres
-from app.image_types import ImageType
+from app.database.embedded import shared_postgres
+from app.imaging.formats import ImageType
 from bench import images, servers
 from bench.host import Host
 from bench.images import Picture

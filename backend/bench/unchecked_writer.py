@@ -6,7 +6,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app.services.storage import writer_program
+from app.storage.local import writer_program
 
 PROGRAM: Final = __file__
 

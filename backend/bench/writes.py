@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 
 from app.api.dependencies import IMAGES_PATH
-from app.api.upload import UPLOAD_PATH
-from app.image_types import ImageType
+from app.api.images.upload import UPLOAD_PATH
+from app.imaging.formats import ImageType
 from bench import servers, wrk
 from bench.forms import form
 from bench.images import Picture

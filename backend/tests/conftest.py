@@ -25,14 +25,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import Receive, Scope, Send
 
-from app.config import PREFIX, Settings
-from app.database import Database
-from app.embedded import embedded_postgres
-from app.main import create_app
-from app.migrations import migrate
-from app.services.storage import process
-from app.services.storage.local import LocalStorage
-from tests.live import PATIENCE
+from app.composition import create_app
+from app.config.settings import PREFIX, Settings
+from app.database.embedded import embedded_postgres
+from app.database.engine import Database
+from app.database.revisions import migrate
+from app.storage.local import process
+from app.storage.local.backend import LocalStorage
+from testkit.live import PATIENCE
 from tests.service.database_proxy import DatabaseProxy
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
@@ -61,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
     if not config.option.basetemp:
         folder = mkdtemp(prefix="image-host-tests-")
+        Path(folder).chmod(0o711)  # by which a user without privileges reaches its own
         config.option.basetemp = folder
         config.add_cleanup(lambda: rmtree(folder, ignore_errors=True))
 
@@ -141,7 +142,7 @@ async def open_storage() -> AsyncIterator[OpenStorage]:
 
 
 class Disk:
-    """What the processes that write uploads meet; see `tests.faulty_writer`."""
+    """What the processes that write uploads meet; see `testkit.faulty_writer`."""
 
     def __init__(self, faults: Path) -> None:
         self._faults = faults
@@ -180,7 +181,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Let all storages that start writing from now on do so over a disk that can be made fail."""
     faults = tmp_path_factory.mktemp("disk") / "faults.json"
     monkeypatch.setenv("WRITER_FAULTS", str(faults))
-    monkeypatch.setattr(process, "PROGRAM", str(Path(__file__).with_name("faulty_writer.py")))
+    monkeypatch.setattr(
+        process, "PROGRAM", str(Path(__file__).parents[1] / "testkit" / "faulty_writer.py")
+    )
     return Disk(faults)
 
 

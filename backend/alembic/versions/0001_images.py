@@ -1,7 +1,7 @@
 """The images, with the seven columns that they had before there were migrations.
 
 Lock: none that anyone waits for; the table is new. A database that was made without migrations has
-it already and is not given it again (see `app.migrations`).
+it already and is not given it again (see `app.database.revisions`).
 """
 
 from alembic import op

@@ -8,10 +8,10 @@ from typing import Annotated, Final, TypedDict, cast
 from fastapi import Depends, Request
 from starlette.datastructures import URL
 
-from app.api.proxies import parse_address
-from app.config import Settings
-from app.services.catalog import IpAddress
+from app.api.middleware.proxy_headers import parse_address
+from app.config.settings import Settings
 from app.services.image_service import ImageService
+from app.statements.images import IpAddress
 
 IMAGES_PATH: Final = "/api/v1/images"
 NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on

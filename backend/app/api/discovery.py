@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from app.api.dependencies import ContextDep
-from app.image_types import ImageType
+from app.imaging.formats import ImageType
 from app.schemas.limits import LimitsOut
 
 LIMITS_PATH: Final = "/api/v1/limits"

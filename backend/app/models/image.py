@@ -18,8 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.filenames import MAX_CHARACTERS
-from app.image_types import ImageType
+from app.domain.filenames import MAX_CHARACTERS
+from app.imaging.formats import ImageType
 from app.models.base import Base
 
 _TYPES = ", ".join(f"'{image_type}'" for image_type in ImageType)
@@ -29,7 +29,7 @@ class Image(Base):
     """One stored picture. A row is written with its upload and removed by delete.
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
-    `truncated`), once, to what the file tells (see `app.services.backfill`).
+    `truncated`), once, to what the file tells (see `app.services.row_completion`).
     """
 
     __tablename__ = "images"

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.image_types import ImageType
+from app.imaging.formats import ImageType
 
 
 class LimitsOut(BaseModel):

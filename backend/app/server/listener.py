@@ -9,7 +9,7 @@ import struct
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from app.config import Settings, origin
+from app.config.settings import Settings, origin
 
 FILES_PER_CONNECTION: Final = 3
 """The connection itself, the file that it brings or takes, and a connection beyond the limit."""

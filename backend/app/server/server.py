@@ -11,9 +11,9 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from app.config import Settings
-from app.errors import ImageHostError
-from app.http_protocol import BoundedHttpProtocol, bounded_protocol
+from app.config.settings import Settings
+from app.domain.errors import ImageHostError
+from app.server.http_protocol import BoundedHttpProtocol, bounded_protocol
 
 DRAIN_SECONDS: Final = 30
 """How long requests under way may take to finish when the service is told to stop."""

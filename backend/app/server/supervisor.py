@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final, cast
 
-from app import signals
+from app.runtime import signals
 from app.server.listener import refuse_newcomers
 from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
 

@@ -14,11 +14,11 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
-from app.database import Database
-from app.errors import ObjectNotFound, StorageUnavailable
-from app.services import catalog
-from app.services.catalog import StoredFile, Totals
-from app.services.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
+from app.database.engine import Database
+from app.domain.errors import ObjectNotFound, StorageUnavailable
+from app.statements import images as catalog
+from app.statements.images import StoredFile, Totals
+from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from app.errors import DatabaseUnavailable
-from app.services.coalescing import Coalescer
+from app.domain.errors import DatabaseUnavailable
+from app.runtime.batching import Coalescer
 
 STATEMENTS_AT_ONCE: Final = 1
 """Statements of one kind under way in one process; what comes then waits for the next."""

@@ -9,10 +9,10 @@ import asyncio
 from typing import Final
 from uuid import UUID, uuid4
 
-from app.database import Database, WriteSession
-from app.errors import ObjectNotFound, StorageUnavailable
-from app.services import catalog
-from app.services.storage.base import Mark, Marked, StorageBackend
+from app.database.engine import Database, WriteSession
+from app.domain.errors import ObjectNotFound, StorageUnavailable
+from app.statements import images as catalog
+from app.storage.base import Mark, Marked, StorageBackend
 
 SAMPLE: Final = 20
 """Rows whose files are looked for where no id is known yet."""

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from app.database import Database
-from app.errors import (
+from app.database.engine import Database
+from app.domain.errors import (
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
@@ -29,21 +29,21 @@ from app.errors import (
     UploadFailed,
     UploadRejected,
 )
-from app.filenames import sanitize_filename
-from app.image_types import HEAD_BYTES, ImageType, detect
-from app.inspection import Facts, Inspection
+from app.domain.filenames import sanitize_filename
+from app.imaging.formats import HEAD_BYTES, ImageType, detect
+from app.imaging.inspection import Facts, Inspection
+from app.imaging.truncation import EndFinder
 from app.models import Image
-from app.reasons import reason
-from app.services import catalog
-from app.services.catalog import IpAddress, NewImage, Position
+from app.observability.reasons import reason
 from app.services.damage import DamageReports
 from app.services.grouped import grouped
 from app.services.identity import StorageIdentity
 from app.services.quota import UploadQuota
 from app.services.readiness import Probe
 from app.services.recent import RecentImages
-from app.services.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
-from app.truncation import EndFinder
+from app.statements import images as catalog
+from app.statements.images import IpAddress, NewImage, Position
+from app.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
 
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0

@@ -11,13 +11,14 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from app.database import Database, WriteSession
-from app.errors import QuotaExceeded
+from app.database.engine import Database, WriteSession
+from app.domain.errors import QuotaExceeded
 from app.models import Image
-from app.services import catalog, quota_statements
-from app.services.catalog import IpAddress, NewImage
 from app.services.grouped import grouped
-from app.services.quota_statements import Usage, subscriber_of
+from app.statements import images as catalog
+from app.statements import quota as quota_statements
+from app.statements.images import IpAddress, NewImage
+from app.statements.quota import Usage, subscriber_of
 
 REMEMBERED: Final = 10_000
 REMEMBERED_SECONDS: Final = 1.0

@@ -9,7 +9,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Final
 
-from app.errors import ImageHostError
+from app.domain.errors import ImageHostError
 
 PROBE_INTERVAL: Final = 1.0
 """Seconds from the begin of one check to that of the next; until then its result is given again."""

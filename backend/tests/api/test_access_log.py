@@ -6,8 +6,8 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.access_log import AccessLog
-from tests import pictures
+from app.api.middleware.access_log import AccessLog
+from testkit import pictures
 from tests.api.conftest import Upload
 from tests.conftest import CLIENT
 
@@ -19,7 +19,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.INFO, "app")
 
     def lines() -> list[Any]:
-        return [record for record in caplog.records if record.name == "app.api.access_log"]
+        return [
+            record for record in caplog.records if record.name == "app.api.middleware.access_log"
+        ]
 
     return lines
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import pictures
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, part
 from tests.api.problems import assert_problem
 from tests.conftest import MAX_UPLOAD_BYTES, OpenClient
-from tests.forms import CONTENT_TYPE, form, part
 
 BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
-from tests.forms import CONTENT_TYPE, form, raw_part
-from tests.live import PATIENCE, serve
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, raw_part
+from testkit.live import PATIENCE, serve
 
 CURL = which("curl")
 JPEG = pictures.jpeg()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests import pictures
+from testkit import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app.api.problems import PROBLEMS
+from app.api.problems.catalogue import PROBLEMS
 from tests.conftest import OpenClient
 
 

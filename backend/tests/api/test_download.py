@@ -9,10 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.config import Settings
-from app.database import Database
-from app.services.storage.files import READ_BLOCK
-from tests import pictures
+from app.config.settings import Settings
+from app.database.engine import Database
+from app.storage.local.files import READ_BLOCK
+from testkit import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient

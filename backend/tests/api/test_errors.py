@@ -4,11 +4,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api.errors import answer_error
-from app.api.problems import INTERNAL_ERROR, PROBLEMS, documented, problem_of
-from app.errors import ImageNotFound, QuotaExceeded
+from app.api.problems.catalogue import INTERNAL_ERROR, PROBLEMS, documented, problem_of
+from app.api.problems.handlers import answer_error
+from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.image_service import ImageService
-from tests import pictures
+from testkit import pictures
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient
 

@@ -7,14 +7,14 @@ import pytest
 from pydantic import SecretStr
 
 from app import __version__
-from app.config import Settings
-from app.database import Database
-from app.embedded import embedded_postgres
-from app.migrations import FIRST, migrate
-from tests import pictures
+from app.config.settings import Settings
+from app.database.embedded import embedded_postgres
+from app.database.engine import Database
+from app.database.revisions import FIRST, migrate
+from testkit import pictures
+from testkit.live import PATIENCE
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient, prepare
-from tests.live import PATIENCE
 
 UPLOAD = "/api/v1/images/upload"
 
@@ -101,7 +101,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 async def test_a_database_away_for_long_at_start_is_waited_for(
     open_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.main.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("app.composition.RETRY_SECONDS", 0.05)
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         await prepare(url)
@@ -127,7 +127,7 @@ async def test_a_database_that_comes_back_unmigrated_is_told_until_it_is_migrate
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("app.main.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("app.composition.RETRY_SECONDS", 0.05)
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         await migrate(Database(url), print, FIRST)

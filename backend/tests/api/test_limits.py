@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.limits import FORM_ALLOWANCE
-from tests import pictures
+from app.api.middleware.body_limit import FORM_ALLOWANCE
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, part, split
 from tests.api.problems import assert_problem
 from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, OpenClient
-from tests.forms import CONTENT_TYPE, form, part, split
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"

@@ -4,7 +4,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests import pictures
+from testkit import pictures
 from tests.api.conftest import Upload
 from tests.api.problems import assert_problem
 from tests.conftest import OpenClient

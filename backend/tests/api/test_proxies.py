@@ -10,9 +10,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.api.proxies import ProxyHeaders
-from app.config import Settings
-from tests import pictures
+from app.api.middleware.proxy_headers import ProxyHeaders
+from app.config.settings import Settings
+from testkit import pictures
 from tests.conftest import OpenClient
 
 UPLOAD = "/api/v1/images/upload"

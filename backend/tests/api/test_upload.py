@@ -8,12 +8,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api.limits import LINGER_BYTES
-from app.api.multipart import MAX_OTHER_PARTS
-from tests import pictures
+from app.api.forms.multipart import MAX_OTHER_PARTS
+from app.api.middleware.body_limit import LINGER_BYTES
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, part, raw_part, split
 from tests.api.problems import assert_problem
 from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, Disk, OpenClient
-from tests.forms import CONTENT_TYPE, form, part, raw_part, split
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"

@@ -5,9 +5,9 @@ from datetime import UTC
 import schemathesis
 from hypothesis import strategies as st
 
-from app.api.cursor import encode_cursor
-from app.services.catalog import Position
-from tests import pictures
+from app.api.images.cursor import encode_cursor
+from app.statements.images import Position
+from testkit import pictures
 
 JPEGS, PNGS = (
     [picture for picture, found in pictures.of_every_kind().values() if found == content_type]

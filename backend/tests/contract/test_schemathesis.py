@@ -22,9 +22,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from app.config import Settings
-from app.main import create_app
-from tests.live import LiveServer, serve, wait_until
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit.live import LiveServer, serve, wait_until
 
 BACKEND = Path(__file__).parents[2]
 CALLS = 10

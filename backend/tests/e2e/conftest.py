@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
-from tests.live import PATIENCE
-from tests.programs import CHROMIUM
+from testkit.live import PATIENCE
+from testkit.programs import CHROMIUM
 from tests.service.conftest import Service, StartService, make_checkout, starting_services
 
 IMAGES = "/api/v1/images"

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.live import PATIENCE
+from testkit.nginx import nginx, site_of
+from testkit.programs import needs_chromium, needs_nginx
 from tests.e2e.conftest import OpenPage, a_file, choose
-from tests.live import PATIENCE
-from tests.nginx import nginx, site_of
-from tests.programs import needs_chromium, needs_nginx
 from tests.service.conftest import Service, StartService
 
 pytestmark = needs_nginx

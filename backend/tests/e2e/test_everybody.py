@@ -7,9 +7,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import FileChooser, Page, expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.programs import needs_chromium
 from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.programs import needs_chromium
 from tests.service.conftest import Service
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.live import until
+from testkit.programs import needs_chromium
 from tests.e2e.conftest import listed
-from tests.live import until
-from tests.programs import needs_chromium
 from tests.service.conftest import Service
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

@@ -10,7 +10,9 @@ import httpx
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.live import PATIENCE
+from testkit.programs import needs_chromium
 from tests.e2e.conftest import (
     IMAGES,
     OPTIONS,
@@ -22,8 +24,6 @@ from tests.e2e.conftest import (
     store,
     stored_files,
 )
-from tests.live import PATIENCE
-from tests.programs import needs_chromium
 from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

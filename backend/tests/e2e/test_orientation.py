@@ -5,8 +5,8 @@ import base64
 import pytest
 from playwright.async_api import Browser
 
-from tests.orientations import TURNED, UPRIGHT
-from tests.programs import needs_chromium
+from testkit.orientations import TURNED, UPRIGHT
+from testkit.programs import needs_chromium
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 

@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.live import PATIENCE
+from testkit.programs import CHROMIUM, needs_chromium
 from tests.e2e.conftest import IMAGES, listed, store
-from tests.live import PATIENCE
-from tests.programs import CHROMIUM, needs_chromium
 from tests.service.conftest import Service
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.nginx import nginx, site_of
+from testkit.programs import needs_chromium, needs_nginx
 from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.nginx import nginx, site_of
-from tests.programs import needs_chromium, needs_nginx
 from tests.service.conftest import Service
 
 pytestmark = [needs_chromium, needs_nginx, pytest.mark.asyncio(loop_scope="session")]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests import pictures
+from testkit import pictures
+from testkit.live import until
+from testkit.programs import needs_chromium
 from tests.e2e.conftest import (
     KEY,
     OpenPage,
@@ -21,8 +23,6 @@ from tests.e2e.conftest import (
     stored_files,
 )
 from tests.e2e.relay import relaying
-from tests.live import until
-from tests.programs import needs_chromium
 from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from app.database import Database
-from app.errors import StorageUnavailable
+from app.database.engine import Database
+from app.domain.errors import StorageUnavailable
 from app.models import Image
-from app.services import backfill as backfill_module
-from app.services import catalog
-from app.services.backfill import Backfill, Outcome
-from app.services.catalog import FoundOut, IncompleteRow
+from app.services import row_completion as backfill_module
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage.base import ObjectReader
-from app.services.storage.local import LocalStorage
-from app.services.storage.memory import MemoryStorage
-from tests import pictures
+from app.services.row_completion import Backfill, Outcome
+from app.statements import images as catalog
+from app.statements.images import FoundOut, IncompleteRow
+from app.storage.base import ObjectReader
+from app.storage.local.backend import LocalStorage
+from app.storage.memory import MemoryStorage
+from testkit import pictures
 from tests.conftest import OpenStorage
 from tests.integration.test_catalog import explained
 from tests.integration.test_image_service import file

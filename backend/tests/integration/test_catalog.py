@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event, text
 
-from app.database import Database, WriteSession
+from app.database.engine import Database, WriteSession
 from app.models import Image
-from app.services import catalog
-from app.services.catalog import NewImage, Position
+from app.statements import images as catalog
+from app.statements.images import NewImage, Position
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

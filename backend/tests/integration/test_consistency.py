@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.database import Database
+from app.database.engine import Database
 from app.models import Image
 from app.services import consistency
 from app.services.consistency import ConsistencyCheck, Finding, Kind, Removals
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage.base import ObjectInfo, Skipped, ignore
-from app.services.storage.local import LocalStorage
-from app.services.storage.memory import MemoryStorage
-from tests import pictures
+from app.storage.base import ObjectInfo, Skipped, ignore
+from app.storage.local.backend import LocalStorage
+from app.storage.memory import MemoryStorage
+from testkit import pictures
 from tests.conftest import OpenStorage
 from tests.integration.test_image_service import file
 

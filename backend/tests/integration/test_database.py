@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from app.database import CONNECTIONS, Database
-from app.embedded import embedded_postgres
-from app.errors import DatabaseUnavailable
-from app.migrations import migrate, require_head
+from app.database.embedded import embedded_postgres
+from app.database.engine import CONNECTIONS, Database
+from app.database.revisions import migrate, require_head
+from app.domain.errors import DatabaseUnavailable
 from app.models import Image
 from tests.conftest import execute
 
@@ -156,7 +156,7 @@ async def test_a_database_that_is_not_migrated_yet_is_away(postgres_url: URL, qu
 async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
     database_url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.POOL_TIMEOUT", 0.05)
+    monkeypatch.setattr("app.database.engine.POOL_TIMEOUT", 0.05)
     database = Database(database_url)
     release = asyncio.Event()
 
@@ -179,7 +179,7 @@ async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
 async def test_a_statement_that_takes_too_long_is_told(
     database_url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.COMMAND_TIMEOUT", 0.05)
+    monkeypatch.setattr("app.database.engine.COMMAND_TIMEOUT", 0.05)
     database = Database(database_url)
     with pytest.raises(DatabaseUnavailable):
         async with database.read() as session:

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app.database import Database
-from app.database_connection import open_connection
-from app.database_url import parse_database_url
-from app.errors import DatabaseUnavailable
+from app.config.database_url import parse_database_url
+from app.database.connection import open_connection
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from testkit.programs import needs_openssl
+from testkit.tls import in_front_of, make_certificate
 from tests.integration.test_database import one
-from tests.programs import needs_openssl
 from tests.service.database_proxy import DatabaseProxy
-from tests.tls import in_front_of, make_certificate
 
 BACKEND = Path(__file__).parents[2]
 USER_WITHOUT_A_NAME = 54_321
@@ -26,7 +26,7 @@ USER_WITHOUT_A_NAME = 54_321
 ASK_AS_ANOTHER_USER = f"""
 import asyncio, os, sys
 from tests.integration.test_database import one
-from app.database import Database
+from app.database.engine import Database
 
 async def ask():
     database = Database(sys.argv[1])

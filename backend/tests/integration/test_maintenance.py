@@ -15,19 +15,19 @@ from select import select
 import pytest
 from sqlalchemy import text
 
-from app import backfill, fsck
-from app.config import Settings
-from app.database import Database
-from app.dimensions import configure_pillow
-from app.errors import DatabaseUnavailable
-from app.services import catalog
+from app.commands import backfill, fsck
+from app.config.settings import Settings
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.imaging.dimensions import configure_pillow
 from app.services.identity import StorageIdentity
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage.local import LocalStorage
-from tests import pictures
+from app.statements import images as catalog
+from app.storage.local.backend import LocalStorage
+from testkit import pictures
+from testkit.live import PATIENCE
 from tests.conftest import OpenStorage
 from tests.integration.test_image_service import execute, file
-from tests.live import PATIENCE
 
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=1, uploads_per_hour_per_ip=0)
 DEADLINE = 0.2
@@ -56,7 +56,7 @@ async def statements_taking_longer_than_the_deadline(
 
     The deadline is the service's, and also one that the database has for all its sessions.
     """
-    monkeypatch.setattr("app.database.COMMAND_TIMEOUT", DEADLINE)
+    monkeypatch.setattr("app.database.engine.COMMAND_TIMEOUT", DEADLINE)
     other = Database(settings.database_url.get_secret_value(), maintenance=True)
     await execute(other, LIMIT.format(f"SET statement_timeout = {1000 * DEADLINE:.0f}"))
     locked = asyncio.Event()

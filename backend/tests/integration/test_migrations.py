@@ -17,8 +17,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app.database import Database
-from app.migrations import (
+from app.database.engine import Database
+from app.database.revisions import (
     _ADVISORY_LOCK,
     FIRST,
     HEAD,
@@ -35,11 +35,9 @@ from app.migrations import (
 )
 from app.models import Base
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage.local import LocalStorage
-from tests.conftest import execute
-from tests.integration.test_image_service import read
-from tests.live import PATIENCE
-from tests.schema import (
+from app.storage.local.backend import LocalStorage
+from testkit.live import PATIENCE
+from testkit.schema import (
     LEAN_IMAGES,
     copy_lean_files,
     dump,
@@ -47,6 +45,8 @@ from tests.schema import (
     lean_schema,
     load_lean,
 )
+from tests.conftest import execute
+from tests.integration.test_image_service import read
 
 BACKEND = Path(__file__).parents[2]
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
@@ -215,7 +215,7 @@ async def test_a_migration_that_was_stopped_in_the_middle_goes_on(lean: URL) -> 
 async def test_a_table_in_use_is_waited_for_and_nobody_waits_behind(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.05)
     async with Database(lean).maintain() as backup:
         await backup.execute(text("SELECT FROM images"))
         migrating = asyncio.create_task(migrated(lean))
@@ -230,8 +230,8 @@ async def test_a_table_in_use_is_waited_for_and_nobody_waits_behind(
 async def test_a_table_in_use_for_too_long_is_told_and_nothing_is_changed(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("app.migrations.ATTEMPTS", 2)
+    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("app.database.revisions.ATTEMPTS", 2)
     async with Database(lean).maintain() as backup:
         await backup.execute(text("SELECT FROM images"))
         with pytest.raises(SchemaError, match="Try again when it has ended"):
@@ -340,7 +340,7 @@ def two_further_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             "def upgrade(): pass\n"
             "def downgrade(): pass\n"
         )
-    monkeypatch.setattr("app.migrations._SCRIPTS", scripts)
+    monkeypatch.setattr("app.database.revisions._SCRIPTS", scripts)
 
 
 @pytest.mark.usefixtures("two_further_revisions")
@@ -348,7 +348,7 @@ async def test_each_revision_says_which_code_works_with_it_on_the_way_up_and_bac
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def become(version: str) -> None:
-        monkeypatch.setattr("app.migrations.HEAD", version)
+        monkeypatch.setattr("app.database.revisions.HEAD", version)
 
     async def starts(version: str) -> bool:
         become(version)
@@ -405,7 +405,7 @@ async def test_a_process_that_waits_for_another_holds_up_no_index_of_it(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CREATE INDEX CONCURRENTLY waits for the end of every transaction that is open."""
-    monkeypatch.setattr("app.migrations.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.05)
     async with Database(lean).maintain() as other:
         await other.execution_options(isolation_level="AUTOCOMMIT")
         await other.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
@@ -538,7 +538,7 @@ def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:
 
 
 def test_a_service_does_not_load_what_only_migrations_need() -> None:
-    code = "import app.__main__, app.main, sys; print('alembic' in sys.modules)"
+    code = "import app.__main__, app.composition, sys; print('alembic' in sys.modules)"
     found = subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=BACKEND
     )

@@ -13,15 +13,16 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
-from app.database import Database
-from app.errors import DatabaseUnavailable, ImageNotFound, QuotaExceeded
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable, ImageNotFound, QuotaExceeded
 from app.models import Image
-from app.services import quota_statements
-from app.services.catalog import IpAddress
 from app.services.image_service import FailedUpload, ImageService, UploadLimits
-from app.services.quota_statements import subscriber_of
-from app.services.storage.memory import MemoryStorage
-from tests import pictures
+from app.statements import quota as quota_statements
+from app.statements.images import IpAddress
+from app.statements.quota import subscriber_of
+from app.storage.memory import MemoryStorage
+from testkit import pictures
+from testkit.live import until
 from tests.integration.test_catalog import add, explained, row
 from tests.integration.test_image_service import (
     ADDRESS,
@@ -32,7 +33,6 @@ from tests.integration.test_image_service import (
     rows,
     stored_keys,
 )
-from tests.live import until
 from tests.service.database_proxy import DatabaseProxy
 
 JPEG = pictures.jpeg()

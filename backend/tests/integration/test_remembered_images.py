@@ -13,13 +13,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from app.database import Database
-from app.errors import ImageNotFound, StorageUnavailable
+from app.database.engine import Database
+from app.domain.errors import ImageNotFound, StorageUnavailable
 from app.models import Image
 from app.services import image_service as image_service_module
 from app.services.image_service import ImageService
-from app.services.storage import local
-from tests import pictures
+from app.storage.local import backend as local
+from testkit import pictures
 from tests.conftest import OpenStorage
 from tests.integration.test_image_service import LIMITS, file, read
 

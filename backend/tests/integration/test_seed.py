@@ -7,9 +7,9 @@ from random import Random
 import pytest
 from sqlalchemy.engine import URL
 
-from app.database import Database
+from app.database.engine import Database
 from app.services.consistency import ConsistencyCheck
-from app.services.storage.local import LocalStorage
+from app.storage.local.backend import LocalStorage
 from bench import images, seed
 
 COUNT = 300

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from testkit.live import PATIENCE, wait_until
 from tests.conftest import setting_names
-from tests.live import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,7 +56,11 @@ class Service:
 
     def serving(self) -> list[psutil.Process]:
         """List the processes that answer requests."""
-        workers = [child for child in self.main.children() if "app.worker" in command_of(child)]
+        workers = [
+            child
+            for child in self.main.children()
+            if "app.commands.serving_process" in command_of(child)
+        ]
         return workers or [self.main]
 
     def stop(self, number: int = signal.SIGTERM) -> int:

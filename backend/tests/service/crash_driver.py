@@ -18,13 +18,13 @@ from uuid import UUID
 
 from sqlalchemy import event
 
-from app.database import Database
+from app.database.engine import Database
 from app.models import Image
 from app.services.image_service import ImageService, UploadLimits
-from app.services.storage import process
-from app.services.storage.blocks import BLOCK
-from app.services.storage.local import LocalStorage
-from tests.forms import split, stream
+from app.storage.local import process
+from app.storage.local.backend import LocalStorage
+from app.storage.local.blocks import BLOCK
+from testkit.forms import split, stream
 from tests.service import watched_writer
 from tests.service.effects import Effects, say
 

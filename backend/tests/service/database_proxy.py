@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 
 from sqlalchemy.engine import URL
 
-from tests.live import PATIENCE, wait_until
+from testkit.live import PATIENCE, wait_until
 
 _ENCRYPTION_REQUESTS: Final = (80877103, 80877104)
 """TLS and GSSAPI; refused, so that the proxy can read what follows."""

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.descriptors import path_of
+from testkit.descriptors import path_of
 
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 

@@ -11,11 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.api.problems import RETRY_AFTER_SECONDS
-from app.config import Settings
-from app.main import create_app
+from app.api.problems.catalogue import RETRY_AFTER_SECONDS
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit.live import PATIENCE, serve, wait_until
 from tests.api import problems
-from tests.live import PATIENCE, serve, wait_until
 from tests.service.test_socket import open_files
 
 UPLOAD = "/api/v1/images/upload"

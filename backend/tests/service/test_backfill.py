@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from app.embedded import embedded_postgres
-from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
+from app.database.embedded import embedded_postgres
+from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
 from tests.service.conftest import StartService, make
 
 SIZES = {

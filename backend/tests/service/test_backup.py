@@ -15,12 +15,12 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.live import LiveServer, serve, wait_until
+from testkit.schema import programs
 from tests.conftest import execute, make_settings
-from tests.live import LiveServer, serve, wait_until
-from tests.schema import programs
 from tests.service.conftest import ROOT
 from tests.service.test_fsck import fsck
 

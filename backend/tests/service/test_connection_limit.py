@@ -9,11 +9,11 @@ from typing import Literal
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
-from tests.forms import form, part
-from tests.live import PATIENCE, LiveServer, serve, wait_until
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.forms import form, part
+from testkit.live import PATIENCE, LiveServer, serve, wait_until
 from tests.service.test_hostile import ask, problem
 from tests.service.test_socket import UPLOAD, head
 

@@ -18,15 +18,15 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.engine import URL
 
-from app.database import Database
-from app.errors import ImageNotFound
+from app.database.engine import Database
+from app.domain.errors import ImageNotFound
 from app.models import Image
 from app.services.image_service import ImageService
-from app.services.storage.blocks import BLOCK
-from app.services.storage.local import LocalStorage
-from tests import pictures
+from app.storage.local.backend import LocalStorage
+from app.storage.local.blocks import BLOCK
+from testkit import pictures
+from testkit.forms import stream
 from tests.conftest import OpenStorage
-from tests.forms import stream
 from tests.service import crash_driver
 from tests.service.crash_driver import ACKNOWLEDGE, LIMITS, File, Orders
 

@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app import database as database_module
-from app.database import CONNECTIONS, Database
-from app.embedded import embedded_postgres
-from tests import pictures
+from app.database import engine as database_module
+from app.database.embedded import embedded_postgres
+from app.database.engine import CONNECTIONS, Database
+from testkit import pictures
+from testkit.live import PATIENCE, wait_until
 from tests.conftest import make_settings, prepare
-from tests.live import PATIENCE, wait_until
 from tests.service.database_proxy import Cut, DatabaseProxy
 from tests.service.host import Host, assert_problem, hosting
 

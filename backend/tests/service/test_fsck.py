@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from tests import pictures
-from tests.live import PATIENCE
+from testkit import pictures
+from testkit.live import PATIENCE
 from tests.service.conftest import StartService
 from tests.service.test_make_run import upload
 
@@ -204,14 +204,15 @@ def test_a_check_that_a_person_stops_says_how_to_go_on(start: StartService, proj
 
 STOPPED = """
 import os, signal
-from app import __main__, reports
+from app import __main__
+from app.commands import fsck_reports
 
-def compared(report, row, compared=reports.Report.compared, **options):
+def compared(report, row, compared=fsck_reports.Report.compared, **options):
     compared(report, row, **options)
     if report.images == 2:
         os.kill(os.getpid(), signal.SIGINT)
 
-reports.Report.compared = compared
+fsck_reports.Report.compared = compared
 raise SystemExit(__main__.main())
 """
 """Runs the command, and presses Ctrl-C after two images."""

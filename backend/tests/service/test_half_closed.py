@@ -12,13 +12,13 @@ from typing import Literal
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.forms import form, part
+from testkit.live import LiveServer, serve, wait_until
+from testkit.programs import NC, needs_nc
 from tests.conftest import MAX_UPLOAD_BYTES
-from tests.forms import form, part
-from tests.live import LiveServer, serve, wait_until
-from tests.programs import NC, needs_nc
 from tests.service.test_hostile import connections
 from tests.service.test_socket import (
     BATCH,
@@ -148,7 +148,7 @@ def test_a_client_that_half_closes_before_its_request_is_whole_is_disconnected(
     caplog: pytest.LogCaptureFixture,
     sent: str,
 ) -> None:
-    caplog.set_level(logging.INFO, "app.api.access_log")
+    caplog.set_level(logging.INFO, "app.api.middleware.access_log")
     body = form(part(LARGE))
     request = {
         "nothing": b"",

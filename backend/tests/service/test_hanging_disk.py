@@ -14,11 +14,11 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from app.services.storage import writer_program
-from tests import pictures
+from app.storage.local import writer_program
+from testkit import pictures
+from testkit.disks import disk_that_freezes, network_disk, shorten_deadlines
+from testkit.live import wait_until
 from tests.conftest import make_settings
-from tests.disks import disk_that_freezes, network_disk, shorten_deadlines
-from tests.live import wait_until
 from tests.service.host import Host, assert_problem, hosting
 
 JPEG = pictures.jpeg()

@@ -18,16 +18,16 @@ import pytest
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
-from app.api.limits import FORM_ALLOWANCE, LINGER_SECONDS
-from app.config import Settings
-from app.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
-from app.main import create_app
-from app.services.storage.blocks import BLOCK
-from tests import pictures
+from app.api.middleware.body_limit import FORM_ALLOWANCE, LINGER_SECONDS
+from app.composition import create_app
+from app.config.settings import Settings
+from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
+from app.storage.local.blocks import BLOCK
+from testkit import pictures
+from testkit.forms import BOUNDARY, form, part, raw_part
+from testkit.live import PATIENCE, LiveServer, serve, wait_until
+from testkit.programs import CHROMIUM, needs_chromium
 from tests.conftest import MAX_UPLOAD_BYTES
-from tests.forms import BOUNDARY, form, part, raw_part
-from tests.live import PATIENCE, LiveServer, serve, wait_until
-from tests.programs import CHROMIUM, needs_chromium
 from tests.service.test_socket import (
     StoredFiles,
     assert_nothing_stored,
@@ -39,8 +39,8 @@ from tests.service.test_socket import (
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()
-LIMITS = "app.api.limits"
-PROTOCOL = "app.http_protocol"
+LIMITS = "app.api.middleware.body_limit"
+PROTOCOL = "app.server.http_protocol"
 
 
 @pytest.fixture

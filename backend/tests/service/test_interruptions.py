@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.config import Settings
-from app.embedded import embedded_postgres
-from app.main import open_storage
-from app.migrate import migrate_now
-from tests.live import PATIENCE, wait_until
+from app.commands.migrate import migrate_now
+from app.composition import open_storage
+from app.config.settings import Settings
+from app.database.embedded import embedded_postgres
+from testkit.live import PATIENCE, wait_until
 from tests.service.conftest import ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from tests import pictures
-from tests.forms import CONTENT_TYPE, form, part
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, part
+from testkit.live import PATIENCE, wait_until
 from tests.integration.test_embedded import has_ended
-from tests.live import PATIENCE, wait_until
 from tests.service.conftest import Service, StartService
 
 JPEG = pictures.jpeg(640, 480)
@@ -66,9 +66,9 @@ def test_upload_restart_download_delete_stop(
     image = upload(service)
     assert download(service, image) == JPEG
     processes = service.all_processes()
-    assert len([p for p in processes if "app.worker" in " ".join(p.cmdline())]) == (
-        workers if workers > 1 else 0
-    )
+    assert len(
+        [p for p in processes if "app.commands.serving_process" in " ".join(p.cmdline())]
+    ) == (workers if workers > 1 else 0)
     service.stop(number)
     assert_gone(processes)
 
@@ -102,7 +102,11 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     service = start("WORKERS=2").wait_until_it_serves()
     upload(service)
     processes = service.all_processes()
-    workers = [process for process in processes if "app.worker" in " ".join(process.cmdline())]
+    workers = [
+        process
+        for process in processes
+        if "app.commands.serving_process" in " ".join(process.cmdline())
+    ]
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2
     parent.kill()
@@ -224,7 +228,7 @@ def test_the_log_can_be_read_by_machines_and_keeps_secrets(start: StartService) 
     assert response.status_code == 200
     service.stop()
     lines = [json.loads(line) for line in service.output.splitlines() if line.startswith("{")]
-    access = next(line for line in lines if line["logger"] == "app.api.access_log")
+    access = next(line for line in lines if line["logger"] == "app.api.middleware.access_log")
     assert access["request_id"] == response.headers["x-request-id"]
     assert (access["method"], access["path"], access["status"]) == ("GET", "/api/v1/images", 200)
     assert access["bytes"] == len(response.content)

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from app.embedded import embedded_postgres
-from app.migrations import HEAD
+from app.database.embedded import embedded_postgres
+from app.database.revisions import HEAD
+from testkit.live import PATIENCE
+from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
 from tests.conftest import execute
 from tests.integration.test_migrations import migrate_further
-from tests.live import PATIENCE
-from tests.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
 from tests.service.conftest import Service, StartService, make
 from tests.service.test_make_run import listed, upload
 

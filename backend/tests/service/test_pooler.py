@@ -16,14 +16,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from app.database import Database
-from app.migrations import FIRST, HEAD
-from tests import pictures
+from app.database.engine import Database
+from app.database.revisions import FIRST, HEAD
+from testkit import pictures
+from testkit.live import PATIENCE
+from testkit.pgbouncer import pooled
+from testkit.programs import needs_pgbouncer
+from testkit.schema import copy_lean_files, load_lean
 from tests.conftest import execute, make_settings
-from tests.live import PATIENCE
-from tests.pgbouncer import pooled
-from tests.programs import needs_pgbouncer
-from tests.schema import copy_lean_files, load_lean
 from tests.service.host import hosting
 
 pytestmark = needs_pgbouncer

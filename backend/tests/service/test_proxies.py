@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
-from tests.live import LiveServer, serve, wait_until
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.live import LiveServer, serve, wait_until
 from tests.service.test_socket import UPLOAD, read_to_end
 
 pytestmark = pytest.mark.skipif(

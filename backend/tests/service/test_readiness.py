@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.services import readiness
-from app.services.storage.local import THREADS
-from tests import pictures
+from app.storage.local.backend import THREADS
+from testkit import pictures
+from testkit.live import PATIENCE, wait_until
 from tests.conftest import make_settings
-from tests.live import PATIENCE, wait_until
 from tests.service.database_proxy import DatabaseProxy
 from tests.service.host import Host, assert_problem, hosting
 

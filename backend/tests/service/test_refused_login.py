@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from app.embedded import embedded_postgres
+from app.database.embedded import embedded_postgres
+from testkit.live import PATIENCE, wait_until
+from testkit.pgbouncer import pooled
+from testkit.programs import needs_pgbouncer
 from tests.conftest import execute, make_settings, prepare
-from tests.live import PATIENCE, wait_until
-from tests.pgbouncer import pooled
-from tests.programs import needs_pgbouncer
 from tests.service.host import assert_problem, hosting
 
 BACKEND = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from tests import pictures
-from tests.live import PATIENCE, wait_until
-from tests.nginx import example_site, nginx
-from tests.programs import needs_nginx
+from testkit import pictures
+from testkit.live import PATIENCE, wait_until
+from testkit.nginx import example_site, nginx
+from testkit.programs import needs_nginx
 from tests.service.conftest import Service, StartService
 
 UPLOAD = "/api/v1/images/upload"

@@ -9,16 +9,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.config import Settings
-from app.http_writer import MAX_UNSENT
-from app.main import create_app
-from tests import pictures
-from tests.live import LiveServer, serve, wait_until
-from tests.nginx import example_site, nginx
-from tests.programs import needs_nginx
+from app.composition import create_app
+from app.config.settings import Settings
+from app.server.http_writer import MAX_UNSENT
+from testkit import pictures
+from testkit.live import LiveServer, serve, wait_until
+from testkit.nginx import example_site, nginx
+from testkit.programs import needs_nginx
 from tests.service.test_socket import UPLOAD, open_files
 
-WRITER = "app.http_writer"
+WRITER = "app.server.http_writer"
 SIZE = 6 * 1024 * 1024
 """More than the kernel takes for a connection (4 MiB), if it is let."""
 

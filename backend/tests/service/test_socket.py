@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from app.services.storage.blocks import BLOCK
-from tests import pictures
+from app.composition import create_app
+from app.config.settings import Settings
+from app.storage.local.blocks import BLOCK
+from testkit import pictures
+from testkit.forms import CONTENT_TYPE, form, part
+from testkit.live import LiveServer, serve, wait_until
 from tests.conftest import MAX_UPLOAD_BYTES
-from tests.forms import CONTENT_TYPE, form, part
-from tests.live import LiveServer, serve, wait_until
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
@@ -221,7 +221,7 @@ def test_a_header_that_names_another_host_is_used_for_links_only(settings: Setti
 def test_a_silent_client_is_not_waited_for_after_its_answer(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.limits.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("app.api.middleware.body_limit.LINGER_SECONDS", 0.2)
     with server.connect() as client:
         client.sendall(head(UPLOAD, "Content-Length: 1000000") + form(part(b"text" * 200))[:500])
         assert read_to_end(client).startswith(b"HTTP/1.1 400 ")

@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from app.services.storage.blocks import BLOCK
-from tests import pictures
+from app.storage.local.blocks import BLOCK
+from testkit import pictures
+from testkit.live import wait_until
 from tests.conftest import Disk, execute, make_settings, prepare
-from tests.live import wait_until
 from tests.service.host import Host, assert_problem, hosting
 
 JPEG = pictures.jpeg()

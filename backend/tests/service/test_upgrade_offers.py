@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.config import Settings
-from app.main import create_app
-from tests import pictures
-from tests.forms import form, part
-from tests.live import LiveServer, serve
-from tests.programs import CURL, JAVA, needs_curl, needs_java
+from app.composition import create_app
+from app.config.settings import Settings
+from testkit import pictures
+from testkit.forms import form, part
+from testkit.live import LiveServer, serve
+from testkit.programs import CURL, JAVA, needs_curl, needs_java
 from tests.service.test_hostile import SMUGGLED, ask, problem
 from tests.service.test_socket import UPLOAD, StoredFiles, assert_nothing_stored, head, read_to_end
 

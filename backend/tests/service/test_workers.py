@@ -15,12 +15,12 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from app.embedded import shared_postgres
-from app.serve import COMMAND_CONNECTIONS
+from app.commands.serve import COMMAND_CONNECTIONS
+from app.database.embedded import shared_postgres
 from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
-from tests.forms import CONTENT_TYPE
+from testkit.forms import CONTENT_TYPE
+from testkit.live import PATIENCE, wait_until
 from tests.integration.test_embedded import ask, has_ended
-from tests.live import PATIENCE, wait_until
 from tests.service.conftest import ROOT, StartService, starting_services
 from tests.service.test_make_run import assert_gone, upload
 
@@ -58,7 +58,7 @@ def test_a_start_that_fails_ends_with_its_reason_and_announces_nothing(
 def test_a_defect_in_the_program_ends_the_start_with_a_trace(
     start_own: StartService, project: Path, workers: int
 ) -> None:
-    with (project / "backend/app/main.py").open("a") as program:
+    with (project / "backend/app/composition.py").open("a") as program:
         program.write("\n\ndef application(settings):\n    raise RuntimeError('broken')\n")
     service = start_own(f"WORKERS={workers}")
     assert service.process.wait(PATIENCE) != 0
@@ -70,7 +70,7 @@ def test_a_defect_in_the_program_ends_the_start_with_a_trace(
 def test_workers_that_are_slow_to_load_are_waited_for(
     start_own: StartService, project: Path
 ) -> None:
-    with (project / "backend/app/main.py").open("a") as program:
+    with (project / "backend/app/composition.py").open("a") as program:
         program.write(
             "\n\ndef application(settings, build=application):\n"
             "    __import__('time').sleep(8)\n"
@@ -146,8 +146,8 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
 def test_a_worker_that_the_system_does_not_start_ends_the_service_with_the_reason() -> None:
     program = (
         "import socket, sys\n"
-        "from app import serve\n"
-        "from app.config import Settings\n"
+        "from app.commands import serve\n"
+        "from app.config.settings import Settings\n"
         "sys.executable = '/nowhere/python'\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "try:\n"

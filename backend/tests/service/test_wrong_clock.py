@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from tests import pictures
+from testkit import pictures
 from tests.conftest import make_settings
 from tests.service.host import Host, hosting
 

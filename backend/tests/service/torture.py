@@ -27,9 +27,9 @@ import httpx
 import psutil
 from tqdm import tqdm
 
-from app.embedded import embedded_postgres
-from app.migrate import migrate_now
-from tests.disks import CannotMount, FrozenDisk, mounted_disk
+from app.commands.migrate import migrate_now
+from app.database.embedded import embedded_postgres
+from testkit.disks import CannotMount, FrozenDisk, mounted_disk
 
 BACKEND: Final = Path(__file__).parents[2]
 CLIENTS: Final = 8
@@ -190,7 +190,11 @@ class Processes:
     def _workers(self) -> list[psutil.Process]:
         assert self._service
         children = _children(psutil.Process(self._service.pid))
-        return [child for child in children if "app.worker" in " ".join(_command(child))]
+        return [
+            child
+            for child in children
+            if "app.commands.serving_process" in " ".join(_command(child))
+        ]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from app.services.storage import writer_program
+from app.storage.local import writer_program
 from tests.service.effects import Effects
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.services.storage.base import StorageBackend
-from app.services.storage.local import LocalStorage
-from app.services.storage.memory import MemoryStorage
+from app.storage.base import StorageBackend
+from app.storage.local.backend import LocalStorage
+from app.storage.memory import MemoryStorage
 
 BACKENDS: dict[str, Callable[[Path], StorageBackend]] = {
     "local": lambda folder: LocalStorage(folder / "images"),

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.errors import ObjectNotFound
-from app.services.storage.base import ObjectReader, StorageBackend
+from app.domain.errors import ObjectNotFound
+from app.storage.base import ObjectReader, StorageBackend
 from tests.storage.conftest import Put
 
 KEY = "0123456789abcdef0123456789abcdef.jpg"

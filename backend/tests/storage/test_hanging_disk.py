@@ -15,15 +15,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.errors import StorageUnavailable
-from app.reasons import reason
-from app.services.storage import calls, files, process, threads, writer
-from app.services.storage.blocks import BLOCK
-from app.services.storage.local import UPLOADS, LocalStorage
+from app.domain.errors import StorageUnavailable
+from app.observability.reasons import reason
+from app.storage.local import calls, files, process, threads, writer
+from app.storage.local.backend import UPLOADS, LocalStorage
+from app.storage.local.blocks import BLOCK
+from testkit.descriptors import open_descriptors
+from testkit.disks import (
+    FrozenDisk,
+    NetworkDisk,
+    disk_that_freezes,
+    network_disk,
+    shorten_deadlines,
+)
+from testkit.live import PATIENCE, until
 from tests.conftest import Disk, OpenStorage
-from tests.descriptors import open_descriptors
-from tests.disks import FrozenDisk, NetworkDisk, disk_that_freezes, network_disk, shorten_deadlines
-from tests.live import PATIENCE, until
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 OTHER = f"cd{KEY[2:]}"
@@ -390,8 +396,8 @@ async def test_a_process_ends_although_its_disk_hangs(
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from app.services.storage import calls\n"
-        "from app.services.storage.local import LocalStorage\n"
+        "from app.storage.local import calls\n"
+        "from app.storage.local.backend import LocalStorage\n"
         "calls.DISK_SECONDS = 0.5\n"
         "async def main():\n"
         "    storage = LocalStorage(Path(sys.argv[1]))\n"

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.services.storage import files as local_files
-from app.services.storage import local, process, threads
-from app.services.storage.blocks import BLOCK, KEPT
-from app.services.storage.local import UPLOADS, LocalStorage
-from app.services.storage.process import WriterProcess
+from app.domain.errors import ObjectNotFound, StorageFull, StorageUnavailable
+from app.storage.local import backend as local
+from app.storage.local import files as local_files
+from app.storage.local import process, threads
+from app.storage.local.backend import UPLOADS, LocalStorage
+from app.storage.local.blocks import BLOCK, KEPT
+from app.storage.local.process import WriterProcess
+from testkit.descriptors import open_descriptors, path_of
+from testkit.live import until
 from tests.conftest import Disk, OpenStorage
-from tests.descriptors import open_descriptors, path_of
-from tests.live import until
 from tests.storage.test_contract import drain
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"

@@ -12,12 +12,12 @@ from threading import Barrier
 
 import pytest
 
-from app.services.storage import writer_program
-from app.services.storage.blocks import SharedMemory
-from app.services.storage.process import WriterProcess
-from app.services.storage.writer import ORDERS_AT_ONCE
-from app.services.storage.writer_program import PAGE, Failure, Order, Outcome
-from tests.descriptors import open_descriptors, path_of
+from app.storage.local import writer_program
+from app.storage.local.blocks import SharedMemory
+from app.storage.local.process import WriterProcess
+from app.storage.local.writer import ORDERS_AT_ONCE
+from app.storage.local.writer_program import PAGE, Failure, Order, Outcome
+from testkit.descriptors import open_descriptors, path_of
 
 DATA = os.urandom(8 * PAGE)
 

@@ -12,7 +12,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from app.image_types import detect
+from app.imaging.formats import detect
 from bench import report
 from bench.images import PICTURES, pictures_of_users
 from bench.servers import Server

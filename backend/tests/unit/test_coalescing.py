@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.services.coalescing import Coalescer
+from app.runtime.batching import Coalescer
 
 
 class Busy(Exception):

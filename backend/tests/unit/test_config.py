@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import InvalidSettings, Settings, load_settings
+from app.config.settings import InvalidSettings, Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
 

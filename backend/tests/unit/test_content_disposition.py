@@ -3,8 +3,8 @@ from email.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.download import content_disposition
-from app.filenames import sanitize_filename
+from app.api.images.files import content_disposition
+from app.domain.filenames import sanitize_filename
 
 
 def test_a_plain_name_stands_in_quotes() -> None:

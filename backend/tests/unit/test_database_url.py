@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy.engine import URL
 
-from app.database_url import Host, parse_database_url
+from app.config.database_url import Host, parse_database_url
 
 
 @pytest.mark.parametrize(

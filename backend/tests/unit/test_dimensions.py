@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dimensions import (
+from app.imaging.dimensions import (
     FRAME_BYTES,
     MAX_ENTRIES,
     MAX_HEADER_BYTES,
@@ -22,13 +22,13 @@ from app.dimensions import (
     HeaderReader,
     configure_pillow,
 )
-from app.image_types import ImageType, detect
-from app.walks import MAX_STEPS
-from tests import pictures
-from tests.forms import split
-from tests.live import PATIENCE
-from tests.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
-from tests.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
+from app.imaging.formats import ImageType, detect
+from app.imaging.walks import MAX_STEPS
+from testkit import pictures
+from testkit.forms import split
+from testkit.live import PATIENCE
+from testkit.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
+from testkit.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
 KINDS = pictures.of_every_kind()
 PNG_END = chunk(b"IDAT", b"") + chunk(b"IEND", b"")
@@ -167,7 +167,7 @@ def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
     """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
     code = (
         "import asyncio, re, pathlib; from tests.unit import test_dimensions as t\n"
-        "from app.dimensions import configure_pillow; configure_pillow()\n"
+        "from app.imaging.dimensions import configure_pillow; configure_pillow()\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
         "async def main():\n"
@@ -223,7 +223,7 @@ async def test_only_the_first_exif_counts() -> None:
 async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.dimensions.SECONDS", 0.05)
+    monkeypatch.setattr("app.imaging.dimensions.SECONDS", 0.05)
     reader = HeaderReader(ImageType.JPEG)
     reader.feed(KINDS["baseline.jpg"][0])
     release = threading.Event()

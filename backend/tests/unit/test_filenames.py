@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.filenames import MAX_CHARACTERS, sanitize_filename, with_extension
+from app.domain.filenames import MAX_CHARACTERS, sanitize_filename, with_extension
 
 FALLBACK = "image.png"
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.form_names import decode_header, parse_parameters, read_name
-from app.api.multipart import FormReader
-from tests.forms import CONTENT_TYPE, form, part, raw_part, stream
+from app.api.forms.multipart import FormReader
+from app.api.forms.names import decode_header, parse_parameters, read_name
+from testkit.forms import CONTENT_TYPE, form, part, raw_part, stream
 
 
 async def stored_name(parameter: bytes) -> str | None:

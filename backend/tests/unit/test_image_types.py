@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.image_types import HEAD_BYTES, ImageType, detect
-from tests import pictures
+from app.imaging.formats import HEAD_BYTES, ImageType, detect
+from testkit import pictures
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.config import Settings
+from app.config.settings import Settings
 from app.server.listener import CannotListen, address_of, listen, refuse_newcomers
-from tests.live import PATIENCE
+from testkit.live import PATIENCE
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from app.logs import JsonFormatter, TextFormatter, log_config, request_id
+from app.observability.logs import JsonFormatter, TextFormatter, log_config, request_id
 
 
 def record(message: str = "hello %s", **extra: object) -> logging.LogRecord:

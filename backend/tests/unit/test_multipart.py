@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.form_errors import MalformedMultipart, MissingField
-from app.api.multipart import MAX_OTHER_PARTS, MAX_SHOWN_CHARACTERS, FormReader
-from tests.forms import BOUNDARY, CONTENT_TYPE, form, part, raw_part, split, stream
+from app.api.forms.multipart import MAX_OTHER_PARTS, MAX_SHOWN_CHARACTERS, FormReader
+from app.api.forms.rejections import MalformedMultipart, MissingField
+from testkit.forms import BOUNDARY, CONTENT_TYPE, form, part, raw_part, split, stream
 
 Files = list[tuple[str | None, bytes]]
 

@@ -11,8 +11,8 @@ from shutil import which
 import pytest
 
 from app import __version__
-from app.config import Settings
-from app.embedded import STOP_SECONDS
+from app.config.settings import Settings
+from app.database.embedded import STOP_SECONDS
 from app.server.supervisor import END_SECONDS
 
 ROOT = Path(__file__).parents[3]

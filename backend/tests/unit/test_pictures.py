@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import ExifTags, Image
 
-from tests import pictures
+from testkit import pictures
 
 
 @pytest.mark.parametrize("name", pictures.of_every_kind())

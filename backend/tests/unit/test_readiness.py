@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.errors import ImageHostError, StorageUnavailable
+from app.domain.errors import ImageHostError, StorageUnavailable
 from app.services import readiness
 from app.services.readiness import Probe
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from app.errors import DatabaseUnavailable, StorageUnavailable
-from app.reasons import reason
+from app.domain.errors import DatabaseUnavailable, StorageUnavailable
+from app.observability.reasons import reason
 
 
 def unavailable(cause: BaseException) -> StorageUnavailable:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.image_types import ImageType, detect
-from app.truncation import TAIL, EndFinder
-from app.walks import MAX_STEPS
-from tests import pictures
-from tests.forms import split
-from tests.pictures import chunk, jpeg_with, png_header, png_with, segment
+from app.imaging.formats import ImageType, detect
+from app.imaging.truncation import TAIL, EndFinder
+from app.imaging.walks import MAX_STEPS
+from testkit import pictures
+from testkit.forms import split
+from testkit.pictures import chunk, jpeg_with, png_header, png_with, segment
 
 KINDS = pictures.of_every_kind()
 IEND = chunk(b"IEND", b"")

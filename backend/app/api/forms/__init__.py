@@ -1,0 +1,1 @@
+"""Reading multipart/form-data (RFC 7578)."""

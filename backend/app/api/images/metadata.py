@@ -1,0 +1,83 @@
+"""What is known of images: one, a page of them, and forgetting one."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
+
+from app.api.dependencies import IMAGES_PATH, ContextDep
+from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
+from app.api.problems.catalogue import CROSS_SITE_REQUEST, documented
+from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
+from app.schemas.image import ImageList, ImageOut
+
+IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
+
+router = APIRouter(tags=["images"])
+
+
+@router.head(IMAGES_PATH, include_in_schema=False)
+@router.get(
+    IMAGES_PATH,
+    summary="List images",
+    responses={
+        HTTP_200_OK: {
+            "description": "A page of images",
+            "headers": {
+                "Link": {
+                    "description": 'The next page, rel="next" (RFC 8288), where there is one',
+                    "schema": {"type": "string"},
+                }
+            },
+        },
+        **documented(InvalidCursor, DatabaseUnavailable),
+    },
+)
+async def list_images(
+    response: Response,
+    context: ContextDep,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most images on the page")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(
+            description="The next_cursor of the page before",
+            json_schema_extra={"format": "cursor"},
+        ),
+    ] = None,
+) -> ImageList:
+    """List images, newest first. Every page costs the same, however far down it is."""
+    page = await context.service.list(limit, decode_cursor(cursor) if cursor is not None else None)
+    next_cursor = encode_cursor(page.next) if page.next else None
+    images_url = context.images_url
+    if next_cursor:
+        response.headers["Link"] = f'<{images_url}?limit={limit}&cursor={next_cursor}>; rel="next"'
+    return ImageList(
+        items=[ImageOut.of(image, images_url) for image in page.items], next_cursor=next_cursor
+    )
+
+
+@router.head(IMAGE_PATH, include_in_schema=False)
+@router.get(
+    IMAGE_PATH,
+    summary="Get an image's metadata",
+    responses=documented(ImageNotFound, DatabaseUnavailable),
+)
+async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
+    """Tell what is known of an image."""
+    return ImageOut.of(await context.service.get(image_id), context.images_url)
+
+
+@router.delete(
+    IMAGE_PATH,
+    status_code=HTTP_204_NO_CONTENT,
+    response_class=Response,
+    summary="Delete an image",
+    responses={
+        HTTP_204_NO_CONTENT: {"description": "The image is gone"},
+        **documented(CROSS_SITE_REQUEST, ImageNotFound, DatabaseUnavailable, DatabaseFull),
+    },
+)
+async def delete_image(image_id: UUID, context: ContextDep) -> None:
+    """Delete an image and its file, for good."""
+    await context.service.delete(image_id)

@@ -1,0 +1,186 @@
+"""Uploads: one picture, or a batch. The body is read as it arrives (ADR 0002)."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
+
+from app.api.dependencies import ContextDep
+from app.api.forms.multipart import FormReader
+from app.api.forms.rejections import (
+    CALLS,
+    FORM_MEDIA_TYPE,
+    MalformedMultipart,
+    MissingField,
+    UnsupportedBody,
+)
+from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
+from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
+from app.api.problems.handlers import answer_error
+from app.domain.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    EmptyFile,
+    FileTooLarge,
+    InvalidFileType,
+    QuotaExceeded,
+    StorageFull,
+    StorageUnavailable,
+    TooManyFiles,
+)
+from app.imaging.formats import ImageType
+from app.models import Image
+from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
+from app.services.image_service import FailedUpload
+
+UPLOAD_PATH: Final = CALLS["file"]
+BATCH_PATH: Final = CALLS["files"]
+
+_FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
+_LINKS: Final = {
+    name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
+    for name in ("get_image", "get_image_file", "delete_image")
+}
+"""What can be done next with the image that an answer carries."""
+
+
+def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe a form for OpenAPI, because FastAPI does not see the stream being read."""
+    form = {
+        "schema": {"type": "object", "required": [field], "properties": {field: schema}},
+        "encoding": {field: {"contentType": ", ".join(ImageType)}},
+    }
+    return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: form}}}
+
+
+router = APIRouter(tags=["images"])
+
+
+@router.post(
+    UPLOAD_PATH,
+    status_code=HTTP_201_CREATED,
+    summary="Upload an image",
+    openapi_extra=_body("file", _FILE),
+    responses={
+        HTTP_201_CREATED: {
+            "description": "The image is stored, and durable",
+            "headers": {
+                "Location": {"description": "Address of the image", "schema": {"type": "string"}}
+            },
+            "links": _LINKS,
+        },
+        **documented(
+            CROSS_SITE_REQUEST,
+            InvalidFileType,
+            EmptyFile,
+            MalformedMultipart,
+            RequestTooSlow,
+            FileTooLarge,
+            BodyTooLarge,
+            UnsupportedBody,
+            MissingField,
+            QuotaExceeded,
+            DatabaseUnavailable,
+            DatabaseFull,
+            StorageUnavailable,
+            StorageFull,
+        ),
+    },
+)
+async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
+    """Store a JPEG or PNG image, sent as the field `file` of a form.
+
+    `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
+    """
+    file = await _read_form(request, "file").file("file")
+    image = await context.service.upload(file, context.client_address)
+    images_url = context.images_url
+    response.headers["Location"] = f"{images_url}/{image.id}"
+    return ImageOut.of(image, images_url)
+
+
+@router.post(
+    BATCH_PATH,
+    status_code=HTTP_201_CREATED,
+    response_model=BatchOut,
+    summary="Upload several images",
+    openapi_extra=_body("files", {"type": "array", "minItems": 1, "items": _FILE}),
+    responses={
+        HTTP_201_CREATED: {
+            "description": "All images are stored",
+            "content": {
+                "application/json": {"example": {"uploaded": [IMAGE_EXAMPLE], "failed": []}}
+            },
+        },
+        HTTP_207_MULTI_STATUS: {
+            "description": "Some images are stored; `failed` tells why the others are not",
+            "model": BatchOut,
+        },
+        **documented(
+            CROSS_SITE_REQUEST,
+            NO_FILE_STORED,
+            TooManyFiles,
+            MalformedMultipart,
+            RequestTooSlow,
+            BodyTooLarge,
+            UnsupportedBody,
+            MissingField,
+            QuotaExceeded,
+            DatabaseUnavailable,
+            DatabaseFull,
+            StorageUnavailable,
+            StorageFull,
+        ),
+    },
+)
+async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
+    """Store several JPEG or PNG images, sent as the repeated field `files` of a form.
+
+    Each file stands alone, and nothing is stored before the whole form has arrived.
+
+    `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
+    """
+    files = _read_form(request, "files").files("files")
+    results = await context.service.upload_batch(files, context.client_address)
+    images_url = context.images_url
+    failures = [result for result in results if isinstance(result, FailedUpload)]
+    body = BatchOut(
+        uploaded=[
+            ImageOut.of(result, images_url) for result in results if isinstance(result, Image)
+        ],
+        failed=[
+            FailedFile(
+                filename=failure.filename,
+                status=problem_of(failure.error).status,
+                detail=str(failure.error),
+            )
+            for failure in failures
+        ],
+    )
+    content = body.model_dump(mode="json")
+    if not failures:
+        return JSONResponse(content, HTTP_201_CREATED)
+    if body.uploaded:
+        return JSONResponse(content, HTTP_207_MULTI_STATUS)
+    worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
+    if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
+        return answer_error(worst, **content)
+    return NO_FILE_STORED.response(**content)
+
+
+def _read_form(request: Request, field: str) -> FormReader:
+    """Begin to read a form; a request without a body is one without the field.
+
+    Raises:
+        UnsupportedBody: If the body is something else, or compressed.
+        MissingField: If there is none.
+    """
+    headers = request.headers
+    content_type = headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        raise UnsupportedBody(field) if has_body else MissingField(field)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedBody(field)
+    return FormReader(content_type, request.stream())

@@ -1,0 +1,85 @@
+"""The access log, and the last resort for errors that nothing else answered.
+
+Every request gets an id, which its log lines and its answer carry. An id from the client is not
+taken over: it could forge log lines, and two requests could claim one.
+"""
+
+import logging
+import os
+import time
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems.catalogue import INTERNAL_ERROR
+from app.observability.logs import request_id
+
+CLIENT_CLOSED_REQUEST: Final = 499
+"""Logged where the client left before there was an answer (nginx's number for it)."""
+
+_LINE: Final = "%s %s %s %sms %sB %s"
+_log = logging.getLogger(__name__)
+
+
+class AccessLog:
+    """Middleware that writes one line for each request: what was asked, and what became of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        current_id = os.urandom(16).hex()
+        token = request_id.set(current_id)
+        status = CLIENT_CLOSED_REQUEST
+        sent = 0
+        started = False
+
+        async def send_and_count(message: Message) -> None:
+            nonlocal status, sent, started
+            if message["type"] == "http.response.start":
+                started = True
+                status = message["status"]
+                headers = [*message.get("headers", ()), (b"x-request-id", current_id.encode())]
+                message = {**message, "headers": headers}
+            elif scope["method"] != "HEAD":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_count)
+        except ClientDisconnect:
+            pass
+        except Exception:  # noqa: BLE001 - the last resort: the client is told, the log has it
+            _log.exception("unhandled error")
+            if not started:
+                await INTERNAL_ERROR.response()(scope, receive, send_and_count)
+            # A started answer stays incomplete, and the server closes the connection.
+        finally:
+            self._write_line(scope, status, time.perf_counter() - begin, sent)
+            request_id.reset(token)
+
+    def _write_line(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        client = scope.get("client")
+        fields = {
+            "method": scope["method"],
+            "path": quote(scope["path"]),
+            "status": int(status),
+            "duration_ms": round(seconds * 1000, 1),
+            "bytes": sent,
+            "client": client[0] if client else "-",
+        }
+        # As `info` would, without its search of the stack for the caller, which is always this one.
+        record = _log.makeRecord(
+            _log.name, logging.INFO, __file__, 0, _LINE, (*fields.values(),), None
+        )
+        vars(record).update(fields)
+        _log.handle(record)

@@ -1,0 +1,148 @@
+"""Answering errors: whatever is raised leaves the service as a problem (see `problems.py`)."""
+
+import logging
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+
+from app.api.conditional import RangeNotSatisfiable
+from app.api.forms.rejections import FORM_MEDIA_TYPE, MissingField, UnsupportedBody
+from app.api.images.cursor import InvalidCursor
+from app.api.middleware.authentication import InvalidKey
+from app.api.middleware.body_limit import BodyTooLarge
+from app.api.problems.catalogue import (
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    PROBLEMS,
+    TRAILING_SLASH,
+    Problem,
+    limit_members,
+    problem_of,
+)
+from app.domain.errors import (
+    DatabaseUnavailable,
+    ImageDamaged,
+    LimitExceeded,
+    QuotaExceeded,
+    StorageFull,
+    StorageUnavailable,
+)
+from app.observability.reasons import reason
+from app.statements.quota import QUOTA_PERIOD
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_log = logging.getLogger(__name__)
+
+
+def answer_error(error: Exception, **members: object) -> JSONResponse:
+    """Answer with the problem of an error, its headers, and extension members."""
+    problem = problem_of(error)
+    headers: dict[str, str] = {}
+    detail = str(error)
+    match error:
+        case InvalidKey():
+            headers["WWW-Authenticate"] = "Bearer"
+        case QuotaExceeded(allowed=quota, retry_after=seconds):
+            window = int(QUOTA_PERIOD.total_seconds())
+            headers["Retry-After"] = str(seconds)
+            # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
+            headers["RateLimit-Policy"] = f'"uploads";q={quota};w={window}'
+            headers["RateLimit"] = f'"uploads";r=0;t={seconds}'
+        case UnsupportedBody():
+            # RFC 9110, sections 12.5.1 and 12.5.3; Accept-Post: Linked Data Platform 1.0, 7.1
+            headers["Accept"] = headers["Accept-Post"] = FORM_MEDIA_TYPE
+            headers["Accept-Encoding"] = "identity"
+        case RangeNotSatisfiable(size=size):
+            headers["Content-Range"] = f"bytes */{size}"
+        case MissingField(field=name):
+            members["errors"] = [{"in": "body", "field": name, "detail": detail}]
+        case InvalidCursor():
+            members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
+        case RequestValidationError():
+            members["errors"] = [
+                {"in": item["loc"][0], "field": str(item["loc"][-1]), "detail": item["msg"]}
+                for item in error.errors()
+            ]
+            first = error.errors()[0]
+            detail = f"{first['loc'][-1]}: {first['msg']}"
+    if isinstance(error, LimitExceeded | BodyTooLarge):
+        members |= limit_members(error)
+    _log_failure(problem, error)
+    return problem.response(detail, headers, **members)
+
+
+def _log_failure(problem: Problem, error: Exception) -> None:
+    """Log what the client is not to blame for; of damaged images the service has done so."""
+    if isinstance(error, ImageDamaged):
+        return
+    if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
+        _log.warning("%s: %s", problem.slug, reason(error))
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s: %s", problem.slug, error, exc_info=error)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Let the application answer each error with its problem."""
+    for kind in PROBLEMS:
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(HTTPException, _answer_framework_error)
+
+
+async def _answer(_request: Request, error: Exception) -> JSONResponse:
+    return answer_error(error)
+
+
+async def _answer_framework_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the router raises: an unknown address, or a method that an address lacks."""
+    status = getattr(error, "status_code", None)
+    if status == HTTPStatus.NOT_FOUND:
+        return _answer_unknown_address(request)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
+        detail = f"This address does not take {request.method}; it takes {allowed}."
+        return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
+    return INTERNAL_ERROR.response()
+
+
+def _answer_unknown_address(request: Request) -> JSONResponse:
+    """Redirect from an address that has one slash too many at its end, if that is all.
+
+    With 307 the client repeats its method and body (RFC 9110, section 15.4.8). The new address is
+    relative, because a proxy in front may serve this one below a path of its own; a client that
+    follows no redirect reads it in the problem.
+    """
+    scope, base = request.scope, request.state.settings.public_path
+    path = scope["path"].removesuffix("/")
+    if path == scope["path"] or not _is_known({**scope, "path": path}):
+        return NOT_FOUND.response(
+            f"There is nothing at this address; {base}/docs lists what there is."
+        )
+    query = scope["query_string"].decode("latin-1")
+    location = f"../{quote(path.rpartition('/')[2])}{'?' if query else ''}{query}"
+    return TRAILING_SLASH.response(
+        f"This address has a slash too many at its end; the right one is {base}{path}.",
+        {"Location": location},
+    )
+
+
+def _is_known(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is not Match.NONE for route in scope["app"].router.routes)
+
+
+def _allowed_methods(scope: Scope) -> list[str]:
+    """Ask all routes of an address; files of the documentation are no routes and tell nothing."""
+    routes = scope["app"].router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]

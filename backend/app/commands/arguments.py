@@ -1,0 +1,47 @@
+"""What the arguments of `python -m app` may name."""
+
+import argparse
+import logging.config
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Final
+
+from app.commands import backfill, fsck, migrate, serve
+from app.config.settings import InvalidSettings, load_settings
+from app.observability.logs import log_config
+
+EXIT_BAD_SETTINGS: Final = 2
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name, else serve; return the exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error, in every locale
+    parser = argparse.ArgumentParser(
+        prog="python -m app", description="Serves, unless a command says what else there is to do."
+    )
+    commands = parser.add_subparsers(dest="command")
+    fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
+    migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
+    commands.add_parser(
+        "backfill",
+        aliases=["backfill-dimensions"],
+        help="complete rows of earlier versions from their files: dimensions, checksum, truncated",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except InvalidSettings as error:
+        print(f"Bad settings:\n{error}", file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    logging.config.dictConfig(log_config(settings.log_format))
+    match options.command:
+        case "fsck":
+            return fsck.run(settings, options)
+        case "migrate":
+            return migrate.run(settings, options)
+        case "backfill" | "backfill-dimensions":
+            return backfill.run(settings)
+        case _:
+            return serve.run(settings)

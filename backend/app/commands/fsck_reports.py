@@ -1,0 +1,117 @@
+"""What `fsck` reports: as text for people, or as JSON for programs."""
+
+import json
+import time
+from collections import Counter
+
+from tqdm import tqdm
+
+from app.services.consistency import Finding, Kind
+from app.statements.images import StoredFile
+
+
+class Report:
+    """Writes each finding as it comes, and the sums at the end."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.last = ""
+        """The key that was compared last."""
+        self.found = 0
+        self.count = Counter[Kind]()
+        self._bytes = Counter[Kind]()
+        self._repaired = Counter[Kind]()
+        self._skipped = 0
+        self._first_skipped = ""
+        self._read = Counter[str]()
+        self._begin = time.monotonic()
+
+    def compared(self, row: StoredFile, *, with_bytes: bool) -> None:
+        """Note that an image has been compared, and whether its bytes were."""
+        self.images += 1
+        self.last = row.key
+        if with_bytes and row.checksum:
+            self._read += {"files": 1, "bytes": row.size}
+
+    def skip(self, name: str) -> None:
+        """Note a thing that is none of the service's files."""
+        self._skipped += 1
+        self._first_skipped = self._first_skipped or _printable(name)
+
+    def add(self, finding: Finding, *, repaired: bool) -> None:
+        """Write a finding."""
+        self._write(finding, repaired=repaired)
+        self.found += 1
+        self.count[finding.kind] += 1
+        self._bytes[finding.kind] += finding.size
+        self._repaired[finding.kind] += repaired
+
+    def end(self, *, with_bytes: bool) -> None:
+        """Write the sums."""
+        raise NotImplementedError
+
+    def _write(self, finding: Finding, *, repaired: bool) -> None:
+        raise NotImplementedError
+
+
+class TextReport(Report):
+    """A line for each finding."""
+
+    def end(self, *, with_bytes: bool) -> None:
+        """Write a line for each kind."""
+        for kind in Kind:
+            print(
+                f"{kind}: {self.count[kind]} ({self._bytes[kind]} bytes), "
+                f"{self._repaired[kind]} repaired"
+            )
+        if self._skipped:
+            print(f"left alone, not of the service: {self._skipped}, such as {self._first_skipped}")
+        if with_bytes:
+            print(self._reading())
+        print(f"{self.images} images compared: {self.found or 'no'} findings")
+
+    def _reading(self) -> str:
+        seconds = time.monotonic() - self._begin
+        files, size = self._read["files"], self._read["bytes"]
+        line = f"{files} files read: {size} bytes, {size / 1e6 / seconds:.1f} MB/s"
+        if unknown := self.images - files:
+            line += f"; of {unknown} no checksum is known (`make backfill`)"
+        return line
+
+    def _write(self, finding: Finding, *, repaired: bool) -> None:
+        done = ", repaired" if repaired else ""
+        tqdm.write(f"{finding.kind} {finding.key} ({finding.size} bytes){done}")
+
+
+class JsonReport(Report):
+    """One document, written piece by piece, because there may be a million findings."""
+
+    def end(self, *, with_bytes: bool) -> None:
+        """Write the end of the document."""
+        sums = {
+            kind: {
+                "count": self.count[kind],
+                "bytes": self._bytes[kind],
+                "repaired": self._repaired[kind],
+            }
+            for kind in Kind
+        }
+        document: dict[str, object] = {
+            "images": self.images,
+            "skipped": self._skipped,
+            "sums": sums,
+        }
+        if with_bytes:
+            document["read"] = dict(self._read)
+        begin = "" if self.found else '{"findings": ['
+        print(f"{begin}], {json.dumps(document)[1:]}")
+
+    def _write(self, finding: Finding, *, repaired: bool) -> None:
+        begin = ", " if self.found else '{"findings": ['
+        item = {"kind": finding.kind, "key": finding.key, "bytes": finding.size}
+        print(f"{begin}{json.dumps(item | {'repaired': repaired})}")
+
+
+def _printable(name: str) -> str:
+    """Write a name so that no terminal is misled, and none fails on bytes that are no text."""
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections and sessions, the revision of the schema, the embedded server."""

@@ -1,0 +1,1 @@
+"""Values and rules without I/O, which every room above may know."""

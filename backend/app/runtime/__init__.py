@@ -1,0 +1,1 @@
+"""What any process of the service uses: signals, and batching of concurrent operations."""

@@ -1,0 +1,116 @@
+"""One run of the program that writes uploads to the disk."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from errno import EPIPE
+from socket import socketpair
+from time import monotonic
+from typing import Final
+
+from app.runtime import signals
+from app.storage.local import writer_program
+from app.storage.local.writer_program import Order, Outcome, named
+
+PROGRAM: Final = writer_program.__file__
+END_SECONDS: Final = 5.0
+"""How long the process may take to end by itself before it is killed."""
+KILL_SECONDS: Final = 1.0
+"""How long a killed process may take to end before it counts as stuck in a call of the system."""
+MAX_ANSWER: Final = 1024 * 1024
+"""Bytes of an answer; each of a group's failures may name two paths of 4096."""
+_POLL_SECONDS: Final = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+class WriterProcess:
+    """A process that carries out orders, one group after the other."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        answers: asyncio.StreamReader,
+        orders: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._answers = answers
+        self._orders = orders
+
+    @classmethod
+    async def start(cls, memory: int, threads: int) -> "WriterProcess":
+        """Start the program over shared memory, given by its descriptor.
+
+        Raises:
+            OSError: If no process can be started.
+        """
+        encoding = f"-Xutf8={sys.flags.utf8_mode}"  # names of files must mean the same to both
+        program = [sys.executable, "-I", "-S", encoding, PROGRAM]
+        command = [*program, str(memory), str(threads)]
+        with named("start of the process that writes uploads", sys.executable or "python"):
+            ours, theirs = socketpair()
+            with theirs, signals.held():  # a terminal's are for the service alone
+                try:
+                    process = subprocess.Popen(  # noqa: ASYNC220, S603 - at once; our own arguments
+                        command, stdin=theirs.fileno(), pass_fds=[memory]
+                    )
+                except OSError:
+                    ours.close()
+                    raise
+        return cls(process, *await asyncio.open_unix_connection(sock=ours, limit=MAX_ANSWER))
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it exists no more."""
+        return self._process.poll() is not None
+
+    async def ask(self, orders: Sequence[Order | None]) -> list[Outcome]:
+        """Have orders carried out; return what became of each.
+
+        Raises:
+            BrokenPipeError: If the process has ended.
+        """
+        answer = b""
+        with suppress(ConnectionError):
+            self._orders.write(json.dumps(orders).encode() + b"\n")
+            answer = await self._answers.readline()
+        if not answer.endswith(b"\n"):
+            await self.end()
+            raise BrokenPipeError(EPIPE, "the process that writes uploads has ended")
+        return [Outcome(*fields) for fields in json.loads(answer)]
+
+    async def end(self) -> None:
+        """Let it end, and log it if it did so in another way than it should."""
+        self._orders.close()
+        if not await self._ends_within(END_SECONDS):
+            self.kill()
+            await self._ends_within(KILL_SECONDS)
+        if status := self._process.poll():
+            _log.error("the process that writes uploads has ended with status %s", status)
+
+    def kill(self) -> None:
+        """End it at once; in a call that the disk keeps waiting it ends only after that."""
+        self._orders.close()
+        self._process.kill()
+
+    async def is_killed(self) -> bool:
+        """Kill it; return whether it ended within `KILL_SECONDS`."""
+        self.kill()
+        return await self._ends_within(KILL_SECONDS)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        until = monotonic() + seconds
+        while not self.has_ended:
+            if monotonic() > until:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True

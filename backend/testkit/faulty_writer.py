@@ -1,0 +1,67 @@
+"""The program of the writer process, over a disk that fails as a test wants it to.
+
+What it shall meet stands in the file that the environment's WRITER_FAULTS names, as JSON; it is
+read again for each order, and where there is no file, all goes well. `conftest.Disk` writes it.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from app.storage.local import writer_program
+from testkit.descriptors import path_of
+
+FAULTS = Path(os.environ["WRITER_FAULTS"])
+
+
+class Disk:
+    """Stands before the functions of the system that the program uses."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, Any] = {}
+        self._fsync, self._rename, self._carry_out = os.fsync, os.rename, writer_program.carry_out
+
+    def stand_before_the_system(self) -> None:
+        vars(os).update(fsync=self.fsync, rename=self.rename)
+        vars(writer_program)["carry_out"] = self.carry_out
+
+    def carry_out(self, *args: Any) -> list[writer_program.Outcome]:
+        try:
+            self._met = json.loads(FAULTS.read_text())
+        except FileNotFoundError:
+            self._met = {}
+        user = self._met.get("user")
+        if user:
+            os.seteuid(user)
+        try:
+            return self._carry_out(*args)
+        finally:
+            if user:
+                os.seteuid(0)
+
+    def fsync(self, descriptor: int) -> None:
+        self._meet("fsync of folder" if path_of(descriptor).is_dir() else "fsync of file")
+        self._fsync(descriptor)
+
+    def rename(self, *names: Any) -> None:
+        self._meet("rename")
+        self._rename(*names)
+
+    def _meet(self, step: str) -> None:
+        if self._met.get("step") != step:
+            return
+        if number := self._met["errno"]:
+            raise OSError(number, os.strerror(number))
+        FAULTS.with_suffix(".reached").touch()
+        while FAULTS.exists():
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    Disk().stand_before_the_system()
+    writer_program.main(*map(int, sys.argv[1:]))

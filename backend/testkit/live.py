@@ -1,0 +1,78 @@
+"""The application behind a real socket, in a thread of the test process."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.server import ServerState
+
+from app.server.http_protocol import bounded_protocol
+
+PATIENCE = 30.0
+"""Seconds to wait for what is certain to happen, on a machine as slow as may be."""
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    port: int
+    state: ServerState
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+
+@contextmanager
+def serve(
+    app: FastAPI,
+    max_connections: int = 10_000,
+    loop: Literal["uvloop", "asyncio"] = "uvloop",
+    host: str = "127.0.0.1",
+) -> Iterator[LiveServer]:
+    """Serve on a free port; on `::` for IPv4 too."""
+    both = host == "::"
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        http=bounded_protocol(max_connections),
+        loop=loop,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with socket.create_server((host, 0), family=family, dualstack_ipv6=both) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            yield LiveServer(listener.getsockname()[1], server.server_state)
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until something is true; fail if it does not become so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Do as `wait_until`, while the event loop goes on."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - nothing sets an event for it
+            await asyncio.sleep(0.01)
