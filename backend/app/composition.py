@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         service = ImageService(database, storage, limits, identity)
         try:
             try:
-                await service.check_storage()
+                await service.prepare_storage()
             except StorageError as error:
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             async with _watched_schema(database):

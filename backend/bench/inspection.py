@@ -139,9 +139,9 @@ async def measure(folder: Path, url: str) -> None:
     database = Database(url)
     await migrate(database, lambda _line: None)
     usual, unchecked = LocalStorage(folder / "images"), LocalStorage(folder / "images")
-    await usual.check()
+    await usual.prepare()
     vars(process)["PROGRAM"] = unchecked_writer.PROGRAM
-    await unchecked.check()
+    await unchecked.prepare()
     services = {way: ImageService(database, usual, LIMITS) for way in WAYS}
     services["no checksum"] = ImageService(database, unchecked, LIMITS)
     for size_name, size in SIZES.items():

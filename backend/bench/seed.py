@@ -39,7 +39,7 @@ async def prepare(url: URL, images: Path) -> None:
     """Make the tables and the folders, as the service makes them."""
     storage, database = LocalStorage(images), Database(url)
     try:
-        await storage.check()
+        await storage.prepare()
         await migrate(database, print)
     finally:
         await storage.close()

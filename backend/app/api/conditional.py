@@ -68,7 +68,7 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
         PreconditionFailed: If the request must not be carried out.
         RangeNotSatisfiable: If the range lies outside the file.
     """
-    if not is_conditional(headers):
+    if _CONDITIONS.isdisjoint([name for name, _ in headers.raw]):
         return Selection(200, 0, file.size)
     if not _may_proceed(headers, file):
         raise PreconditionFailed
@@ -78,11 +78,6 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
     if method == "GET" and "range" in headers and _range_applies(headers, file):
         return _select_range(headers["range"], file.size)
     return Selection(200, 0, file.size)
-
-
-def is_conditional(headers: Headers) -> bool:
-    """Tell whether a request asks for anything but the whole file."""
-    return not _CONDITIONS.isdisjoint([name for name, _ in headers.raw])
 
 
 def _may_proceed(headers: Headers, file: FileState) -> bool:

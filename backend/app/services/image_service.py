@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final, Protocol
@@ -43,7 +44,7 @@ from app.services.readiness import Probe
 from app.services.recent import RecentImages
 from app.statements import images as catalog
 from app.statements.images import IpAddress, NewImage, Position
-from app.storage.base import ObjectReader, PromptReads, StagedObject, StorageBackend
+from app.storage.base import ObjectReader, StagedObject, StorageBackend
 
 RECENT_IMAGES: Final = 10_000
 RECENT_SECONDS: Final = 2.0
@@ -122,7 +123,6 @@ class ImageService:
         self._storage = storage
         self._identity = identity
         self._limits = limits
-        self._prompt = storage if isinstance(storage, PromptReads) else None
         self._recent = RecentImages(RECENT_IMAGES, RECENT_SECONDS)
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
         self._unavailable: frozenset[str] = frozenset()
@@ -132,7 +132,7 @@ class ImageService:
         self._additions = grouped(self._add)
         self._probes = {
             "database": Probe(self._check_database, DatabaseUnavailable),
-            "storage": Probe(self.check_storage, StorageUnavailable),
+            "storage": Probe(self._probe_storage, StorageUnavailable),
         }
 
     async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
@@ -191,24 +191,37 @@ class ImageService:
             raise ImageNotFound(image_id)
         return image
 
-    async def get_present(self, image_id: UUID, *, to_open: bool = False) -> Image:
-        """Find an image whose file is asked for.
+    async def get_present(self, image_id: UUID) -> Image:
+        """Find an image whose file is asked for, maybe in memory.
 
-        One that was found a moment ago is not looked up again while its file is there: what a file
-        needs of its row never changes, and a delete is over only when the file is gone. Where the
-        next step is `open`, which sees that too, it is left to that.
+        What a file needs of its row never changes, and a delete is over only when the file is gone.
+        So the caller must `open` the file, or `require_present`, before anything is said of it.
 
         Raises:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If it cannot be told.
         """
         known = self._recent.find(image_id)
-        if known and self._prompt and (to_open or self._prompt.holds(known.storage_key)):
+        if known:
             return known
         asked_at = monotonic()
         image = await self.get(image_id)
         self._recent.remember(image, asked_at)
         return image
+
+    async def require_present(self, image: Image) -> None:
+        """Make sure that an image was not deleted since it was found.
+
+        Raises:
+            ImageNotFound: If it was.
+            DatabaseUnavailable: If neither its file nor the database shows whether it was.
+        """
+        try:
+            reader = await self._storage.open(image.storage_key, 0, 0)
+        except StorageError:
+            await self.get(image.id)
+        else:
+            await reader.close()
 
     async def open(self, image: Image, start: int, length: int) -> ObjectReader:
         """Open `length` bytes of an image's file, from `start` on. The caller closes the reader.
@@ -219,9 +232,8 @@ class ImageService:
             StorageUnavailable: If it cannot be read.
         """
         key = image.storage_key
-        reader = self._prompt.open_at_once(key, start, length) if self._prompt else None
         try:
-            reader = reader or await self._storage.open(key, start, length)
+            reader = await self._storage.open(key, start, length)
         except ObjectNotFound as error:
             await self._require_identity()
             raise await self._damaged(image, "is missing") from error
@@ -276,9 +288,8 @@ class ImageService:
                 key,
                 reason(error),
             )
-            if self._prompt:
-                # Any worker that remembers the image would still send the file.
-                await asyncio.sleep(RECENT_SECONDS)
+            # Any worker that remembers the image would still send the file.
+            await asyncio.sleep(RECENT_SECONDS)
 
     async def outages(self) -> dict[str, ImageHostError]:
         """Ask the database and the storage; name each that cannot be used, with the reason."""
@@ -296,17 +307,22 @@ class ImageService:
             _log.warning("the %s is available again", name)
         self._unavailable = frozenset(outages)
 
-    async def check_storage(self) -> None:
-        """Prove that the storage is the right one and could be written now.
+    async def prepare_storage(self) -> None:
+        """Set up the storage, if it is the right one.
 
         Raises:
-            StorageError: If not. Where only the database could tell, and cannot, it is not known.
+            StorageError: If it is not, or cannot be set up. Nothing is done where only the
+                database knows, and is unavailable.
         """
-        try:
+        with suppress(DatabaseUnavailable):
             await self._require_identity()
-        except DatabaseUnavailable:
-            return
-        await self._storage.check()
+            await self._storage.prepare()
+
+    async def _probe_storage(self) -> None:
+        """Prove that the storage is the right one and could be written now."""
+        with suppress(DatabaseUnavailable):
+            await self._require_identity()
+            await self._storage.probe()
 
     async def _require_identity(self) -> None:
         if self._identity:
@@ -327,7 +343,7 @@ class ImageService:
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         await self._require_identity()
-        staged = await self._storage.stage(key)
+        staged = await self._storage.stage(key, image_type.value)
         inspection = Inspection(image_type)
         size = 0
         try:
@@ -359,7 +375,7 @@ class ImageService:
         """Stage a file that waits for the others of its batch."""
         image = await self._stage(file, address)
         try:
-            await image.object.flush()
+            await image.object.seal()
         except BaseException:
             await image.object.discard()
             raise

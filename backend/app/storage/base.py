@@ -50,7 +50,8 @@ class ObjectInfo:
 class StagedObject(Protocol):
     """An object that is being written, and that no reader sees until it is published.
 
-    It must end with `publish` or `discard`. Its methods are called one after the other.
+    `write` …, maybe `seal`, then `publish` or `discard`; each is called after the one before
+    has returned.
     """
 
     async def write(self, data: bytes) -> None:
@@ -60,8 +61,8 @@ class StagedObject(Protocol):
             StorageError: `StorageFull` or `StorageUnavailable`; only `discard` may follow.
         """
 
-    async def flush(self) -> None:
-        """Hand over what is held, so that an object that waits for others costs next to nothing.
+    async def seal(self) -> None:
+        """End the writing, and hold next to nothing until `publish`: for one that waits for others.
 
         Raises:
             StorageError: As `write`.
@@ -71,14 +72,14 @@ class StagedObject(Protocol):
         """Make the object durable and visible under its key, in one step.
 
         Returns:
-            The SHA-256 of its bytes; None where that got lost on the way, which is rare.
+            The SHA-256 of its bytes; None where that was lost on the way, which is rare.
 
         Raises:
             StorageError: As `write`; `discard` must follow.
         """
 
     async def discard(self) -> None:
-        """Take the object back, published or not. Never raises; doing it twice is harmless."""
+        """Remove the object, published or not. Never raises; doing it twice is harmless."""
 
 
 class ObjectReader(Protocol):
@@ -89,14 +90,14 @@ class ObjectReader(Protocol):
         """Bytes of the whole object, not of the span."""
 
     async def read(self) -> bytes | bytearray:
-        """Read the next bytes of the span, none at its end.
+        """Return the next bytes of the span, none at its end.
 
         Raises:
             StorageUnavailable: If the bytes cannot be read, or end before the span does.
         """
 
     async def close(self) -> None:
-        """Let go of what is held. Doing it twice is harmless."""
+        """Release what is held. Doing it twice is harmless."""
 
 
 @runtime_checkable
@@ -165,28 +166,18 @@ class Marked(Protocol):
         """Work from now on only while the storage has this confirmed mark."""
 
 
-@runtime_checkable
-class PromptReads(Protocol):
-    """A backend that can read without waiting what it read a moment ago, as from a page cache.
-
-    Of the backends for which asking is cheaper than a visit to a thread or to another host.
-    """
-
-    def holds(self, key: str) -> bool:
-        """Tell whether an object is there; False also where that cannot be told at once."""
-
-    def open_at_once(self, key: str, start: int, length: int) -> ObjectReader | None:
-        """Do as `open` does, or give None where that would have to wait or would fail."""
-
-
 class StorageBackend(Protocol):
     """Keeps objects. Every failure is a `StorageError`, raised from the backend's own error.
 
     A key (see `require_key`) is used for one object only, ever.
     """
 
-    async def stage(self, key: str) -> StagedObject:
+    async def stage(self, key: str, content_type: str) -> StagedObject:
         """Begin an object.
+
+        Args:
+            key: Its key.
+            content_type: Its media type, for backends that clients are sent to.
 
         Raises:
             StorageError: `StorageFull` or `StorageUnavailable`.
@@ -195,17 +186,20 @@ class StorageBackend(Protocol):
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open an object, or up to `length` bytes of it from `start` on.
 
+        What is in memory is opened without waiting. A span of length 0 shows that the object is
+        there, at the least cost.
+
         Raises:
             ObjectNotFound: If there is none.
-            StorageUnavailable: If it cannot be told.
+            StorageUnavailable: If it cannot be opened.
         """
 
     async def stat(self, key: str) -> ObjectInfo:
-        """Look an object up without reading it.
+        """Return what is known of an object without reading it.
 
         Raises:
             ObjectNotFound: If there is none.
-            StorageUnavailable: If it cannot be told.
+            StorageUnavailable: If that cannot be found out.
         """
 
     async def delete(self, key: str) -> None:
@@ -226,12 +220,19 @@ class StorageBackend(Protocol):
             StorageUnavailable: If they cannot all be listed.
         """
 
-    async def check(self) -> None:
-        """Prove that an object could be written now; the first time, set up what is missing.
+    async def prepare(self) -> None:
+        """Set up what is missing, once; until that succeeds, `stage` and `probe` do so first.
 
         Raises:
-            StorageError: If it could not.
+            StorageError: If it fails, or no object could be written.
+        """
+
+    async def probe(self) -> None:
+        """Prove that an object could be written now, within seconds.
+
+        Raises:
+            StorageError: If none could.
         """
 
     async def close(self) -> None:
-        """Let go of what is held. Uploads still under way fail with `StorageUnavailable`."""
+        """Release what is held. Uploads still under way fail with `StorageUnavailable`."""

@@ -23,7 +23,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._objects: _Objects = {}
 
-    async def stage(self, key: str) -> StagedObject:
+    async def stage(self, key: str, content_type: str) -> StagedObject:  # noqa: ARG002 - nobody asks
         """Begin an object."""
         return _StagedObject(self._objects, require_key(key))
 
@@ -34,7 +34,7 @@ class MemoryStorage:
         return _Reader(len(data), data[start:end])
 
     async def stat(self, key: str) -> ObjectInfo:
-        """Look an object up."""
+        """Return size and time of an object."""
         data, modified = self._find(key)
         return ObjectInfo(key, len(data), modified)
 
@@ -43,11 +43,14 @@ class MemoryStorage:
         self._objects.pop(require_key(key), None)
 
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:  # noqa: ARG002 - nothing else is there
-        """Go through all objects in the order of their keys."""
+        """Yield all objects in the order of their keys."""
         for key, (data, modified) in sorted(self._objects.items()):
             yield ObjectInfo(key, len(data), modified)
 
-    async def check(self) -> None:
+    async def prepare(self) -> None:
+        """Succeed: nothing is to be set up."""
+
+    async def probe(self) -> None:
         """Succeed: memory can always be written."""
 
     async def close(self) -> None:
@@ -69,7 +72,7 @@ class _StagedObject:
     async def write(self, data: bytes) -> None:
         self._data += data
 
-    async def flush(self) -> None:
+    async def seal(self) -> None:
         pass
 
     async def publish(self) -> bytes:

@@ -68,7 +68,7 @@ class Store:
 async def store(tmp_path: Path, open_storage: OpenStorage, database: Database) -> Store:
     root = tmp_path / "images"
     store = Store(root, open_storage(root), database)
-    await store.storage.check()
+    await store.storage.prepare()
     return store
 
 

@@ -56,7 +56,7 @@ class Store:
 async def store(tmp_path: Path, open_storage: OpenStorage, database: Database) -> Store:
     root = tmp_path / "images"
     store = Store(root, open_storage(root), database)
-    await store.storage.check()
+    await store.storage.prepare()
     return store
 
 
@@ -314,7 +314,7 @@ def test_more_than_a_few_removals_or_all_rows_must_be_expected(
 async def test_a_backend_without_a_staging_area_is_compared_too(database: Database) -> None:
     storage = MemoryStorage()
     await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
-    staged = await storage.stage(ORPHAN)
+    staged = await storage.stage(ORPHAN, "image/jpeg")
     await staged.publish()
     check = ConsistencyCheck(database, storage, timedelta(0))
     assert [finding.key async for finding in check.find(lambda _row: None)] == [ORPHAN]

@@ -107,7 +107,7 @@ async def test_a_volume_that_is_not_mounted_is_refused(
     await start(database, root)
     volume.unmount(place)
     if place == "folders":
-        await open_storage(root).check()
+        await open_storage(root).prepare()
     before = volume.contents()
     with pytest.raises(WrongStorage, match=rf"{root} .* the id [0-9a-f-]{{36}} was expected, and"):
         await start(database, root)
@@ -165,7 +165,7 @@ async def test_an_earlier_version_without_its_volume_is_refused(
     await upload(database, open_storage(root))
     volume.unmount(place)
     if place == "of others":
-        staged = await (storage := open_storage(root)).stage("0" * 32)
+        staged = await (storage := open_storage(root)).stage("0" * 32, "image/jpeg")
         await staged.publish()
         await storage.close()
     with pytest.raises(WrongStorage, match="1 were looked for there and none was found"):
@@ -208,7 +208,7 @@ async def test_a_new_database_is_not_made_beside_images(
     database: Database, root: Path, open_storage: OpenStorage
 ) -> None:
     await require_unused(LocalStorage(root))
-    await open_storage(root).check()
+    await open_storage(root).prepare()
     await require_unused(LocalStorage(root))
     image = await upload(database, open_storage(root))
     with pytest.raises(WrongStorage, match="it is in use, and the database is not there"):
@@ -264,7 +264,7 @@ async def test_a_volume_that_goes_away_while_the_service_runs_is_noticed_at_once
 
     volume.unmount(place)
     if place in {"folders", "another"}:
-        await open_storage(root).check()
+        await open_storage(root).prepare()
     if place == "another":
         write_mark(root, Mark(uuid4()))
     for content in (JPEG, pictures.sized_jpeg(900_000)):

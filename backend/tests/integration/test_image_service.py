@@ -184,8 +184,8 @@ class Watched(MemoryStorage):
         self.staged: list[_WatchedObject] = []
         self.fail_in = fail_in
 
-    async def stage(self, key: str) -> StagedObject:
-        staged = _WatchedObject(await super().stage(key), self.fail_in)
+    async def stage(self, key: str, content_type: str) -> StagedObject:
+        staged = _WatchedObject(await super().stage(key, content_type), self.fail_in)
         self.staged.append(staged)
         return staged
 
@@ -201,9 +201,9 @@ class _WatchedObject:
             raise StorageFull
         await self.inner.write(data)
 
-    async def flush(self) -> None:
-        await self.inner.flush()
-        self.end = "flushed"
+    async def seal(self) -> None:
+        await self.inner.seal()
+        self.end = "sealed"
 
     async def publish(self) -> None:
         if self.fail_in == "publish":
@@ -231,8 +231,8 @@ async def test_a_storage_that_fails_leaves_no_row_and_no_staged_object(
 
 async def test_no_row_is_added_before_the_bytes_are_durable(database: Database) -> None:
     class Ordered(MemoryStorage):
-        async def stage(self, key: str) -> StagedObject:
-            staged = _WatchedObject(await super().stage(key), "")
+        async def stage(self, key: str, content_type: str) -> StagedObject:
+            staged = _WatchedObject(await super().stage(key, content_type), "")
 
             async def publish() -> None:
                 assert await rows(database) == []
@@ -344,7 +344,7 @@ async def test_a_file_that_waits_for_the_others_of_its_batch_holds_nothing(
 
     async def watched() -> AsyncIterator[File]:
         yield file(JPEG)
-        assert [staged.end for staged in storage.staged] == ["flushed"]
+        assert [staged.end for staged in storage.staged] == ["sealed"]
         yield file(PNG)
 
     await ImageService(database, storage, LIMITS).upload_batch(watched(), None)
@@ -481,7 +481,7 @@ async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageS
     assert await service.outages() == {}
 
     class Down(MemoryStorage):
-        async def check(self) -> None:
+        async def probe(self) -> None:
             raise StorageUnavailable
 
     away = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
@@ -495,8 +495,8 @@ async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(
     published = asyncio.Event()
 
     class Slow(Watched):
-        async def stage(self, key: str) -> StagedObject:
-            staged = await super().stage(key)
+        async def stage(self, key: str, content_type: str) -> StagedObject:
+            staged = await super().stage(key, content_type)
             publish = staged.publish
 
             async def publish_and_wait() -> None:

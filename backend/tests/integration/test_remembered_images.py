@@ -4,7 +4,6 @@ Two services over one database and one folder stand for two workers.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,24 +47,19 @@ async def workers(
 ) -> tuple[ImageService, ImageService]:
     storages = [open_storage(root) for _ in range(2)]
     for storage in storages:
-        await storage.check()  # as a service does when it starts
+        await storage.prepare()  # as a service does when it starts
     first, second = (ImageService(database, storage, LIMITS) for storage in storages)
     return first, second
 
 
-LookAt = Callable[[ImageService, Image], Awaitable[bytes]]
-
-
-@pytest.fixture(params=[False, True], ids=["found and opened", "opened at once"])
-def look_at(request: pytest.FixtureRequest) -> LookAt:
-    async def look_at(service: ImageService, image: Image) -> bytes:
-        return await read(service, await service.get_present(image.id, to_open=request.param))
-
-    return look_at
+async def look_at(service: ImageService, image: Image) -> bytes:
+    """Do as a download does, and as a conditional request does beforehand."""
+    found = await service.get_present(image.id)
+    await service.require_present(found)
+    return await read(service, found)
 
 
 async def test_an_image_in_demand_is_looked_up_once(
-    look_at: LookAt,
     workers: tuple[ImageService, ImageService],
     database: Database,
 ) -> None:
@@ -79,7 +73,6 @@ async def test_an_image_in_demand_is_looked_up_once(
 
 
 async def test_what_is_remembered_is_asked_again_after_a_while(
-    look_at: LookAt,
     database: Database,
     root: Path,
     open_storage: OpenStorage,
@@ -95,7 +88,6 @@ async def test_what_is_remembered_is_asked_again_after_a_while(
 
 
 async def test_a_deleted_image_is_gone_for_every_worker_at_once(
-    look_at: LookAt,
     workers: tuple[ImageService, ImageService],
 ) -> None:
     deleting, remembering = workers
@@ -107,15 +99,14 @@ async def test_a_deleted_image_is_gone_for_every_worker_at_once(
     await deleting.delete(image.id)
     for service in workers:
         with pytest.raises(ImageNotFound):
-            await service.get_present(image.id)
-        with pytest.raises(ImageNotFound):
             await look_at(service, image)
+        with pytest.raises(ImageNotFound):
+            await service.require_present(found)
         with pytest.raises(ImageNotFound):
             await service.open(found, 0, 1)
 
 
 async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembers_the_image(
-    look_at: LookAt,
     workers: tuple[ImageService, ImageService],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,7 +150,7 @@ async def test_a_look_up_that_was_overtaken_by_a_delete_brings_nothing_back(
     with pytest.raises(ImageNotFound):
         await remembering.open(found, 0, 1)
     with pytest.raises(ImageNotFound):
-        await remembering.get_present(image.id)
+        await remembering.require_present(found)
 
 
 @pytest.fixture
@@ -171,14 +162,13 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memory(
-    look_at: LookAt,
     database: Database,
     root: Path,
     little_memory: int,
     open_storage: OpenStorage,
 ) -> None:
     storage = open_storage(root)
-    await storage.check()
+    await storage.prepare()
     service = ImageService(database, storage, LIMITS)
     images = []
     for number in range(10_000):

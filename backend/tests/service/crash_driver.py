@@ -68,7 +68,7 @@ async def carry_out(orders: Orders) -> None:
     incoming = [File(file.name, stream(split(file.read_bytes(), PIECE))) for file in files]
     database = Database(orders["url"])
     storage = LocalStorage(root)
-    await storage.check()
+    await storage.prepare()
     if running := storage._writer._process:
         await running.end()  # another takes its place, which is watched
     service = ImageService(database, storage, LIMITS)

@@ -102,7 +102,7 @@ class Host:
         self.service = ImageService(database, self.storage, LIMITS)
 
     async def empty(self) -> None:
-        await self.storage.check()
+        await self.storage.prepare()
         async with self.database.write() as session:
             await session.execute(text("TRUNCATE images"))
         for file in self.files():

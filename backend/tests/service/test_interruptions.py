@@ -62,7 +62,7 @@ def handles(pid: int, number: int) -> bool:
 
 async def make_storage(data_dir: Path) -> None:
     storage = open_storage(Settings(data_dir=data_dir))
-    await storage.check()
+    await storage.prepare()
     await storage.close()
 
 

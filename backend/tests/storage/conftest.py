@@ -20,7 +20,7 @@ Put = Callable[[str, bytes], Awaitable[None]]
 @pytest.fixture(params=BACKENDS)
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StorageBackend]:
     backend = BACKENDS[request.param](tmp_path)
-    await backend.check()
+    await backend.prepare()
     yield backend
     await backend.close()
 
@@ -28,7 +28,7 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture
 def put(storage: StorageBackend) -> Put:
     async def put(key: str, data: bytes) -> None:
-        staged = await storage.stage(key)
+        staged = await storage.stage(key, "image/jpeg")
         await staged.write(data)
         await staged.publish()
 

@@ -29,7 +29,7 @@ async def keys(storage: StorageBackend) -> list[str]:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "small", "large"])
-async def test_what_is_put_comes_back_byte_for_byte(
+async def test_bytes_read_are_the_bytes_written(
     storage: StorageBackend, put: Put, data: bytes
 ) -> None:
     await put(KEY, data)
@@ -39,37 +39,31 @@ async def test_what_is_put_comes_back_byte_for_byte(
 
 
 async def test_many_small_writes_are_one_object(storage: StorageBackend) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     for start in range(0, len(LARGE), 10_000):
         await staged.write(LARGE[start : start + 10_000])
     await staged.publish()
     assert await drain(await storage.open(KEY)) == LARGE
 
 
-@pytest.mark.parametrize("size", [0, 1, 300_000])
-async def test_flushing_in_between_changes_nothing(storage: StorageBackend, size: int) -> None:
-    staged = await storage.stage(KEY)
-    for _ in range(3):
-        await staged.write(b"x" * size)
-        await staged.flush()
-    await staged.write(b"end")
-    await staged.publish()
-    assert await drain(await storage.open(KEY)) == b"x" * 3 * size + b"end"
-
-
+@pytest.mark.parametrize("is_sealed", [False, True])
 @pytest.mark.parametrize("size", [0, 1, 300_000, len(LARGE)])
-async def test_publishing_tells_the_checksum(storage: StorageBackend, size: int) -> None:
-    staged = await storage.stage(KEY)
+async def test_publish_returns_the_checksum_sealed_or_not(
+    storage: StorageBackend, size: int, *, is_sealed: bool
+) -> None:
+    staged = await storage.stage(KEY, "image/jpeg")
     for begin in range(0, size, 100_000):
         await staged.write(LARGE[begin : min(begin + 100_000, size)])
-        if begin == 200_000:
-            await staged.flush()
+    if is_sealed:
+        await staged.seal()
     assert await staged.publish() == sha256(LARGE[:size]).digest()
+    assert await drain(await storage.open(KEY)) == LARGE[:size]
 
 
-async def test_nothing_is_seen_before_it_is_published(storage: StorageBackend) -> None:
-    staged = await storage.stage(KEY)
+async def test_a_staged_object_is_invisible_until_published(storage: StorageBackend) -> None:
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(LARGE)
+    await staged.seal()
     assert await keys(storage) == []
     with pytest.raises(ObjectNotFound):
         await storage.open(KEY)
@@ -77,17 +71,22 @@ async def test_nothing_is_seen_before_it_is_published(storage: StorageBackend) -
     assert await keys(storage) == [KEY]
 
 
+@pytest.mark.parametrize("is_sealed", [False, True])
 @pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "small", "large"])
-async def test_what_is_discarded_is_never_seen(storage: StorageBackend, data: bytes) -> None:
-    staged = await storage.stage(KEY)
+async def test_a_discarded_object_never_becomes_visible(
+    storage: StorageBackend, data: bytes, *, is_sealed: bool
+) -> None:
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(data)
+    if is_sealed:
+        await staged.seal()
     await staged.discard()
     await staged.discard()
     assert await keys(storage) == []
 
 
-async def test_what_is_published_can_be_taken_back(storage: StorageBackend) -> None:
-    staged = await storage.stage(KEY)
+async def test_a_published_object_can_be_discarded(storage: StorageBackend) -> None:
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(LARGE)
     await staged.publish()
     await staged.discard()
@@ -129,6 +128,19 @@ async def test_a_reader_may_be_closed_early_and_twice(storage: StorageBackend, p
     assert await reader.read() == b""
 
 
+async def test_opening_no_byte_of_an_object_shows_whether_it_is_there(
+    storage: StorageBackend, put: Put
+) -> None:
+    await put(KEY, b"x")
+    for _ in range(2):  # the second time from memory
+        await (await storage.open(KEY)).close()
+        reader = await storage.open(KEY, 0, 0)
+        assert (reader.size, await drain(reader)) == (1, b"")
+    await storage.delete(KEY)
+    with pytest.raises(ObjectNotFound):
+        await storage.open(KEY, 0, 0)
+
+
 async def test_an_open_object_can_be_read_to_its_end_after_delete(
     storage: StorageBackend, put: Put
 ) -> None:
@@ -138,14 +150,14 @@ async def test_an_open_object_can_be_read_to_its_end_after_delete(
     assert await drain(reader) == LARGE
 
 
-async def test_stat_tells_size_and_time(storage: StorageBackend, put: Put) -> None:
+async def test_stat_returns_size_and_time(storage: StorageBackend, put: Put) -> None:
     await put(KEY, LARGE)
     info = await storage.stat(KEY)
     assert (info.key, info.size) == (KEY, len(LARGE))
     assert abs(info.modified - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_delete_removes_and_may_be_repeated(storage: StorageBackend, put: Put) -> None:
+async def test_delete_is_idempotent(storage: StorageBackend, put: Put) -> None:
     await put(KEY, b"x")
     await storage.delete(KEY)
     await storage.delete(KEY)
@@ -154,9 +166,7 @@ async def test_delete_removes_and_may_be_repeated(storage: StorageBackend, put: 
             await look(KEY)
 
 
-async def test_list_gives_every_object_in_the_order_of_keys(
-    storage: StorageBackend, put: Put
-) -> None:
+async def test_list_yields_every_object_in_key_order(storage: StorageBackend, put: Put) -> None:
     wanted = [uuid4().hex + extension for extension in (".jpg", ".png", "") for _ in range(30)]
     for number, key in enumerate(wanted):
         await put(key, bytes(number))
@@ -165,10 +175,10 @@ async def test_list_gives_every_object_in_the_order_of_keys(
     assert {info.key: info.size for info in infos} == {key: n for n, key in enumerate(wanted)}
 
 
-async def test_uploads_at_the_same_time_do_not_mix(storage: StorageBackend) -> None:
+async def test_concurrent_uploads_do_not_mix(storage: StorageBackend) -> None:
     async def put_slowly(number: int) -> tuple[str, bytes]:
         key, data = uuid4().hex, bytes([number]) * 400_000
-        staged = await storage.stage(key)
+        staged = await storage.stage(key, "image/jpeg")
         for start in range(0, len(data), 50_000):
             await staged.write(data[start : start + 50_000])
             await asyncio.sleep(0)
@@ -196,12 +206,14 @@ async def test_uploads_at_the_same_time_do_not_mix(storage: StorageBackend) -> N
         "x" + KEY,
     ],
 )
-async def test_what_is_no_key_never_reaches_the_store(storage: StorageBackend, key: str) -> None:
-    for act in (storage.stage, storage.open, storage.stat, storage.delete):
+async def test_an_invalid_key_is_rejected(storage: StorageBackend, key: str) -> None:
+    with pytest.raises(ValueError, match="not a storage key"):
+        await storage.stage(key, "image/jpeg")
+    for act in (storage.open, storage.stat, storage.delete):
         with pytest.raises(ValueError, match="not a storage key"):
             await act(key)
 
 
-async def test_check_succeeds_and_leaves_nothing(storage: StorageBackend) -> None:
-    await storage.check()
+async def test_probe_succeeds_and_leaves_nothing(storage: StorageBackend) -> None:
+    await storage.probe()
     assert await keys(storage) == []

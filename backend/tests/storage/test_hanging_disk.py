@@ -85,14 +85,14 @@ async def prepare(storage: LocalStorage) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                await storage.check()
+                await storage.probe()
             except StorageUnavailable:
                 continue
             return
 
 
 async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
-    staged = await storage.stage(key)
+    staged = await storage.stage(key, "image/jpeg")
     try:
         await staged.write(data)
         await staged.publish()
@@ -177,7 +177,7 @@ async def test_an_upload_that_is_cancelled_does_not_wait_for_a_stopped_writer_fo
 async def test_readiness_finds_a_stopped_writer_and_its_successor(storage: LocalStorage) -> None:
     os.kill(running(storage).pid, signal.SIGSTOP)
     with pytest.raises(StorageUnavailable) as failure:
-        await storage.check()
+        await storage.probe()
     assert "the process that writes uploads has not answered" in reason(failure.value)
     await prepare(storage)
 
@@ -191,7 +191,7 @@ async def test_readiness_finds_that_no_writer_can_be_started(
         patch.setattr(sys, "executable", missing)
         for _ in range(3):
             with pytest.raises(StorageUnavailable) as failure:
-                await storage.check()
+                await storage.probe()
             assert missing in reason(failure.value)
             assert "No such file or directory (ENOENT)" in reason(failure.value)
     await prepare(storage)
@@ -207,13 +207,13 @@ async def test_readiness_calls_a_busy_writer_working(
         upload = asyncio.create_task(put(storage))
         await until(is_reached)
         monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
-        await storage.check()
+        await storage.probe()
         monkeypatch.setattr(writer, "BUSY_SECONDS", 0)
         with pytest.raises(StorageUnavailable):
-            await storage.check()
+            await storage.probe()
     await upload
     monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
-    await storage.check()
+    await storage.probe()
 
 
 async def test_readiness_follows_a_disk_that_carries_out_no_upload(
@@ -225,7 +225,7 @@ async def test_readiness_follows_a_disk_that_carries_out_no_upload(
         with pytest.raises(StorageUnavailable):
             await put(storage)
         with pytest.raises(StorageUnavailable) as failure:
-            await storage.check()
+            await storage.probe()
     assert "fsync of folder: Input/output error (EIO)" in reason(failure.value)
     await prepare(storage)
     assert all_files(tmp_path / "images") == []
@@ -249,7 +249,7 @@ async def test_a_writer_that_the_disk_keeps_from_ending_keeps_its_memory_and_nob
         reader = await storage.open(OTHER)
         assert await reader.read() == b"x"
         with pytest.raises(StorageUnavailable):
-            await storage.check()
+            await storage.probe()
     await until(lambda: stuck.has_ended)
     await put_at_last(storage)
     assert blocks_lent(storage) == 0
@@ -272,7 +272,7 @@ async def test_a_disk_that_stays_away_is_given_a_bounded_number_of_processes(
     await put_at_last(storage)
 
 
-@pytest.mark.parametrize("name", ["open", "stat", "delete", "list", "check"])
+@pytest.mark.parametrize("name", ["open", "stat", "delete", "list", "probe"])
 async def test_nobody_waits_for_a_hanging_folder_for_ever(
     on_network: LocalStorage, network: NetworkDisk, name: str
 ) -> None:
@@ -282,8 +282,8 @@ async def test_nobody_waits_for_a_hanging_folder_for_ever(
     async def call() -> None:
         if name == "list":
             [info async for info in storage.list()]
-        elif name == "check":
-            await storage.check()
+        elif name == "probe":
+            await storage.probe()
         else:
             await getattr(storage, name)(KEY)
 
@@ -439,7 +439,7 @@ async def test_a_disk_that_cannot_keep_uploads_is_told_at_the_start_with_call_pa
     with network_disk(tmp_path, failure) as disk:
         storage = open_storage(disk.folder)
         with pytest.raises(StorageUnavailable) as raised:
-            await storage.check()
+            await storage.probe()
         assert words.format(root=disk.folder) in reason(raised.value)
         await storage.close()
 
@@ -448,7 +448,7 @@ async def test_a_network_disk_that_lost_its_server_is_told(
     on_network: LocalStorage, network: NetworkDisk
 ) -> None:
     network.lose()
-    for act in (on_network.stat(KEY), on_network.open(KEY), put(on_network), on_network.check()):
+    for act in (on_network.stat(KEY), on_network.open(KEY), put(on_network), on_network.probe()):
         with pytest.raises(StorageUnavailable) as failure:
             await act
         assert "(ENOTCONN): " + str(network.folder) in reason(failure.value)

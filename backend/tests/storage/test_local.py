@@ -32,7 +32,7 @@ NOBODY = 65534
 @pytest.fixture
 async def storage(disk: Disk, open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
     storage = open_storage(tmp_path / "images")
-    await storage.check()
+    await storage.prepare()
     return storage
 
 
@@ -100,14 +100,14 @@ def blocks_taken(storage: LocalStorage) -> int:
 async def test_files_are_spread_over_folders_by_their_key(
     storage: LocalStorage, files: Files
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     await staged.publish()
     assert files.all() == [files.published]
 
 
 async def test_files_and_folders_are_private(storage: LocalStorage, files: Files) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     await staged.publish()
     assert files.published.stat().st_mode & 0o777 == 0o600
@@ -117,7 +117,7 @@ async def test_files_and_folders_are_private(storage: LocalStorage, files: Files
 async def test_no_file_is_made_before_there_is_a_block_to_write(
     storage: LocalStorage, files: Files
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * (BLOCK - 1))
     assert files.all() == []
     await staged.write(b"x")
@@ -143,13 +143,13 @@ async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
 
 
 @pytest.mark.parametrize("end", ["publish", "discard"])
-async def test_what_is_flushed_holds_no_descriptor_and_no_memory(
+async def test_a_sealed_object_holds_no_descriptor_and_no_memory(
     storage: LocalStorage, files: Files, writer_pid: int, end: str
 ) -> None:
     before, of_writer = open_descriptors(), open_descriptors(writer_pid)
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * (BLOCK + 1))
-    await staged.flush()
+    await staged.seal()
     assert open_descriptors() == before
     assert open_descriptors(writer_pid) == of_writer
     assert blocks_taken(storage) == 0
@@ -165,10 +165,10 @@ async def test_no_descriptor_and_no_memory_stays_in_use(
 ) -> None:
     before, of_writer = open_descriptors(), open_descriptors(writer_pid)
     for end in ("publish", "discard"):
-        staged = await storage.stage(KEY)
+        staged = await storage.stage(KEY, "image/jpeg")
         await staged.write(b"x" * size)
         await getattr(staged, end)()
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * size)
     await staged.publish()
     reader = await storage.open(KEY)
@@ -182,7 +182,7 @@ async def test_a_full_disk_is_told_and_the_rest_taken_back(
     storage: LocalStorage, files: Files, writer_pid: int, small_file_limit: None
 ) -> None:
     before = open_descriptors(writer_pid)
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     with pytest.raises(StorageFull):
         for _ in range(3):
             await staged.write(b"x" * BLOCK)
@@ -195,7 +195,7 @@ async def test_a_full_disk_is_told_and_the_rest_taken_back(
 async def test_a_disk_full_at_the_last_block_is_told_on_publish(
     storage: LocalStorage, files: Files, small_file_limit: None
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * BLOCK)
     await staged.write(b"x")
     with pytest.raises(StorageFull):
@@ -209,9 +209,9 @@ async def test_a_folder_that_is_missing_is_no_missing_object(
 ) -> None:
     shutil.rmtree(files.root)
     with pytest.raises(StorageUnavailable):
-        await storage.check()
+        await storage.probe()
     assert not files.root.exists(), "a volume that went away must not be made anew"
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     with pytest.raises(StorageUnavailable):
         await staged.publish()
@@ -226,7 +226,7 @@ async def test_a_target_folder_that_is_missing_takes_the_upload_back(
     storage: LocalStorage, files: Files
 ) -> None:
     files.published.parent.rmdir()
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     with pytest.raises(StorageUnavailable):
         await staged.publish()
@@ -239,14 +239,14 @@ async def test_a_read_only_folder_is_told(
 ) -> None:
     files.staging.chmod(0o500)
     with pytest.raises(StorageUnavailable):
-        await storage.check()
-    staged = await storage.stage(KEY)
+        await storage.probe()
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     with pytest.raises(StorageUnavailable):
         await staged.publish()
     await staged.discard()
     files.staging.chmod(0o700)
-    await storage.check()
+    await storage.probe()
 
 
 async def test_a_file_that_must_not_be_read_is_told(
@@ -264,9 +264,9 @@ async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(
     (tmp_path / "images").write_text("a file in the way")
     storage = open_storage(tmp_path / "images")
     with pytest.raises(StorageUnavailable):
-        await storage.check()
+        await storage.probe()
     (tmp_path / "images").unlink()
-    await storage.check()
+    await storage.probe()
 
 
 async def test_a_file_that_shrinks_while_it_is_read_is_told(
@@ -286,7 +286,7 @@ async def test_a_second_service_over_the_same_folder_finds_the_files(
 ) -> None:
     files.published.write_bytes(b"x")
     second = open_storage(files.root)
-    await second.check()
+    await second.prepare()
     assert [info.key async for info in second.list()] == [KEY]
 
 
@@ -301,7 +301,7 @@ async def test_a_cancelled_write_is_over_before_the_discard_begins(
     storage: LocalStorage, files: Files
 ) -> None:
     for _ in range(20):
-        staged = await storage.stage(KEY)
+        staged = await storage.stage(KEY, "image/jpeg")
         await staged.write(b"x" * BLOCK)
         writing = asyncio.create_task(staged.write(b"x" * 8 * BLOCK))
         await asyncio.sleep(0)
@@ -322,7 +322,7 @@ async def test_a_missing_object_is_told(storage: LocalStorage) -> None:
 async def test_a_write_that_is_cut_short_is_noticed(
     storage: LocalStorage, small_file_limit: None
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     with pytest.raises(StorageFull):
         await staged.write(b"x" * 3 * BLOCK)
     await staged.discard()
@@ -330,7 +330,7 @@ async def test_a_write_that_is_cut_short_is_noticed(
 
 async def test_a_cancelled_write_waits_for_its_end(storage: LocalStorage, writer_pid: int) -> None:
     """Or its memory would be another upload's while it is still written from."""
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     with stopped(writer_pid):
         writing = asyncio.create_task(staged.write(b"x" * BLOCK))
         await asyncio.sleep(0)
@@ -353,7 +353,7 @@ def stopped(process: int) -> Iterator[None]:
 
 
 async def test_discard_never_raises(storage: LocalStorage, files: Files) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * BLOCK)
     shutil.rmtree(files.staging)
     files.staging.write_text("a file in the way")
@@ -371,74 +371,96 @@ async def test_the_folders_themselves_survive_a_power_cut(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    await open_storage(tmp_path / "images").check()
+    await open_storage(tmp_path / "images").prepare()
     assert synced == [tmp_path / "images", tmp_path]
 
 
 async def put(storage: LocalStorage, data: bytes, key: str = KEY) -> None:
-    staged = await storage.stage(key)
+    staged = await storage.stage(key, "image/jpeg")
     await staged.write(data)
     await staged.publish()
 
 
 @pytest.fixture
-def prompt_storage(storage: LocalStorage) -> LocalStorage:
+def cached_storage(storage: LocalStorage) -> LocalStorage:
     if not storage._can_read_at_once:
         pytest.skip("this filesystem does not tell what it has in memory")
     return storage
 
 
-async def test_nothing_is_opened_at_once_that_was_not_opened_a_moment_ago(
-    prompt_storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def no_threads(storage: LocalStorage) -> Iterator[None]:
+    """Let nothing be done in a thread."""
+
+    async def refuse(_call: object) -> None:
+        raise AssertionError("a thread was needed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage._threads, "run", refuse)
+        yield
+
+
+async def is_opened_in_place(storage: LocalStorage, length: int = 1) -> bool:
+    try:
+        with no_threads(storage):
+            await (await storage.open(KEY, 0, length)).close()
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("length", [0, 1])
+async def test_only_a_file_opened_lately_is_opened_in_place(
+    cached_storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    storage = prompt_storage
+    storage = cached_storage
     await put(storage, b"x")
-    assert not storage.holds(KEY)
-    assert storage.open_at_once(KEY, 0, 1) is None
+    assert not await is_opened_in_place(storage, length)
     await (await storage.open(KEY)).close()
-    assert storage.holds(KEY)
-    assert storage.open_at_once(KEY, 0, 1) is not None
+    assert await is_opened_in_place(storage, length)
     later = time.monotonic() + local.WARM_SECONDS
     monkeypatch.setattr(local, "monotonic", lambda: later)
-    assert not storage.holds(KEY)
-    assert storage.open_at_once(KEY, 0, 1) is None
+    assert not await is_opened_in_place(storage, length)
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, 3 * BLOCK), (5, BLOCK), (3 * BLOCK - 1, 1)])
-async def test_what_is_opened_at_once_reads_like_what_is_opened(
-    prompt_storage: LocalStorage, start: int, length: int
+async def test_a_file_opened_in_place_reads_like_one_opened_in_a_thread(
+    cached_storage: LocalStorage, start: int, length: int
 ) -> None:
-    storage = prompt_storage
+    storage = cached_storage
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
     opened = await drain(await storage.open(KEY, start, length))
-    reader = storage.open_at_once(KEY, start, length)
-    assert reader
+    with no_threads(storage):
+        reader = await storage.open(KEY, start, length)
     assert reader.size == len(data)
     assert await drain(reader) == opened == data[start : start + length]
 
 
-async def test_a_file_that_is_gone_is_not_held(storage: LocalStorage, files: Files) -> None:
+@pytest.mark.parametrize("length", [0, 1])
+async def test_a_warm_file_that_is_removed_is_not_found(
+    storage: LocalStorage, files: Files, length: int
+) -> None:
     await put(storage, b"x")
     await (await storage.open(KEY)).close()
     files.published.unlink()
-    assert not storage.holds(KEY)
-    assert storage.open_at_once(KEY, 0, 1) is None
+    with pytest.raises(ObjectNotFound):
+        await storage.open(KEY, 0, length)
 
 
 async def test_what_the_page_cache_has_not_is_read_in_a_thread(
-    prompt_storage: LocalStorage, files: Files
+    cached_storage: LocalStorage, files: Files
 ) -> None:
-    storage = prompt_storage
+    storage = cached_storage
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
     before = open_descriptors()
     await drain(await storage.open(KEY))
-    reader = storage.open_at_once(KEY, 0, len(data))
-    assert reader
-    first = await reader.read()
+    with no_threads(storage):
+        reader = await storage.open(KEY)
+        first = await reader.read()
     drop_from_page_cache(files.published)
-    if storage.open_at_once(KEY, 0, 1):
+    if await is_opened_in_place(storage):
         pytest.skip("this filesystem keeps everything in the page cache")
     assert first + await drain(reader) == data
     assert open_descriptors() == before
@@ -449,14 +471,14 @@ def drop_from_page_cache(file: Path) -> None:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-async def test_a_warm_file_that_shrinks_while_it_is_sent_is_told(
-    prompt_storage: LocalStorage, files: Files
+async def test_a_warm_file_that_shrinks_while_it_is_sent_is_an_error(
+    cached_storage: LocalStorage, files: Files
 ) -> None:
-    storage = prompt_storage
+    storage = cached_storage
     await put(storage, b"x" * 3 * BLOCK)
     await (await storage.open(KEY)).close()
-    reader = storage.open_at_once(KEY, 0, 3 * BLOCK)
-    assert reader
+    with no_threads(storage):
+        reader = await storage.open(KEY)
     os.truncate(files.published, BLOCK + 5)
     with pytest.raises(StorageUnavailable):
         await drain(reader)
@@ -467,7 +489,7 @@ async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
     storage: LocalStorage, files: Files, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage._writer._items, "_patience", 0.0)
-    staged = [await storage.stage(f"{number:02x}{KEY[2:]}") for number in range(3)]
+    staged = [await storage.stage(f"{number:02x}{KEY[2:]}", "image/jpeg") for number in range(3)]
     with stopped(writer_pid):
         writing = []
         for each in staged[:2]:
@@ -487,7 +509,10 @@ async def test_more_uploads_than_there_may_be_are_refused(
     open_storage: OpenStorage, files: Files
 ) -> None:
     storage = open_storage(files.root, uploads=1)
-    first, second = await storage.stage(KEY), await storage.stage(f"00{KEY[2:]}")
+    first, second = (
+        await storage.stage(KEY, "image/jpeg"),
+        await storage.stage(f"00{KEY[2:]}", "image/jpeg"),
+    )
     await first.write(b"x")
     with pytest.raises(StorageUnavailable):
         await second.write(b"x")
@@ -500,7 +525,7 @@ async def test_more_uploads_than_there_may_be_are_refused(
 async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
     storage: LocalStorage, files: Files, writer_pid: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x" * BLOCK)
     with stopped(writer_pid):
         publishing = asyncio.create_task(staged.publish())
@@ -534,7 +559,7 @@ async def test_a_file_goes_on_where_the_writer_was_replaced(
     storage: LocalStorage, files: Files, writer_pid: int
 ) -> None:
     data = os.urandom(2 * BLOCK + 1)
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(data[: BLOCK + 1])
     await killed(storage, writer_pid)
     await staged.write(data[BLOCK + 1 :])
@@ -545,7 +570,7 @@ async def test_a_file_goes_on_where_the_writer_was_replaced(
 async def test_no_writer_where_none_can_be_started(
     storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    staged = await storage.stage(KEY)
+    staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     await writer_process(storage).end()
     before = open_descriptors()
@@ -566,8 +591,8 @@ async def test_a_start_tells_that_uploads_cannot_be_written(
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(files.root / "missing"))
         with pytest.raises(StorageUnavailable):
-            await storage.check()
-    await storage.check()
+            await storage.probe()
+    await storage.probe()
     assert files.all() == []
 
 
@@ -580,7 +605,7 @@ async def test_memory_that_cannot_be_had_is_a_failure_of_the_storage(
     resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK, limits[1]))
     try:
         with pytest.raises(StorageFull):
-            await storage.check()
+            await storage.probe()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert open_descriptors() == before
@@ -590,7 +615,9 @@ async def test_memory_that_cannot_be_had_is_a_failure_of_the_storage(
 async def test_the_memory_of_a_crowd_goes_back_to_the_system(
     storage: LocalStorage, files: Files
 ) -> None:
-    crowd = [await storage.stage(f"{number:02x}{KEY[2:]}") for number in range(KEPT + 20)]
+    crowd = [
+        await storage.stage(f"{number:02x}{KEY[2:]}", "image/jpeg") for number in range(KEPT + 20)
+    ]
     for each in crowd:
         await each.write(b"x" * (BLOCK - 1))
     assert shared_memory(storage) == len(crowd) * BLOCK
@@ -623,7 +650,7 @@ async def test_what_is_under_way_when_the_storage_closes_is_whole_or_fails(
 ) -> None:
     """Orders that wait must not be carried out from other memory than what was filled."""
     keys = [f"{number:02x}{KEY[2:]}" for number in range(3)]
-    staged = [await storage.stage(key) for key in keys]
+    staged = [await storage.stage(key, "image/jpeg") for key in keys]
     for each in staged:
         await each.write(b"x")
     with stopped(writer_pid):
@@ -659,7 +686,7 @@ async def test_files_that_are_published_together_fail_each_by_itself(
 ) -> None:
     keys = [f"{number:02x}{KEY[2:]}" for number in range(6)]
     shutil.rmtree(files.root / "03")
-    staged = [await storage.stage(key) for key in keys]
+    staged = [await storage.stage(key, "image/jpeg") for key in keys]
     for each in staged:
         await each.write(b"x")
     outcomes = await asyncio.gather(*(each.publish() for each in staged), return_exceptions=True)

@@ -22,7 +22,6 @@ from app.api.conditional import (
     FileState,
     PreconditionFailed,
     RangeNotSatisfiable,
-    is_conditional,
     select,
 )
 from app.api.dependencies import Context, ContextDep
@@ -113,8 +112,7 @@ async def get_image_file(
     The name to save it under is the image's, with the ending of its type.
     """
     service = context.service
-    to_open = not is_conditional(request.headers)
-    image = await service.get_present(image_id, to_open=to_open)
+    image = await service.get_present(image_id)
     facts = _facts(
         image.id,
         image.filename,
@@ -124,8 +122,13 @@ async def get_image_file(
         _last_modified(image.created_at),
         download,
     )
-    selection = select(request.method, request.headers, facts.file)
+    try:
+        selection = select(request.method, request.headers, facts.file)
+    except (PreconditionFailed, RangeNotSatisfiable):
+        await service.require_present(image)
+        raise
     if selection.status == HTTP_304_NOT_MODIFIED:
+        await service.require_present(image)
         return FileResponse(HTTP_304_NOT_MODIFIED, [*facts.validators])
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*facts.validators, *facts.description, length_field]

@@ -55,11 +55,11 @@ _Result = TypeVar("_Result")
 
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 _STAGED: Final = re.compile(rf"{KEY.pattern}|check-[0-9a-f]{{32}}(\.published)?")
-"""Names of what is staged: an upload, or what `check` writes."""
+"""Names of what is staged: an upload, or what `probe` writes."""
 
 
 class LocalStorage:
-    """A `StorageBackend` over a folder, which `check` makes when it first succeeds.
+    """A `StorageBackend` over a folder, which `prepare` makes when it first succeeds.
 
     From then on a missing folder is a failure: a volume that went away must not be mistaken for
     an empty one.
@@ -79,49 +79,31 @@ class LocalStorage:
         self._prepared = False
         self._can_read_at_once = False
         self._warm: OrderedDict[str, float] = OrderedDict()
-        """Until when a file counts as opened a moment ago, the least lately used first."""
+        """Until when each file counts as warm, the first one to end first."""
 
-    async def stage(self, key: str) -> StagedObject:
+    async def stage(self, key: str, content_type: str) -> StagedObject:  # noqa: ARG002 - in the row
         """Begin an object; its file is made with its first block."""
-        if not self._prepared:
-            await self.check()
+        await self.prepare()
         path = f"{self._staging}/{require_key(key)}"
         return StagedFile(path, self._name(key), self._writer, self._threads, self._proof)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
-        """Open a file, and read the first block of the span."""
+        """Open a file in place if it is warm, else in a thread, and read the span's first block.
+
+        The folder entry and the inode of a warm file are in memory, so that opening it needs no
+        disk, and what the page cache does not have of it is not read in place.
+        """
         name = self._name(key)
+        if self._is_warm(key) and (reader := self._open_in_place(name, start, length)):
+            return reader
 
         def open_and_read() -> FileReader:
             return FileReader(name, start, length, self._threads).begin()
 
         undo = FileReader.close_here
-        reader = await self._run(Call("open", name, open_and_read, undo=undo, of_object=True))
+        opened = await self._run(Call("open", name, open_and_read, undo=undo, of_object=True))
         self._keep_warm(key)
-        return reader
-
-    def holds(self, key: str) -> bool:
-        """Look for a file that was opened a moment ago."""
-        if not self._is_warm(key):
-            return False
-        try:
-            os.stat(self._name(key))  # noqa: PTH116 - a `Path` costs more than the look itself
-        except OSError:
-            return False
-        self._keep_warm(key)
-        return True
-
-    def open_at_once(self, key: str, start: int, length: int) -> ObjectReader | None:
-        """Open a file that was opened a moment ago, if the page cache has what is read first.
-
-        Its folder entry and its inode are in memory then, so that opening it needs no disk.
-        """
-        if not self._is_warm(key):
-            return None
-        try:
-            return FileReader(self._name(key), start, length, self._threads).begin_cached()
-        except StorageError:
-            return None
+        return opened
 
     async def stat(self, key: str) -> ObjectInfo:
         """Look a file up."""
@@ -153,28 +135,32 @@ class LocalStorage:
         file = self._staging / Path(name).name
         await self._threads.run(Call("unlink", str(file), partial(file.unlink, missing_ok=True)))
 
-    async def check(self) -> None:
+    async def prepare(self) -> None:
+        """Make the folders, and write a file as uploads are written, with nothing left out."""
+        if self._prepared:
+            return
+        await self._require_proof()
+        await self._threads.run(Call("mkdir", str(self._root), self._make_folders))
+        await self._write_as_uploads_are()
+        self._prepared = True
+
+    async def probe(self) -> None:
         """Write and remove a small file, and have the process that writes uploads answer.
 
-        The first time, and while that process fails, the file is written as uploads are, and
-        nothing is left out. Otherwise this would wait behind them.
+        It does not queue behind uploads, but while these fail it is written as they are.
         """
+        await self.prepare()
         await self._require_proof()
-        if not self._prepared:
-            path = str(self._root)
-            await self._threads.run(Call("mkdir", path, self._make_folders))
+        if self._writer.is_suspect:
             await self._write_as_uploads_are()
-            self._prepared = True
-        elif self._writer.is_suspect:
-            await self._write_as_uploads_are()
-        else:
-            path = self._probe_path()
-            write = partial(_write_and_remove, Path(path))
-            await self._threads.run(Call("write", path, write, seconds=PROBE_SECONDS))
-            try:
-                await self._writer.check()
-            except OSError as error:
-                raise StorageUnavailable from error
+            return
+        path = self._probe_path()
+        write = partial(_write_and_remove, Path(path))
+        await self._threads.run(Call("write", path, write, seconds=PROBE_SECONDS))
+        try:
+            await self._writer.check()
+        except OSError as error:
+            raise StorageUnavailable from error
 
     async def close(self) -> None:
         """End the process that writes uploads."""
@@ -237,7 +223,7 @@ class LocalStorage:
         staged = StagedFile(path, f"{path}.published", self._writer, self._threads, self._proof)
         try:
             await staged.write(bytes(PAGE))
-            await staged.flush()
+            await staged.seal()
             self._can_read_at_once = await self._threads.run(
                 Call("open", path, partial(can_read_cached, path))
             )
@@ -260,6 +246,13 @@ class LocalStorage:
                     skipped(f"{folder}/{name}")
                 elif info := found[name]:
                     yield info
+
+    def _open_in_place(self, name: str, start: int, length: int | None) -> FileReader | None:
+        """Return None where that would have to wait, or fails."""
+        try:
+            return FileReader(name, start, length, self._threads).begin_cached()
+        except StorageError:
+            return None
 
     def _is_warm(self, key: str) -> bool:
         return self._can_read_at_once and monotonic() < self._warm.get(key, 0.0)

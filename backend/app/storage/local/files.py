@@ -55,7 +55,7 @@ class StagedFile:
             if self._block.is_full:
                 await self._hand_over()
 
-    async def flush(self) -> None:
+    async def seal(self) -> None:
         """Write what is held, and hold nothing until `publish`."""
         if self._block is not None and self._block.filled:
             await self._hand_over()
