@@ -14,6 +14,7 @@ from app import __version__
 from app.api import discovery, docs, health, page
 from app.api.dependencies import State
 from app.api.images import files, metadata, upload
+from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.access_log import AccessLog
 from app.api.middleware.authentication import InvalidKey, require_api_key
 from app.api.middleware.body_limit import FORM_ALLOWANCE, BodyLimit
@@ -107,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     handlers.install_error_handlers(app)
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
-    caps = {upload.UPLOAD_PATH: per_file, upload.BATCH_PATH: per_file * settings.batch_max_files}
+    caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
     if not has_key:
         app.add_middleware(CrossSiteGuard, settings=settings)
     app.add_middleware(files.FileShortcut)

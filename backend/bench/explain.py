@@ -18,9 +18,8 @@ from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
-from app.api.dependencies import IMAGES_PATH
 from app.api.images.cursor import encode_cursor
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.commands import backfill, fsck
 from app.composition import create_app
 from app.config.settings import Settings

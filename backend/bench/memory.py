@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import UPLOAD_PATH
 from bench.forms import form
 from bench.images import Picture
 from bench.servers import Server

@@ -25,8 +25,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.types import Message
 
-from app.api.dependencies import IMAGES_PATH
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.composition import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres

@@ -8,8 +8,7 @@ from typing import Final
 
 import httpx
 
-from app.api.dependencies import IMAGES_PATH
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from bench import servers, wrk
 from bench.forms import form
 from bench.host import Host

@@ -9,9 +9,8 @@ from uuid import UUID
 
 import httpx
 
-from app.api.dependencies import IMAGES_PATH
 from app.api.images.cursor import encode_cursor
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.statements.images import Position
 from bench import servers
 from bench.images import Picture

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-from app.api.images.upload import UPLOAD_PATH
+from app.api.images.paths import UPLOAD_PATH
 from bench.servers import Server
 from bench.wrk import BenchmarkFailed
 

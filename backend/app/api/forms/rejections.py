@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from app.api.dependencies import IMAGES_PATH
+from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 
 FORM_MEDIA_TYPE: Final = "multipart/form-data"
-CALLS: Final = {"file": f"{IMAGES_PATH}/upload", "files": f"{IMAGES_PATH}/batch"}
+CALLS: Final = {"file": UPLOAD_PATH, "files": BATCH_PATH}
 """The call that takes files, by their field."""
 MAX_SHOWN_FIELDS: Final = 5
 """How many of a form's field names an answer repeats."""

@@ -1,6 +1,5 @@
 """An image's bytes, whole or a span of them, on their way to browsers and caches."""
 
-import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -9,7 +8,6 @@ from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.convertors import UUIDConvertor
 from starlette.status import (
     HTTP_200_OK,
     HTTP_204_NO_CONTENT,
@@ -25,7 +23,7 @@ from app.api.conditional import (
     select,
 )
 from app.api.dependencies import Context, ContextDep
-from app.api.images.metadata import IMAGE_PATH
+from app.api.images.paths import FILE_PATH, FILE_URL
 from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST, PROBLEMS, documented
 from app.api.problems.handlers import answer_error
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
@@ -33,12 +31,6 @@ from app.domain.filenames import with_extension
 from app.imaging.formats import EXTENSIONS, ImageType
 from app.storage.base import ObjectReader
 
-FILE_PATH: Final = f"{IMAGE_PATH}/file"
-
-FILE_ADDRESS: Final = re.compile(
-    FILE_PATH.replace("{image_id:uuid}", f"({UUIDConvertor.regex})") + "(/?)"
-)
-"""The id, and a slash too many: a redirect from there is for pages of any site too."""
 _METHODS: Final = ("GET", "HEAD")
 _UNCHANGING: Final = b"public, max-age=31536000, immutable"
 _HARMLESS: Final = b"default-src 'none'; sandbox"
@@ -202,7 +194,7 @@ class FileShortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        found = FILE_ADDRESS.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        found = FILE_URL.fullmatch(scope["path"]) if scope["type"] == "http" else None
         if not found:
             await self._app(scope, receive, send)
             return

@@ -1,18 +1,17 @@
 """What is known of images: one, a page of them, and forgetting one."""
 
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.api.dependencies import IMAGES_PATH, ContextDep
+from app.api.dependencies import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
+from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.catalogue import CROSS_SITE_REQUEST, documented
 from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut
-
-IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 
 router = APIRouter(tags=["images"])
 

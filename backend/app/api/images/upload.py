@@ -9,12 +9,12 @@ from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_I
 from app.api.dependencies import ContextDep
 from app.api.forms.multipart import FormReader
 from app.api.forms.rejections import (
-    CALLS,
     FORM_MEDIA_TYPE,
     MalformedMultipart,
     MissingField,
     UnsupportedBody,
 )
+from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
 from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
 from app.api.problems.handlers import answer_error
@@ -33,9 +33,6 @@ from app.imaging.formats import ImageType
 from app.models import Image
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.image_service import FailedUpload
-
-UPLOAD_PATH: Final = CALLS["file"]
-BATCH_PATH: Final = CALLS["files"]
 
 _FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
 _LINKS: Final = {

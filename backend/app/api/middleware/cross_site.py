@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.images.files import FILE_ADDRESS
+from app.api.images.paths import FILE_URL
 from app.api.problems.catalogue import CROSS_SITE_REQUEST, UNKNOWN_HOST, ProblemResponse
 from app.config.settings import Settings
 
@@ -50,7 +50,7 @@ class CrossSiteGuard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> ProblemResponse | None:
-        if not scope["path"].startswith(_API) or FILE_ADDRESS.fullmatch(scope["path"]):
+        if not scope["path"].startswith(_API) or FILE_URL.fullmatch(scope["path"]):
             return None
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()

@@ -1,0 +1,15 @@
+"""Where images are, as paths below the service's own address."""
+
+import re
+from typing import Final
+
+from starlette.convertors import UUIDConvertor
+
+IMAGES_PATH: Final = "/api/v1/images"
+UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
+BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
+IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
+FILE_PATH: Final = f"{IMAGE_PATH}/file"
+
+FILE_URL: Final = re.compile(f"{IMAGES_PATH}/({UUIDConvertor.regex})/file(/?)")
+"""Matches the path of a file: its image's id, and a trailing slash, from which a redirect leads."""
