@@ -36,7 +36,7 @@ fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
 
 torture: $(VENV)/.dev ## Kill and stop the service and its database while clients work (ARGS="--kills 500")
-	@cd backend && ../$(BIN)/python -m tests.service.torture $(ARGS)
+	@cd backend && ../$(BIN)/python -m testkit.torture $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench $(ARGS)
@@ -45,7 +45,7 @@ perf: $(VENV)/.dev ## Measure processor time a request on the hot paths, in 20 s
 	@PYTHONPATH=backend $(BIN)/python -m bench.perf
 
 load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by Locust (ARGS="--help")
-	@PYTHONPATH=backend $(BIN)/python -m tests.load $(ARGS)
+	@PYTHONPATH=backend $(BIN)/python -m bench.load $(ARGS)
 
 explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a million images
 	@PYTHONPATH=backend $(BIN)/python -m bench.explain $(ARGS)

@@ -11,7 +11,7 @@ from typing import Final
 
 CONNECTIONS: Final = 32
 
-_SCRIPT: Final = Path(__file__).with_name("load.lua")
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 _TIMEOUT: Final = "60s"
 
 
@@ -25,7 +25,7 @@ class Load:
 
     url: str
     arguments: tuple[str, ...] = ("get",)
-    """For `load.lua`."""
+    """For `wrk.lua`."""
     headers: dict[str, str] = field(default_factory=dict)
     connections: int = CONNECTIONS
     answer_bytes: range = range(1, 1 << 40)

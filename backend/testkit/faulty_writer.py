@@ -1,7 +1,7 @@
 """The program of the writer process, over a disk that fails as a test wants it to.
 
-What it shall meet stands in the file that the environment's WRITER_FAULTS names, as JSON; it is
-read again for each order, and where there is no file, all goes well. `conftest.Disk` writes it.
+The faults stand as JSON in the file that WRITER_FAULTS names, written by `testkit.faulty_disk`; it
+is read again for each order, and where there is no file, nothing fails.
 """
 
 import json

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
@@ -17,6 +19,8 @@ from app.server.http_protocol import bounded_protocol
 
 PATIENCE = 30.0
 """Seconds to wait for what is certain to happen, on a machine as slow as may be."""
+
+StoredFiles = Callable[[], list[Path]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ def serve(
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
+
+
+def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None:
+    assert stored_files() == []
+    assert httpx.get(f"{server.url}/api/v1/images").json()["items"] == []
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from app.database.engine import Database
+from testkit.databases import execute
 
 LEAN = Path(__file__).parent / "fixtures" / "lean"
 LEAN_DUMP = (LEAN / "database.sql").read_text()
@@ -57,6 +58,15 @@ async def load_lean(url: URL) -> None:
         raw = await connection.get_raw_connection()
         assert raw.driver_connection
         await raw.driver_connection.execute(LEAN_DUMP)
+
+
+async def migrate_further(url: URL, revision: str, compatible_from: str) -> None:
+    """Leave behind what a later version's `migrate` would."""
+    await execute(
+        url,
+        f"UPDATE alembic_version SET version_num = '{revision}'",  # noqa: S608
+        f"UPDATE installation SET compatible_from = '{compatible_from}'",  # noqa: S608
+    )
 
 
 def copy_lean_files(data_dir: Path) -> None:

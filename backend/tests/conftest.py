@@ -1,53 +1,39 @@
 """What the tests stand on: a real PostgreSQL, real folders, the real application."""
 
 import asyncio
-import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
 
 import httpx
 import hypothesis
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
-from starlette.types import Receive, Scope, Send
 
-from app.composition import create_app
-from app.config.settings import PREFIX, Settings
+from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
-from app.database.revisions import migrate
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
-from testkit.live import PATIENCE
-from tests.service.database_proxy import DatabaseProxy
+from testkit.asgi import CLIENT, OpenClient, open_client
+from testkit.database_proxy import DatabaseProxy
+from testkit.databases import execute, prepare
+from testkit.faulty_disk import FaultyDisk
+from testkit.live import PATIENCE, StoredFiles
+from testkit.settings import make_settings, setting_names
+from testkit.storages import OpenStorage
 
-MAX_UPLOAD_BYTES = 2 * 1024 * 1024
-"""The limit in tests: several blocks of the storage, and yet soon exceeded."""
 MAX_PROCESSES = 8
 """Each has a PostgreSQL of its own, and some a browser: half a gigabyte."""
-CLIENT = "192.0.2.7"
-"""The address that requests come from (RFC 5737)."""
 
 hypothesis.settings.register_profile(
     "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("no clock")  # machines are shared; speed is not tested here
-
-OpenClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -124,9 +110,6 @@ def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
         yield proxy
 
 
-OpenStorage = Callable[..., LocalStorage]
-
-
 @pytest.fixture
 async def open_storage() -> AsyncIterator[OpenStorage]:
     """Make storages over folders, which end with the test."""
@@ -141,50 +124,15 @@ async def open_storage() -> AsyncIterator[OpenStorage]:
         await storage.close()
 
 
-class Disk:
-    """What the processes that write uploads meet; see `testkit.faulty_writer`."""
-
-    def __init__(self, faults: Path) -> None:
-        self._faults = faults
-
-    @contextmanager
-    def failing(self, step: str, number: int) -> Iterator[None]:
-        """Fail in a step of publishing with an error of the system."""
-        with self._meeting(step=step, errno=number):
-            yield
-
-    @contextmanager
-    def hanging(self, step: str) -> Iterator[Callable[[], bool]]:
-        """Let a step last to the end of the block; gives a function that tells if it has begun."""
-        with self._meeting(step=step, errno=0):
-            yield self._faults.with_suffix(".reached").exists
-
-    @contextmanager
-    def used_by(self, user: int) -> Iterator[None]:
-        """Let permissions bind also where the tests run as root."""
-        with self._meeting(user=user):
-            yield
-
-    @contextmanager
-    def _meeting(self, **faults: Any) -> Iterator[None]:
-        whole = self._faults.with_suffix(".new")
-        whole.write_text(json.dumps(faults))
-        whole.rename(self._faults)
-        try:
-            yield
-        finally:
-            self._faults.unlink()
-
-
 @pytest.fixture
-def disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Disk:
+def disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> FaultyDisk:
     """Let all storages that start writing from now on do so over a disk that can be made fail."""
     faults = tmp_path_factory.mktemp("disk") / "faults.json"
     monkeypatch.setenv("WRITER_FAULTS", str(faults))
     monkeypatch.setattr(
         process, "PROGRAM", str(Path(__file__).parents[1] / "testkit" / "faulty_writer.py")
     )
-    return Disk(faults)
+    return FaultyDisk(faults)
 
 
 @pytest.fixture
@@ -192,27 +140,10 @@ def settings(database_url: URL, tmp_path: Path) -> Settings:
     return make_settings(database_url, tmp_path / "data")
 
 
-@pytest.fixture
-def open_client(settings: Settings) -> OpenClient:
+@pytest.fixture(name="open_client")
+def _open_client(settings: Settings) -> OpenClient:
     """Open the application with some settings changed."""
-
-    @asynccontextmanager
-    async def open_client(client: str = CLIENT, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(settings.model_copy(update=changes))
-
-        async with app.router.lifespan_context(app) as state:
-            assert state is not None
-
-            async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-                await app({**scope, "state": dict(state)}, receive, send)
-
-            transport = httpx.ASGITransport(with_state, client=(client, 50_000))
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://images.localhost"
-            ) as opened:
-                yield opened
-
-    return open_client
+    return lambda client=CLIENT, **changes: open_client(settings.model_copy(update=changes), client)
 
 
 @pytest.fixture
@@ -222,36 +153,10 @@ async def client(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def stored_files(settings: Settings) -> Callable[[], list[Path]]:
+def stored_files(settings: Settings) -> StoredFiles:
     """List every file of the storage: published, staged or left over."""
 
     def list_files() -> list[Path]:
         return [path for path in (settings.data_dir / "images").glob("*/*") if path.is_file()]
 
     return list_files
-
-
-def setting_names() -> set[str]:
-    """Give every variable that the service reads its settings from."""
-    names = {name.upper() for name in Settings.model_fields}
-    return names | {PREFIX + name for name in names}
-
-
-def make_settings(database_url: URL, data_dir: Path, **changes: Any) -> Settings:
-    return Settings(
-        database_url=SecretStr(database_url.render_as_string(hide_password=False)),
-        data_dir=data_dir,
-        **{"max_upload_bytes": MAX_UPLOAD_BYTES, **changes},
-    )
-
-
-async def prepare(url: URL) -> None:
-    """Make the tables, as `make migrate` does."""
-    await migrate(Database(url), lambda _line: None)
-
-
-async def execute(url: URL, statement: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()

@@ -1,12 +1,11 @@
-"""Uploaded pictures for tests that look at them."""
+"""Uploaded images for tests that look at them."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-Upload = Callable[..., Awaitable[dict[str, Any]]]
+from testkit.asgi import Upload
 
 
 @pytest.fixture

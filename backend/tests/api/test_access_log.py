@@ -8,8 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.access_log import AccessLog
 from testkit import pictures
-from tests.api.conftest import Upload
-from tests.conftest import CLIENT
+from testkit.asgi import CLIENT, Upload
 
 Lines = Callable[[], list[Any]]
 

@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from testkit import pictures
+from testkit.asgi import OpenClient
 from testkit.forms import CONTENT_TYPE, form, part
-from tests.api.problems import assert_problem
-from tests.conftest import MAX_UPLOAD_BYTES, OpenClient
+from testkit.problems import assert_problem
+from testkit.settings import MAX_UPLOAD_BYTES
 
 BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()

@@ -11,9 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from testkit import pictures
-from tests.api.conftest import Upload
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient, Upload
+from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
 UPLOAD = f"{IMAGES}/upload"

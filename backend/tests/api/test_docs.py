@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.api.problems.catalogue import PROBLEMS
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient
 
 
 @pytest.fixture

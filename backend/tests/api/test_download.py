@@ -13,9 +13,8 @@ from app.config.settings import Settings
 from app.database.engine import Database
 from app.storage.local.files import READ_BLOCK
 from testkit import pictures
-from tests.api.conftest import Upload
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient, Upload
+from testkit.problems import assert_problem
 
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(3 * READ_BLOCK + 7)

@@ -9,8 +9,8 @@ from app.api.problems.handlers import answer_error
 from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.image_service import ImageService
 from testkit import pictures
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient
+from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
 

@@ -12,9 +12,10 @@ from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.database.revisions import FIRST, migrate
 from testkit import pictures
+from testkit.asgi import OpenClient
+from testkit.databases import prepare
 from testkit.live import PATIENCE
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient, prepare
+from testkit.problems import assert_problem
 
 UPLOAD = "/api/v1/images/upload"
 

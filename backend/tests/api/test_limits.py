@@ -10,9 +10,10 @@ import pytest
 
 from app.api.middleware.body_limit import FORM_ALLOWANCE
 from testkit import pictures
+from testkit.asgi import CLIENT, OpenClient
 from testkit.forms import CONTENT_TYPE, form, part, split
-from tests.api.problems import assert_problem
-from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, OpenClient
+from testkit.problems import assert_problem
+from testkit.settings import MAX_UPLOAD_BYTES
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"

@@ -5,9 +5,8 @@ import httpx
 import pytest
 
 from testkit import pictures
-from tests.api.conftest import Upload
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient, Upload
+from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
 JPEG = pictures.jpeg()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.api.page import WEB_DIR
-from tests.api.problems import assert_problem
+from testkit.problems import assert_problem
 
 BUDGET = 45_000
 """Bytes of document, stylesheet and modules together, as they leave the service."""

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.middleware.proxy_headers import ProxyHeaders
 from app.config.settings import Settings
 from testkit import pictures
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient
 
 UPLOAD = "/api/v1/images/upload"
 PROXY = "10.0.0.1"

@@ -3,8 +3,8 @@ import pytest
 from pydantic import SecretStr
 
 from testkit import pictures
-from tests.api.problems import assert_problem
-from tests.conftest import OpenClient
+from testkit.asgi import OpenClient
+from testkit.problems import assert_problem
 
 KEY = "correct-horse_battery.staple~1+/="
 IMAGE = "/api/v1/images/00000000-0000-0000-0000-000000000000"

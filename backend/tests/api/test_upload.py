@@ -11,9 +11,11 @@ import pytest
 from app.api.forms.multipart import MAX_OTHER_PARTS
 from app.api.middleware.body_limit import LINGER_BYTES
 from testkit import pictures
+from testkit.asgi import CLIENT, OpenClient
+from testkit.faulty_disk import FaultyDisk
 from testkit.forms import CONTENT_TYPE, form, part, raw_part, split
-from tests.api.problems import assert_problem
-from tests.conftest import CLIENT, MAX_UPLOAD_BYTES, Disk, OpenClient
+from testkit.problems import assert_problem
+from testkit.settings import MAX_UPLOAD_BYTES
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
@@ -415,6 +417,6 @@ async def test_a_client_without_a_usual_address_can_upload(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-async def test_a_full_disk_is_told(disk: Disk, client: httpx.AsyncClient, code: int) -> None:
+async def test_a_full_disk_is_told(disk: FaultyDisk, client: httpx.AsyncClient, code: int) -> None:
     with disk.failing("fsync of file", code):
         assert_problem(await send(client, JPEG), 507, "storage-full")

@@ -114,7 +114,8 @@ def schemathesis(server: LiveServer, folder: Path, *options: str) -> str:
             *("--checks", "all", "--mode", "all", "--no-color", *options),
         ],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "tests.contract.hooks"},
+        env=os.environ
+        | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "testkit.schemathesis_hooks"},
         capture_output=True,
         text=True,
         check=False,

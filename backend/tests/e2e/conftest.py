@@ -1,9 +1,7 @@
 """A real browser before the real `make run`: one of each for the session."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -12,17 +10,13 @@ import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
 from testkit.live import PATIENCE
+from testkit.page import OPTIONS, OpenPage
 from testkit.programs import CHROMIUM
-from tests.service.conftest import Service, StartService, make_checkout, starting_services
+from testkit.service import IMAGES, Service, StartService, make_checkout, starting_services
 
-IMAGES = "/api/v1/images"
 DESKTOP = {"width": 1280, "height": 800}
-KEY = "correct-horse"
-OPTIONS = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", "reduced_motion": "reduce"}
 
 expect.set_options(timeout=PATIENCE * 1000)
-
-OpenPage = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture(scope="session")
@@ -98,56 +92,3 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(open_page: OpenPage, service: Service) -> Page:
     return await open_page(service.url)
-
-
-def a_file(name: str, content: bytes) -> Any:
-    """Describe a file as Playwright hands it to the page."""
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-
-
-async def choose(page: Page, *files: Any) -> None:
-    """Choose files, by the words that a person reads."""
-    await page.get_by_role("button", name="Upload").click()
-    await page.get_by_label("Choose file").set_input_files(list(files))
-    await page.get_by_role("button", name="Submit").click()
-
-
-def store(service: Service, content: bytes, name: str = "photo.jpg") -> dict[str, Any]:
-    files = {"file": (name, content)}
-    response = httpx.post(f"{service.url}{IMAGES}/upload", files=files, timeout=PATIENCE)
-    assert response.status_code == 201
-    image: dict[str, Any] = response.json()
-    return image
-
-
-def delete(service: Service, image: dict[str, Any]) -> None:
-    address = f"{service.url}{IMAGES}/{image['id']}"
-    assert httpx.delete(address, timeout=PATIENCE).status_code == 204
-
-
-def listed(service: Service) -> list[str]:
-    answer = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}, timeout=PATIENCE)
-    return [image["filename"] for image in answer.json()["items"]]
-
-
-def stored_files(service: Service) -> list[Path]:
-    return [path for path in (service.data_dir / "images").glob("*/*") if path.is_file()]
-
-
-@contextmanager
-def storage_away(service: Service) -> Iterator[None]:
-    """Take the folder of pictures away for a while, as a lost mount does."""
-    images = service.data_dir / "images"
-    aside = images.rename(service.data_dir / "aside")
-    try:
-        yield
-    finally:
-        aside.rename(images)
-
-
-async def shown(page: Page) -> list[str]:
-    """Tell the names of the pictures in the gallery, as they are shown."""
-    names: list[str] = await page.locator("#gallery img").evaluate_all(
-        "images => images.map(image => image.alt)"
-    )
-    return names

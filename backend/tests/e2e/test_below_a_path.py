@@ -15,9 +15,9 @@ from playwright.async_api import expect
 from testkit import pictures
 from testkit.live import PATIENCE
 from testkit.nginx import nginx, site_of
+from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium, needs_nginx
-from tests.e2e.conftest import OpenPage, a_file, choose
-from tests.service.conftest import Service, StartService
+from testkit.service import Service, StartService
 
 pytestmark = needs_nginx
 

@@ -8,9 +8,9 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import FileChooser, Page, expect
 
 from testkit import pictures
+from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium
-from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.service.conftest import Service
+from testkit.service import Service, listed_names, upload
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -103,7 +103,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
         await chooser.set_files([a_file("newer.jpg", JPEG)])
 
     page.on("filechooser", pick)
-    store(service, JPEG, "older.jpg")
+    upload(service, JPEG, "older.jpg")
     await page.reload()
     await expect(page.locator("#gallery img")).to_have_count(1)
 
@@ -146,7 +146,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
     await tab_to("Confirm")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="newer.jpg")).to_be_focused()
-    assert listed(service) == ["newer.jpg"]
+    assert listed_names(service) == ["newer.jpg"]
 
 
 async def test_a_screen_reader_is_told_what_happens(page: Page, service: Service) -> None:

@@ -9,8 +9,7 @@ from playwright.async_api import Page, expect
 from testkit import pictures
 from testkit.live import until
 from testkit.programs import needs_chromium
-from tests.e2e.conftest import listed
-from tests.service.conftest import Service
+from testkit.service import Service, listed_names
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -53,7 +52,7 @@ async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
     await expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(5)
-    assert sorted(listed(service)) == ["B.PNG", "IMG_1234", "a.jpg", "c.jpeg", "moving.apng"]
+    assert sorted(listed_names(service)) == ["B.PNG", "IMG_1234", "a.jpg", "c.jpeg", "moving.apng"]
 
 
 async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_end(
@@ -64,7 +63,7 @@ async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_en
     write(tmp_path / "many" / "zz.jpg", JPEG)
     await drop(page, tmp_path / "many")
     await expect(page.get_by_text("230 files passed over")).to_be_visible()
-    await until(lambda: listed(service) == ["zz.jpg"])
+    await until(lambda: listed_names(service) == ["zz.jpg"])
 
 
 async def test_folders_and_files_are_dropped_together(
@@ -78,7 +77,7 @@ async def test_folders_and_files_are_dropped_together(
     await expect(page.get_by_text("4 of 4 done")).to_be_visible()
     await expect(page.get_by_text("Invalid file type")).to_have_count(1)
     await expect(page.get_by_text("passed over")).to_have_count(0)
-    assert sorted(listed(service)) == ["1.jpg", "2.jpg", "3.png"]
+    assert sorted(listed_names(service)) == ["1.jpg", "2.jpg", "3.png"]
 
 
 async def test_a_folder_without_pictures_says_so(page: Page, tmp_path: Path) -> None:

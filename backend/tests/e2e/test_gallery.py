@@ -12,19 +12,18 @@ from playwright.async_api import Page, Route, expect
 
 from testkit import pictures
 from testkit.live import PATIENCE
+from testkit.page import OPTIONS, OpenPage, shown
 from testkit.programs import needs_chromium
-from tests.e2e.conftest import (
+from testkit.service import (
     IMAGES,
-    OPTIONS,
-    OpenPage,
+    Service,
+    StartService,
     delete,
-    listed,
-    shown,
-    storage_away,
-    store,
+    listed_names,
+    storage_unavailable,
     stored_files,
+    upload,
 )
-from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -40,7 +39,7 @@ async def test_the_home_page_shows_upload_and_tells_what_to_do(page: Page) -> No
 
 async def test_pictures_are_shown_newest_first(service: Service, open_page: OpenPage) -> None:
     for name in ("first.jpg", "second.jpg", "third.jpg"):
-        store(service, JPEG, name)
+        upload(service, JPEG, name)
     page = await open_page(service.url)
     await expect(page.locator("img")).to_have_count(3)
     assert await shown(page) == ["third.jpg", "second.jpg", "first.jpg"]
@@ -48,7 +47,7 @@ async def test_pictures_are_shown_newest_first(service: Service, open_page: Open
 
 
 async def test_details_tell_what_is_known(service: Service, open_page: OpenPage) -> None:
-    image = store(service, pictures.sized_jpeg(100_000), "holiday.jpg")
+    image = upload(service, pictures.sized_jpeg(100_000), "holiday.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="holiday.jpg"]').click()
     details = page.get_by_role("dialog", name="holiday.jpg")
@@ -74,7 +73,7 @@ async def test_details_tell_what_is_known(service: Service, open_page: OpenPage)
 async def test_a_downloaded_name_ends_in_the_type_of_its_bytes(
     service: Service, open_page: OpenPage
 ) -> None:
-    image = store(service, JPEG, "holiday.png")
+    image = upload(service, JPEG, "holiday.png")
     page = await open_page(f"{service.url}/#{image['id']}")
     async with page.expect_download() as download:
         await page.get_by_role("dialog", name="holiday.png").get_by_text("Download").click()
@@ -82,7 +81,7 @@ async def test_a_downloaded_name_ends_in_the_type_of_its_bytes(
 
 
 async def test_the_address_names_the_picture(service: Service, open_page: OpenPage) -> None:
-    older, newer = store(service, JPEG, "older.jpg"), store(service, JPEG, "newer.jpg")
+    older, newer = upload(service, JPEG, "older.jpg"), upload(service, JPEG, "newer.jpg")
     page = await open_page(service.url)
     details = page.get_by_role("dialog")
     await page.locator('img[alt="newer.jpg"]').click()
@@ -118,7 +117,7 @@ async def test_the_address_names_the_picture(service: Service, open_page: OpenPa
 async def test_closing_leads_to_the_gallery_and_never_to_another_site(
     service: Service, open_page: OpenPage
 ) -> None:
-    older, newer = store(service, JPEG, "older.jpg"), store(service, JPEG, "newer.jpg")
+    older, newer = upload(service, JPEG, "older.jpg"), upload(service, JPEG, "newer.jpg")
     page = await open_page(f"{service.url}/docs")
     await page.goto(f"{service.url}/#{older['id']}")
     details = page.get_by_role("dialog")
@@ -138,8 +137,8 @@ async def test_closing_leads_to_the_gallery_and_never_to_another_site(
 async def test_a_slow_delete_leaves_another_picture_open(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG, "kept.jpg")
-    store(service, JPEG, "unloved.jpg")
+    upload(service, JPEG, "kept.jpg")
+    upload(service, JPEG, "unloved.jpg")
     page = await open_page(service.url)
     answered = asyncio.Event()
 
@@ -159,14 +158,14 @@ async def test_a_slow_delete_leaves_another_picture_open(
     answered.set()
     await expect(details.get_by_text("Picture removed")).to_be_visible()
     await expect(details.get_by_label("Newer picture")).to_have_attribute("aria-disabled", "true")
-    assert listed(service) == ["kept.jpg"]
+    assert listed_names(service) == ["kept.jpg"]
 
 
 async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG, "older.jpg")
-    store(service, JPEG, "newer.jpg")
+    upload(service, JPEG, "older.jpg")
+    upload(service, JPEG, "newer.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="newer.jpg"]').click()
     await page.locator("text=Delete").click()
@@ -180,7 +179,7 @@ async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
 
 
 async def test_the_way_back_takes_the_question_along(service: Service, open_page: OpenPage) -> None:
-    store(service, JPEG, "kept.jpg")
+    upload(service, JPEG, "kept.jpg")
     page = await open_page(service.url)
     await page.locator("#gallery img").click()
     await page.locator("text=Delete").click()
@@ -188,11 +187,11 @@ async def test_the_way_back_takes_the_question_along(service: Service, open_page
     await page.evaluate("history.back()")
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await expect(page.get_by_role("link", name="kept.jpg")).to_be_focused()
-    assert listed(service) == ["kept.jpg"]
+    assert listed_names(service) == ["kept.jpg"]
 
 
 async def test_a_double_click_leaves_a_dialog_open(service: Service, open_page: OpenPage) -> None:
-    store(service, JPEG, "kept.jpg")
+    upload(service, JPEG, "kept.jpg")
     page = await open_page(service.url)
     await page.get_by_role("button", name="Upload").dblclick(delay=50)
     await expect(page.get_by_label("Choose file")).to_be_visible()
@@ -205,7 +204,7 @@ async def test_a_double_click_leaves_a_dialog_open(service: Service, open_page: 
 async def test_what_became_of_a_click_is_in_sight_on_a_small_phone(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG, "IMG_20260102_123311.jpg")
+    upload(service, JPEG, "IMG_20260102_123311.jpg")
     page = await open_page(service.url, viewport={"width": 360, "height": 640})
     await page.locator("#gallery img").click()
     await page.get_by_role("button", name="Copy link").click()
@@ -216,7 +215,7 @@ async def test_the_picture_last_looked_at_is_in_sight_once_it_is_closed(
     service: Service, open_page: OpenPage
 ) -> None:
     for number in range(40):
-        store(service, JPEG, f"{number:02}.jpg")
+        upload(service, JPEG, f"{number:02}.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="39.jpg"]').click()
     await expect(page.get_by_role("dialog", name="39.jpg")).to_be_visible()
@@ -235,7 +234,7 @@ async def test_copied_html_loads_nothing_from_where_pictures_are_public(
 ) -> None:
     settings = "PUBLIC_URL=http://pictures.test"
     service = start_service(settings, data_dir=tmp_path / "data").wait_until_it_serves()
-    url = store(service, JPEG)["url"]
+    url = upload(service, JPEG)["url"]
     assert url.startswith("http://pictures.test/")
     page = await open_page(service.url, permissions=["clipboard-read", "clipboard-write"])
     await page.locator("#gallery img").click()
@@ -247,7 +246,7 @@ async def test_copied_html_loads_nothing_from_where_pictures_are_public(
 async def test_where_nothing_may_be_copied_the_page_says_so(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     page = await open_page(service.url)
     await page.evaluate(
         """() => {
@@ -265,7 +264,7 @@ async def test_where_nothing_may_be_copied_the_page_says_so(
 async def test_a_list_that_is_cut_short_is_asked_for_again(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     page = await open_page(f"{service.url}/docs")
     cut = {"status": 200, "body": '{"items": [', "content_type": "application/json"}
     await page.route(f"**{IMAGES}?*", lambda route: route.fulfill(**cut))
@@ -279,9 +278,9 @@ async def test_a_list_that_is_cut_short_is_asked_for_again(
 async def test_pictures_that_did_not_come_are_asked_for_again(
     service: Service, open_page: OpenPage
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     page = await open_page(f"{service.url}/docs")
-    with storage_away(service):
+    with storage_unavailable(service):
         await page.goto(service.url)
         await expect(page.locator("#gallery img.broken")).to_have_count(1)
     await expect(page.locator("#gallery img:not(.broken)")).to_have_count(1)
@@ -301,7 +300,7 @@ async def test_an_address_that_names_no_picture_says_so(
 
 
 async def test_links_are_copied_ready_to_be_pasted(service: Service, open_page: OpenPage) -> None:
-    url = store(service, JPEG, "a [b] & c.jpg")["url"]
+    url = upload(service, JPEG, "a [b] & c.jpg")["url"]
     page = await open_page(service.url, permissions=["clipboard-read", "clipboard-write"])
     await page.locator("#gallery img").click()
     for name, text in {
@@ -317,27 +316,27 @@ async def test_links_are_copied_ready_to_be_pasted(service: Service, open_page: 
 
 
 async def test_delete_asks_and_then_removes(service: Service, open_page: OpenPage) -> None:
-    store(service, JPEG, "kept.jpg")
-    store(service, JPEG, "unloved.jpg")
+    upload(service, JPEG, "kept.jpg")
+    upload(service, JPEG, "unloved.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="unloved.jpg"]').click()
     await page.locator("text=Delete").click()
     await page.get_by_role("button", name="Cancel").click()
-    assert listed(service) == ["unloved.jpg", "kept.jpg"]
+    assert listed_names(service) == ["unloved.jpg", "kept.jpg"]
     await expect(page.locator("text=Delete")).to_be_focused()
     await page.locator("text=Delete").click()
     await page.locator("text=Confirm").click()
     await expect(page.locator('img[alt="unloved.jpg"]')).to_have_count(0)
     await expect(page.locator('img[alt="kept.jpg"]')).to_be_visible()
     await expect(page.get_by_role("dialog")).to_have_count(0)
-    assert listed(service) == ["kept.jpg"]
+    assert listed_names(service) == ["kept.jpg"]
     assert len(stored_files(service)) == 1
 
 
 async def test_a_picture_that_somebody_else_deleted_is_taken_away_too(
     service: Service, open_page: OpenPage
 ) -> None:
-    image = store(service, JPEG)
+    image = upload(service, JPEG)
     page = await open_page(service.url)
     await page.locator("#gallery img").click()
     delete(service, image)
@@ -388,7 +387,7 @@ async def test_300_pictures_are_loaded_as_one_scrolls_also_after_being_offline(
 async def test_a_name_that_is_html_stays_a_name(
     service: Service, open_page: OpenPage, name: str
 ) -> None:
-    image = store(service, JPEG, name)
+    image = upload(service, JPEG, name)
     page = await open_page(service.url)
     await page.locator("#gallery img").click()
     await expect(page.get_by_role("dialog").locator("h2")).to_have_text(image["filename"])

@@ -15,8 +15,7 @@ from playwright.async_api import Page, async_playwright, expect
 from testkit import pictures
 from testkit.live import PATIENCE
 from testkit.programs import CHROMIUM, needs_chromium
-from tests.e2e.conftest import IMAGES, listed, store
-from tests.service.conftest import Service
+from testkit.service import IMAGES, Service, listed_names, upload
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
@@ -88,7 +87,7 @@ async def test_a_form_of_another_site_stores_nothing(
             [f"{service.url}{IMAGES}/upload", list(JPEG)],
         )
     assert (await answer.value).status == 403
-    assert listed(service) == []
+    assert listed_names(service) == []
 
 
 UPLOAD_BY_SCRIPT = """async ([url, bytes, options]) => {
@@ -102,7 +101,7 @@ UPLOAD_BY_SCRIPT = """async ([url, bytes, options]) => {
 async def test_a_script_of_another_site_stores_and_deletes_nothing(
     service: Service, visit: Visit, other_site: str
 ) -> None:
-    image = store(service, JPEG)
+    image = upload(service, JPEG)
     page = await visit(other_site)
     sent = [f"{service.url}{IMAGES}/upload", list(JPEG), {"mode": "no-cors"}]
     assert await page.evaluate(UPLOAD_BY_SCRIPT, sent) == ["opaque", 0]
@@ -114,13 +113,13 @@ async def test_a_script_of_another_site_stores_and_deletes_nothing(
             )
             == "TypeError"
         )
-    assert listed(service) == [image["filename"]]
+    assert listed_names(service) == [image["filename"]]
 
 
 async def test_a_name_that_is_made_to_lead_here_opens_nothing(
     service: Service, visit: Visit
 ) -> None:
-    image = store(service, JPEG)
+    image = upload(service, JPEG)
     page = await visit(f"http://{REBOUND}:{httpx.URL(service.url).port}/")
     answer = """async ([path, method]) => {
       const answer = await fetch(path, {method});
@@ -129,10 +128,10 @@ async def test_a_name_that_is_made_to_lead_here_opens_nothing(
     assert await page.evaluate(answer, [IMAGES, "GET"]) == [421, False]
     assert await page.evaluate(answer, [f"{IMAGES}/{image['id']}", "GET"]) == [421, False]
     assert await page.evaluate(answer, [f"{IMAGES}/{image['id']}", "DELETE"]) == [421, False]
-    upload = [f"{IMAGES}/upload", list(JPEG), {}]
-    assert await page.evaluate(UPLOAD_BY_SCRIPT, upload) == ["basic", 421]
+    sent = [f"{IMAGES}/upload", list(JPEG), {}]
+    assert await page.evaluate(UPLOAD_BY_SCRIPT, sent) == ["basic", 421]
     await expect(page.get_by_text("set PUBLIC_URL to").first).to_be_visible()
-    assert listed(service) == [image["filename"]]
+    assert listed_names(service) == [image["filename"]]
 
 
 SHOW = """async ([url, crossorigin]) => {
@@ -149,7 +148,7 @@ SHOW = """async ([url, crossorigin]) => {
 async def test_a_page_of_another_site_shows_an_image(
     service: Service, visit: Visit, other_site: str
 ) -> None:
-    url = store(service, JPEG)["url"]
+    url = upload(service, JPEG)["url"]
     for path in ("/", "/isolated"):
         page = await visit(other_site + path)
         assert await page.evaluate("crossOriginIsolated") is (path == "/isolated")
@@ -168,7 +167,7 @@ FETCH = """async ([url, headers]) => {
 async def test_a_script_of_another_site_reads_a_file_its_headers_and_its_errors(
     service: Service, visit: Visit, other_site: str
 ) -> None:
-    url = store(service, JPEG)["url"]
+    url = upload(service, JPEG)["url"]
     missing = f"{service.url}{IMAGES}/00000000-0000-0000-0000-000000000000/file"
     for path in ("/", "/isolated"):
         page = await visit(other_site + path)

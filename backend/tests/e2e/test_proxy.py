@@ -11,9 +11,9 @@ from playwright.async_api import expect
 
 from testkit import pictures
 from testkit.nginx import nginx, site_of
+from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium, needs_nginx
-from tests.e2e.conftest import OpenPage, a_file, choose, listed, store
-from tests.service.conftest import Service
+from testkit.service import Service, listed_names, upload
 
 pytestmark = [needs_chromium, needs_nginx, pytest.mark.asyncio(loop_scope="session")]
 
@@ -46,7 +46,7 @@ async def test_a_proxy_that_takes_only_smaller_requests_is_named_with_what_to_do
         await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
         await choose(page, a_file("small.jpg", JPEG))
         await expect(page.get_by_text("Upload successful")).to_be_visible()
-    assert listed(service) == ["small.jpg"]
+    assert listed_names(service) == ["small.jpg"]
 
 
 async def test_a_proxy_that_gets_no_answer_is_named_and_the_upload_can_be_tried_again(
@@ -78,14 +78,14 @@ async def test_an_answer_of_a_proxy_is_never_taken_for_the_services(
         await expect(page.get_by_role("dialog", name="This service asks for a key")).to_have_count(
             0
         )
-    assert listed(service) == []
+    assert listed_names(service) == []
 
 
 @pytest.mark.parametrize("status", [200, 401, 502])
 async def test_a_gallery_that_a_proxy_keeps_back_says_so(
     open_page: OpenPage, service: Service, tmp_path: Path, status: int
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     login = f"location = /api/v1/images {{ {LOGIN.format(status=status)} }}"
     with behind_nginx(service, tmp_path, login) as url:
         page = await open_page(url)
@@ -97,7 +97,7 @@ async def test_a_gallery_that_a_proxy_keeps_back_says_so(
 async def test_a_gallery_behind_a_sign_in_is_asked_for_again_by_itself(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     signed_in = tmp_path / "signed-in"
     location = f"""
         location = /api/v1/images {{

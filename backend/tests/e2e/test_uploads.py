@@ -10,20 +10,17 @@ from playwright.async_api import Page, expect
 
 from testkit import pictures
 from testkit.live import until
+from testkit.page import KEY, OpenPage, a_file, choose, shown
 from testkit.programs import needs_chromium
-from tests.e2e.conftest import (
-    KEY,
-    OpenPage,
-    a_file,
-    choose,
-    listed,
-    shown,
-    storage_away,
-    store,
+from testkit.relay import relaying
+from testkit.service import (
+    Service,
+    StartService,
+    listed_names,
+    storage_unavailable,
     stored_files,
+    upload,
 )
-from tests.e2e.relay import relaying
-from tests.service.conftest import Service, StartService
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -47,7 +44,7 @@ async def slow_network(page: Page, bytes_per_second: int) -> AsyncIterator[None]
 
 
 async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: Service) -> None:
-    store(service, JPEG, "before.jpg")
+    upload(service, JPEG, "before.jpg")
     await page.reload()
     await page.click("text=Upload")
     await page.set_input_files("input[type=file]", [a_file("new.jpg", JPEG)])
@@ -66,7 +63,7 @@ async def test_a_name_is_stored_as_the_browser_meant_it(page: Page, service: Ser
     await choose(page, *[a_file(name, JPEG) for name in names])
     await expect(page.get_by_text("3 of 3 done")).to_be_visible()
     # A browser writes a quote as %22, and no other % differently, so these two are the same.
-    assert sorted(listed(service)) == sorted([names[0], '100%25 ".jpg', names[2]])
+    assert sorted(listed_names(service)) == sorted([names[0], '100%25 ".jpg', names[2]])
 
 
 async def test_a_picture_whose_file_ends_too_early_is_stored_and_said_to_be_cut(
@@ -92,14 +89,14 @@ async def test_a_text_file_is_refused_in_the_services_own_words(
     sentence = "Invalid file type: the file is neither a JPEG nor a PNG image."
     await expect(page.get_by_text(sentence)).to_be_visible()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
-    assert listed(service) == []
+    assert listed_names(service) == []
 
 
 async def test_an_svg_named_png_is_refused_and_runs_nothing(page: Page, service: Service) -> None:
     await choose(page, a_file("<img src=x onerror=alert(1)>.png", SVG))
     await expect(page.get_by_text("Invalid file type")).to_be_visible()
     await expect(page.locator("img")).to_have_count(0)
-    assert listed(service) == []
+    assert listed_names(service) == []
 
 
 async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> None:
@@ -107,7 +104,7 @@ async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> 
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(4)
     await expect(page.get_by_text("Invalid file type")).to_have_count(1)
-    assert sorted(listed(service)) == [f"{n}.jpg" for n in range(4)]
+    assert sorted(listed_names(service)) == [f"{n}.jpg" for n in range(4)]
     await page.get_by_role("button", name="Close the list").click()
     await expect(page.get_by_role("region", name="Transfers")).to_be_hidden()
 
@@ -136,7 +133,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
         await page.get_by_role("button", name="Cancel").click()
         await expect(page.get_by_text("Cancelled")).to_be_visible()
         await until(lambda: not stored_files(service))
-    assert listed(service) == []
+    assert listed_names(service) == []
     await page.reload()
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
 
@@ -154,7 +151,7 @@ async def test_cancel_takes_a_file_that_waits_out_of_the_queue_at_once(
         await expect(row).to_be_focused()
         await expect(page.get_by_text("1 of 4 done")).to_be_visible()
     await expect(page.get_by_text("4 of 4 done")).to_be_visible()
-    assert sorted(listed(service)) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert sorted(listed_names(service)) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
 async def test_a_file_that_cannot_be_read_is_not_tried_again(
@@ -168,13 +165,13 @@ async def test_a_file_that_cannot_be_read_is_not_tried_again(
     await page.get_by_role("button", name="Submit").click()
     await expect(page.get_by_text("This is empty, a folder, or cannot be read.")).to_be_visible()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
-    assert listed(service) == []
+    assert listed_names(service) == []
 
 
 async def test_a_tile_that_is_dragged_over_the_page_is_no_new_file(
     page: Page, service: Service
 ) -> None:
-    store(service, JPEG)
+    upload(service, JPEG)
     await page.reload()
     await page.locator("#gallery img").hover()
     await page.mouse.down()
@@ -183,7 +180,7 @@ async def test_a_tile_that_is_dragged_over_the_page_is_no_new_file(
     await page.mouse.up()
     await choose(page, TEXT)  # what follows takes its way after what the drop would have started
     await expect(page.get_by_text("1 of 1 done")).to_be_visible()
-    assert len(listed(service)) == 1
+    assert len(listed_names(service)) == 1
 
 
 async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
@@ -207,14 +204,14 @@ async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Servic
     )
     await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(2)
     await expect(page.get_by_role("dialog")).to_have_count(0)
-    await until(lambda: listed(service) == ["moved.jpg"] * 2)
+    await until(lambda: listed_names(service) == ["moved.jpg"] * 2)
 
 
 async def test_no_tile_with_the_focus_lies_under_the_uploads(
     open_page: OpenPage, service: Service
 ) -> None:
     for _ in range(20):
-        store(service, JPEG)
+        upload(service, JPEG)
     page = await open_page(service.url, viewport={"width": 360, "height": 740})
     await choose(page, *[TEXT] * 6)
     await expect(page.get_by_text("6 of 6 done")).to_be_visible()
@@ -231,14 +228,14 @@ async def test_no_tile_with_the_focus_lies_under_the_uploads(
 
 
 async def test_being_offline_is_told_and_recovered_from(page: Page, service: Service) -> None:
-    store(service, JPEG, "there.jpg")
+    upload(service, JPEG, "there.jpg")
     await page.context.set_offline(True)
     await choose(page, a_file("late.jpg", JPEG))
     await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
     await expect(page.get_by_text("Goes on when the network is back")).to_be_visible()
     await page.context.set_offline(False)
     await expect(page.get_by_text("Upload successful")).to_be_visible()
-    assert listed(service) == ["late.jpg", "there.jpg"]
+    assert listed_names(service) == ["late.jpg", "there.jpg"]
 
 
 async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
@@ -256,7 +253,7 @@ async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
             await until(lambda: not stored_files(service))
             relay.is_broken = False
         await expect(page.get_by_text("Upload successful")).to_be_visible()
-    assert listed(service) == ["broken.jpg"]
+    assert listed_names(service) == ["broken.jpg"]
 
 
 async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
@@ -268,24 +265,24 @@ async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
         relay.cut()  # what an old connection lost, browsers repeat by themselves
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))
-        await until(lambda: listed(service))
+        await until(lambda: listed_names(service))
         relay.cut()
         await expect(page.get_by_text("The connection broke before the answer")).to_be_visible()
         await expect(page.get_by_text("Trying again")).to_have_count(0)
-    assert listed(service) == ["once.jpg"]
+    assert listed_names(service) == ["once.jpg"]
 
 
 async def test_while_the_storage_is_away_an_upload_waits_and_then_goes_on(
     page: Page, service: Service
 ) -> None:
-    with storage_away(service):
+    with storage_unavailable(service):
         await choose(page, a_file("patient.jpg", JPEG))
         await expect(page.get_by_text(re.compile("Trying again in [1-5] s"))).to_be_visible()
         retry = page.get_by_role("button", name="Retry")
         await retry.click()
         await expect(retry).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_be_visible()
-    assert listed(service) == ["patient.jpg"]
+    assert listed_names(service) == ["patient.jpg"]
 
 
 async def test_with_a_key_the_page_asks_for_it_once_and_says_when_it_is_wrong(

@@ -20,9 +20,9 @@ from app.storage.base import ObjectReader
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit import pictures
-from tests.conftest import OpenStorage
-from tests.integration.test_catalog import explained
-from tests.integration.test_image_service import file
+from testkit.databases import explain
+from testkit.storages import OpenStorage
+from testkit.uploads import file
 
 JPEG = pictures.jpeg()
 TURNED = pictures.of_every_kind()["orientation-6.jpg"][0]
@@ -281,7 +281,7 @@ async def test_rows_are_read_in_the_order_of_an_index(store: Store) -> None:
         "'image/jpeg', 1, NULL, now() FROM generate_series(1, 20000) AS n"
     )
     await store.execute("ANALYZE images")
-    plan = await explained(
+    plan = await explain(
         store.database, lambda session: catalog.incomplete_after(session, "8", 500)
     )
     assert "uq_images_storage_key" in plan

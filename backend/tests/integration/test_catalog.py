@@ -3,38 +3,18 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.database.engine import Database, WriteSession
-from app.models import Image
 from app.statements import images as catalog
 from app.statements.images import NewImage, Position
+from testkit.databases import explain
+from testkit.uploads import add, row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def row(created_at: datetime | None = None, address: str | None = None, **values: object) -> Image:
-    image_id = uuid4()
-    defaults: dict[str, object] = {
-        "id": image_id,
-        "filename": "photo.jpg",
-        "storage_key": f"{image_id.hex}.jpg",
-        "content_type": "image/jpeg",
-        "file_size": 1234,
-        "upload_ip": ip_address(address) if address else None,
-    }
-    if created_at:
-        defaults["created_at"] = created_at
-    return Image(**{**defaults, **values})
-
-
-async def add(database: Database, *rows: Image) -> None:
-    async with database.write() as session:
-        session.add_all(rows)
 
 
 def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
@@ -116,24 +96,6 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
     assert len({image.id for image in (*first, *second)}) == 4
 
 
-async def explained(database: Database, act: Callable[[WriteSession], Awaitable[object]]) -> str:
-    """Run something of the catalog, and explain the last statement that it sent, as it sent it."""
-    sent: list[tuple[str, Any]] = []
-    engine = database._engine
-
-    def note(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    async with database.write() as session:
-        await act(session)
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
-    statement, parameters = sent[-1]
-    async with engine.connect() as connection:
-        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", tuple(parameters))
-        return "\n".join(plan.scalars())
-
-
 @pytest.mark.parametrize(
     ("query", "index"),
     [
@@ -161,7 +123,7 @@ async def test_every_query_is_answered_by_its_index(
         await session.execute(text("ANALYZE images"))
         middle = text("SELECT created_at, id FROM images ORDER BY created_at OFFSET 9000 LIMIT 1")
         known = Position(*(await session.execute(middle)).one())
-    plan = await explained(database, lambda session: query(session, known))
+    plan = await explain(database, lambda session: query(session, known))
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan

@@ -19,8 +19,8 @@ from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit import pictures
-from tests.conftest import OpenStorage
-from tests.integration.test_image_service import file
+from testkit.storages import OpenStorage
+from testkit.uploads import file
 
 JPEG = pictures.jpeg()
 DAY = timedelta(days=1)

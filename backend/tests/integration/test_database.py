@@ -14,13 +14,7 @@ from app.database.engine import CONNECTIONS, Database
 from app.database.revisions import migrate, require_head
 from app.domain.errors import DatabaseUnavailable
 from app.models import Image
-from tests.conftest import execute
-
-
-async def one(database: Database) -> int:
-    async with database.read() as session:
-        value: int = (await session.execute(text("SELECT 1"))).scalar_one()
-        return value
+from testkit.databases import execute, select_one
 
 
 async def test_a_write_is_committed_at_the_end_of_its_block(database: Database) -> None:
@@ -131,7 +125,7 @@ async def test_a_database_that_refuses_connections_is_away() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x")
-    for act in (one(database), require_head(database), migrate(database, print)):
+    for act in (select_one(database), require_head(database), migrate(database, print)):
         with pytest.raises(DatabaseUnavailable):
             await act
     await database.close()
@@ -140,7 +134,7 @@ async def test_a_database_that_refuses_connections_is_away() -> None:
 async def test_a_database_that_does_not_exist_is_away(postgres_url: URL) -> None:
     database = Database(postgres_url.set(database="no_such_database"))
     with pytest.raises(DatabaseUnavailable):
-        await one(database)
+        await select_one(database)
     await database.close()
 
 
@@ -169,10 +163,10 @@ async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
     while database._engine.pool.checkedout() < len(holders):  # type: ignore[attr-defined] # noqa: ASYNC110
         await asyncio.sleep(0.01)
     with pytest.raises(DatabaseUnavailable):
-        await one(database)
+        await select_one(database)
     release.set()
     await asyncio.gather(*holders)
-    assert await one(database) == 1
+    assert await select_one(database) == 1
     await database.close()
 
 
@@ -200,7 +194,7 @@ async def test_a_connection_that_the_server_ended_is_replaced_unseen(database: D
         await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     await asyncio.sleep(0.1)
     for _ in range(3):
-        assert await one(database) == 1
+        assert await select_one(database) == 1
 
 
 async def test_a_connection_lost_in_a_transaction_is_an_outage(database: Database) -> None:
@@ -212,18 +206,18 @@ async def test_a_connection_lost_in_a_transaction_is_an_outage(database: Databas
 async def test_the_service_recovers_by_itself_when_the_database_returns(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres") as url:
         database = Database(url)
-        assert await one(database) == 1
+        assert await select_one(database) == 1
     with pytest.raises(DatabaseUnavailable):
-        await one(database)
+        await select_one(database)
     with embedded_postgres(tmp_path / "postgres"):
-        assert await one(database) == 1
+        assert await select_one(database) == 1
         await database.close()
 
 
 async def test_a_role_that_is_refused_is_an_outage(database_url: URL) -> None:
     database = Database(database_url.set(username="no_such_role"))
     with pytest.raises(DatabaseUnavailable):
-        await one(database)
+        await select_one(database)
     await database.close()
 
 

@@ -14,10 +14,10 @@ from app.config.database_url import parse_database_url
 from app.database.connection import open_connection
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
+from testkit.database_proxy import DatabaseProxy
+from testkit.databases import select_one
 from testkit.programs import needs_openssl
 from testkit.tls import in_front_of, make_certificate
-from tests.integration.test_database import one
-from tests.service.database_proxy import DatabaseProxy
 
 BACKEND = Path(__file__).parents[2]
 USER_WITHOUT_A_NAME = 54_321
@@ -25,12 +25,12 @@ USER_WITHOUT_A_NAME = 54_321
 # The first question has everything loaded that only root may read.
 ASK_AS_ANOTHER_USER = f"""
 import asyncio, os, sys
-from tests.integration.test_database import one
+from testkit.databases import select_one
 from app.database.engine import Database
 
 async def ask():
     database = Database(sys.argv[1])
-    print(await one(database))
+    print(await select_one(database))
     await database.close()
 
 asyncio.run(ask())
@@ -54,7 +54,7 @@ def text_of(url: URL) -> str:
 
 async def assert_leads_to_the_database(url: str) -> None:
     database = Database(url)
-    assert await one(database) == 1
+    assert await select_one(database) == 1
     await database.close()
 
 

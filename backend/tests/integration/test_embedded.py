@@ -7,13 +7,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import text
-from sqlalchemy.engine import URL
 
 from app.database import embedded
 from app.database.embedded import embedded_postgres, shared_postgres
-from app.database.engine import Database
 from app.database.programs import EmbeddedDatabaseError, Programs
+from testkit.databases import fetch_value
+from testkit.processes import has_ended
 
 BACKEND = Path(__file__).parents[2]
 START = """
@@ -31,27 +30,11 @@ except EmbeddedDatabaseError as error:
 
 async def answers(folder: Path) -> bool:
     with embedded_postgres(folder) as url:
-        return await ask(url, "SELECT 1") == 1
-
-
-async def ask(url: URL, statement: str) -> object:
-    database = Database(url)
-    async with database.read() as session:
-        answer: object = (await session.execute(text(statement))).scalar()
-    await database.close()
-    return answer
+        return await fetch_value(url, "SELECT 1") == 1
 
 
 def postmaster(folder: Path) -> psutil.Process:
     return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Tell whether it has, also where nobody collects the dead, as in a container."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def test_it_starts_again_on_the_same_folder(tmp_path: Path) -> None:
@@ -271,9 +254,9 @@ def test_a_folder_name_that_the_locale_cannot_write_is_fine(tmp_path: Path) -> N
 
 async def test_texts_are_sorted_by_code_points_and_known_in_every_language(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres") as url:
-        assert await ask(url, "SELECT 'Z' < 'a' AND 'a' < 'ä'")
-        assert await ask(url, "SELECT lower('ÄÉ图Ж')") == "äé图ж"
-        assert await ask(url, "SHOW server_encoding") == "UTF8"
+        assert await fetch_value(url, "SELECT 'Z' < 'a' AND 'a' < 'ä'")
+        assert await fetch_value(url, "SELECT lower('ÄÉ图Ж')") == "äé图ж"
+        assert await fetch_value(url, "SHOW server_encoding") == "UTF8"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -339,7 +322,7 @@ def test_a_server_that_does_not_start_says_why_in_one_line(tmp_path: Path) -> No
 async def test_it_allows_as_many_connections_as_it_was_told_on_every_start(tmp_path: Path) -> None:
     for connections in (20, 330, 20):
         with embedded_postgres(tmp_path / "postgres", connections) as url:
-            assert await ask(url, "SHOW max_connections") == str(connections)
+            assert await fetch_value(url, "SHOW max_connections") == str(connections)
 
 
 @pytest.mark.parametrize("lines", [5, 8], ids=["while it started", "ready"])
@@ -363,10 +346,10 @@ async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_o
     written = pid_file.read_text().splitlines(keepends=True)
     pid_file.write_text("".join(written[:lines]))
     with embedded_postgres(folder, 33) as url:
-        assert await ask(url, "SHOW max_connections") == "33"
+        assert await fetch_value(url, "SHOW max_connections") == "33"
         assert has_ended(left)
 
 
 async def test_a_command_waits_for_the_database_of_a_service_that_starts(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres"), shared_postgres(tmp_path / "postgres") as url:
-        assert await ask(url, "SELECT 1") == 1
+        assert await fetch_value(url, "SELECT 1") == 1

@@ -19,8 +19,8 @@ from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, read_mark, write_mark
 from app.storage.memory import MemoryStorage
 from testkit import pictures
-from tests.conftest import OpenStorage
-from tests.integration.test_image_service import file, read
+from testkit.storages import OpenStorage
+from testkit.uploads import file, read
 
 JPEG = pictures.jpeg()
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)

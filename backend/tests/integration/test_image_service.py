@@ -2,12 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from ipaddress import ip_address
-from typing import NamedTuple
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import Database
@@ -24,26 +21,28 @@ from app.domain.errors import (
     TooManyFiles,
 )
 from app.models import Image
-from app.services.image_service import FailedUpload, ImageService, UploadLimits
+from app.services.image_service import FailedUpload, ImageService
 from app.statements.images import Position
 from app.storage.base import ObjectReader, StagedObject
 from app.storage.memory import MemoryStorage
 from testkit import pictures
-from testkit.forms import split, stream
+from testkit.forms import split
+from testkit.uploads import (
+    ADDRESS,
+    LIMITS,
+    ConnectionLost,
+    File,
+    broken_off,
+    execute,
+    file,
+    files,
+    read,
+    row_keys,
+    stored_keys,
+)
 
-ADDRESS = ip_address("192.0.2.7")
-LIMITS = UploadLimits(max_upload_bytes=10_000, batch_max_files=3, uploads_per_hour_per_ip=0)
 JPEG = pictures.jpeg()
 PNG = pictures.png()
-
-
-class File(NamedTuple):
-    filename: str | None
-    chunks: AsyncIterator[bytes]
-
-
-def file(*chunks: bytes, filename: str | None = "photo.jpg") -> File:
-    return File(filename, stream(chunks))
 
 
 @pytest.fixture
@@ -56,33 +55,9 @@ def service(database: Database, storage: MemoryStorage) -> ImageService:
     return ImageService(database, storage, LIMITS)
 
 
-async def stored_keys(storage: MemoryStorage) -> list[str]:
-    return [info.key async for info in storage.list()]
-
-
-async def rows(database: Database) -> list[str]:
-    async with database.read() as session:
-        return list(await session.scalars(text("SELECT storage_key FROM images")))
-
-
 async def assert_nothing_is_left(database: Database, storage: MemoryStorage) -> None:
     assert await stored_keys(storage) == []
-    assert await rows(database) == []
-
-
-async def read(service: ImageService, image: Image) -> bytes:
-    reader = await service.open(image, 0, image.file_size)
-    data = b""
-    while block := await reader.read():
-        data += block
-    await reader.close()
-    return data
-
-
-async def execute(database: Database, *statements: str) -> None:
-    async with database.write() as session:
-        for statement in statements:
-            await session.execute(text(statement))
+    assert await row_keys(database) == []
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 100_000])
@@ -156,18 +131,6 @@ async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
     assert not read_on
 
 
-class ConnectionLost(Exception):
-    pass
-
-
-def broken_off() -> File:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield JPEG
-        raise ConnectionLost
-
-    return File("photo.jpg", chunks())
-
-
 async def test_a_broken_off_upload_leaves_nothing(
     service: ImageService, database: Database, storage: MemoryStorage
 ) -> None:
@@ -235,14 +198,14 @@ async def test_no_row_is_added_before_the_bytes_are_durable(database: Database) 
             staged = _WatchedObject(await super().stage(key, content_type), "")
 
             async def publish() -> None:
-                assert await rows(database) == []
+                assert await row_keys(database) == []
                 await staged.inner.publish()
 
             staged.publish = publish  # type: ignore[method-assign]
             return staged
 
     await ImageService(database, Ordered(), LIMITS).upload(file(JPEG), None)
-    assert len(await rows(database)) == 1
+    assert len(await row_keys(database)) == 1
 
 
 async def test_a_row_that_is_refused_takes_the_file_back(
@@ -298,11 +261,6 @@ async def test_a_cancelled_upload_leaves_nothing(database: Database) -> None:
     with pytest.raises(asyncio.CancelledError):
         await upload
     assert [staged.end for staged in storage.staged] == ["discarded"]
-
-
-async def files(*items: File) -> AsyncIterator[File]:
-    for item in items:
-        yield item
 
 
 async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
@@ -421,7 +379,7 @@ async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
 async def test_the_row_is_removed_before_the_file(database: Database) -> None:
     class Ordered(MemoryStorage):
         async def delete(self, key: str) -> None:
-            assert await rows(database) == []
+            assert await row_keys(database) == []
             await super().delete(key)
 
     storage = Ordered()
@@ -440,7 +398,7 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
     service = ImageService(database, Stuck(), LIMITS)
     image = await service.upload(file(JPEG), None)
     await service.delete(image.id)
-    assert await rows(database) == []
+    assert await row_keys(database) == []
     assert image.storage_key in caplog.text
 
 
@@ -547,7 +505,7 @@ async def test_uploads_at_the_same_time_share_a_transaction_and_keep_their_own_r
     uploads = [service.upload(file(JPEG, filename=f"{n}.jpg"), ADDRESS) for n in range(20)]
     images = await asyncio.gather(*uploads)
     assert [image.filename for image in images] == [f"{n}.jpg" for n in range(20)]
-    assert len(await rows(database)) == 20
+    assert len(await row_keys(database)) == 20
     assert len({image.created_at for image in images}) < 20, "now() is the transaction's"
 
 
@@ -569,7 +527,7 @@ async def test_a_row_that_is_refused_fails_no_other_of_its_group(
     assert [image.filename for image in kept] == ["a.jpg", "b.jpg"]
     assert isinstance(outcomes[1], IntegrityError)
     assert await stored_keys(storage) == sorted(image.storage_key for image in kept)
-    assert sorted(await rows(database)) == await stored_keys(storage)
+    assert sorted(await row_keys(database)) == await stored_keys(storage)
 
 
 async def test_look_ups_at_the_same_time_find_each_their_own(service: ImageService) -> None:

@@ -26,8 +26,8 @@ from app.statements import images as catalog
 from app.storage.local.backend import LocalStorage
 from testkit import pictures
 from testkit.live import PATIENCE
-from tests.conftest import OpenStorage
-from tests.integration.test_image_service import execute, file
+from testkit.storages import OpenStorage
+from testkit.uploads import execute, file
 
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=1, uploads_per_hour_per_ip=0)
 DEADLINE = 0.2

@@ -36,6 +36,7 @@ from app.database.revisions import (
 from app.models import Base
 from app.services.image_service import ImageService, UploadLimits
 from app.storage.local.backend import LocalStorage
+from testkit.databases import execute
 from testkit.live import PATIENCE
 from testkit.schema import (
     LEAN_IMAGES,
@@ -44,9 +45,9 @@ from testkit.schema import (
     lean_file,
     lean_schema,
     load_lean,
+    migrate_further,
 )
-from tests.conftest import execute
-from tests.integration.test_image_service import read
+from testkit.uploads import read
 
 BACKEND = Path(__file__).parents[2]
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
@@ -288,12 +289,6 @@ async def test_an_index_that_an_operator_added_is_no_hindrance(lean: URL) -> Non
     await execute(lean, "CREATE INDEX mine ON images (filename)")
     await migrated(lean)
     await assert_at_head(lean)
-
-
-async def migrate_further(url: URL, revision: str, compatible_from: str) -> None:
-    """Do what a later version's `migrate` leaves behind."""
-    await execute(url, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
-    await execute(url, f"UPDATE installation SET compatible_from = '{compatible_from}'")  # noqa: S608
 
 
 async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL) -> None:

@@ -22,18 +22,20 @@ from app.statements.images import IpAddress
 from app.statements.quota import subscriber_of
 from app.storage.memory import MemoryStorage
 from testkit import pictures
+from testkit.database_proxy import DatabaseProxy
+from testkit.databases import explain
 from testkit.live import until
-from tests.integration.test_catalog import add, explained, row
-from tests.integration.test_image_service import (
+from testkit.uploads import (
     ADDRESS,
+    add,
     broken_off,
     execute,
     file,
     files,
-    rows,
+    row,
+    row_keys,
     stored_keys,
 )
-from tests.service.database_proxy import DatabaseProxy
 
 JPEG = pictures.jpeg()
 STRANGER = ip_address("198.51.100.1")
@@ -60,7 +62,7 @@ async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(
     refused = [outcome for outcome in outcomes if isinstance(outcome, QuotaExceeded)]
     assert len(refused) == 9
     assert all(0 < error.retry_after <= 3600 for error in refused)
-    assert len(await rows(database)) == len(await stored_keys(storage)) == 3
+    assert len(await row_keys(database)) == len(await stored_keys(storage)) == 3
 
 
 async def test_the_first_come_are_the_first_served(
@@ -110,7 +112,7 @@ async def test_the_quota_is_exact_for_uploads_and_batches_of_two_processes(
     for address, _, size in sent:
         wanted[subscriber_of(address)] += size
     assert stored == {address: min(quota, count) for address, count in wanted.items()}
-    assert sorted(await rows(databases[0])) == await stored_keys(storage)
+    assert sorted(await row_keys(databases[0])) == await stored_keys(storage)
     for database in databases:
         await database.close()
 
@@ -172,7 +174,7 @@ async def test_uploads_of_one_address_at_once_leave_the_connections_to_others(
             with pytest.raises(ImageNotFound):
                 await act(UUID(int=1))
         assert database._engine.pool.checkedout() == 1  # type: ignore[attr-defined]
-    assert len(await asyncio.gather(*uploads)) == len(await rows(database)) == 60
+    assert len(await asyncio.gather(*uploads)) == len(await row_keys(database)) == 60
     await other.close()
 
 
@@ -207,7 +209,7 @@ async def test_a_process_that_stops_while_it_holds_a_quota_holds_it_for_a_bounde
     proxy.release()
     with pytest.raises(DatabaseUnavailable):
         await stopped
-    assert await stored_keys(storage) == await rows(database) == [image.storage_key]
+    assert await stored_keys(storage) == await row_keys(database) == [image.storage_key]
     await behind_proxy.close()
 
 
@@ -241,7 +243,7 @@ async def test_a_row_that_is_refused_fails_no_other_and_takes_no_place(
     finally:
         await execute(database, "ALTER TABLE images DROP CONSTRAINT no_cats")
     assert [type(outcome) for outcome in outcomes] == [Image, IntegrityError, Image, QuotaExceeded]
-    assert sorted(await rows(database)) == await stored_keys(storage)
+    assert sorted(await row_keys(database)) == await stored_keys(storage)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +322,6 @@ async def test_usage_is_answered_by_its_index_however_many_are_asked_about(
         )
         await session.execute(text("ANALYZE images"))
     asked = [ip_address("192.0.2.0") + number for number in range(subscribers)]
-    plan = await explained(database, lambda session: quota_statements.usage(session, asked))
+    plan = await explain(database, lambda session: quota_statements.usage(session, asked))
     assert "ix_images_upload_ip_created_at" in plan
     assert "Seq Scan" not in plan

@@ -19,8 +19,8 @@ from app.services import image_service as image_service_module
 from app.services.image_service import ImageService
 from app.storage.local import backend as local
 from testkit import pictures
-from tests.conftest import OpenStorage
-from tests.integration.test_image_service import LIMITS, file, read
+from testkit.storages import OpenStorage
+from testkit.uploads import LIMITS, file, read
 
 JPEG = pictures.jpeg()
 

@@ -1,100 +1,11 @@
-"""The real `make run`, as a newcomer types it, in a folder of its own."""
+"""The real `make run`, in a checkout of the test's own."""
 
-import os
-import re
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from testkit.live import PATIENCE, wait_until
-from tests.conftest import setting_names
-
-ROOT = Path(__file__).parents[3]
-
-
-@dataclass
-class Service:
-    process: subprocess.Popen[bytes]
-    log: Path
-    data_dir: Path
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text()
-
-    @property
-    def url(self) -> str:
-        found = re.search(r"^Image host: (http://127\.0\.0\.1:\d+)$", self.output, re.MULTILINE)
-        assert found, self.output
-        return found[1]
-
-    def wait_until_it_serves(self) -> "Service":
-        wait_until(lambda: "Docs: " in self.output or self.process.poll() is not None)
-        assert self.process.poll() is None, self.output
-        return self
-
-    def all_processes(self) -> list[psutil.Process]:
-        """List everything it started, the database too, which has a session of its own."""
-        processes = psutil.Process(self.process.pid).children(recursive=True)
-        pid_file = self.data_dir / "postgres" / "postmaster.pid"
-        if pid_file.exists():
-            database = psutil.Process(int(pid_file.read_text().split()[0]))
-            processes += [database, *database.children(recursive=True)]
-        return processes
-
-    @property
-    def main(self) -> psutil.Process:
-        """The process that `make` runs, or that took its place."""
-        make = psutil.Process(self.process.pid)
-        return next((child for child in make.children() if is_ours(child)), make)
-
-    def serving(self) -> list[psutil.Process]:
-        """List the processes that answer requests."""
-        workers = [
-            child
-            for child in self.main.children()
-            if "app.commands.serving_process" in command_of(child)
-        ]
-        return workers or [self.main]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
-        os.killpg(self.process.pid, number)
-        return self.process.wait(PATIENCE)
-
-
-def is_ours(process: psutil.Process) -> bool:
-    return command_of(process)[1:] == ["-m", "app"]
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    """Give the command line of a process; none of one that has ended."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-StartService = Callable[..., Service]
-
-
-def make(project: Path, command: str, *settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the Makefile to its end."""
-    hidden = {"MAKEFLAGS", "MAKELEVEL"}
-    return subprocess.run(  # noqa: S603 - our own arguments
-        ["make", command, *settings],  # noqa: S607
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name not in hidden},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from testkit.service import StartService, make_checkout, starting_services
 
 
 @pytest.fixture
@@ -106,39 +17,3 @@ def project(tmp_path: Path) -> Path:
 def start(project: Path) -> Iterator[StartService]:
     with starting_services(project) as start:
         yield start
-
-
-def make_checkout(folder: Path) -> Path:
-    """Make a checkout without the developer's own `.env` and data."""
-    folder.mkdir()
-    for name in ("Makefile", "backend", ".venv"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
-
-
-@contextmanager
-def starting_services(project: Path) -> Iterator[StartService]:
-    """Start services of a checkout, and see to it that none outlives the context."""
-    started: list[Service] = []
-
-    def start(*settings: str, data_dir: Path = project / "data") -> Service:
-        log = project / f"log-{len(started)}"
-        own = setting_names() | {"MAKEFLAGS", "MAKELEVEL"}
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own arguments
-                ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607
-                cwd=project,
-                env={name: value for name, value in os.environ.items() if name not in own},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        started.append(Service(process, log, data_dir))
-        return started[-1]
-
-    try:
-        yield start
-    finally:
-        for service in started:
-            if service.process.poll() is None:
-                service.stop()

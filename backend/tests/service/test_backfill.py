@@ -8,7 +8,7 @@ import httpx
 
 from app.database.embedded import embedded_postgres
 from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
-from tests.service.conftest import StartService, make
+from testkit.service import StartService, make
 
 SIZES = {
     "Zürich am See's 😀.jpg": (40, 30),

@@ -18,11 +18,11 @@ from sqlalchemy.engine import URL
 from app.composition import create_app
 from app.config.settings import Settings
 from testkit import pictures
+from testkit.databases import execute
 from testkit.live import LiveServer, serve, wait_until
 from testkit.schema import programs
-from tests.conftest import execute, make_settings
-from tests.service.conftest import ROOT
-from tests.service.test_fsck import fsck
+from testkit.service import ROOT, fsck
+from testkit.settings import make_settings
 
 
 def lines_of(block: str) -> str:

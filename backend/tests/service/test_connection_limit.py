@@ -14,8 +14,8 @@ from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import form, part
 from testkit.live import PATIENCE, LiveServer, serve, wait_until
-from tests.service.test_hostile import ask, problem
-from tests.service.test_socket import UPLOAD, head
+from testkit.problems import read_problem
+from testkit.sockets import UPLOAD, ask, head
 
 MOST = 20
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -155,7 +155,7 @@ def test_work_is_never_ended_and_more_of_it_is_told_when_to_try_again(
 ) -> None:
     uploads = working(server, clients, MOST)
     answer = ask(server, LIST)
-    assert problem(answer) == (503, "too-many-connections")
+    assert read_problem(answer) == (503, "too-many-connections")
     assert b"\r\nretry-after: 5\r\n" in answer.lower()
     connect(server, clients, 2 * MOST)
     for client in uploads:
@@ -174,7 +174,7 @@ def test_health_is_answered_also_when_all_work(
         answer = httpx.request(method, f"{server.url}{path}", timeout=PATIENCE)
         assert answer.status_code == 200
     upload = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode()
-    assert problem(ask(server, upload)) == (503, "too-many-connections")
+    assert read_problem(ask(server, upload)) == (503, "too-many-connections")
 
 
 def test_connections_are_bounded_also_where_all_of_them_ask_for_health(

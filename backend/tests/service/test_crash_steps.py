@@ -24,11 +24,11 @@ from app.models import Image
 from app.services.image_service import ImageService
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
-from testkit import pictures
+from testkit import crash_driver, pictures
+from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
-from tests.conftest import OpenStorage
-from tests.service import crash_driver
-from tests.service.crash_driver import ACKNOWLEDGE, LIMITS, File, Orders
+from testkit.storages import OpenStorage
+from testkit.uploads import File
 
 SMALL = pictures.jpeg()
 LARGE = pictures.sized_jpeg(2 * BLOCK + 1000)

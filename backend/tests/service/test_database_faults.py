@@ -19,10 +19,11 @@ from app.database import engine as database_module
 from app.database.embedded import embedded_postgres
 from app.database.engine import CONNECTIONS, Database
 from testkit import pictures
+from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.databases import prepare
+from testkit.host import Host, assert_problem, hosting
 from testkit.live import PATIENCE, wait_until
-from tests.conftest import make_settings, prepare
-from tests.service.database_proxy import Cut, DatabaseProxy
-from tests.service.host import Host, assert_problem, hosting
+from testkit.settings import make_settings
 
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(1_000_000)

@@ -10,22 +10,7 @@ import httpx
 
 from testkit import pictures
 from testkit.live import PATIENCE
-from tests.service.conftest import StartService
-from tests.service.test_make_run import upload
-
-
-def fsck(project: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
-    }
-    return subprocess.run(  # noqa: S603 - our own arguments
-        [project / ".venv/bin/python", "-m", "app", "fsck", *arguments],
-        cwd=project,
-        env=environment | {"PYTHONPATH": "backend"} | settings,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from testkit.service import StartService, fsck, upload
 
 
 def leave_orphan(project: Path) -> Path:

@@ -15,20 +15,12 @@ import pytest
 from app.composition import create_app
 from app.config.settings import Settings
 from testkit import pictures
+from testkit.descriptors import open_files_below
 from testkit.forms import form, part
-from testkit.live import LiveServer, serve, wait_until
+from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
 from testkit.programs import NC, needs_nc
-from tests.conftest import MAX_UPLOAD_BYTES
-from tests.service.test_hostile import connections
-from tests.service.test_socket import (
-    BATCH,
-    UPLOAD,
-    StoredFiles,
-    assert_nothing_stored,
-    head,
-    open_files,
-    read_to_end,
-)
+from testkit.settings import MAX_UPLOAD_BYTES
+from testkit.sockets import BATCH, UPLOAD, connections, head, read_to_end
 
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
@@ -106,7 +98,7 @@ def test_a_large_download_comes_whole_to_a_client_that_half_closed(
         time.sleep(0.2)  # the end of the input comes while the download is under way
         answer = read_to_end(client)
     assert answer.partition(b"\r\n\r\n")[2] == LARGE
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
 
 
 def test_requests_sent_together_before_the_end_are_all_answered(server: LiveServer) -> None:
@@ -161,7 +153,7 @@ def test_a_client_that_half_closes_before_its_request_is_whole_is_disconnected(
     wait_until(lambda: not server.state.tasks and not stored_files())
     logged = [vars(record)["status"] for record in caplog.records if hasattr(record, "status")]
     assert logged == ([499] if "a body" in sent or "chunk" in sent else [])
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
     assert_nothing_stored(server, stored_files)
 
 
@@ -177,7 +169,7 @@ def test_a_client_that_left_after_its_request_leaves_no_connection_and_no_open_f
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(request)
     wait_until(lambda: not server.state.connections and not server.state.tasks)
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
     assert connections(server) == 0
 
 

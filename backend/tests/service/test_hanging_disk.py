@@ -17,9 +17,9 @@ from sqlalchemy.engine import URL
 from app.storage.local import writer_program
 from testkit import pictures
 from testkit.disks import disk_that_freezes, network_disk, shorten_deadlines
+from testkit.host import Host, assert_problem, hosting
 from testkit.live import wait_until
-from tests.conftest import make_settings
-from tests.service.host import Host, assert_problem, hosting
+from testkit.settings import make_settings
 
 JPEG = pictures.jpeg()
 READY = "/health/ready"

@@ -1,6 +1,5 @@
 """Clients that want to harm, over real sockets: what they get, and what is left of them."""
 
-import json
 import os
 import re
 import selectors
@@ -24,20 +23,14 @@ from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.storage.local.blocks import BLOCK
 from testkit import pictures
+from testkit.descriptors import open_files_below
 from testkit.forms import BOUNDARY, form, part, raw_part
-from testkit.live import PATIENCE, LiveServer, serve, wait_until
+from testkit.live import PATIENCE, LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
+from testkit.problems import read_problem
 from testkit.programs import CHROMIUM, needs_chromium
-from tests.conftest import MAX_UPLOAD_BYTES
-from tests.service.test_socket import (
-    StoredFiles,
-    assert_nothing_stored,
-    head,
-    open_files,
-    read_to_end,
-)
+from testkit.settings import MAX_UPLOAD_BYTES
+from testkit.sockets import BATCH, SMUGGLED, UPLOAD, ask, connections, head, read_to_end
 
-UPLOAD = "/api/v1/images/upload"
-BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()
 LIMITS = "app.api.middleware.body_limit"
 PROTOCOL = "app.server.http_protocol"
@@ -47,38 +40,6 @@ PROTOCOL = "app.server.http_protocol"
 def server(settings: Settings) -> Iterator[LiveServer]:
     with serve(create_app(settings)) as server:
         yield server
-
-
-def connections(server: LiveServer) -> int:
-    """Count the server's open descriptors for connections of its port."""
-    port = f":{server.port:04X}"
-    lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
-    fields = [line.split() for line in lines]
-    return sum(local.endswith(port) and state == "01" for _, local, _, state, *_ in fields)
-
-
-def problem(answer: bytes) -> tuple[int, str]:
-    """Check that an answer is one whole problem that ends the connection; give status and kind."""
-    top, _, body = answer.partition(b"\r\n\r\n")
-    assert b"content-type: application/problem+json" in top.lower(), answer
-    assert b"connection: close" in top.lower()
-    said = json.loads(body)
-    assert top.startswith(f"HTTP/1.1 {said['status']} ".encode())
-    return said["status"], said["type"].removeprefix("/problems#")
-
-
-def ask(server: LiveServer, data: bytes) -> bytes:
-    """Send bytes, and read until the server closes, or has nothing more to say."""
-    with server.connect() as client:
-        client.sendall(data)
-        client.settimeout(1)
-        answer = b""
-        try:
-            while received := client.recv(65536):
-                answer += received
-        except TimeoutError:
-            pass
-        return answer
 
 
 def get_times(url: str, count: int) -> list[float]:
@@ -143,10 +104,10 @@ def test_200_slow_uploads_do_not_disturb_others_and_end_with_nothing_left(
         for client in slow:
             client.close()
     print(f"ordinary GETs: {describe(calm)}; beside 200 slow uploads: {describe(attacked)}")  # noqa: T201 - a figure for ADR 0011
-    assert {problem(answer) for answer in answers} == {(408, "request-too-slow")}
+    assert {read_problem(answer) for answer in answers} == {(408, "request-too-slow")}
     assert len(stored_files()) == 2
     assert len(httpx.get(f"{server.url}/api/v1/images").json()["items"]) == 2
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
     wait_until(lambda: connections(server) == 0)
 
 
@@ -171,9 +132,9 @@ def test_a_body_that_stops_is_given_up(  # noqa: PLR0913, PLR0917 - fixtures and
     data = f"{len(body):x}\r\n".encode() + body if "chunked" in framing else body
     with server.connect() as client:
         client.sendall(head(path, framing) + data)
-        assert problem(read_to_end(client)) == (408, "request-too-slow")
+        assert read_problem(read_to_end(client)) == (408, "request-too-slow")
     assert_nothing_stored(server, stored_files)
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
 
 
 def test_a_fast_start_does_not_buy_a_slow_end(
@@ -217,7 +178,7 @@ def test_a_head_that_does_not_come_is_given_up(
     with server.connect() as client:
         client.sendall(sent)
         answer = read_to_end(client)
-    assert problem(answer) == (408, "request-too-slow") if sent else answer == b""
+    assert read_problem(answer) == (408, "request-too-slow") if sent else answer == b""
     wait_until(lambda: connections(server) == 0)
 
 
@@ -247,7 +208,7 @@ LARGE_HEADS = {
 
 @pytest.mark.parametrize("case", LARGE_HEADS)
 def test_a_head_that_is_too_large_is_refused(server: LiveServer, case: str) -> None:
-    assert problem(ask(server, LARGE_HEADS[case])) == (431, "head-too-large")
+    assert read_problem(ask(server, LARGE_HEADS[case])) == (431, "head-too-large")
 
 
 ENDLESS = {
@@ -276,7 +237,7 @@ def test_what_does_not_end_is_cut_off_after_little_more_than_is_allowed(
                 client.sendall(more)
                 sent += len(more)
                 assert sent < 20 * MAX_HEAD_BYTES
-        assert problem(client.recv(65536)) == (431, "head-too-large")
+        assert read_problem(client.recv(65536)) == (431, "head-too-large")
 
 
 def test_many_requests_at_once_on_one_connection_are_bounded(server: LiveServer) -> None:
@@ -287,7 +248,6 @@ def test_many_requests_at_once_on_one_connection_are_bounded(server: LiveServer)
     assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 ") == 1 + MAX_PIPELINED
 
 
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /health/live HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 REFUSED_SHAPES = {
@@ -353,7 +313,7 @@ def test_what_others_may_read_in_another_way_is_refused_with_all_that_follows(
     for case, shape in shapes.items():
         answer = ask(server, shape + SMUGGLED)
         assert answer.count(b"HTTP/1.1 ") == 1, case
-        assert problem(answer) == (400, "malformed-request"), case
+        assert read_problem(answer) == (400, "malformed-request"), case
     lines = [record.getMessage() for record in caplog.records if record.name == PROTOCOL]
     assert len(lines) == len(shapes)
     for line in lines:
@@ -470,7 +430,7 @@ def test_a_body_without_an_end_is_cut_off_at_the_limit(
 def test_10000_files_in_a_batch_store_none(server: LiveServer, stored_files: StoredFiles) -> None:
     body = form(*[part(JPEG[:64], "files") for _ in range(10_000)])
     answer = ask(server, head(BATCH, f"Content-Length: {len(body)}") + body)
-    assert problem(answer) == (400, "too-many-files")
+    assert read_problem(answer) == (400, "too-many-files")
     assert_nothing_stored(server, stored_files)
 
 

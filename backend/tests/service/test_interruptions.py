@@ -17,7 +17,7 @@ from app.composition import open_storage
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from testkit.live import PATIENCE, wait_until
-from tests.service.conftest import ROOT
+from testkit.service import ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

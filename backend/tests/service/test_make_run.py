@@ -18,33 +18,9 @@ from sqlalchemy.engine import URL
 from testkit import pictures
 from testkit.forms import CONTENT_TYPE, form, part
 from testkit.live import PATIENCE, wait_until
-from tests.integration.test_embedded import has_ended
-from tests.service.conftest import Service, StartService
-
-JPEG = pictures.jpeg(640, 480)
-UPLOAD = "/api/v1/images/upload"
-
-
-def upload(service: Service, picture: bytes = JPEG) -> dict[str, str]:
-    response = httpx.post(
-        f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", picture)}, timeout=PATIENCE
-    )
-    assert response.status_code == 201
-    image: dict[str, str] = response.json()
-    return image
-
-
-def listed(service: Service) -> list[str]:
-    items = httpx.get(f"{service.url}/api/v1/images", timeout=PATIENCE).json()["items"]
-    return [image["id"] for image in items]
-
-
-def download(service: Service, image: dict[str, str]) -> bytes:
-    return httpx.get(f"{service.url}/api/v1/images/{image['id']}/file", timeout=PATIENCE).content
-
-
-def assert_gone(processes: list[psutil.Process]) -> None:
-    wait_until(lambda: all(has_ended(process) for process in processes))
+from testkit.processes import assert_ended
+from testkit.service import JPEG, StartService, download, listed_ids, upload
+from testkit.sockets import UPLOAD
 
 
 @pytest.mark.parametrize(
@@ -70,17 +46,17 @@ def test_upload_restart_download_delete_stop(
         [p for p in processes if "app.commands.serving_process" in " ".join(p.cmdline())]
     ) == (workers if workers > 1 else 0)
     service.stop(number)
-    assert_gone(processes)
+    assert_ended(processes)
 
     service = start(f"WORKERS={workers}").wait_until_it_serves()
-    assert listed(service) == [image["id"]]
+    assert listed_ids(service) == [image["id"]]
     assert download(service, image) == JPEG
     response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}", timeout=PATIENCE)
     assert response.status_code == 204
-    assert listed(service) == []
+    assert listed_ids(service) == []
     processes = service.all_processes()
     service.stop(number)
-    assert_gone(processes)
+    assert_ended(processes)
 
 
 def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService) -> None:
@@ -94,7 +70,7 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
 
     service = start().wait_until_it_serves()
     wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200)
-    assert listed(service) == [image["id"] for image in reversed(images)]
+    assert listed_ids(service) == [image["id"] for image in reversed(images)]
     assert [download(service, image) for image in images] == sent
 
 
@@ -110,8 +86,8 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2
     parent.kill()
-    assert_gone(workers)
-    assert len(listed(start().wait_until_it_serves())) == 1
+    assert_ended(workers)
+    assert len(listed_ids(start().wait_until_it_serves())) == 1
 
 
 def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
@@ -125,8 +101,8 @@ def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
         if "writer_program" in " ".join(process.cmdline())
     ]
     writer.parents()[0].kill()
-    assert_gone([writer])
-    assert len(listed(start().wait_until_it_serves())) == 1  # and stops the database in the end
+    assert_ended([writer])
+    assert len(listed_ids(start().wait_until_it_serves())) == 1  # and stops the database in the end
 
 
 def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
@@ -143,13 +119,13 @@ def test_a_database_that_outlived_its_service_is_taken_over(start: StartService)
     assert download(service, image) == JPEG
     processes = service.all_processes()
     service.stop()
-    assert_gone([*processes, *database])
+    assert_ended([*processes, *database])
 
 
 def test_services_with_their_own_data_run_side_by_side(start: StartService, tmp_path: Path) -> None:
     services = [start(data_dir=tmp_path / name) for name in ("one", "two")]
     images = [upload(service.wait_until_it_serves()) for service in services]
-    assert [listed(service) for service in services] == [[image["id"]] for image in images]
+    assert [listed_ids(service) for service in services] == [[image["id"]] for image in images]
 
 
 def test_a_second_service_on_the_same_embedded_database_is_refused(start: StartService) -> None:

@@ -11,12 +11,10 @@ from sqlalchemy.engine import URL
 
 from app.database.embedded import embedded_postgres
 from app.database.revisions import HEAD
+from testkit.databases import execute
 from testkit.live import PATIENCE
-from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
-from tests.conftest import execute
-from tests.integration.test_migrations import migrate_further
-from tests.service.conftest import Service, StartService, make
-from tests.service.test_make_run import listed, upload
+from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean, migrate_further
+from testkit.service import Service, StartService, listed_ids, make, upload
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def assert_refuses(service: Service, line: str) -> None:
 
 
 def assert_serves_lean_images(service: Service) -> None:
-    assert listed(service) == list(reversed(LEAN_IMAGES))
+    assert listed_ids(service) == list(reversed(LEAN_IMAGES))
     for image_id in LEAN_IMAGES:
         response = httpx.get(f"{service.url}/api/v1/images/{image_id}/file")
         assert response.content == lean_file(image_id)
@@ -96,7 +94,7 @@ def test_make_run_migrates_its_embedded_database_by_itself(
     upload(service)
     service.stop()
     service = start().wait_until_it_serves()
-    assert len(listed(service)) == 1 + len(LEAN_IMAGES)
+    assert len(listed_ids(service)) == 1 + len(LEAN_IMAGES)
     assert "Migrating" not in service.output
 
 

@@ -19,12 +19,13 @@ from sqlalchemy.engine import URL
 from app.database.engine import Database
 from app.database.revisions import FIRST, HEAD
 from testkit import pictures
+from testkit.databases import execute
+from testkit.host import hosting
 from testkit.live import PATIENCE
 from testkit.pgbouncer import pooled
 from testkit.programs import needs_pgbouncer
 from testkit.schema import copy_lean_files, load_lean
-from tests.conftest import execute, make_settings
-from tests.service.host import hosting
+from testkit.settings import make_settings
 
 pytestmark = needs_pgbouncer
 

@@ -13,7 +13,7 @@ from app.composition import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.live import LiveServer, serve, wait_until
-from tests.service.test_socket import UPLOAD, read_to_end
+from testkit.sockets import UPLOAD, read_to_end
 
 pytestmark = pytest.mark.skipif(
     not socket.has_dualstack_ipv6(),

@@ -16,10 +16,10 @@ from sqlalchemy.engine import URL
 from app.services import readiness
 from app.storage.local.backend import THREADS
 from testkit import pictures
+from testkit.database_proxy import DatabaseProxy
+from testkit.host import Host, assert_problem, hosting
 from testkit.live import PATIENCE, wait_until
-from tests.conftest import make_settings
-from tests.service.database_proxy import DatabaseProxy
-from tests.service.host import Host, assert_problem, hosting
+from testkit.settings import make_settings
 
 READY = "/health/ready"
 IN_CREATE = 0x100

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.database.embedded import embedded_postgres
+from testkit.databases import execute, prepare
+from testkit.host import assert_problem, hosting
 from testkit.live import PATIENCE, wait_until
 from testkit.pgbouncer import pooled
 from testkit.programs import needs_pgbouncer
-from tests.conftest import execute, make_settings, prepare
-from tests.service.host import assert_problem, hosting
+from testkit.settings import make_settings
 
 BACKEND = Path(__file__).parents[2]
 PASSWORD = "r1ght"

@@ -18,7 +18,7 @@ from testkit import pictures
 from testkit.live import PATIENCE, wait_until
 from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
-from tests.service.conftest import Service, StartService
+from testkit.service import Service, StartService
 
 UPLOAD = "/api/v1/images/upload"
 LISTING = "/api/v1/images"

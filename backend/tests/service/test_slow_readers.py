@@ -13,10 +13,11 @@ from app.composition import create_app
 from app.config.settings import Settings
 from app.server.http_writer import MAX_UNSENT
 from testkit import pictures
+from testkit.descriptors import open_files_below
 from testkit.live import LiveServer, serve, wait_until
 from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
-from tests.service.test_socket import UPLOAD, open_files
+from testkit.sockets import UPLOAD
 
 WRITER = "app.server.http_writer"
 SIZE = 6 * 1024 * 1024
@@ -89,7 +90,7 @@ def test_a_client_that_takes_nothing_is_given_up(
     with begin_download(server, pictures.sized_jpeg(size), f"Connection: {then}") as client:
         assert client.recv(100)
         wait_until(lambda: not server.state.connections)
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
 
 
 def test_a_client_that_stops_after_a_fast_start_is_given_up_too(
@@ -99,7 +100,7 @@ def test_a_client_that_stops_after_a_fast_start_is_given_up_too(
     with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
         for _ in range(100):
             assert client.recv(65536)
-        wait_until(lambda: not open_files(settings))
+        wait_until(lambda: not open_files_below(settings.data_dir))
     wait_until(lambda: not server.state.connections)
 
 

@@ -4,10 +4,9 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,56 +15,20 @@ from app.composition import create_app
 from app.config.settings import Settings
 from app.storage.local.blocks import BLOCK
 from testkit import pictures
-from testkit.forms import CONTENT_TYPE, form, part
-from testkit.live import LiveServer, serve, wait_until
-from tests.conftest import MAX_UPLOAD_BYTES
+from testkit.descriptors import open_files_below
+from testkit.forms import form, part
+from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
+from testkit.settings import MAX_UPLOAD_BYTES
+from testkit.sockets import BATCH, UPLOAD, head, read_to_end
 
-UPLOAD = "/api/v1/images/upload"
-BATCH = "/api/v1/images/batch"
 JPEG = pictures.jpeg()
 LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
-StoredFiles = Callable[[], list[Path]]
 
 
 @pytest.fixture
 def server(settings: Settings) -> Iterator[LiveServer]:
     with serve(create_app(settings)) as server:
         yield server
-
-
-def head(path: str, *headers: str) -> bytes:
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: images.localhost",
-        f"Content-Type: {CONTENT_TYPE}",
-        *headers,
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def read_to_end(client: socket.socket) -> bytes:
-    answer = b""
-    while received := client.recv(65536):
-        answer += received
-    return answer
-
-
-def open_files(settings: Settings) -> list[Path]:
-    """List the open descriptors that lead into the storage."""
-    found = []
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            target = link.readlink()
-        except FileNotFoundError:
-            continue
-        if target.is_relative_to(settings.data_dir):
-            found.append(target)
-    return found
-
-
-def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None:
-    assert stored_files() == []
-    assert httpx.get(f"{server.url}/api/v1/images").json()["items"] == []
 
 
 @pytest.mark.parametrize("path", [UPLOAD, BATCH])
@@ -78,7 +41,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
         client.sendall(head(path, f"Content-Length: {len(body)}") + body[: len(JPEG) + 3 * BLOCK])
         wait_until(stored_files)  # a staging file: the upload is under way
     wait_until(lambda: not stored_files())
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
     assert_nothing_stored(server, stored_files)
 
 
@@ -175,7 +138,7 @@ def test_a_client_that_leaves_a_download_leaves_no_file_open(
     for _ in range(5):
         with httpx.stream("GET", url) as response:
             next(response.iter_raw(1000))
-    wait_until(lambda: not open_files(settings))
+    wait_until(lambda: not open_files_below(settings.data_dir))
     assert httpx.get(url).content == LARGE
 
 

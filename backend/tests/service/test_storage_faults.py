@@ -18,9 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from app.storage.local.blocks import BLOCK
 from testkit import pictures
+from testkit.databases import execute, prepare
+from testkit.faulty_disk import FaultyDisk
+from testkit.host import Host, assert_problem, hosting
 from testkit.live import wait_until
-from tests.conftest import Disk, execute, make_settings, prepare
-from tests.service.host import Host, assert_problem, hosting
+from testkit.settings import make_settings
 
 JPEG = pictures.jpeg()
 SMALL_DISK = 1024 * 1024
@@ -189,7 +191,7 @@ def test_a_database_that_cannot_grow_takes_no_upload_says_507_and_still_serves(
     ids=["ENOSPC", "EDQUOT", "EIO"],
 )
 def test_a_disk_that_fails_while_publishing_acknowledges_and_leaves_nothing(
-    disk: Disk, host: Host, step: str, number: int, problem: tuple[int, str]
+    disk: FaultyDisk, host: Host, step: str, number: int, problem: tuple[int, str]
 ) -> None:
     status, _ = problem
     with disk.failing(step, number):
@@ -203,7 +205,7 @@ def test_a_disk_that_fails_while_publishing_acknowledges_and_leaves_nothing(
 
 
 @pytest.fixture
-def nobodys_host(disk: Disk, database_url: URL) -> Iterator[Host]:
+def nobodys_host(disk: FaultyDisk, database_url: URL) -> Iterator[Host]:
     """Run the service over a folder of a user whom permissions bind, unlike root."""
     with (
         TemporaryDirectory() as folder,
@@ -213,7 +215,7 @@ def nobodys_host(disk: Disk, database_url: URL) -> Iterator[Host]:
 
 
 @contextmanager
-def privileges_given_up(folder: Path, disk: Disk) -> Iterator[None]:
+def privileges_given_up(folder: Path, disk: FaultyDisk) -> Iterator[None]:
     """Be a user whom permissions bind, in all threads and in the process that writes uploads.
 
     The folder becomes that user's own.
@@ -232,7 +234,7 @@ def privileges_given_up(folder: Path, disk: Disk) -> Iterator[None]:
 
 
 def test_a_storage_that_must_not_be_written_says_so_and_still_serves(
-    nobodys_host: Host, disk: Disk
+    nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
@@ -249,7 +251,7 @@ def test_a_storage_that_must_not_be_written_says_so_and_still_serves(
 
 
 def test_a_folder_that_must_not_be_entered_takes_the_upload_back(
-    nobodys_host: Host, disk: Disk
+    nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
     with privileges_given_up(host.images.parents[1], disk):
@@ -262,7 +264,7 @@ def test_a_folder_that_must_not_be_entered_takes_the_upload_back(
 
 
 def test_a_file_that_must_not_be_removed_stays_behind_a_delete(
-    nobodys_host: Host, disk: Disk
+    nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
@@ -274,7 +276,9 @@ def test_a_file_that_must_not_be_removed_stays_behind_a_delete(
     host.assert_keeps(rows=0, files=1)
 
 
-def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(disk: Disk, host: Host) -> None:
+def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(
+    disk: FaultyDisk, host: Host
+) -> None:
     first = host.upload(JPEG).json()
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         with disk.hanging("fsync of file") as is_reached:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.service.torture import torture
+from testkit.torture import torture
 
 DISTURBANCES = 10
 PAUSES = (0.3, 2.0)

@@ -13,10 +13,10 @@ from app.composition import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import form, part
-from testkit.live import LiveServer, serve
+from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve
+from testkit.problems import read_problem
 from testkit.programs import CURL, JAVA, needs_curl, needs_java
-from tests.service.test_hostile import SMUGGLED, ask, problem
-from tests.service.test_socket import UPLOAD, StoredFiles, assert_nothing_stored, head, read_to_end
+from testkit.sockets import SMUGGLED, UPLOAD, ask, head, read_to_end
 
 JPEG = pictures.jpeg()
 BODY = form(part(JPEG))
@@ -131,7 +131,7 @@ def test_an_offer_hides_nothing_that_is_refused_without_it(
     ):
         answer = ask(server, head(UPLOAD, *offer, *fields) + b"0\r\n\r\n" + SMUGGLED)
         assert answer.count(b"HTTP/1.1 ") == 1, fields
-        assert problem(answer) == (400, "malformed-request"), fields
+        assert read_problem(answer) == (400, "malformed-request"), fields
     assert_nothing_stored(server, stored_files)
 
 

@@ -18,11 +18,11 @@ from sqlalchemy.engine import URL
 from app.commands.serve import COMMAND_CONNECTIONS
 from app.database.embedded import shared_postgres
 from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
+from testkit.databases import fetch_value
 from testkit.forms import CONTENT_TYPE
 from testkit.live import PATIENCE, wait_until
-from tests.integration.test_embedded import ask, has_ended
-from tests.service.conftest import ROOT, StartService, starting_services
-from tests.service.test_make_run import assert_gone, upload
+from testkit.processes import assert_ended, has_ended
+from testkit.service import ROOT, StartService, starting_services, upload
 
 BACKEND = ROOT / "backend"
 
@@ -139,7 +139,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     workers = psutil.Process(process.pid).children()
     process.terminate()
     assert process.wait(PATIENCE) == 0
-    assert_gone(workers)
+    assert_ended(workers)
     assert " hangs and is killed\n" in log.read_text()
 
 
@@ -167,7 +167,7 @@ async def test_the_embedded_database_allows_the_connections_that_the_settings_as
 ) -> None:
     service = start("WORKERS=2", "DATABASE_CONNECTIONS=90").wait_until_it_serves()
     with shared_postgres(service.data_dir / "postgres") as url:
-        assert await ask(url, "SHOW max_connections") == str(2 * 90 + COMMAND_CONNECTIONS)
+        assert await fetch_value(url, "SHOW max_connections") == str(2 * 90 + COMMAND_CONNECTIONS)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -212,4 +212,4 @@ def test_workers_end_with_a_service_that_was_stopped_and_then_killed(
     service.main.send_signal(signal.SIGSTOP)
     time.sleep(2 * BEAT_SECONDS)
     service.main.send_signal(signal.SIGKILL)
-    assert_gone(workers)
+    assert_ended(workers)

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from testkit import pictures
-from tests.conftest import make_settings
-from tests.service.host import Host, hosting
+from testkit.host import Host, hosting
+from testkit.settings import make_settings
 
 DATES = ("last-modified", "date")
 

@@ -1,6 +1,6 @@
 """The backends that the contract holds for: a new one is one line here."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -8,13 +8,12 @@ import pytest
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
+from testkit.storages import Put
 
 BACKENDS: dict[str, Callable[[Path], StorageBackend]] = {
     "local": lambda folder: LocalStorage(folder / "images"),
     "memory": lambda _folder: MemoryStorage(),
 }
-
-Put = Callable[[str, bytes], Awaitable[None]]
 
 
 @pytest.fixture(params=BACKENDS)

@@ -8,20 +8,12 @@ from uuid import uuid4
 import pytest
 
 from app.domain.errors import ObjectNotFound
-from app.storage.base import ObjectReader, StorageBackend
-from tests.storage.conftest import Put
+from app.storage.base import StorageBackend
+from testkit.storages import Put, read_all
 
 KEY = "0123456789abcdef0123456789abcdef.jpg"
 LARGE = bytes(range(256)) * 4096 * 3 + b"end"
 """Several blocks, and a bit."""
-
-
-async def drain(reader: ObjectReader) -> bytes:
-    data = b""
-    while block := await reader.read():
-        data += block
-    await reader.close()
-    return data
 
 
 async def keys(storage: StorageBackend) -> list[str]:
@@ -35,7 +27,7 @@ async def test_bytes_read_are_the_bytes_written(
     await put(KEY, data)
     reader = await storage.open(KEY)
     assert reader.size == len(data)
-    assert await drain(reader) == data
+    assert await read_all(reader) == data
 
 
 async def test_many_small_writes_are_one_object(storage: StorageBackend) -> None:
@@ -43,7 +35,7 @@ async def test_many_small_writes_are_one_object(storage: StorageBackend) -> None
     for start in range(0, len(LARGE), 10_000):
         await staged.write(LARGE[start : start + 10_000])
     await staged.publish()
-    assert await drain(await storage.open(KEY)) == LARGE
+    assert await read_all(await storage.open(KEY)) == LARGE
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])
@@ -57,7 +49,7 @@ async def test_publish_returns_the_checksum_sealed_or_not(
     if is_sealed:
         await staged.seal()
     assert await staged.publish() == sha256(LARGE[:size]).digest()
-    assert await drain(await storage.open(KEY)) == LARGE[:size]
+    assert await read_all(await storage.open(KEY)) == LARGE[:size]
 
 
 async def test_a_staged_object_is_invisible_until_published(storage: StorageBackend) -> None:
@@ -116,7 +108,7 @@ async def test_a_span_is_what_slicing_would_give(
     reader = await storage.open(KEY, start, length)
     assert reader.size == len(LARGE)
     end = None if length is None else start + length
-    assert await drain(reader) == LARGE[start:end]
+    assert await read_all(reader) == LARGE[start:end]
 
 
 async def test_a_reader_may_be_closed_early_and_twice(storage: StorageBackend, put: Put) -> None:
@@ -135,7 +127,7 @@ async def test_opening_no_byte_of_an_object_shows_whether_it_is_there(
     for _ in range(2):  # the second time from memory
         await (await storage.open(KEY)).close()
         reader = await storage.open(KEY, 0, 0)
-        assert (reader.size, await drain(reader)) == (1, b"")
+        assert (reader.size, await read_all(reader)) == (1, b"")
     await storage.delete(KEY)
     with pytest.raises(ObjectNotFound):
         await storage.open(KEY, 0, 0)
@@ -147,7 +139,7 @@ async def test_an_open_object_can_be_read_to_its_end_after_delete(
     await put(KEY, LARGE)
     reader = await storage.open(KEY)
     await storage.delete(KEY)
-    assert await drain(reader) == LARGE
+    assert await read_all(reader) == LARGE
 
 
 async def test_stat_returns_size_and_time(storage: StorageBackend, put: Put) -> None:
@@ -186,7 +178,7 @@ async def test_concurrent_uploads_do_not_mix(storage: StorageBackend) -> None:
         return key, data
 
     for key, data in await asyncio.gather(*(put_slowly(number) for number in range(16))):
-        assert await drain(await storage.open(key)) == data
+        assert await read_all(await storage.open(key)) == data
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ from testkit.disks import (
     network_disk,
     shorten_deadlines,
 )
+from testkit.faulty_disk import FaultyDisk
 from testkit.live import PATIENCE, until
-from tests.conftest import Disk, OpenStorage
+from testkit.storages import OpenStorage
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 OTHER = f"cd{KEY[2:]}"
@@ -198,7 +199,7 @@ async def test_readiness_finds_that_no_writer_can_be_started(
 
 
 async def test_readiness_calls_a_busy_writer_working(
-    disk: Disk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "DISK_SECONDS", PATIENCE)
     storage = open_storage(tmp_path / "images")
@@ -217,7 +218,7 @@ async def test_readiness_calls_a_busy_writer_working(
 
 
 async def test_readiness_follows_a_disk_that_carries_out_no_upload(
-    disk: Disk, open_storage: OpenStorage, tmp_path: Path
+    disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path
 ) -> None:
     storage = open_storage(tmp_path / "images")
     await prepare(storage)

@@ -21,16 +21,16 @@ from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
 from app.storage.local.process import WriterProcess
 from testkit.descriptors import open_descriptors, path_of
+from testkit.faulty_disk import FaultyDisk
 from testkit.live import until
-from tests.conftest import Disk, OpenStorage
-from tests.storage.test_contract import drain
+from testkit.storages import OpenStorage, read_all
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
 NOBODY = 65534
 
 
 @pytest.fixture
-async def storage(disk: Disk, open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
+async def storage(disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
     storage = open_storage(tmp_path / "images")
     await storage.prepare()
     return storage
@@ -68,7 +68,7 @@ def small_file_limit(writer_pid: int) -> None:
 
 @pytest.fixture
 def without_privileges(
-    disk: Disk, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    disk: FaultyDisk, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
     """Be a user whom permissions bind, also where the tests run as root."""
     if os.geteuid() != 0:
@@ -430,11 +430,11 @@ async def test_a_file_opened_in_place_reads_like_one_opened_in_a_thread(
     storage = cached_storage
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
-    opened = await drain(await storage.open(KEY, start, length))
+    opened = await read_all(await storage.open(KEY, start, length))
     with no_threads(storage):
         reader = await storage.open(KEY, start, length)
     assert reader.size == len(data)
-    assert await drain(reader) == opened == data[start : start + length]
+    assert await read_all(reader) == opened == data[start : start + length]
 
 
 @pytest.mark.parametrize("length", [0, 1])
@@ -455,14 +455,14 @@ async def test_what_the_page_cache_has_not_is_read_in_a_thread(
     data = os.urandom(3 * BLOCK)
     await put(storage, data)
     before = open_descriptors()
-    await drain(await storage.open(KEY))
+    await read_all(await storage.open(KEY))
     with no_threads(storage):
         reader = await storage.open(KEY)
         first = await reader.read()
     drop_from_page_cache(files.published)
     if await is_opened_in_place(storage):
         pytest.skip("this filesystem keeps everything in the page cache")
-    assert first + await drain(reader) == data
+    assert first + await read_all(reader) == data
     assert open_descriptors() == before
 
 
@@ -481,7 +481,7 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_an_error(
         reader = await storage.open(KEY)
     os.truncate(files.published, BLOCK + 5)
     with pytest.raises(StorageUnavailable):
-        await drain(reader)
+        await read_all(reader)
     await reader.close()
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,9 +21,10 @@ from app.imaging.dimensions import (
     HeaderReader,
     configure_pillow,
 )
-from app.imaging.formats import ImageType, detect
+from app.imaging.formats import ImageType
 from app.imaging.walks import MAX_STEPS
 from testkit import pictures
+from testkit.bombs import BOMBS, measure
 from testkit.forms import split
 from testkit.live import PATIENCE
 from testkit.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
@@ -39,15 +39,6 @@ MEMORY = 4 * 1024 * 1024
 @pytest.fixture(autouse=True)
 def _configured() -> None:
     configure_pillow()
-
-
-async def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:
-    image_type = detect(data[:8])
-    assert image_type
-    reader = HeaderReader(image_type)
-    for begin in range(0, len(data), piece):
-        reader.feed(data[begin : begin + piece])
-    return await reader.measure()
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -124,31 +115,6 @@ async def test_a_header_that_tells_no_size_is_no_failure(case: str) -> None:
     assert await measure(NO_PICTURE[case]) is None
 
 
-def overlapping_exif(size: int) -> bytes:
-    """Fill half with entries that each say that the other half is theirs."""
-    entries = size // 24
-    begin = struct.pack(">2sHIH", b"MM", 42, 8, entries)
-    values = 10 + 12 * entries
-    table = b"".join(
-        struct.pack(">HHII", tag, 7, size - values, values) for tag in range(1, entries + 1)
-    )
-    return b"Exif\0\0" + begin + table + bytes(size - values)
-
-
-BOMB = zlib.compress(bytes(50_000_000), 9)
-BOMBS = {
-    "pixels": png_header(60_000, 60_000) + chunk(b"IDAT", BOMB) + chunk(b"IEND", b""),
-    "text": png_with(chunk(b"zTXt", b"Comment\0\0" + BOMB)),
-    "international text": png_with(chunk(b"iTXt", b"Comment\0\1\0\0\0" + BOMB)),
-    "colour profile": png_with(chunk(b"iCCP", b"profile\0\0" + BOMB)),
-    "many texts": png_with(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 300),
-    "Exif of a JPEG": jpeg_with(segment(0xE1, overlapping_exif(65_000))),
-    "Exif of a JPEG, of few entries": jpeg_with(segment(0xE1, overlapping_exif(8 * 1024))),
-    "Exif of a JPEG, many times": jpeg_with(segment(0xE1, overlapping_exif(60_000)) * 60),
-    "Exif of a PNG": png_with(chunk(b"eXIf", overlapping_exif(1_000_000)[6:])),
-}
-
-
 @pytest.mark.parametrize("case", BOMBS)
 async def test_a_bomb_does_not_go_off_and_has_the_size_of_its_header(case: str) -> None:
     await measure(KINDS["baseline.jpg"][0])  # Pillow loads its parsers
@@ -166,14 +132,14 @@ async def test_a_bomb_does_not_go_off_and_has_the_size_of_its_header(case: str) 
 def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
     """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
     code = (
-        "import asyncio, re, pathlib; from tests.unit import test_dimensions as t\n"
+        "import asyncio, re, pathlib; from testkit import bombs, pictures\n"
         "from app.imaging.dimensions import configure_pillow; configure_pillow()\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
         "async def main():\n"
-        "    await t.measure(t.KINDS['baseline.jpg'][0])\n"
+        "    await bombs.measure(pictures.of_every_kind()['baseline.jpg'][0])\n"
         "    before = peak()\n"
-        "    for bomb in t.BOMBS.values(): await t.measure(bomb, 65_536)\n"
+        "    for bomb in bombs.BOMBS.values(): await bombs.measure(bomb, 65_536)\n"
         "    print((peak() - before) * 1024)\n"
         "asyncio.run(main())\n"
     )

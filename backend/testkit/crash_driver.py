@@ -11,9 +11,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 from uuid import UUID
 
 from sqlalchemy import event
@@ -24,9 +23,10 @@ from app.services.image_service import ImageService, UploadLimits
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
+from testkit import watched_writer
+from testkit.effects import Effects, say
 from testkit.forms import split, stream
-from tests.service import watched_writer
-from tests.service.effects import Effects, say
+from testkit.uploads import File, files
 
 LIMITS = UploadLimits(max_upload_bytes=100 * BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0)
 ACKNOWLEDGE = "acknowledge"
@@ -46,11 +46,6 @@ class Orders(TypedDict):
     image_id: str
 
 
-class File(NamedTuple):
-    filename: str
-    chunks: AsyncIterator[bytes]
-
-
 def main() -> None:
     for line in sys.stdin:
         orders: Orders = json.loads(line)
@@ -64,8 +59,8 @@ def main() -> None:
 
 async def carry_out(orders: Orders) -> None:
     root = Path(orders["root"])
-    files = [Path(name) for name in orders["files"]]
-    incoming = [File(file.name, stream(split(file.read_bytes(), PIECE))) for file in files]
+    paths = [Path(name) for name in orders["files"]]
+    incoming = [File(path.name, stream(split(path.read_bytes(), PIECE))) for path in paths]
     database = Database(orders["url"])
     storage = LocalStorage(root)
     await storage.prepare()
@@ -85,7 +80,7 @@ async def carry_out(orders: Orders) -> None:
         case "upload":
             told.append(str((await service.upload(incoming[0], None)).id))
         case "batch":
-            results = await service.upload_batch(one_by_one(incoming), None)
+            results = await service.upload_batch(files(*incoming), None)
             told += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
             await service.delete(UUID(orders["image_id"]))
@@ -102,11 +97,6 @@ def watch(database: Database, effects: Effects) -> None:
     engine = database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", execute)
     event.listen(engine, "commit", lambda _connection: effects.announce("COMMIT"))
-
-
-async def one_by_one(files: list[File]) -> AsyncIterator[File]:
-    for file in files:
-        yield file
 
 
 def die() -> None:

@@ -1,8 +1,7 @@
-"""Kills and stops the real service, its database, or both, and lets its disk hang, again and again
-while clients work, and checks that it keeps its promises: `make torture`.
+"""Kill and stop the real service, its database and its disk while clients work: `make torture`.
 
-Each 201 is downloadable byte for byte, each 204 stays gone, each listed image opens, and after
-`fsck --repair` storage and database agree exactly.
+What it promises is checked again and again: each 201 is downloadable byte for byte, each 204 stays
+gone, each listed image opens, and after `fsck --repair` storage and database agree exactly.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from app.commands.migrate import migrate_now
 from app.database.embedded import embedded_postgres
 from testkit.disks import CannotMount, FrozenDisk, mounted_disk
 
-BACKEND: Final = Path(__file__).parents[2]
+BACKEND: Final = Path(__file__).parents[1]
 CLIENTS: Final = 8
 CLIENT_SECONDS: Final = 60.0
 """How long a client waits for an answer: longer than the service takes to give one."""
@@ -171,7 +170,7 @@ class Processes:
             time.sleep(seconds)
 
     def fsck(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own arguments
+        return subprocess.run(
             [sys.executable, "-m", "app", "fsck", *arguments],
             cwd=self.folder,
             env=self.environment,

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.api.problems.catalogue import RETRY_AFTER_SECONDS
 from app.composition import create_app
 from app.config.settings import Settings
+from testkit import problems
+from testkit.databases import execute
+from testkit.descriptors import open_files_below
 from testkit.live import PATIENCE, serve, wait_until
-from tests.api import problems
-from tests.service.test_socket import open_files
-
-UPLOAD = "/api/v1/images/upload"
-BATCH = "/api/v1/images/batch"
+from testkit.sockets import BATCH, UPLOAD
 
 
 class Host:
@@ -49,8 +46,8 @@ class Host:
         return self.client.delete(f"/api/v1/images/{image_id}")
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
-        """Carry out statements; give the rows of the last one."""
-        return asyncio.run(_execute(self._database_url, statements))
+        """Carry out statements; return the rows of the last one."""
+        return asyncio.run(execute(self._database_url, *statements))
 
     def stored_ids(self) -> list[str]:
         """List the images from the oldest on."""
@@ -71,7 +68,7 @@ class Host:
         files = {(file.name, file.stat().st_size) for file in self.images.glob("??/*")}
         assert rows <= files
         assert list((self.images / "staging").iterdir()) == []
-        wait_until(lambda: not open_files(self._settings))
+        wait_until(lambda: not open_files_below(self._settings.data_dir))
 
 
 @contextmanager
@@ -89,14 +86,3 @@ def assert_problem(response: httpx.Response, status: int, slug: str) -> None:
     problems.assert_problem(response, status, slug)
     retry_after = str(RETRY_AFTER_SECONDS) if status == httpx.codes.SERVICE_UNAVAILABLE else None
     assert response.headers.get("retry-after") == retry_after
-
-
-async def _execute(url: URL, statements: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        for statement in statements:
-            result = await connection.execute(text(statement))
-            rows = [tuple(row) for row in result] if result.returns_rows else []
-    await engine.dispose()
-    return rows

@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.storage.local import writer_program
-from tests.service.effects import Effects
+from testkit.effects import Effects
 
 if __name__ == "__main__":
     root, kill_before, count = json.loads(os.environ["WATCHED"])

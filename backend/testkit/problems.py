@@ -1,10 +1,12 @@
 """What every error answer must look like."""
 
+import json
+
 import httpx
 
 
 def assert_problem(response: httpx.Response, status: int, kind: str) -> str:
-    """Check an error answer wholly, and give its sentence."""
+    """Check an error answer wholly; return its sentence."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -18,3 +20,13 @@ def assert_problem(response: httpx.Response, status: int, kind: str) -> str:
     assert detail
     assert "Traceback" not in response.text
     return detail
+
+
+def read_problem(answer: bytes) -> tuple[int, str]:
+    """Check that bytes are one problem that ends the connection; return its status and kind."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower(), answer
+    assert b"connection: close" in head.lower()
+    problem = json.loads(body)
+    assert head.startswith(f"HTTP/1.1 {problem['status']} ".encode())
+    return problem["status"], problem["type"].removeprefix("/problems#")

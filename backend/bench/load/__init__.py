@@ -1,0 +1,1 @@
+"""A mixed load of many users, by Locust."""

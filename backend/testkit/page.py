@@ -1,0 +1,31 @@
+"""The page in a browser, as a person uses it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from playwright.async_api import Page
+
+KEY = "correct-horse"
+OPTIONS = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", "reduced_motion": "reduce"}
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+def a_file(name: str, content: bytes) -> Any:
+    """Describe a file as Playwright hands it to the page."""
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+
+
+async def choose(page: Page, *files: Any) -> None:
+    """Choose files, by the words that a person reads."""
+    await page.get_by_role("button", name="Upload").click()
+    await page.get_by_label("Choose file").set_input_files(list(files))
+    await page.get_by_role("button", name="Submit").click()
+
+
+async def shown(page: Page) -> list[str]:
+    """Return the names of the images in the gallery, as they are shown."""
+    names: list[str] = await page.locator("#gallery img").evaluate_all(
+        "images => images.map(image => image.alt)"
+    )
+    return names

@@ -1,0 +1,199 @@
+"""The real `make run`, as a newcomer types it, in a folder of its own; and its images."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from testkit import pictures
+from testkit.live import PATIENCE, wait_until
+from testkit.settings import setting_names
+from testkit.sockets import UPLOAD
+
+ROOT = Path(__file__).parents[2]
+IMAGES = "/api/v1/images"
+JPEG = pictures.jpeg(640, 480)
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[bytes]
+    log: Path
+    data_dir: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"^Image host: (http://127\.0\.0\.1:\d+)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return found[1]
+
+    def wait_until_it_serves(self) -> "Service":
+        wait_until(lambda: "Docs: " in self.output or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def all_processes(self) -> list[psutil.Process]:
+        """List everything it started, the database too, which has a session of its own."""
+        processes = psutil.Process(self.process.pid).children(recursive=True)
+        pid_file = self.data_dir / "postgres" / "postmaster.pid"
+        if pid_file.exists():
+            database = psutil.Process(int(pid_file.read_text().split()[0]))
+            processes += [database, *database.children(recursive=True)]
+        return processes
+
+    @property
+    def main(self) -> psutil.Process:
+        """The process that `make` runs, or that took its place."""
+        make = psutil.Process(self.process.pid)
+        return next((child for child in make.children() if is_ours(child)), make)
+
+    def serving(self) -> list[psutil.Process]:
+        """List the processes that answer requests."""
+        workers = [
+            child
+            for child in self.main.children()
+            if "app.commands.serving_process" in command_of(child)
+        ]
+        return workers or [self.main]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(PATIENCE)
+
+
+def is_ours(process: psutil.Process) -> bool:
+    return command_of(process)[1:] == ["-m", "app"]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; none of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+StartService = Callable[..., Service]
+
+
+def make(project: Path, command: str, *settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the Makefile to its end."""
+    hidden = {"MAKEFLAGS", "MAKELEVEL"}
+    return subprocess.run(
+        ["make", command, *settings],  # noqa: S607
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def make_checkout(folder: Path) -> Path:
+    """Make a checkout without the developer's own `.env` and data."""
+    folder.mkdir()
+    for name in ("Makefile", "backend", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@contextmanager
+def starting_services(project: Path) -> Iterator[StartService]:
+    """Start services of a checkout, and see to it that none outlives the context."""
+    started: list[Service] = []
+
+    def start(*settings: str, data_dir: Path = project / "data") -> Service:
+        log = project / f"log-{len(started)}"
+        own = setting_names() | {"MAKEFLAGS", "MAKELEVEL"}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607
+                cwd=project,
+                env={name: value for name, value in os.environ.items() if name not in own},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(Service(process, log, data_dir))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for service in started:
+            if service.process.poll() is None:
+                service.stop()
+
+
+def upload(service: Service, content: bytes = JPEG, filename: str = "photo.jpg") -> dict[str, Any]:
+    response = httpx.post(
+        f"{service.url}{UPLOAD}", files={"file": (filename, content)}, timeout=PATIENCE
+    )
+    assert response.status_code == httpx.codes.CREATED
+    image: dict[str, Any] = response.json()
+    return image
+
+
+def download(service: Service, image: dict[str, Any]) -> bytes:
+    return httpx.get(f"{service.url}{IMAGES}/{image['id']}/file", timeout=PATIENCE).content
+
+
+def delete(service: Service, image: dict[str, Any]) -> None:
+    response = httpx.delete(f"{service.url}{IMAGES}/{image['id']}", timeout=PATIENCE)
+    assert response.status_code == httpx.codes.NO_CONTENT
+
+
+def listed_ids(service: Service) -> list[str]:
+    return [image["id"] for image in _listed(service)]
+
+
+def listed_names(service: Service) -> list[str]:
+    return [image["filename"] for image in _listed(service)]
+
+
+def stored_files(service: Service) -> list[Path]:
+    return [path for path in (service.data_dir / "images").glob("*/*") if path.is_file()]
+
+
+@contextmanager
+def storage_unavailable(service: Service) -> Iterator[None]:
+    """Remove the folder of images for a while, as a lost mount does."""
+    images = service.data_dir / "images"
+    aside = images.rename(service.data_dir / "aside")
+    try:
+        yield
+    finally:
+        aside.rename(images)
+
+
+def _listed(service: Service) -> list[dict[str, Any]]:
+    response = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}, timeout=PATIENCE)
+    items: list[dict[str, Any]] = response.json()["items"]
+    return items
+
+
+def fsck(project: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command beside a service of a checkout, or without one."""
+    hidden = {"MAKEFLAGS", "MAKELEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(
+        [project / ".venv/bin/python", "-m", "app", "fsck", *arguments],
+        cwd=project,
+        env=environment | {"PYTHONPATH": "backend"} | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

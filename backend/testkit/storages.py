@@ -1,0 +1,18 @@
+"""Storage backends under test."""
+
+from collections.abc import Awaitable, Callable
+
+from app.storage.base import ObjectReader
+from app.storage.local.backend import LocalStorage
+
+OpenStorage = Callable[..., LocalStorage]
+Put = Callable[[str, bytes], Awaitable[None]]
+
+
+async def read_all(reader: ObjectReader) -> bytes:
+    """Read an object to its end, and close it."""
+    data = b""
+    while block := await reader.read():
+        data += block
+    await reader.close()
+    return data

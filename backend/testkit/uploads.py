@@ -1,0 +1,89 @@
+"""Uploads as the services take them, without HTTP, and what they leave in rows and storage."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from ipaddress import ip_address
+from typing import NamedTuple
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from app.database.engine import Database
+from app.models import Image
+from app.services.image_service import ImageService, UploadLimits
+from app.storage.base import StorageBackend
+from testkit import pictures
+from testkit.forms import stream
+from testkit.storages import read_all
+
+ADDRESS = ip_address("192.0.2.7")
+LIMITS = UploadLimits(max_upload_bytes=10_000, batch_max_files=3, uploads_per_hour_per_ip=0)
+
+
+class File(NamedTuple):
+    filename: str | None
+    chunks: AsyncIterator[bytes]
+
+
+class ConnectionLost(Exception):
+    """The client left before the end of its upload."""
+
+
+def file(*chunks: bytes, filename: str | None = "photo.jpg") -> File:
+    return File(filename, stream(chunks))
+
+
+async def files(*items: File) -> AsyncIterator[File]:
+    for item in items:
+        yield item
+
+
+def broken_off() -> File:
+    """Return a file whose client leaves after the first chunk."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield pictures.jpeg()
+        raise ConnectionLost
+
+    return File("photo.jpg", chunks())
+
+
+async def read(service: ImageService, image: Image) -> bytes:
+    return await read_all(await service.open(image, 0, image.file_size))
+
+
+def row(created_at: datetime | None = None, address: str | None = None, **values: object) -> Image:
+    """Make a row of an image, of which no file exists."""
+    image_id = uuid4()
+    defaults: dict[str, object] = {
+        "id": image_id,
+        "filename": "photo.jpg",
+        "storage_key": f"{image_id.hex}.jpg",
+        "content_type": "image/jpeg",
+        "file_size": 1234,
+        "upload_ip": ip_address(address) if address else None,
+    }
+    if created_at:
+        defaults["created_at"] = created_at
+    return Image(**{**defaults, **values})
+
+
+async def add(database: Database, *rows: Image) -> None:
+    async with database.write() as session:
+        session.add_all(rows)
+
+
+async def execute(database: Database, *statements: str) -> None:
+    """Carry out statements in one transaction."""
+    async with database.write() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
+async def row_keys(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list(await session.scalars(text("SELECT storage_key FROM images")))
+
+
+async def stored_keys(storage: StorageBackend) -> list[str]:
+    return [info.key async for info in storage.list()]
