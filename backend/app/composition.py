@@ -26,11 +26,12 @@ from app.config.settings import Settings
 from app.database.engine import Database
 from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
+from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
 from app.observability.reasons import reason
 from app.services.identity import StorageIdentity
-from app.services.image_service import ImageService, UploadLimits
+from app.services.image_service import ImageService
 from app.storage.local.backend import LocalStorage
 
 RETRY_SECONDS: Final = 1.0

@@ -24,7 +24,7 @@ from app.commands import backfill, fsck
 from app.composition import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
-from app.statements.images import Position
+from app.domain.image import Position
 from bench import seed
 from bench.__main__ import folder_of
 from bench.host import Host

@@ -20,11 +20,12 @@ from PIL import Image
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.database.revisions import migrate
+from app.domain.limits import UploadLimits
 from app.imaging import inspection
 from app.imaging.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
 from app.imaging.walks import MAX_STEPS
-from app.services.image_service import ImageService, UploadLimits
+from app.services.image_service import ImageService
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from bench import unchecked_writer

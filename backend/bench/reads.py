@@ -11,7 +11,7 @@ import httpx
 
 from app.api.images.cursor import encode_cursor
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
-from app.statements.images import Position
+from app.domain.image import Position
 from bench import servers
 from bench.images import Picture
 from bench.site import SMALL, Site

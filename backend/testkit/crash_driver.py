@@ -18,8 +18,9 @@ from uuid import UUID
 from sqlalchemy import event
 
 from app.database.engine import Database
-from app.models import Image
-from app.services.image_service import ImageService, UploadLimits
+from app.domain.image import Image
+from app.domain.limits import UploadLimits
+from app.services.image_service import ImageService
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK

@@ -6,7 +6,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from app.api.images.cursor import encode_cursor
-from app.statements.images import Position
+from app.domain.image import Position
 from testkit import pictures
 
 JPEGS, PNGS = (

@@ -9,8 +9,10 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.models import Image
-from app.services.image_service import ImageService, UploadLimits
+from app.domain.image import Image
+from app.domain.limits import UploadLimits
+from app.models import ImageRow
+from app.services.image_service import ImageService
 from app.storage.base import StorageBackend
 from testkit import pictures
 from testkit.forms import stream
@@ -52,7 +54,9 @@ async def read(service: ImageService, image: Image) -> bytes:
     return await read_all(await service.open(image, 0, image.file_size))
 
 
-def row(created_at: datetime | None = None, address: str | None = None, **values: object) -> Image:
+def row(
+    created_at: datetime | None = None, address: str | None = None, **values: object
+) -> ImageRow:
     """Make a row of an image, of which no file exists."""
     image_id = uuid4()
     defaults: dict[str, object] = {
@@ -65,10 +69,10 @@ def row(created_at: datetime | None = None, address: str | None = None, **values
     }
     if created_at:
         defaults["created_at"] = created_at
-    return Image(**{**defaults, **values})
+    return ImageRow(**{**defaults, **values})
 
 
-async def add(database: Database, *rows: Image) -> None:
+async def add(database: Database, *rows: ImageRow) -> None:
     async with database.write() as session:
         session.add_all(rows)
 

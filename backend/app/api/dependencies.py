@@ -11,8 +11,8 @@ from starlette.datastructures import URL
 from app.api.images.paths import IMAGES_PATH
 from app.api.middleware.proxy_headers import parse_address
 from app.config.settings import Settings
+from app.domain.image import IpAddress
 from app.services.image_service import ImageService
-from app.statements.images import IpAddress
 
 NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on
 """Stands for all clients whose address is not known, so that they share one upload quota."""

@@ -19,7 +19,7 @@ from app.imaging.dimensions import configure_pillow
 from app.observability.reasons import reason
 from app.services.identity import StorageIdentity, WrongStorage
 from app.services.row_completion import Backfill, Outcome
-from app.statements.images import IncompleteRow
+from app.statements.backfill import IncompleteRow
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1

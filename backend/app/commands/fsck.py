@@ -19,6 +19,7 @@ from app.database.embedded import EmbeddedDatabaseError, shared_postgres
 from app.database.engine import Database
 from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
+from app.domain.image import StoredFile
 from app.observability.reasons import reason
 from app.services.consistency import (
     BROKEN_ROWS,
@@ -29,7 +30,6 @@ from app.services.consistency import (
     removed_kinds,
 )
 from app.services.identity import StorageIdentity, WrongStorage
-from app.statements.images import StoredFile
 from app.storage.base import StorageBackend
 
 EXIT_CLEAN: Final = 0

@@ -6,8 +6,8 @@ from collections import Counter
 
 from tqdm import tqdm
 
+from app.domain.image import StoredFile
 from app.services.consistency import Finding, Kind
-from app.statements.images import StoredFile
 
 
 class Report:

@@ -1,7 +1,7 @@
 """The tables."""
 
 from app.models.base import Base
-from app.models.image import Image
+from app.models.image import IMAGES, ImageRow
 from app.models.installation import Installation
 
-__all__ = ["Base", "Image", "Installation"]
+__all__ = ["IMAGES", "Base", "ImageRow", "Installation"]

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.models import Image
+from app.domain.image import Image
 
 EXAMPLE_BASE_URL: Final = "http://localhost:8000"
 """Stands in descriptions and examples for the address of the service, which replaces it."""

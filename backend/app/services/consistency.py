@@ -16,8 +16,14 @@ from typing import Final
 
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
-from app.statements import images as catalog
-from app.statements.images import StoredFile, Totals
+from app.domain.image import StoredFile
+from app.statements.fsck import (
+    Totals,
+    delete_image_by_key,
+    find_file,
+    list_files,
+    sum_up_images,
+)
 from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000
@@ -87,7 +93,7 @@ class ConsistencyCheck:
             DatabaseUnavailable: If it cannot be told.
         """
         async with self._database.read() as session:
-            return await catalog.totals(session)
+            return await sum_up_images(session)
 
     async def find(
         self, progress: Callable[[StoredFile], object], skipped: Skipped = ignore
@@ -147,7 +153,7 @@ class ConsistencyCheck:
                 if again is None:
                     return False
                 async with self._database.write() as session:
-                    await catalog.remove_by_key(session, finding.key)
+                    await delete_image_by_key(session, finding.key)
                 if again.kind is not Kind.ROW_WITHOUT_FILE:
                     await self._storage.delete(finding.key)
             case _:
@@ -158,7 +164,7 @@ class ConsistencyCheck:
         last = self._after
         while True:
             async with self._database.read() as session:
-                rows = await catalog.files_after(session, last, ROWS_AT_ONCE)
+                rows = await list_files(session, last, ROWS_AT_ONCE)
             for row in rows:
                 yield row
             if len(rows) < ROWS_AT_ONCE:
@@ -228,7 +234,7 @@ class ConsistencyCheck:
 
     async def _row(self, key: str) -> StoredFile | None:
         async with self._database.read() as session:
-            return await catalog.find_file(session, key)
+            return await find_file(session, key)
 
 
 class Removals:

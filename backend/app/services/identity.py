@@ -11,7 +11,12 @@ from uuid import UUID, uuid4
 
 from app.database.engine import Database, WriteSession
 from app.domain.errors import ObjectNotFound, StorageUnavailable
-from app.statements import images as catalog
+from app.statements.installation import (
+    lock_storage_id,
+    read_storage_id,
+    sample_keys,
+    write_storage_id,
+)
 from app.storage.base import Mark, Marked, StorageBackend
 
 SAMPLE: Final = 20
@@ -75,7 +80,7 @@ class StorageIdentity:
         if self._marked is None:
             return
         async with self._database.read() as session:
-            known = await catalog.storage_id(session)
+            known = await read_storage_id(session)
         if known is None or await self._marked.read_mark() != Mark(known):
             known = await self._mark(adopt=False)
         self._marked.require_mark(known)
@@ -100,7 +105,7 @@ class StorageIdentity:
         """
         assert self._marked  # noqa: S101 - the callers have looked
         async with self._database.write() as session:
-            known = await catalog.lock_storage_id(session)
+            known = await lock_storage_id(session)
             mark = None if adopt else await self._marked.read_mark()
             if known is None:
                 if not adopt:
@@ -109,7 +114,7 @@ class StorageIdentity:
                 storage_id = mark.storage_id if mark and is_known else uuid4()
                 if not is_known:
                     await self._marked.write_mark(Mark(storage_id, is_confirmed=False))
-                await catalog.set_storage_id(session, storage_id)
+                await write_storage_id(session, storage_id)
             else:
                 storage_id = known
                 if not adopt and (mark is None or mark.storage_id != known):
@@ -125,7 +130,7 @@ class StorageIdentity:
         Raises:
             WrongStorage: If they do not.
         """
-        keys = await catalog.some_keys(session, SAMPLE)
+        keys = await sample_keys(session, SAMPLE)
         if any([await self._holds(key) for key in keys]):
             return
         if keys:

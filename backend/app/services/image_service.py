@@ -31,10 +31,11 @@ from app.domain.errors import (
     UploadRejected,
 )
 from app.domain.filenames import sanitize_filename
+from app.domain.image import Image, IpAddress, NewImage, Position
+from app.domain.limits import UploadLimits
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
 from app.imaging.truncation import EndFinder
-from app.models import Image
 from app.observability.reasons import reason
 from app.services.damage import DamageReports
 from app.services.grouped import grouped
@@ -42,8 +43,8 @@ from app.services.identity import StorageIdentity
 from app.services.quota import UploadQuota
 from app.services.readiness import Probe
 from app.services.recent import RecentImages
-from app.statements import images as catalog
-from app.statements.images import IpAddress, NewImage, Position
+from app.statements.images import delete_image, find_images, list_images
+from app.statements.readiness import require_writable_table
 from app.storage.base import ObjectReader, StagedObject, StorageBackend
 
 RECENT_IMAGES: Final = 10_000
@@ -66,16 +67,6 @@ class IncomingFile(Protocol):
     @property
     def chunks(self) -> AsyncIterator[bytes]:
         """Its bytes, in pieces that are not empty; raises where the file is broken off."""
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """How much one request, or one address, may add."""
-
-    max_upload_bytes: int
-    batch_max_files: int
-    uploads_per_hour_per_ip: int
-    """0 = unlimited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +252,7 @@ class ImageService:
             DatabaseUnavailable: If they cannot be read.
         """
         async with self._database.read() as session:
-            rows = await catalog.page(session, limit + 1, after)
+            rows = await list_images(session, limit + 1, after)
         items = rows[:limit]
         more = len(rows) > limit
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
@@ -276,7 +267,7 @@ class ImageService:
             DatabaseUnavailable: If the row cannot be removed, or it cannot be told whether it was.
         """
         async with self._database.write() as session:
-            key = await catalog.remove(session, image_id)
+            key = await delete_image(session, image_id)
         if key is None:
             raise ImageNotFound(image_id)
         try:
@@ -330,7 +321,7 @@ class ImageService:
 
     async def _check_database(self) -> None:
         async with self._database.read() as session:
-            await catalog.check(session)
+            await require_writable_table(session)
 
     async def _stage(self, file: IncomingFile, address: IpAddress | None) -> _StagedImage:
         """Write a file as it arrives, judging its type by its head and its size while counting."""
@@ -428,7 +419,7 @@ class ImageService:
 
     async def _look_up(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
         async with self._database.read() as session:
-            found = await catalog.find(session, image_ids)
+            found = await find_images(session, image_ids)
         return [found.get(image_id) for image_id in image_ids]
 
     async def _add(self, images: Sequence[_StagedImage]) -> Sequence[Image | Exception]:

@@ -13,12 +13,11 @@ from uuid import UUID
 
 from app.database.engine import Database, WriteSession
 from app.domain.errors import QuotaExceeded
-from app.models import Image
+from app.domain.image import Image, IpAddress, NewImage
+from app.domain.limits import subscriber_of
 from app.services.grouped import grouped
-from app.statements import images as catalog
-from app.statements import quota as quota_statements
-from app.statements.images import IpAddress, NewImage
-from app.statements.quota import Usage, subscriber_of
+from app.statements.images import insert_images
+from app.statements.quota import Usage, count_usage, insert_within_quota, lock_quotas
 
 REMEMBERED: Final = 10_000
 REMEMBERED_SECONDS: Final = 1.0
@@ -70,20 +69,20 @@ class UploadQuota:
         """
         subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
         if not self._limit or not subscribers:
-            return {**await catalog.add(session, rows)}
-        await quota_statements.lock(session, subscribers.values())
-        stored = await quota_statements.add_within(session, rows, self._limit)
+            return {**await insert_images(session, rows)}
+        await lock_quotas(session, subscribers.values())
+        stored = await insert_within_quota(session, rows, self._limit)
         refused = {row.id: subscribers[row.id] for row in rows if row.id not in stored}
         if not refused:
             return {**stored}
-        usages = await quota_statements.usage(session, refused.values())
+        usages = await count_usage(session, refused.values())
         return stored | {
             image_id: self._exceeded(usages[subscriber]) for image_id, subscriber in refused.items()
         }
 
     async def _count(self, subscribers: Sequence[IpAddress]) -> Sequence[Usage]:
         async with self._database.read() as session:
-            usages = await quota_statements.usage(session, subscribers)
+            usages = await count_usage(session, subscribers)
         return [usages[subscriber] for subscriber in subscribers]
 
     def _exceeded(self, usage: Usage) -> QuotaExceeded:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from time import monotonic
 from uuid import UUID
 
-from app.models import Image
+from app.domain.image import Image
 
 
 class RecentImages:

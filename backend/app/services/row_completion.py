@@ -17,8 +17,14 @@ from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.imaging.dimensions import HeaderReader
 from app.imaging.formats import ImageType
 from app.imaging.inspection import Inspection
-from app.statements import images as catalog
-from app.statements.images import FoundOut, IncompleteRow
+from app.statements.backfill import (
+    FoundFacts,
+    IncompleteRow,
+    complete_rows,
+    count_incomplete,
+    has_row,
+    list_incomplete,
+)
 from app.storage.base import ObjectReader, StorageBackend
 
 LOOKED_AT_ONCE: Final = 5000
@@ -59,7 +65,7 @@ class Backfill:
             DatabaseUnavailable: If it cannot be told.
         """
         async with self._database.read() as session:
-            return await catalog.count_incomplete(session)
+            return await count_incomplete(session)
 
     async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
         """Fill in every row, in bounded memory; report row and outcome when it is done.
@@ -71,7 +77,7 @@ class Backfill:
         last: str | None = ""
         while last is not None:
             async with self._database.read() as session:
-                rows, last = await catalog.incomplete_after(session, last, LOOKED_AT_ONCE)
+                rows, last = await list_incomplete(session, last, LOOKED_AT_ONCE)
             group: list[IncompleteRow] = []
             for row in rows:
                 group.append(row)
@@ -84,15 +90,15 @@ class Backfill:
     async def _fill(
         self, rows: list[IncompleteRow], progress: Callable[[IncompleteRow, Outcome], object]
     ) -> None:
-        found: list[FoundOut] = []
+        found: list[FoundFacts] = []
         outcomes = [await self._look(row, found) for row in rows]
         if found:
             async with self._database.write() as session:
-                await catalog.complete(session, found)
+                await complete_rows(session, found)
         for row, outcome in zip(rows, outcomes, strict=True):
             progress(row, outcome)
 
-    async def _look(self, row: IncompleteRow, found: list[FoundOut]) -> Outcome:
+    async def _look(self, row: IncompleteRow, found: list[FoundFacts]) -> Outcome:
         try:
             reader = await self._storage.open(row.key)
             try:
@@ -103,8 +109,7 @@ class Backfill:
                 await reader.close()
         except ObjectNotFound:
             async with self._database.read() as session:
-                still_there = await catalog.find_file(session, row.key)
-            return Outcome.FILE_MISSING if still_there else Outcome.DELETED
+                return Outcome.FILE_MISSING if await has_row(session, row.key) else Outcome.DELETED
         except StorageUnavailable:
             with suppress(ObjectNotFound):
                 await self._storage.stat(row.key)  # the storage is there: it is this one file
@@ -113,19 +118,19 @@ class Backfill:
         return Outcome.NO_SIZE if told.width is None else Outcome.FILLED_IN
 
 
-async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundOut:
+async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
     checksum = sha256()
     inspection = Inspection(ImageType(row.content_type), everywhere=True)
     while block := await reader.read():
         checksum.update(block)
         inspection.feed(block)
     facts = await inspection.facts()
-    return FoundOut(row.id, facts.width, facts.height, checksum.digest(), facts.truncated)
+    return FoundFacts(row.id, facts.width, facts.height, checksum.digest(), facts.truncated)
 
 
-async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundOut:
+async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
     header = HeaderReader(ImageType(row.content_type))
     while not header.complete and (block := await reader.read()):
         header.feed(block)
     width, height = await header.measure() or (None, None)
-    return FoundOut(row.id, width, height, None, None)
+    return FoundFacts(row.id, width, height, None, None)

@@ -1,1 +1,1 @@
-"""SQL statements, one file a consumer; each runs in the session that it is given."""
+"""Every SQL statement, one file a consumer. Each runs in a session that others commit."""

@@ -1,9 +1,8 @@
-"""The SQL statements of the upload quota. Each runs in the session that it is given."""
+"""Statements of the upload quota."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -11,16 +10,12 @@ from sqlalchemy import Integer, bindparam, column, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
-from app.models import Image
-from app.statements import images as catalog
-from app.statements.images import IpAddress, NewImage
+from app.domain.image import Image, IpAddress, NewImage
+from app.domain.limits import QUOTA_PERIOD, last_address_of, subscriber_of
+from app.statements.images import INCOMING, columns_of, images_by_id, insertion
 
-QUOTA_PERIOD: Final = timedelta(hours=1)
 LONGEST_HOLD: Final = timedelta(seconds=5)
-"""After which the database ends a transaction that locks quotas and sends no statement."""
-
-_INTERFACE: Final = (1 << 64) - 1
-"""The bits of an IPv6 address that do not tell one subscriber from the next (RFC 6177)."""
+"""After which the database ends an idle transaction that locks quotas."""
 
 _LOCK: Final = text("""
     SELECT pg_advisory_xact_lock(key),
@@ -56,11 +51,11 @@ _SELECT_USAGE: Final = select(_USAGE.c.images, _USAGE.c.seconds).order_by(_USAGE
 
 _COUNTED: Final = ("subscriber", "place")
 _INCOMING: Final = (
-    func.unnest(*catalog.INCOMING, *(bindparam(name, type_=ARRAY(Integer)) for name in _COUNTED))
+    func.unnest(*INCOMING, *(bindparam(name, type_=ARRAY(Integer)) for name in _COUNTED))
     .table_valued(*NewImage._fields, *(column(name, Integer) for name in _COUNTED))
     .render_derived()
 )
-_INSERT: Final = catalog.insertion(
+_INSERT: Final = insertion(
     select(*(_INCOMING.c[name] for name in NewImage._fields))
     .join_from(_INCOMING, _USAGE, _USAGE.c.number == _INCOMING.c.subscriber, isouter=True)
     .where(
@@ -77,12 +72,7 @@ class Usage(NamedTuple):
     """Until the oldest of them is out of the period; the whole period if there are none."""
 
 
-def subscriber_of(address: IpAddress) -> IpAddress:
-    """Return the first of the addresses that share one quota: of IPv6 a /64, of IPv4 itself."""
-    return address if isinstance(address, IPv4Address) else IPv6Address(int(address) & ~_INTERFACE)
-
-
-async def lock(session: WriteSession, subscribers: Iterable[IpAddress]) -> None:
+async def lock_quotas(session: WriteSession, subscribers: Iterable[IpAddress]) -> None:
     """Make other transactions that lock one of the same quotas wait until this one ends.
 
     All lock in one order, so no two wait for each other.
@@ -92,10 +82,10 @@ async def lock(session: WriteSession, subscribers: Iterable[IpAddress]) -> None:
     await session.execute(_LOCK, {"names": names, "longest_hold": longest_hold})
 
 
-async def add_within(
+async def insert_within_quota(
     session: WriteSession, images: Sequence[NewImage], quota: int
 ) -> dict[UUID, Image]:
-    """Insert the rows for which a quota, which has to be locked, has a place; the first ones first.
+    """Insert the rows for which a quota, which must be locked, has a place, in their order.
 
     Returns:
         The rows that were inserted, as they are stored.
@@ -104,17 +94,17 @@ async def add_within(
     counted = list({subscriber for subscriber in subscribers if subscriber})
     numbers = {subscriber: number for number, subscriber in enumerate(counted, start=1)}
     places = Counter[IpAddress]()
-    columns = catalog.columns_of(images) | {name: [] for name in _COUNTED}
+    columns = columns_of(images) | {name: [] for name in _COUNTED}
     for subscriber in subscribers:
         if subscriber:
             places[subscriber] += 1
         columns["subscriber"].append(subscriber and numbers[subscriber])
         columns["place"].append(subscriber and places[subscriber])
     parameters = columns | _bounds(counted) | {"quota": quota}
-    return {image.id: image for image in await session.scalars(_INSERT, parameters)}
+    return await images_by_id(session, _INSERT, parameters)
 
 
-async def usage(
+async def count_usage(
     session: ReadSession | WriteSession, subscribers: Iterable[IpAddress]
 ) -> dict[IpAddress, Usage]:
     """Count what each subscriber added within the last `QUOTA_PERIOD`.
@@ -127,10 +117,6 @@ async def usage(
 
 
 def _bounds(subscribers: list[IpAddress]) -> dict[str, Any]:
-    """Return the parameters of `_SUBSCRIBERS`."""
-    last = list(map(_last_of, subscribers))
+    """Return the parameters of `_USAGE`."""
+    last = list(map(last_address_of, subscribers))
     return {"first": subscribers, "last": last, "period": QUOTA_PERIOD}
-
-
-def _last_of(subscriber: IpAddress) -> IpAddress:
-    return subscriber if isinstance(subscriber, IPv4Address) else subscriber + _INTERFACE

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.models import Image
+from app.domain.image import Image
+from app.domain.limits import UploadLimits
 from app.services import consistency
 from app.services.consistency import ConsistencyCheck, Finding, Kind, Removals
-from app.services.image_service import ImageService, UploadLimits
+from app.services.image_service import ImageService
 from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage

@@ -13,7 +13,7 @@ from app.database.embedded import embedded_postgres
 from app.database.engine import CONNECTIONS, Database
 from app.database.revisions import migrate, require_head
 from app.domain.errors import DatabaseUnavailable
-from app.models import Image
+from app.models import ImageRow
 from testkit.databases import execute, select_one
 
 
@@ -118,7 +118,7 @@ async def test_the_database_itself_refuses_a_bad_row(
 
 
 def test_every_constraint_has_a_name() -> None:
-    assert all(constraint.name for constraint in Image.metadata.tables["images"].constraints)
+    assert all(constraint.name for constraint in ImageRow.metadata.tables["images"].constraints)
 
 
 async def test_a_database_that_refuses_connections_is_away() -> None:

@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from app.database.engine import Database
 from app.domain.errors import StorageUnavailable
-from app.models import Image
+from app.domain.image import Image
+from app.domain.limits import UploadLimits
 from app.services.identity import StorageIdentity, WrongStorage, require_unused
-from app.services.image_service import ImageService, UploadLimits
+from app.services.image_service import ImageService
 from app.services.readiness import PROBE_INTERVAL
 from app.storage.base import Mark
 from app.storage.local.backend import LocalStorage

@@ -19,10 +19,11 @@ from app.commands import backfill, fsck
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
+from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.services.identity import StorageIdentity
-from app.services.image_service import ImageService, UploadLimits
-from app.statements import images as catalog
+from app.services.image_service import ImageService
+from app.statements.backfill import count_incomplete
 from app.storage.local.backend import LocalStorage
 from testkit import pictures
 from testkit.live import PATIENCE
@@ -87,7 +88,7 @@ async def test_a_statement_of_the_service_has_a_deadline(
         database = Database(settings.database_url.get_secret_value())
         with pytest.raises(DatabaseUnavailable):
             async with database.read() as session:
-                await catalog.count(session)
+                await count_incomplete(session)
         await database.close()
 
 

@@ -33,8 +33,9 @@ from app.database.revisions import (
     migrate,
     require_head,
 )
+from app.domain.limits import UploadLimits
 from app.models import Base
-from app.services.image_service import ImageService, UploadLimits
+from app.services.image_service import ImageService
 from app.storage.local.backend import LocalStorage
 from testkit.databases import execute
 from testkit.live import PATIENCE

@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, QuotaExceeded
-from app.models import Image
-from app.services.image_service import FailedUpload, ImageService, UploadLimits
-from app.statements import quota as quota_statements
-from app.statements.images import IpAddress
-from app.statements.quota import subscriber_of
+from app.domain.image import Image, IpAddress
+from app.domain.limits import UploadLimits, subscriber_of
+from app.services.image_service import FailedUpload, ImageService
+from app.statements import quota
+from app.statements.quota import Usage, count_usage, lock_quotas
 from app.storage.memory import MemoryStorage
 from testkit import pictures
 from testkit.database_proxy import DatabaseProxy
@@ -162,11 +162,11 @@ async def test_uploads_of_one_address_at_once_leave_the_connections_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Even while another process holds the lock for which they all wait."""
-    monkeypatch.setattr(quota_statements, "LONGEST_HOLD", timedelta(minutes=1))
+    monkeypatch.setattr(quota, "LONGEST_HOLD", timedelta(minutes=1))
     service = quota_service(database, storage, 100)
     other = Database(database_url)
     async with other.write() as session:
-        await quota_statements.lock(session, [ADDRESS])
+        await lock_quotas(session, [ADDRESS])
         uploads = [asyncio.create_task(service.upload(file(JPEG), ADDRESS)) for _ in range(60)]
         await until(lambda: len(storage._objects) == len(uploads))
         assert (await service.list(20, None)).items == []
@@ -198,7 +198,7 @@ async def test_a_process_that_stops_while_it_holds_a_quota_holds_it_for_a_bounde
     storage: MemoryStorage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(quota_statements, "LONGEST_HOLD", timedelta(seconds=0.5))
+    monkeypatch.setattr(quota, "LONGEST_HOLD", timedelta(seconds=0.5))
     behind_proxy = Database(proxy.url)
     proxy.hold_at("INSERT")
     stopped = asyncio.create_task(
@@ -220,7 +220,7 @@ async def test_processes_that_lock_the_same_quotas_never_wait_for_each_other(
         database = Database(database_url)
         for _ in range(50):
             async with database.write() as session:
-                await quota_statements.lock(session, addresses)
+                await lock_quotas(session, addresses)
         await database.close()
 
     many = [ip_address(f"192.0.2.{number}") for number in range(20)]
@@ -262,10 +262,10 @@ async def test_usage_counts_an_address_or_the_network_of_a_subscriber(
     assert (await usage(database, ip_address(address))).images == expected
 
 
-async def usage(database: Database, address: IpAddress) -> quota_statements.Usage:
+async def usage(database: Database, address: IpAddress) -> Usage:
     subscriber = subscriber_of(address)
     async with database.read() as session:
-        found = await quota_statements.usage(session, [STRANGER, subscriber, subscriber])
+        found = await count_usage(session, [STRANGER, subscriber, subscriber])
     assert found[STRANGER] == (0, 3600)
     return found[subscriber]
 
@@ -298,7 +298,7 @@ async def test_a_transaction_that_waited_counts_what_was_added_while_it_did(
     async with database.write() as waiting:
         await waiting.execute(text("SELECT pg_sleep(0.01)"))
         await add(database, row(address=str(ADDRESS)))
-        found = await quota_statements.usage(waiting, [ADDRESS])
+        found = await count_usage(waiting, [ADDRESS])
         assert found[ADDRESS].images == 1
         assert found[ADDRESS].seconds <= 3600
 
@@ -322,6 +322,6 @@ async def test_usage_is_answered_by_its_index_however_many_are_asked_about(
         )
         await session.execute(text("ANALYZE images"))
     asked = [ip_address("192.0.2.0") + number for number in range(subscribers)]
-    plan = await explain(database, lambda session: quota_statements.usage(session, asked))
+    plan = await explain(database, lambda session: count_usage(session, asked))
     assert "ix_images_upload_ip_created_at" in plan
     assert "Seq Scan" not in plan

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageUnavailable
-from app.models import Image
+from app.domain.image import Image
+from app.models import ImageRow
 from app.services import image_service as image_service_module
 from app.services.image_service import ImageService
 from app.storage.local import backend as local
@@ -183,11 +184,15 @@ async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memor
                 storage_key=key,
                 content_type="image/jpeg",
                 file_size=len(content),
+                width=None,
+                height=None,
+                checksum=None,
+                truncated=None,
                 created_at=datetime.now(UTC),
             )
         )
     async with database.write() as session:
-        session.add_all(images)
+        await session.execute(insert(ImageRow), [image._asdict() for image in images])
 
     async def check(number: int) -> None:
         image = images[number]

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
-from app.models import Image
+from app.models import ImageRow
 from app.services.image_service import ImageService
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
@@ -137,7 +137,7 @@ class Host:
         staging files: what `fsck` clears away.
         """
         async with self.database.read() as session:
-            images = (await session.scalars(select(Image))).all()
+            images = (await session.scalars(select(ImageRow))).all()
         for image in images:
             assert await self.download(image.id) == sent[image.filename]
         for file in self.files():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
-from app.statements.images import Position
+from app.domain.image import Position
 
 POSITION = Position(datetime(2026, 11, 24, 12, 0, 0, 123456, UTC), UUID(int=7))
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())

@@ -1,16 +1,19 @@
 """What is remembered is bounded, in number and in time."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
-from app.models import Image
+from app.domain.image import Image
 from app.services import recent
 from app.services.recent import RecentImages
 
 
 def image(number: int) -> Image:
-    return Image(id=UUID(int=number))
+    return Image(
+        UUID(int=number), "a.jpg", "key", "image/jpeg", 1, None, None, None, None, datetime.now(UTC)
+    )
 
 
 @pytest.fixture

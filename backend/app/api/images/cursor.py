@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.statements.images import Position
+from app.domain.image import Position
 
 _LAYOUT: Final = struct.Struct(">3sq16s")
 _TAG: Final = b"im\x01"

@@ -29,8 +29,8 @@ from app.domain.errors import (
     StorageUnavailable,
     TooManyFiles,
 )
+from app.domain.image import Image
 from app.imaging.formats import ImageType
-from app.models import Image
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.image_service import FailedUpload
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.statements.images import IpAddress
+from app.domain.image import IpAddress
 
 _SCHEMES: Final = ("http", "https")
 _WITH_PORT: Final = re.compile(r"\[(.*)\](?::\w*)?|([^:]*):\w*")

@@ -35,8 +35,8 @@ from app.domain.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
-from app.statements.quota import QUOTA_PERIOD
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

@@ -1,0 +1,99 @@
+"""Statements of the backfill, which completes the rows of earlier versions."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, exists, func, or_, select, update
+
+from app.database.engine import ReadSession, WriteSession
+from app.models import IMAGES
+
+_INCOMPLETE: Final = or_(IMAGES.c.checksum.is_(None), IMAGES.c.width.is_(None))
+
+
+class IncompleteRow(NamedTuple):
+    """A row that lacks something which can be read from its file."""
+
+    id: UUID
+    key: str
+    content_type: str
+    file_size: int
+    has_checksum: bool
+
+
+class FoundFacts(NamedTuple):
+    """What was read from a file; None for what it does not say, or what was not asked."""
+
+    id: UUID
+    width: int | None
+    height: int | None
+    checksum: bytes | None
+    truncated: bool | None
+
+
+_MISSING: Final = FoundFacts._fields[1:]
+_COMPLETE: Final = (
+    update(IMAGES)
+    .where(IMAGES.c.id == bindparam("row_id"), _INCOMPLETE)
+    .values(
+        {
+            name: func.coalesce(IMAGES.c[name], bindparam(f"new_{name}", type_=IMAGES.c[name].type))
+            for name in _MISSING
+        }
+    )
+)
+
+
+async def count_incomplete(session: ReadSession) -> int:
+    """Count the rows that lack something which can be read from their files, by a table scan."""
+    query = select(func.count()).select_from(IMAGES).where(_INCOMPLETE)
+    return (await session.scalars(query)).one()
+
+
+async def list_incomplete(
+    session: ReadSession | WriteSession, after: str, limit: int
+) -> tuple[list[IncompleteRow], str | None]:
+    """Read up to `limit` rows in the order of their keys, those after a key.
+
+    However many are complete already, a statement reads no more than that.
+
+    Returns:
+        Those that lack something, and the last key read; None if there is none after `after`.
+    """
+    key = IMAGES.c.storage_key
+    query = (
+        select(
+            IMAGES.c.id,
+            key,
+            IMAGES.c.content_type,
+            IMAGES.c.file_size,
+            IMAGES.c.checksum.is_not(None),
+            _INCOMPLETE,
+        )
+        .where(key > after)
+        .order_by(key)
+        .limit(limit)
+    )
+    rows = (await session.execute(query)).all()
+    incomplete = [IncompleteRow(*row[:5]) for row in rows if row[5]]
+    return incomplete, rows[-1].storage_key if rows else None
+
+
+async def has_row(session: ReadSession, key: str) -> bool:
+    """Return whether there is a row with this storage key."""
+    query = select(exists().where(IMAGES.c.storage_key == key))
+    return (await session.scalars(query)).one()
+
+
+async def complete_rows(session: WriteSession, found: Sequence[FoundFacts]) -> None:
+    """Fill in what rows still lack, and change nothing else; deleted rows stay deleted.
+
+    In the order of the ids, so that no two transactions that do this at once deadlock.
+    """
+    rows = [
+        {"row_id": row.id} | {f"new_{name}": getattr(row, name) for name in _MISSING}
+        for row in sorted(found, key=attrgetter("id"))
+    ]
+    await (await session.connection()).execute(_COMPLETE, rows)

@@ -1,0 +1,33 @@
+"""Statements on the id that ties a database to its storage (ADR 27)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from app.database.engine import ReadSession, WriteSession
+from app.models import IMAGES, Installation
+
+
+async def read_storage_id(session: ReadSession) -> UUID | None:
+    """Return the id that the storage of this database is marked with, if it is known."""
+    storage_id: UUID | None = await session.scalar(select(Installation.storage_id))
+    return storage_id
+
+
+async def lock_storage_id(session: WriteSession) -> UUID | None:
+    """Do as `read_storage_id`, and make others that lock it wait until this transaction ends."""
+    query = select(Installation.storage_id).with_for_update()
+    storage_id: UUID | None = await session.scalar(query)
+    return storage_id
+
+
+async def write_storage_id(session: WriteSession, storage_id: UUID) -> None:
+    """Record the id that the storage of this database is marked with."""
+    await session.execute(update(Installation).values(storage_id=storage_id))
+
+
+async def sample_keys(session: WriteSession, limit: int) -> Sequence[str]:
+    """Return the keys of up to `limit` images of any age, since keys are random (ADR 4)."""
+    key = IMAGES.c.storage_key
+    return (await session.scalars(select(key).order_by(key).limit(limit))).all()
