@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.api.problems.catalogue import RETRY_AFTER_SECONDS
+from app.api.problems.problem import RETRY_AFTER_SECONDS
 from app.composition import create_app
 from app.config.settings import Settings
 from testkit.live import PATIENCE, serve, wait_until
