@@ -20,8 +20,9 @@ from app.api.middleware.authentication import InvalidKey, require_api_key
 from app.api.middleware.body_limit import FORM_ALLOWANCE, BodyLimit
 from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
-from app.api.problems import catalogue, handlers
-from app.api.problems.catalogue import INTERNAL_ERROR, UNKNOWN_HOST, documented
+from app.api.problems import handlers, reference
+from app.api.problems.catalogue import INTERNAL_ERROR, UNKNOWN_HOST
+from app.api.problems.openapi import documented
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.database.revisions import SchemaError, require_head
@@ -100,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         files.router,
         health.router,
-        catalogue.router,
+        reference.router,
         page.page_router(),
     ):
         app.include_router(router, responses=documented(INTERNAL_ERROR))

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy.engine import URL
 
-from app.api.problems.catalogue import RETRY_AFTER_SECONDS
+from app.api.problems.problem import RETRY_AFTER_SECONDS
 from app.composition import create_app
 from app.config.settings import Settings
 from testkit import problems

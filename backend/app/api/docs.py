@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api.dependencies import ContextDep
-from app.api.problems.catalogue import PROBLEMS_PATH
+from app.api.problems.problem import PROBLEMS_PATH
 from app.schemas.image import EXAMPLE_BASE_URL
 from app.schemas.problem import ProblemDetails
 

@@ -5,7 +5,8 @@ from pydantic import BaseModel, Field
 
 from app import __version__
 from app.api.dependencies import ContextDep
-from app.api.problems.catalogue import NOT_READY, documented
+from app.api.problems.catalogue import NOT_READY
+from app.api.problems.openapi import documented
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -15,15 +15,15 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import health
-from app.api.middleware.body_limit import LINGER_SECONDS, RequestTooSlow
+from app.api.middleware.body_limit import LINGER_SECONDS
 from app.api.middleware.proxy_headers import parse_address
 from app.api.problems.catalogue import (
     HEAD_TOO_LARGE,
     MALFORMED_REQUEST,
-    PROBLEMS,
+    REQUEST_TOO_SLOW,
     TOO_MANY_CONNECTIONS,
-    Problem,
 )
+from app.api.problems.problem import Problem
 from app.server import http_head
 from app.server.http_admission import Admission
 from app.server.http_writer import ResponseWriter, has_unread_input
@@ -254,7 +254,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _head_overdue(self) -> None:
         if self._overhead:
-            self._refuse(PROBLEMS[RequestTooSlow], f"no whole head within {HEAD_SECONDS:g} s")
+            self._refuse(REQUEST_TOO_SLOW, f"no whole head within {HEAD_SECONDS:g} s")
         else:
             self.close()  # it asked nothing, so there is nothing to answer
 

@@ -4,8 +4,10 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api.problems.catalogue import INTERNAL_ERROR, PROBLEMS, documented, problem_of
-from app.api.problems.handlers import answer_error
+from app.api.problems.catalogue import INTERNAL_ERROR
+from app.api.problems.handlers import problem_response
+from app.api.problems.openapi import documented
+from app.api.problems.registry import PROBLEMS, problem_of
 from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.image_service import ImageService
 from testkit import pictures
@@ -148,7 +150,7 @@ async def test_the_type_of_a_problem_leads_to_its_description_below_a_path_too(
     }
     for answer in answers.values():
         assert answer.headers["content-length"] == str(len(answer.content))
-    assert f" {path}/docs lists" in answers["not-found"].json()["detail"]
+    assert f"see {path}/docs." in answers["not-found"].json()["detail"]
 
 
 class QuotaOfAlbum(QuotaExceeded):
@@ -171,7 +173,7 @@ async def test_an_error_is_answered_as_what_it_is_derived_from(
             assert_problem(await client.get(path), 404, "image-not-found")
     error = QuotaOfAlbum(1, 1, 60)
     assert problem_of(error).slug == "quota-exceeded"
-    assert answer_error(error).headers["retry-after"] == "60"
+    assert problem_response(error).headers["retry-after"] == "60"
     assert 429 in documented(QuotaOfAlbum)
     assert problem_of(ZeroDivisionError()) is INTERNAL_ERROR
 

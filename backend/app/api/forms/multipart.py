@@ -132,7 +132,7 @@ class FormReader:
             elif self._complete:
                 return None
             else:
-                raise MalformedMultipart("The form is broken off before its final boundary.")
+                raise MalformedMultipart("The form ends before its final boundary.")
         return self._events.popleft()
 
     def _feed(self, data: bytes) -> None:

@@ -24,8 +24,10 @@ from app.api.conditional import (
 )
 from app.api.dependencies import Context, ContextDep
 from app.api.images.paths import FILE_PATH, FILE_URL
-from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST, PROBLEMS, documented
-from app.api.problems.handlers import answer_error
+from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST
+from app.api.problems.handlers import problem_response
+from app.api.problems.openapi import documented
+from app.api.problems.registry import PROBLEMS
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.domain.filenames import with_extension
 from app.imaging.formats import EXTENSIONS, ImageType
@@ -206,7 +208,7 @@ class FileShortcut:
             try:
                 response = await get_image_file(request, UUID(image_id), Context(request))
             except tuple(PROBLEMS) as error:
-                response = answer_error(error)
+                response = problem_response(error)
         elif scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
             response = _preflight(request)
         else:

@@ -16,8 +16,10 @@ from app.api.forms.rejections import (
 )
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
-from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED, documented, problem_of
-from app.api.problems.handlers import answer_error
+from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED
+from app.api.problems.handlers import problem_response
+from app.api.problems.openapi import documented
+from app.api.problems.registry import problem_of
 from app.domain.errors import (
     DatabaseFull,
     DatabaseUnavailable,
@@ -162,7 +164,7 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
         return JSONResponse(content, HTTP_207_MULTI_STATUS)
     worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
-        return answer_error(worst, **content)
+        return problem_response(worst, **content)
     return NO_FILE_STORED.response(**content)
 
 

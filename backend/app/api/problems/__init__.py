@@ -1,1 +1,1 @@
-"""Problem details (RFC 9457): the catalogue of them, and the answers."""
+"""Problem details (RFC 9457): the kinds of problems, the answers, and their documentation."""

@@ -1,4 +1,4 @@
-"""Answering errors: whatever is raised leaves the service as a problem (see `problems.py`)."""
+"""Handlers that turn whatever a route raises into an answer with a problem."""
 
 import logging
 from http import HTTPStatus
@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
@@ -21,12 +20,11 @@ from app.api.problems.catalogue import (
     INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    PROBLEMS,
     TRAILING_SLASH,
-    Problem,
     limit_members,
-    problem_of,
 )
+from app.api.problems.problem import Problem, ProblemResponse
+from app.api.problems.registry import PROBLEMS, problem_of
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageDamaged,
@@ -43,8 +41,8 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = logging.getLogger(__name__)
 
 
-def answer_error(error: Exception, **members: object) -> JSONResponse:
-    """Answer with the problem of an error, its headers, and extension members."""
+def problem_response(error: Exception, **members: object) -> ProblemResponse:
+    """Return the answer to an error: its problem, headers, and extension members."""
     problem = problem_of(error)
     headers: dict[str, str] = {}
     detail = str(error)
@@ -81,7 +79,7 @@ def answer_error(error: Exception, **members: object) -> JSONResponse:
 
 
 def _log_failure(problem: Problem, error: Exception) -> None:
-    """Log what the client is not to blame for; of damaged images the service has done so."""
+    """Log what is not the client's fault; damaged images the service has logged itself."""
     if isinstance(error, ImageDamaged):
         return
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
@@ -91,45 +89,43 @@ def _log_failure(problem: Problem, error: Exception) -> None:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Let the application answer each error with its problem."""
+    """Have the application answer each error with its problem."""
     for kind in PROBLEMS:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(HTTPException, _answer_framework_error)
 
 
-async def _answer(_request: Request, error: Exception) -> JSONResponse:
-    return answer_error(error)
+async def _answer(_request: Request, error: Exception) -> ProblemResponse:
+    return problem_response(error)
 
 
-async def _answer_framework_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer what the router raises: an unknown address, or a method that an address lacks."""
+async def _answer_framework_error(request: Request, error: Exception) -> ProblemResponse:
+    """Answer what the router raises: an unknown URL, or a method that a URL does not take."""
     status = getattr(error, "status_code", None)
     if status == HTTPStatus.NOT_FOUND:
-        return _answer_unknown_address(request)
+        return _answer_unknown_url(request)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
-        detail = f"This address does not take {request.method}; it takes {allowed}."
+        detail = f"This URL does not take {request.method}; it takes {allowed}."
         return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
     return INTERNAL_ERROR.response()
 
 
-def _answer_unknown_address(request: Request) -> JSONResponse:
-    """Redirect from an address that has one slash too many at its end, if that is all.
+def _answer_unknown_url(request: Request) -> ProblemResponse:
+    """Answer 404, or redirect where only a trailing slash is wrong.
 
-    With 307 the client repeats its method and body (RFC 9110, section 15.4.8). The new address is
+    With 307 the client repeats its method and body (RFC 9110, section 15.4.8). The new URL is
     relative, because a proxy in front may serve this one below a path of its own; a client that
     follows no redirect reads it in the problem.
     """
     scope, base = request.scope, request.state.settings.public_path
     path = scope["path"].removesuffix("/")
     if path == scope["path"] or not _is_known({**scope, "path": path}):
-        return NOT_FOUND.response(
-            f"There is nothing at this address; {base}/docs lists what there is."
-        )
+        return NOT_FOUND.response(f"No such URL; see {base}/docs.")
     query = scope["query_string"].decode("latin-1")
     location = f"../{quote(path.rpartition('/')[2])}{'?' if query else ''}{query}"
     return TRAILING_SLASH.response(
-        f"This address has a slash too many at its end; the right one is {base}{path}.",
+        f"This URL has a trailing slash; the right one is {base}{path}.",
         {"Location": location},
     )
 
@@ -139,7 +135,7 @@ def _is_known(scope: Scope) -> bool:
 
 
 def _allowed_methods(scope: Scope) -> list[str]:
-    """Ask all routes of an address; files of the documentation are no routes and tell nothing."""
+    """Return the methods of all routes of a URL; none where it is a mounted file."""
     routes = scope["app"].router.routes
     return [
         method

@@ -1,0 +1,27 @@
+"""The page that the `type` of a problem leads to: what each kind means, and what to do."""
+
+from html import escape
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from app.api.problems import catalogue
+from app.api.problems.problem import PROBLEMS_PATH, Problem
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.head(PROBLEMS_PATH)
+@router.get(PROBLEMS_PATH)
+async def describe_problems() -> HTMLResponse:
+    """Describe every problem of the catalogue."""
+    kinds = {kind for kind in vars(catalogue).values() if isinstance(kind, Problem)}
+    entries = "".join(
+        f'<h2 id="{kind.slug}">{kind.status} {escape(kind.title)}</h2>\n'
+        f"<p>{escape(kind.advice)}</p>\n"
+        for kind in sorted(kinds, key=lambda kind: (kind.status, kind.slug))
+    )
+    return HTMLResponse(
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Errors</title>\n'
+        f"<h1>Errors of the image host</h1>\n{entries}</html>\n"
+    )
