@@ -67,18 +67,17 @@ def small_file_limit(writer_pid: int) -> None:
 
 
 @pytest.fixture
-def without_privileges(
-    disk: FaultyDisk, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
+def without_privileges(disk: FaultyDisk, tmp_path: Path) -> Iterator[None]:
     """Be a user whom permissions bind, also where the tests run as root."""
     if os.geteuid() != 0:
         yield
         return
     for folder in (tmp_path, *tmp_path.rglob("*")):
         os.chown(folder, NOBODY, NOBODY)
-    base = tmp_path_factory.getbasetemp()
-    for folder in (base, tmp_path.parent):
-        folder.chmod(folder.stat().st_mode | 0o011)
+    for folder in tmp_path.parents:
+        mode = folder.stat().st_mode
+        if mode & 0o011 != 0o011:
+            folder.chmod(mode | 0o011)
     with disk.used_by(NOBODY):
         os.seteuid(NOBODY)
         yield
