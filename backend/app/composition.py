@@ -31,8 +31,7 @@ from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
 from app.observability.reasons import reason
-from app.services.identity import StorageIdentity
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 
 RETRY_SECONDS: Final = 1.0
@@ -63,16 +62,16 @@ def create_app(settings: Settings) -> FastAPI:
             batch_max_files=settings.batch_max_files,
             uploads_per_hour_per_ip=settings.uploads_per_hour_per_ip,
         )
-        identity = StorageIdentity(database, storage)
-        service = ImageService(database, storage, limits, identity)
+        services = Services.over(database, storage, limits)
         try:
             try:
-                await service.prepare_storage()
+                await services.readiness.prepare_storage()
             except StorageError as error:
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             async with _watched_schema(database):
-                yield State(settings=settings, service=service, drain=asyncio.Event())
+                yield State(settings=settings, services=services, drain=asyncio.Event())
         finally:
+            await services.uploads.close()
             await storage.close()
             await database.close()
 

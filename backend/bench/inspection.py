@@ -25,7 +25,7 @@ from app.imaging import inspection
 from app.imaging.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
 from app.imaging.walks import MAX_STEPS
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from bench import unchecked_writer
@@ -108,7 +108,7 @@ class Times(NamedTuple):
     """Processor time of the thread that everything else waits for."""
 
 
-async def upload_in_turn(services: dict[str, ImageService], content: bytes) -> dict[str, Times]:
+async def upload_in_turn(services: dict[str, Services], content: bytes) -> dict[str, Times]:
     """Upload `ROUNDS` times each way; return the medians."""
     taken: dict[str, list[Times]] = {name: [] for name in services}
     usual = {name: vars(inspection)[name] for name in PARTS.values()}
@@ -118,11 +118,12 @@ async def upload_in_turn(services: dict[str, ImageService], content: bytes) -> d
             vars(inspection).update(usual, **({part: Nothing} if part else {}))
             begin, begin_of_work = time.perf_counter(), time.thread_time()
             files = [File("photo.jpg", _pieces(content)) for _ in range(AT_ONCE)]
-            images = await asyncio.gather(*(services[way].upload(file, None) for file in files))
+            upload = services[way].uploads.upload
+            images = await asyncio.gather(*(upload(file, None) for file in files))
             passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
             taken[way].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
             for image in images:
-                await services[way].delete(image.id)
+                await services[way].deletion.delete(image.id)
     vars(inspection).update(usual)
     return {
         way: Times(*(statistics.median(column) for column in zip(*times, strict=True)))
@@ -143,8 +144,8 @@ async def measure(folder: Path, url: str) -> None:
     await usual.prepare()
     vars(process)["PROGRAM"] = unchecked_writer.PROGRAM
     await unchecked.prepare()
-    services = {way: ImageService(database, usual, LIMITS) for way in WAYS}
-    services["no checksum"] = ImageService(database, unchecked, LIMITS)
+    services = {way: Services.over(database, usual, LIMITS) for way in WAYS}
+    services["no checksum"] = Services.over(database, unchecked, LIMITS)
     for size_name, size in SIZES.items():
         medians = await upload_in_turn(services, photograph(size))
         full = medians.pop("everything")

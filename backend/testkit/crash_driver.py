@@ -20,7 +20,7 @@ from sqlalchemy import event
 from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
@@ -64,10 +64,10 @@ async def carry_out(orders: Orders) -> None:
     incoming = [File(path.name, stream(split(path.read_bytes(), PIECE))) for path in paths]
     database = Database(orders["url"])
     storage = LocalStorage(root)
-    await storage.prepare()
+    services = Services.over(database, storage, LIMITS)
+    await services.readiness.prepare_storage()
     if running := storage._writer._process:
         await running.end()  # another takes its place, which is watched
-    service = ImageService(database, storage, LIMITS)
     count = root.with_name("effects")
     count.unlink(missing_ok=True)
     vars(process)["PROGRAM"] = watched_writer.__file__
@@ -79,12 +79,12 @@ async def carry_out(orders: Orders) -> None:
     told: list[str] = []
     match orders["action"]:
         case "upload":
-            told.append(str((await service.upload(incoming[0], None)).id))
+            told.append(str((await services.uploads.upload(incoming[0], None)).id))
         case "batch":
-            results = await service.upload_batch(files(*incoming), None)
+            results = await services.uploads.upload_batch(files(*incoming), None)
             told += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
-            await service.delete(UUID(orders["image_id"]))
+            await services.deletion.delete(UUID(orders["image_id"]))
     effects.announce(ACKNOWLEDGE)
     say(" ".join(["acknowledged", *told]))
 

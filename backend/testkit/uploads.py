@@ -12,7 +12,7 @@ from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.models import ImageRow
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.base import StorageBackend
 from testkit import pictures
 from testkit.forms import stream
@@ -50,8 +50,8 @@ def broken_off() -> File:
     return File("photo.jpg", chunks())
 
 
-async def read(service: ImageService, image: Image) -> bytes:
-    return await read_all(await service.open(image, 0, image.file_size))
+async def read(services: Services, image: Image) -> bytes:
+    return await read_all(await services.files.open(image, 0, image.file_size))
 
 
 def row(

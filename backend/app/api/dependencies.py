@@ -12,7 +12,7 @@ from app.api.images.paths import IMAGES_PATH
 from app.api.middleware.proxy_headers import parse_address
 from app.config.settings import Settings
 from app.domain.image import IpAddress
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 
 NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on
 """Stands for all clients whose address is not known, so that they share one upload quota."""
@@ -22,7 +22,7 @@ class State(TypedDict):
     """What the lifespan hands to every request."""
 
     settings: Settings
-    service: ImageService
+    services: Services
     drain: asyncio.Event
     """Set when the service has been told to stop."""
 
@@ -42,9 +42,9 @@ class Context:
         return cast("Settings", self._request.state.settings)
 
     @property
-    def service(self) -> ImageService:
-        """The service that the lifespan opened."""
-        return cast("ImageService", self._request.state.service)
+    def services(self) -> Services:
+        """The use cases over what the lifespan opened."""
+        return cast("Services", self._request.state.services)
 
     @property
     def is_draining(self) -> bool:

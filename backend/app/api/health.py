@@ -44,7 +44,7 @@ async def ready(context: ContextDep) -> Health | Response:
     """
     if context.is_draining:
         return NOT_READY.response("The service has been told to stop.", down=[])
-    outages = await context.service.outages()
+    outages = await context.services.readiness.outages()
     if not outages:
         return Health(status="ok")
     return NOT_READY.response(

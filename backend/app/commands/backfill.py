@@ -17,8 +17,8 @@ from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.imaging.dimensions import configure_pillow
 from app.observability.reasons import reason
+from app.services.backfill import Backfill, Outcome
 from app.services.identity import StorageIdentity, WrongStorage
-from app.services.row_completion import Backfill, Outcome
 from app.statements.backfill import IncompleteRow
 
 EXIT_DONE: Final = 0

@@ -21,15 +21,10 @@ from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.domain.image import StoredFile
 from app.observability.reasons import reason
-from app.services.consistency import (
-    BROKEN_ROWS,
-    ConsistencyCheck,
-    Kind,
-    Removals,
-    are_many,
-    removed_kinds,
-)
+from app.services.findings import BROKEN_ROWS, Kind
+from app.services.fsck import ConsistencyCheck
 from app.services.identity import StorageIdentity, WrongStorage
+from app.services.removals import Removals, are_many, removed_kinds
 from app.storage.base import StorageBackend
 
 EXIT_CLEAN: Final = 0

@@ -103,7 +103,7 @@ class UploadFailed(ImageHostError):
     """A file of a batch met a defect of the program, such as a row that the database refuses."""
 
     def __init__(self) -> None:
-        super().__init__("The file could not be stored; the service's log tells why.")
+        super().__init__("The file could not be stored; the service's log says why.")
 
 
 class ImageNotFound(ImageHostError):
@@ -137,7 +137,7 @@ class DatabaseUnavailable(ImageHostError):
 
 
 class DatabaseFull(DatabaseUnavailable):
-    """The database has no room for more rows; what it has, it still tells."""
+    """The database has no room for more rows; it can still be read."""
 
     sentence: ClassVar = "The database has no room left for this change."
 

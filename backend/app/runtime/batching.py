@@ -74,6 +74,11 @@ class Coalescer(Generic[_Item, _Result]):
             self._under_way.add(task)
         return answer
 
+    async def drain(self) -> None:
+        """Wait until all that was submitted is carried out."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
     async def _work(self) -> None:
         try:
             while group := self._take():

@@ -35,7 +35,7 @@ class ImageOut(BaseModel):
     id: UUID
     filename: str = Field(description="The client's name for it, made harmless")
     storage_key: str = Field(description="The key of its bytes in the storage")
-    content_type: str = Field(description="image/jpeg or image/png, told from the bytes")
+    content_type: str = Field(description="image/jpeg or image/png, detected from the bytes")
     file_size: int = Field(description="Bytes")
     checksum: str | None = Field(
         description="SHA-256 of its bytes, taken as they arrived; null in images of earlier "
@@ -48,15 +48,15 @@ class ImageOut(BaseModel):
     height: int | None = Field(description="The same")
     truncated: bool | None = Field(
         description="Whether the file ends before its image does, as after a broken download; it "
-        "is stored as it was sent. Told from its structure, without decoding it; null where that "
-        "is not known"
+        "is stored as it was sent. Found in its structure, without decoding it; null where that "
+        "is unknown"
     )
     created_at: datetime = Field(description="UTC")
     url: str = Field(description="Absolute address of the file")
 
     @classmethod
     def of(cls, image: Image, images_url: str) -> Self:
-        """Show a row; `images_url` is the absolute address of the collection of images."""
+        """Return an image as clients see it; `images_url` is the collection's absolute URL."""
         return cls(
             id=image.id,
             filename=image.filename,

@@ -22,7 +22,7 @@ class LimitsOut(BaseModel):
         title="Limits",
     )
 
-    accepted_types: list[ImageType] = Field(description="Told from a file's first bytes")
+    accepted_types: list[ImageType] = Field(description="Detected from a file's first bytes")
     max_upload_bytes: int = Field(description="Most bytes of one file")
     batch_max_files: int = Field(description="Most files in one batch")
     uploads_per_hour: int | None = Field(

@@ -14,7 +14,7 @@ class InvalidInput(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """An error. `type` tells the kinds apart; the other members are for people."""
+    """An error. `type` identifies its kind; the other members are for people."""
 
     type: str = Field(description="Address of the description of this kind of error")
     title: str = Field(description="Short name of this kind of error")

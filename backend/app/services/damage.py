@@ -1,4 +1,4 @@
-"""Which damaged images the log names at the moment, so that one in demand does not fill it."""
+"""Which damaged images the log has named lately, so that one in demand does not fill it."""
 
 from time import monotonic
 from uuid import UUID

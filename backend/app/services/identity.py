@@ -20,7 +20,7 @@ from app.statements.installation import (
 from app.storage.base import Mark, Marked, StorageBackend
 
 SAMPLE: Final = 20
-"""Rows whose files are looked for where no id is known yet."""
+"""How many rows' files are searched for where no id is known yet."""
 
 
 class WrongStorage(Exception):
@@ -40,7 +40,7 @@ class StorageIdentity:
 
     Args:
         database: Knows the id, once there has been a storage.
-        storage: Carries the id. One that cannot be mistaken for another is not looked at.
+        storage: Carries the id. One that cannot be mistaken for another is not checked.
     """
 
     def __init__(self, database: Database, storage: StorageBackend) -> None:
@@ -54,7 +54,7 @@ class StorageIdentity:
         """Do as `establish`, once.
 
         Raises:
-            StorageUnavailable: If the storage is not the right one, or that cannot be told.
+            StorageUnavailable: If the storage is not the right one, or that cannot be determined.
             DatabaseUnavailable: If the database cannot be asked.
         """
         if self._is_established:
@@ -67,10 +67,10 @@ class StorageIdentity:
                     raise StorageUnavailable from error
 
     async def establish(self) -> None:
-        """Check that database and storage belong together, and have the storage see to it further.
+        """Check that database and storage belong together, and make the storage check it itself.
 
-        Where both are new they are given an id, and where the storage holds the images of a
-        database that knew no ids yet.
+        Where both are new they get an id, and where the storage holds the images of a database that
+        knew no ids yet.
 
         Raises:
             WrongStorage: If they do not belong together.
@@ -89,7 +89,7 @@ class StorageIdentity:
     async def adopt(self) -> None:
         """Mark the storage with the database's id, whatever it was marked with.
 
-        A service of another database notices at once that the storage is no longer its own.
+        A service over another database notices at once that the storage is no longer its own.
 
         Raises:
             StorageError: If it cannot be marked.
@@ -100,8 +100,8 @@ class StorageIdentity:
     async def _mark(self, *, adopt: bool) -> UUID:
         """Mark the storage, and return its id.
 
-        The mark is unconfirmed until the database knows the id: whoever is stopped between the two
-        leaves nothing that the next start could take for another's.
+        The mark is unconfirmed until the database knows the id: a process that is killed between
+        the two leaves nothing that the next start could mistake for another's.
         """
         assert self._marked  # noqa: S101 - the callers have looked
         async with self._database.write() as session:
@@ -125,7 +125,7 @@ class StorageIdentity:
     async def _require_same_images(
         self, session: WriteSession, storage: Marked, mark: Mark | None
     ) -> None:
-        """Check that database and storage hold the same images, or none: neither tells an id.
+        """Check that database and storage hold the same images, or none, as there is no id yet.
 
         Raises:
             WrongStorage: If they do not.
@@ -156,7 +156,7 @@ async def require_unused(storage: StorageBackend) -> None:
 
     Raises:
         WrongStorage: If it is marked, or holds images.
-        StorageUnavailable: If that cannot be told.
+        StorageUnavailable: If that cannot be determined.
     """
     if isinstance(storage, Marked) and (await storage.read_mark() or await storage.holds_objects()):
         raise WrongStorage(storage.location, "it is in use, and the database is not there")

@@ -1,8 +1,8 @@
 """How many images one subscriber may add within an hour (ADR 0025).
 
-Exact with any number of processes: the transaction that adds rows locks the quotas that they count
-towards, counts once, and adds what fits. Rows of many uploads share it (ADR 0014), so a subscriber
-who sends many at once takes no more of the database than one who sends a few.
+Exact with any number of processes: the transaction that inserts rows locks the quotas that they
+count towards, counts once, and inserts what fits. Rows of many uploads share it (ADR 0014), so a
+subscriber who sends many at once costs the database no more than one who sends a few.
 """
 
 from collections import OrderedDict
@@ -15,13 +15,13 @@ from app.database.engine import Database, WriteSession
 from app.domain.errors import QuotaExceeded
 from app.domain.image import Image, IpAddress, NewImage
 from app.domain.limits import subscriber_of
-from app.services.grouped import grouped
+from app.services.batched_statements import batched
 from app.statements.images import insert_images
 from app.statements.quota import Usage, count_usage, insert_within_quota, lock_quotas
 
 REMEMBERED: Final = 10_000
 REMEMBERED_SECONDS: Final = 1.0
-"""Of how many subscribers the places left are remembered, and for how long."""
+"""How many subscribers' remaining places are remembered, and for how long."""
 
 
 class UploadQuota:
@@ -35,7 +35,7 @@ class UploadQuota:
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
         self._limit = limit
-        self._usages = grouped(self._count)
+        self._usages = batched(self._count)
         self._left = _PlacesLeft()
 
     async def require(self, address: IpAddress | None) -> None:
@@ -45,7 +45,7 @@ class UploadQuota:
 
         Raises:
             QuotaExceeded: If it has.
-            DatabaseUnavailable: If that cannot be told.
+            DatabaseUnavailable: If the database cannot be asked.
         """
         if not self._limit or address is None:
             return
@@ -57,15 +57,15 @@ class UploadQuota:
                 raise self._exceeded(usage)
             self._left.remember(subscriber, self._limit - usage.images - 1, asked_at)
 
-    async def add(
+    async def insert(
         self, session: WriteSession, rows: Sequence[NewImage]
     ) -> dict[UUID, Image | QuotaExceeded]:
-        """Insert the rows for which a place is left, the first come being the first served.
+        """Insert the rows for which a place is left, first come, first served.
 
-        Until the transaction ends, others that add rows of the same subscribers wait.
+        Until the transaction ends, others that insert rows of the same subscribers wait.
 
         Returns:
-            For each row, what is stored, or why it is not.
+            For each row its image, or why it is not stored.
         """
         subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
         if not self._limit or not subscribers:
@@ -90,13 +90,13 @@ class UploadQuota:
 
 
 class _PlacesLeft:
-    """How many more files of a subscriber may be let in before the database is asked again."""
+    """How many more files of each subscriber are accepted before the database is asked again."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[IpAddress, tuple[int, float]] = OrderedDict()
 
     def take(self, subscriber: IpAddress) -> bool:
-        """Take a place; False where none is known of."""
+        """Take a place; return False where none is known to be left."""
         left, expires = self._left.get(subscriber, (0, 0.0))
         if not left or monotonic() >= expires:
             return False
@@ -104,7 +104,7 @@ class _PlacesLeft:
         return True
 
     def remember(self, subscriber: IpAddress, left: int, asked_at: float) -> None:
-        """Keep what the database said; `asked_at` is of `time.monotonic`."""
+        """Keep what the database returned; `asked_at` is of `time.monotonic`."""
         self._left[subscriber] = left, asked_at + REMEMBERED_SECONDS
         self._left.move_to_end(subscriber)
         if len(self._left) > REMEMBERED:

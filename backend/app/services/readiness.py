@@ -1,20 +1,84 @@
-"""Whether what the service depends on can be used, asked at a cost that no number of askers raises.
+"""Whether the database and the storage can be used, found out at a cost that is bounded.
 
 Anyone may ask, as load balancers do several times a second, and strangers a thousand times.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 from typing import Final
 
-from app.domain.errors import ImageHostError
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable, ImageHostError, StorageUnavailable
+from app.observability.reasons import reason
+from app.services.identity import StorageIdentity
+from app.statements.readiness import require_writable_table
+from app.storage.base import StorageBackend
 
 PROBE_INTERVAL: Final = 1.0
-"""Seconds from the begin of one check to that of the next; until then its result is given again."""
+"""Seconds from the start of one check to that of the next; its result serves until then."""
 PROBE_DEADLINE: Final = 5.0
-"""Seconds for a check; one that takes longer counts as a failure, and no other begins beside it."""
+"""Seconds for a check; one that takes longer counts as a failure, and no other starts beside it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Probes the database and the storage, and logs what becomes unavailable.
+
+    Args:
+        database: Where the rows are.
+        storage: Where the files are.
+        identity: Makes sure that the two belong together.
+    """
+
+    def __init__(
+        self, database: Database, storage: StorageBackend, identity: StorageIdentity
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._identity = identity
+        self._probes = {
+            "database": Probe(self._probe_database, DatabaseUnavailable),
+            "storage": Probe(self._probe_storage, StorageUnavailable),
+        }
+        self._unavailable: frozenset[str] = frozenset()
+
+    async def prepare_storage(self) -> None:
+        """Set up the storage, if it is the right one.
+
+        Raises:
+            StorageError: If it is not, or cannot be set up. Nothing is done where only the
+                database knows, and is unavailable.
+        """
+        with suppress(DatabaseUnavailable):
+            await self._identity.require()
+            await self._storage.prepare()
+
+    async def outages(self) -> dict[str, ImageHostError]:
+        """Return why the database and the storage cannot be used; none of those that can be."""
+        errors = await asyncio.gather(*(probe.outage() for probe in self._probes.values()))
+        probed = zip(self._probes, errors, strict=True)
+        outages = {name: error for name, error in probed if error is not None}
+        for name in outages.keys() - self._unavailable:
+            _log.warning("the %s is unavailable: %s", name, reason(outages[name]))
+        for name in self._unavailable - outages.keys():
+            _log.warning("the %s is available again", name)
+        self._unavailable = frozenset(outages)
+        return outages
+
+    async def _probe_database(self) -> None:
+        async with self._database.read() as session:
+            await require_writable_table(session)
+
+    async def _probe_storage(self) -> None:
+        """Prove that the storage is the right one and could be written now."""
+        with suppress(DatabaseUnavailable):
+            await self._identity.require()
+            await self._storage.probe()
 
 
 class Probe:

@@ -13,9 +13,9 @@ from app.domain.errors import StorageUnavailable
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.models import IMAGES, ImageRow
-from app.services import row_completion as backfill_module
-from app.services.image_service import ImageService
-from app.services.row_completion import Backfill, Outcome
+from app.services import backfill as backfill_module
+from app.services.backfill import Backfill, Outcome
+from app.services.use_cases import Services
 from app.statements.backfill import (
     FoundFacts,
     IncompleteRow,
@@ -47,10 +47,10 @@ class Store:
         self.root = root
         self.storage = storage
         self.database = database
-        self.service = ImageService(database, self.storage, LIMITS)
+        self.services = Services.over(database, self.storage, LIMITS)
 
     async def upload(self, *contents: bytes) -> list[Image]:
-        images = [await self.service.upload(file(content), None) for content in contents]
+        images = [await self.services.uploads.upload(file(content), None) for content in contents]
         await self.execute(FORGET)
         return images
 
@@ -99,7 +99,7 @@ async def run(store: Store, backfill: Backfill | None = None) -> Counter[Outcome
 async def test_every_row_gets_what_its_file_tells_once(
     store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(backfill_module, "BATCH_ROWS", at_once)
     images = await store.upload(JPEG, TURNED, PNG, JPEG, PNG)
     assert await Backfill(store.database, store.storage).count() == 5
     assert await run(store) == {Outcome.FILLED_IN: 5}
@@ -203,7 +203,7 @@ async def test_a_storage_that_is_away_ends_the_run_and_the_next_goes_on(
 async def test_a_run_that_is_stopped_is_taken_up_by_the_next(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(backfill_module, "BATCH_ROWS", 2)
     images = await store.upload(*[JPEG] * 7)
     seen = 0
 
@@ -223,13 +223,13 @@ async def test_a_run_that_is_stopped_is_taken_up_by_the_next(
 async def test_pictures_that_are_deleted_meanwhile_stay_deleted(store: Store) -> None:
     """One before its file is opened, one after it was measured."""
     images = sorted(await store.upload(*[JPEG] * 4), key=lambda image: image.storage_key)
-    service = store.service
+    services = store.services
 
     class Deleting(LocalStorage):
         async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
             if key == images[1].storage_key:
-                await service.delete(images[0].id)
-                await service.delete(images[1].id)
+                await services.deletion.delete(images[0].id)
+                await services.deletion.delete(images[1].id)
             return await super().open(key, start, length)
 
     backfill = Backfill(store.database, Deleting(store.root))
@@ -250,13 +250,13 @@ async def test_what_is_known_is_not_written_again(store: Store) -> None:
 async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill_module, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(backfill_module, "BATCH_ROWS", 5)
     images = await store.upload(*[JPEG] * 30)
 
     async def use() -> None:
         for image in images[:10]:
-            await store.service.delete(image.id)
-            await store.service.upload(file(PNG), None)
+            await store.services.deletion.delete(image.id)
+            await store.services.uploads.upload(file(PNG), None)
 
     await asyncio.gather(run(store), run(store), use())
     assert set(await store.sizes(images[10:])) == {(64, 48)}
@@ -267,7 +267,7 @@ async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
 
 async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Database) -> None:
     storage = MemoryStorage()
-    image = await ImageService(database, storage, LIMITS).upload(file(TURNED), None)
+    image = await Services.over(database, storage, LIMITS).uploads.upload(file(TURNED), None)
     async with database.write() as session:
         await session.execute(text(FORGET))
     await Backfill(database, storage).run(lambda *_: None)
@@ -279,7 +279,7 @@ async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Da
 async def test_what_is_measured_already_is_passed_over_in_steps_of_bounded_length(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill_module, "LOOKED_AT_ONCE", 3)
+    monkeypatch.setattr(backfill_module, "ROWS_READ_AT_ONCE", 3)
     images = sorted(await store.upload(*[JPEG] * 8), key=lambda image: image.storage_key)
     for image in images[:7]:
         change = "width = 1, height = 1, checksum = sha256('')"

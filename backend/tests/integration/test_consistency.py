@@ -13,11 +13,14 @@ from sqlalchemy import text
 from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
-from app.services import consistency
-from app.services.consistency import ConsistencyCheck, Finding, Kind, Removals
-from app.services.image_service import ImageService
+from app.services import fsck
+from app.services.findings import Finding, Kind
+from app.services.fsck import ConsistencyCheck
+from app.services.removals import Removals
+from app.services.use_cases import Services
 from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage
+from app.storage.local.marking import NAME
 from app.storage.memory import MemoryStorage
 from testkit import pictures
 from testkit.storages import OpenStorage
@@ -36,10 +39,10 @@ class Store:
     def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root
         self.storage = storage
-        self.service = ImageService(database, self.storage, LIMITS)
+        self.services = Services.over(database, self.storage, LIMITS)
 
     async def upload(self) -> Image:
-        return await self.service.upload(file(JPEG), None)
+        return await self.services.uploads.upload(file(JPEG), None)
 
     def path(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -50,7 +53,8 @@ class Store:
         os.utime(path, (then, then))
 
     def files(self) -> set[str]:
-        return {path.name for path in self.root.rglob("*") if path.is_file()}
+        files = {path.name for path in self.root.rglob("*") if path.is_file()}
+        return files - {NAME}
 
 
 @pytest.fixture
@@ -118,7 +122,7 @@ async def test_each_kind_is_found_with_its_bytes(database: Database, store: Stor
 async def test_rows_read_in_several_batches_are_compared_just_the_same(
     database: Database, store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consistency, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(fsck, "ROWS_AT_ONCE", at_once)
     broken = await break_everything(store)
     assert {finding.kind: finding.key for finding in await find(database, store)} == broken
 
@@ -138,7 +142,7 @@ async def test_broken_rows_are_removed_only_when_asked_to(database: Database, st
     assert all(await repair(database, store, delete_broken_rows=True))
     assert await find(database, store, timedelta(0)) == []
     assert len(store.files()) == 4
-    assert len((await store.service.list(10, None)).items) == 4
+    assert len((await store.services.listing.page(10, None)).items) == 4
 
 
 async def test_what_is_young_may_belong_to_an_upload_under_way(
@@ -259,7 +263,7 @@ async def test_a_file_that_was_restored_in_between_is_not_removed(
     [finding] = await find(database, store)
     store.path(image.storage_key).write_bytes(JPEG)
     assert not await check.repair(finding, delete_broken_rows=True)
-    assert (await store.service.get(image.id)).id == image.id
+    assert (await store.services.lookup.get(image.id)).id == image.id
 
 
 async def test_a_file_whose_checksum_is_not_known_is_not_called_corrupt(
@@ -314,7 +318,7 @@ def test_more_than_a_few_removals_or_all_rows_must_be_expected(
 
 async def test_a_backend_without_a_staging_area_is_compared_too(database: Database) -> None:
     storage = MemoryStorage()
-    await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+    await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     staged = await storage.stage(ORPHAN, "image/jpeg")
     await staged.publish()
     check = ConsistencyCheck(database, storage, timedelta(0))
@@ -339,7 +343,7 @@ async def test_an_upload_between_the_two_listings_is_no_finding(
     info = await store.storage.stat(image.storage_key)
     late = ConsistencyCheck(database, Stale([]), timedelta(0))
     assert [finding async for finding in late.find(lambda _row: None)] == []
-    await store.service.delete(image.id)
+    await store.services.deletion.delete(image.id)
     early = ConsistencyCheck(database, Stale([info]), DAY)
     assert [finding async for finding in early.find(lambda _row: None)] == []
 
@@ -354,7 +358,7 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
     async def work() -> None:
         while not stop.is_set():
             alive.append(await store.upload())
-            await store.service.delete((await store.upload()).id)
+            await store.services.deletion.delete((await store.upload()).id)
 
     async def check_over_and_over() -> list[Finding]:
         found: list[Finding] = []
@@ -371,7 +375,7 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
     *_, found = await asyncio.gather(*(work() for _ in range(4)), check_over_and_over())
     assert found == []
     for image in alive:
-        reader = await store.service.open(image, 0, image.file_size)
+        reader = await store.services.files.open(image, 0, image.file_size)
         await reader.close()
 
 

@@ -10,11 +10,12 @@ from sqlalchemy import text
 
 from app.database.engine import Database
 from app.domain.errors import StorageUnavailable
-from app.domain.image import Image
+from app.domain.image import Image, NewImage
 from app.domain.limits import UploadLimits
 from app.services.identity import StorageIdentity, WrongStorage, require_unused
-from app.services.image_service import ImageService
 from app.services.readiness import PROBE_INTERVAL
+from app.services.use_cases import Services
+from app.statements.images import insert_images
 from app.storage.base import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, read_mark, write_mark
@@ -78,7 +79,17 @@ async def forget(database: Database) -> None:
 
 
 async def upload(database: Database, storage: LocalStorage) -> Image:
-    return await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+    """Add an image as a version that knew no ids did."""
+    image_id = uuid4()
+    key = f"{image_id.hex}.jpg"
+    staged = await storage.stage(key, "image/jpeg")
+    await staged.write(JPEG)
+    checksum = await staged.publish()
+    row = NewImage(
+        image_id, "a.jpg", key, "image/jpeg", len(JPEG), None, None, None, checksum, truncated=False
+    )
+    async with database.write() as session:
+        return (await insert_images(session, [row]))[image_id]
 
 
 async def test_a_new_database_and_a_new_folder_are_given_an_id(
@@ -259,9 +270,9 @@ async def test_a_volume_that_goes_away_while_the_service_runs_is_noticed_at_once
 ) -> None:
     """No upload lies under its mount point, and no image counts as lost."""
     storage = open_storage(root)
-    service = ImageService(database, storage, LIMITS, StorageIdentity(database, storage))
-    image, other = [await service.upload(file(content), None) for content in (JPEG, JPEG)]
-    assert await read(service, image) == JPEG
+    services = Services.over(database, storage, LIMITS)
+    image, other = [await services.uploads.upload(file(content), None) for content in (JPEG, JPEG)]
+    assert await read(services, image) == JPEG
 
     volume.unmount(place)
     if place in {"folders", "another"}:
@@ -270,15 +281,15 @@ async def test_a_volume_that_goes_away_while_the_service_runs_is_noticed_at_once
         write_mark(root, Mark(uuid4()))
     for content in (JPEG, pictures.sized_jpeg(900_000)):
         with pytest.raises(StorageUnavailable):
-            await service.upload(file(content), None)
+            await services.uploads.upload(file(content), None)
     for lost in (image, other):
         with pytest.raises(StorageUnavailable):
-            await read(service, lost)
-    assert [*await service.outages()] == ["storage"]
+            await read(services, lost)
+    assert [*await services.readiness.outages()] == ["storage"]
     assert [path for path in volume.contents() if path.is_file() and path.name != NAME] == []
 
     volume.mount()
     await asyncio.sleep(PROBE_INTERVAL)  # for so long the result of the last probe is given again
-    assert await service.outages() == {}
-    assert await read(service, await service.upload(file(JPEG), None)) == JPEG
-    assert await read(service, other) == JPEG
+    assert await services.readiness.outages() == {}
+    assert await read(services, await services.uploads.upload(file(JPEG), None)) == JPEG
+    assert await read(services, other) == JPEG

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import Database
@@ -21,11 +22,13 @@ from app.domain.errors import (
     TooManyFiles,
 )
 from app.domain.image import Image, Position
-from app.services.image_service import FailedUpload, ImageService
+from app.services.upload import FailedUpload
+from app.services.use_cases import Services
 from app.storage.base import ObjectReader, StagedObject
 from app.storage.memory import MemoryStorage
 from testkit import pictures
 from testkit.forms import split
+from testkit.live import until
 from testkit.uploads import (
     ADDRESS,
     LIMITS,
@@ -50,8 +53,8 @@ def storage() -> MemoryStorage:
 
 
 @pytest.fixture
-def service(database: Database, storage: MemoryStorage) -> ImageService:
-    return ImageService(database, storage, LIMITS)
+def services(database: Database, storage: MemoryStorage) -> Services:
+    return Services.over(database, storage, LIMITS)
 
 
 async def assert_nothing_is_left(database: Database, storage: MemoryStorage) -> None:
@@ -61,26 +64,26 @@ async def assert_nothing_is_left(database: Database, storage: MemoryStorage) -> 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 100_000])
 async def test_an_upload_is_stored_as_it_came_whatever_the_pieces(
-    service: ImageService, size: int
+    services: Services, size: int
 ) -> None:
-    image = await service.upload(file(*split(JPEG, size)), ADDRESS)
-    found = await service.get(image.id)
+    image = await services.uploads.upload(file(*split(JPEG, size)), ADDRESS)
+    found = await services.lookup.get(image.id)
     assert found.file_size == len(JPEG)
     assert found.content_type == "image/jpeg"
-    assert await read(service, found) == JPEG
+    assert await read(services, found) == JPEG
 
 
 async def test_the_type_comes_from_the_bytes_and_the_name_from_the_client(
-    service: ImageService,
+    services: Services,
 ) -> None:
-    image = await service.upload(file(PNG, filename="../x/photo.jpg"), None)
+    image = await services.uploads.upload(file(PNG, filename="../x/photo.jpg"), None)
     assert (image.content_type, image.filename) == ("image/png", "photo.jpg")
     assert image.storage_key == f"{image.id.hex}.png"
 
 
-async def test_an_upload_without_a_name_gets_one(service: ImageService) -> None:
-    assert (await service.upload(file(PNG, filename=None), None)).filename == "image.png"
-    assert (await service.upload(file(JPEG, filename=".."), None)).filename == "image.jpg"
+async def test_an_upload_without_a_name_gets_one(services: Services) -> None:
+    assert (await services.uploads.upload(file(PNG, filename=None), None)).filename == "image.png"
+    assert (await services.uploads.upload(file(JPEG, filename=".."), None)).filename == "image.jpg"
 
 
 @pytest.mark.parametrize(
@@ -95,22 +98,22 @@ async def test_an_upload_without_a_name_gets_one(service: ImageService) -> None:
     ],
 )
 async def test_a_refused_upload_leaves_nothing(
-    service: ImageService,
+    services: Services,
     database: Database,
     storage: MemoryStorage,
     chunks: list[bytes],
     error: type[ImageHostError],
 ) -> None:
     with pytest.raises(error):
-        await service.upload(file(*chunks), ADDRESS)
+        await services.uploads.upload(file(*chunks), ADDRESS)
     await assert_nothing_is_left(database, storage)
 
 
-async def test_a_file_of_exactly_the_limit_is_stored(service: ImageService) -> None:
+async def test_a_file_of_exactly_the_limit_is_stored(services: Services) -> None:
     picture = JPEG + bytes(LIMITS.max_upload_bytes - len(JPEG))
-    assert (await service.upload(file(picture), None)).file_size == LIMITS.max_upload_bytes
+    assert (await services.uploads.upload(file(picture), None)).file_size == LIMITS.max_upload_bytes
     with pytest.raises(FileTooLarge, match="10000 bytes"):
-        await service.upload(file(picture, b"x"), None)
+        await services.uploads.upload(file(picture, b"x"), None)
 
 
 async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
@@ -122,17 +125,17 @@ async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
         read_on = True
         yield b"more"
 
-    service = ImageService(Database("postgresql+asyncpg://nowhere"), MemoryStorage(), LIMITS)
+    services = Services.over(Database("postgresql+asyncpg://nowhere"), MemoryStorage(), LIMITS)
     with pytest.raises(InvalidFileType):
-        await service.upload(File("x.jpg", chunks()), None)
+        await services.uploads.upload(File("x.jpg", chunks()), None)
     assert not read_on
 
 
 async def test_a_broken_off_upload_leaves_nothing(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     with pytest.raises(ConnectionLost):
-        await service.upload(broken_off(), None)
+        await services.uploads.upload(broken_off(), None)
     await assert_nothing_is_left(database, storage)
 
 
@@ -184,7 +187,7 @@ async def test_a_storage_that_fails_leaves_no_row_and_no_staged_object(
 ) -> None:
     storage = Watched(fail_in)
     with pytest.raises(error):
-        await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+        await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     assert [staged.end for staged in storage.staged] == ["discarded"]
     await assert_nothing_is_left(database, storage)
 
@@ -201,17 +204,17 @@ async def test_no_row_is_added_before_the_bytes_are_durable(database: Database) 
             staged.publish = publish  # type: ignore[method-assign]
             return staged
 
-    await ImageService(database, Ordered(), LIMITS).upload(file(JPEG), None)
+    await Services.over(database, Ordered(), LIMITS).uploads.upload(file(JPEG), None)
     assert len(await row_keys(database)) == 1
 
 
 async def test_a_row_that_is_refused_takes_the_file_back(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     await execute(database, "ALTER TABLE images RENAME TO elsewhere")
     try:
         with pytest.raises(DatabaseUnavailable):
-            await service.upload(file(JPEG), None)
+            await services.uploads.upload(file(JPEG), None)
         assert await stored_keys(storage) == []
     finally:
         await execute(database, "ALTER TABLE elsewhere RENAME TO images")
@@ -220,12 +223,12 @@ async def test_a_row_that_is_refused_takes_the_file_back(
 async def test_a_database_that_is_away_takes_the_file_back(storage: MemoryStorage) -> None:
     database = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
     with pytest.raises(DatabaseUnavailable):
-        await ImageService(database, storage, LIMITS).upload(file(JPEG), None)
+        await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     assert await stored_keys(storage) == []
 
 
 async def test_a_commit_of_unknown_outcome_removes_nothing(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     await execute(
         database,
@@ -236,7 +239,7 @@ async def test_a_commit_of_unknown_outcome_removes_nothing(
     )
     try:
         with pytest.raises(DatabaseUnavailable):
-            await service.upload(file(JPEG), None)
+            await services.uploads.upload(file(JPEG), None)
         assert len(await stored_keys(storage)) == 1
     finally:
         await execute(database, "DROP TRIGGER cut_at_commit ON images", "DROP FUNCTION cut")
@@ -251,8 +254,8 @@ async def test_a_cancelled_upload_leaves_nothing(database: Database) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    service = ImageService(database, storage, LIMITS)
-    upload = asyncio.create_task(service.upload(File("x.jpg", chunks()), None))
+    services = Services.over(database, storage, LIMITS)
+    upload = asyncio.create_task(services.uploads.upload(File("x.jpg", chunks()), None))
     await begun.wait()
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -261,9 +264,9 @@ async def test_a_cancelled_upload_leaves_nothing(database: Database) -> None:
 
 
 async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
-    service: ImageService, storage: MemoryStorage
+    services: Services, storage: MemoryStorage
 ) -> None:
-    first, second, third = await service.upload_batch(
+    first, second, third = await services.uploads.upload_batch(
         files(file(PNG, filename="a.png"), file(b"text", filename="b/c.txt"), file(JPEG)), ADDRESS
     )
     assert isinstance(first, Image)
@@ -275,17 +278,17 @@ async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
 
 
 async def test_too_many_files_store_none(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     with pytest.raises(TooManyFiles):
-        await service.upload_batch(files(*[file(JPEG) for _ in range(4)]), None)
+        await services.uploads.upload_batch(files(*[file(JPEG) for _ in range(4)]), None)
     await assert_nothing_is_left(database, storage)
 
 
 async def test_a_batch_broken_off_in_its_last_file_stores_none(database: Database) -> None:
     storage = Watched()
     with pytest.raises(ConnectionLost):
-        await ImageService(database, storage, LIMITS).upload_batch(
+        await Services.over(database, storage, LIMITS).uploads.upload_batch(
             files(file(JPEG), file(PNG), broken_off()), None
         )
     assert [staged.end for staged in storage.staged] == ["discarded"] * 3
@@ -302,7 +305,7 @@ async def test_a_file_that_waits_for_the_others_of_its_batch_holds_nothing(
         assert [staged.end for staged in storage.staged] == ["sealed"]
         yield file(PNG)
 
-    await ImageService(database, storage, LIMITS).upload_batch(watched(), None)
+    await Services.over(database, storage, LIMITS).uploads.upload_batch(watched(), None)
     assert [staged.end for staged in storage.staged] == ["published"] * 2
 
 
@@ -310,7 +313,7 @@ async def test_a_batch_whose_files_cannot_be_published_says_so_for_each(
     database: Database,
 ) -> None:
     storage = Watched("publish")
-    results = await ImageService(database, storage, LIMITS).upload_batch(
+    results = await Services.over(database, storage, LIMITS).uploads.upload_batch(
         files(file(JPEG), file(PNG)), None
     )
     assert [type(result.error) for result in results if isinstance(result, FailedUpload)] == [
@@ -321,12 +324,12 @@ async def test_a_batch_whose_files_cannot_be_published_says_so_for_each(
 
 
 async def test_a_file_that_is_gone_is_damage_and_not_a_missing_image(
-    service: ImageService, storage: MemoryStorage
+    services: Services, storage: MemoryStorage
 ) -> None:
-    image = await service.upload(file(JPEG), None)
+    image = await services.uploads.upload(file(JPEG), None)
     await storage.delete(image.storage_key)
     with pytest.raises(ImageDamaged):
-        await service.open(image, 0, 1)
+        await services.files.open(image, 0, 1)
 
 
 async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
@@ -346,29 +349,29 @@ async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
             reader.close = noted_close  # type: ignore[method-assign]
             return reader
 
-    service = ImageService(database, Shrunk(), LIMITS)
-    image = await service.upload(file(JPEG), None)
+    services = Services.over(database, Shrunk(), LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
     with pytest.raises(ImageDamaged):
-        await service.open(image, 0, 1)
+        await services.files.open(image, 0, 1)
     assert closed
 
 
 async def test_an_image_deleted_between_row_and_bytes_is_simply_not_found(
-    service: ImageService,
+    services: Services,
 ) -> None:
-    image = await service.upload(file(JPEG), None)
-    await service.delete(image.id)
+    image = await services.uploads.upload(file(JPEG), None)
+    await services.deletion.delete(image.id)
     with pytest.raises(ImageNotFound):
-        await service.open(image, 0, 1)
+        await services.files.open(image, 0, 1)
 
 
 async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
-    image = await service.upload(file(JPEG), None)
-    await service.delete(image.id)
+    image = await services.uploads.upload(file(JPEG), None)
+    await services.deletion.delete(image.id)
     await assert_nothing_is_left(database, storage)
-    for act in (service.get, service.delete):
+    for act in (services.lookup.get, services.deletion.delete):
         with pytest.raises(ImageNotFound):
             await act(image.id)
 
@@ -380,8 +383,8 @@ async def test_the_row_is_removed_before_the_file(database: Database) -> None:
             await super().delete(key)
 
     storage = Ordered()
-    service = ImageService(database, storage, LIMITS)
-    await service.delete((await service.upload(file(JPEG), None)).id)
+    services = Services.over(database, storage, LIMITS)
+    await services.deletion.delete((await services.uploads.upload(file(JPEG), None)).id)
     assert await stored_keys(storage) == []
 
 
@@ -392,56 +395,59 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
         async def delete(self, key: str) -> None:  # noqa: ARG002
             raise StorageUnavailable
 
-    service = ImageService(database, Stuck(), LIMITS)
-    image = await service.upload(file(JPEG), None)
-    await service.delete(image.id)
+    services = Services.over(database, Stuck(), LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await services.deletion.delete(image.id)
     assert await row_keys(database) == []
     assert image.storage_key in caplog.text
 
 
-async def test_two_deletes_at_once_remove_once(service: ImageService) -> None:
-    image = await service.upload(file(JPEG), None)
+async def test_two_deletes_at_once_remove_once(services: Services) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
     outcomes = await asyncio.gather(
-        *(service.delete(image.id) for _ in range(8)), return_exceptions=True
+        *(services.deletion.delete(image.id) for _ in range(8)), return_exceptions=True
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ImageNotFound"] * 7 + [
         "NoneType"
     ]
 
 
-async def test_the_list_ends_exactly_where_the_images_end(service: ImageService) -> None:
-    made = [await service.upload(file(JPEG), None) for _ in range(4)]
+async def test_the_list_ends_exactly_where_the_images_end(services: Services) -> None:
+    made = [await services.uploads.upload(file(JPEG), None) for _ in range(4)]
     newest_first = [image.id for image in reversed(made)]
-    page = await service.list(2, None)
+    page = await services.listing.page(2, None)
     assert [image.id for image in page.items] == newest_first[:2]
     assert page.next == Position(made[2].created_at, made[2].id)
-    page = await service.list(2, page.next)
+    page = await services.listing.page(2, page.next)
     assert [image.id for image in page.items] == newest_first[2:]
     assert page.next is None
-    assert (await service.list(4, None)).next is None
+    assert (await services.listing.page(4, None)).next is None
 
 
-async def test_an_empty_list_is_a_page(service: ImageService) -> None:
-    page = await service.list(20, None)
+async def test_an_empty_list_is_a_page(services: Services) -> None:
+    page = await services.listing.page(20, None)
     assert (list(page.items), page.next) == ([], None)
 
 
-async def test_an_unknown_image_is_not_found(service: ImageService) -> None:
+async def test_an_unknown_image_is_not_found(services: Services) -> None:
     missing = UUID(int=1)
     with pytest.raises(ImageNotFound, match=str(missing)):
-        await service.get(missing)
+        await services.lookup.get(missing)
 
 
-async def test_outages_name_what_is_down(storage: MemoryStorage, service: ImageService) -> None:
-    assert await service.outages() == {}
+async def test_outages_name_what_is_down(storage: MemoryStorage, services: Services) -> None:
+    assert await services.readiness.outages() == {}
 
     class Down(MemoryStorage):
         async def probe(self) -> None:
             raise StorageUnavailable
 
     away = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
-    assert list(await ImageService(away, Down(), LIMITS).outages()) == ["database", "storage"]
-    assert list(await ImageService(away, storage, LIMITS).outages()) == ["database"]
+    assert list(await Services.over(away, Down(), LIMITS).readiness.outages()) == [
+        "database",
+        "storage",
+    ]
+    assert list(await Services.over(away, storage, LIMITS).readiness.outages()) == ["database"]
 
 
 async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(
@@ -463,8 +469,8 @@ async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(
             return staged
 
     storage = Slow()
-    service = ImageService(database, storage, LIMITS)
-    upload = asyncio.create_task(service.upload(file(JPEG), None))
+    services = Services.over(database, storage, LIMITS)
+    upload = asyncio.create_task(services.uploads.upload(file(JPEG), None))
     await published.wait()
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -479,17 +485,17 @@ def errors(results: list[Image | FailedUpload]) -> list[type[ImageHostError] | N
 async def test_a_full_storage_fails_a_file_of_a_batch_and_not_the_batch(
     database: Database,
 ) -> None:
-    service = ImageService(database, Watched("write"), LIMITS)
-    results = await service.upload_batch(files(file(JPEG), file(b"text")), None)
+    services = Services.over(database, Watched("write"), LIMITS)
+    results = await services.uploads.upload_batch(files(file(JPEG), file(b"text")), None)
     assert errors(results) == [StorageFull, InvalidFileType]
 
 
 async def test_a_batch_whose_rows_are_refused_says_so_for_each(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     await execute(database, "ALTER TABLE images RENAME TO elsewhere")
     try:
-        results = await service.upload_batch(files(file(JPEG), file(PNG)), None)
+        results = await services.uploads.upload_batch(files(file(JPEG), file(PNG)), None)
     finally:
         await execute(database, "ALTER TABLE elsewhere RENAME TO images")
     assert errors(results) == [DatabaseUnavailable] * 2
@@ -497,9 +503,9 @@ async def test_a_batch_whose_rows_are_refused_says_so_for_each(
 
 
 async def test_uploads_at_the_same_time_share_a_transaction_and_keep_their_own_rows(
-    service: ImageService, database: Database
+    services: Services, database: Database
 ) -> None:
-    uploads = [service.upload(file(JPEG, filename=f"{n}.jpg"), ADDRESS) for n in range(20)]
+    uploads = [services.uploads.upload(file(JPEG, filename=f"{n}.jpg"), ADDRESS) for n in range(20)]
     images = await asyncio.gather(*uploads)
     assert [image.filename for image in images] == [f"{n}.jpg" for n in range(20)]
     assert len(await row_keys(database)) == 20
@@ -507,7 +513,7 @@ async def test_uploads_at_the_same_time_share_a_transaction_and_keep_their_own_r
 
 
 async def test_a_row_that_is_refused_fails_no_other_of_its_group(
-    service: ImageService, database: Database, storage: MemoryStorage
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     await execute(
         database, "ALTER TABLE images ADD CONSTRAINT no_cats CHECK (filename <> 'cat.jpg')"
@@ -515,7 +521,7 @@ async def test_a_row_that_is_refused_fails_no_other_of_its_group(
     try:
         names = ["a.jpg", "cat.jpg", "b.jpg"]
         outcomes = await asyncio.gather(
-            *(service.upload(file(JPEG, filename=name), None) for name in names),
+            *(services.uploads.upload(file(JPEG, filename=name), None) for name in names),
             return_exceptions=True,
         )
     finally:
@@ -527,22 +533,37 @@ async def test_a_row_that_is_refused_fails_no_other_of_its_group(
     assert sorted(await row_keys(database)) == await stored_keys(storage)
 
 
-async def test_look_ups_at_the_same_time_find_each_their_own(service: ImageService) -> None:
-    images = [await service.upload(file(JPEG), None) for _ in range(5)]
+async def test_lookups_at_the_same_time_each_find_their_own_image(services: Services) -> None:
+    images = [await services.uploads.upload(file(JPEG), None) for _ in range(5)]
     unknown = UUID(int=0)
     asked = [image.id for image in images for _ in range(3)] + [unknown]
-    found = await asyncio.gather(*map(service.get, asked), return_exceptions=True)
+    found = await asyncio.gather(*map(services.lookup.get, asked), return_exceptions=True)
     assert [image.id for image in found[:-1] if isinstance(image, Image)] == asked[:-1]
     assert isinstance(found[-1], ImageNotFound)
 
 
-async def test_an_upload_that_finds_no_place_in_line_for_its_row_leaves_nothing(
-    service: ImageService, database: Database, storage: MemoryStorage
+async def test_an_upload_whose_row_cannot_be_queued_leaves_nothing(
+    services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     def refuse(_image: object) -> None:
         raise DatabaseUnavailable
 
-    service._additions.submit = refuse  # type: ignore[assignment, method-assign]
+    services.uploads._insertion._batches.submit = refuse  # type: ignore[assignment, method-assign]
     with pytest.raises(DatabaseUnavailable):
-        await service.upload(file(JPEG), None)
+        await services.uploads.upload(file(JPEG), None)
     await assert_nothing_is_left(database, storage)
+
+
+async def test_a_row_whose_uploader_is_gone_is_stored_before_uploads_are_closed(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    async with database.write() as session:
+        await session.execute(text("LOCK TABLE images"))
+        upload = asyncio.create_task(services.uploads.upload(file(JPEG), None))
+        await until(lambda: services.uploads._insertion._batches._under_way)
+        upload.cancel()
+        closing = asyncio.create_task(services.uploads.close())
+        await asyncio.sleep(0.1)
+        assert not closing.done()
+    await closing
+    assert sorted(await row_keys(database)) == await stored_keys(storage) != []

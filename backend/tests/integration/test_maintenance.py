@@ -22,7 +22,7 @@ from app.domain.errors import DatabaseUnavailable
 from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.services.identity import StorageIdentity
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.statements.backfill import count_incomplete
 from app.storage.local.backend import LocalStorage
 from testkit import pictures
@@ -43,9 +43,9 @@ async def storage(
     """Keep one image as it should be, and one without its file."""
     configure_pillow()
     storage = open_storage(settings.data_dir / "images")
-    service = ImageService(database, storage, LIMITS)
-    await service.upload(file(pictures.jpeg()), None)
-    await storage.delete((await service.upload(file(pictures.jpeg()), None)).storage_key)
+    services = Services.over(database, storage, LIMITS)
+    await services.uploads.upload(file(pictures.jpeg()), None)
+    await storage.delete((await services.uploads.upload(file(pictures.jpeg()), None)).storage_key)
     return storage
 
 

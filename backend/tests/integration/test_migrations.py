@@ -35,7 +35,7 @@ from app.database.revisions import (
 )
 from app.domain.limits import UploadLimits
 from app.models import Base
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from testkit.databases import execute
 from testkit.live import PATIENCE
@@ -144,12 +144,12 @@ async def test_a_database_of_before_loses_nothing(lean: URL, tmp_path: Path) -> 
     assert await rows_as_the_code_of_before_reads_them(lean) == before
 
     database = Database(lean)
-    service = ImageService(database, LocalStorage(tmp_path / "images"), LIMITS)
-    images = (await service.list(100, None)).items
+    services = Services.over(database, LocalStorage(tmp_path / "images"), LIMITS)
+    images = (await services.listing.page(100, None)).items
     assert {str(image.id): image.filename for image in images} == LEAN_IMAGES
     for image in images:
         assert (image.width, image.height) == (None, None)
-        assert await read(service, image) == lean_file(str(image.id))
+        assert await read(services, image) == lean_file(str(image.id))
     await database.close()
 
 

@@ -17,7 +17,8 @@ from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, QuotaExceeded
 from app.domain.image import Image, IpAddress
 from app.domain.limits import UploadLimits, subscriber_of
-from app.services.image_service import FailedUpload, ImageService
+from app.services.upload import FailedUpload
+from app.services.use_cases import Services
 from app.statements import quota
 from app.statements.quota import Usage, count_usage, lock_quotas
 from app.storage.memory import MemoryStorage
@@ -47,17 +48,17 @@ def storage() -> MemoryStorage:
     return MemoryStorage()
 
 
-def quota_service(database: Database, storage: MemoryStorage, quota: int) -> ImageService:
+def services_with_quota(database: Database, storage: MemoryStorage, quota: int) -> Services:
     limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
-    return ImageService(database, storage, limits)
+    return Services.over(database, storage, limits)
 
 
 async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 3)
+    services = services_with_quota(database, storage, 3)
     outcomes = await asyncio.gather(
-        *(service.upload(file(JPEG), ADDRESS) for _ in range(12)), return_exceptions=True
+        *(services.uploads.upload(file(JPEG), ADDRESS) for _ in range(12)), return_exceptions=True
     )
     refused = [outcome for outcome in outcomes if isinstance(outcome, QuotaExceeded)]
     assert len(refused) == 9
@@ -68,9 +69,9 @@ async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(
 async def test_the_first_come_are_the_first_served(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 2)
+    services = services_with_quota(database, storage, 2)
     outcomes = await asyncio.gather(
-        *(service.upload(file(JPEG), address) for address in [ADDRESS, STRANGER] * 3),
+        *(services.uploads.upload(file(JPEG), address) for address in [ADDRESS, STRANGER] * 3),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes] == [Image] * 4 + [QuotaExceeded] * 2
@@ -91,12 +92,14 @@ async def test_the_quota_is_exact_for_uploads_and_batches_of_two_processes(
     databases = [Database(database_url) for _ in range(2)]
     await execute(databases[0], "TRUNCATE images")
     storage = MemoryStorage()
-    services = [quota_service(database, storage, quota) for database in databases]
+    services = [services_with_quota(database, storage, quota) for database in databases]
     outcomes = await asyncio.gather(
         *(
-            services[number].upload(file(JPEG), address)
+            services[number].uploads.upload(file(JPEG), address)
             if size == 1
-            else services[number].upload_batch(files(*(file(JPEG) for _ in range(size))), address)
+            else services[number].uploads.upload_batch(
+                files(*(file(JPEG) for _ in range(size))), address
+            )
             for address, number, size in sent
         ),
         return_exceptions=True,
@@ -120,36 +123,36 @@ async def test_the_quota_is_exact_for_uploads_and_batches_of_two_processes(
 async def test_a_used_up_quota_is_told_before_the_file_is_read(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 1)
-    await service.upload(file(JPEG), ADDRESS)
+    services = services_with_quota(database, storage, 1)
+    await services.uploads.upload(file(JPEG), ADDRESS)
     with pytest.raises(QuotaExceeded):
-        await service.upload(broken_off(), ADDRESS)
+        await services.uploads.upload(broken_off(), ADDRESS)
 
 
 async def test_a_deleted_image_gives_its_place_back_at_once(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 1)
-    image = await service.upload(file(JPEG), ADDRESS)
+    services = services_with_quota(database, storage, 1)
+    image = await services.uploads.upload(file(JPEG), ADDRESS)
     with pytest.raises(QuotaExceeded):
-        await service.upload(file(JPEG), ADDRESS)
-    await service.delete(image.id)
-    await service.upload(file(JPEG), ADDRESS)
+        await services.uploads.upload(file(JPEG), ADDRESS)
+    await services.deletion.delete(image.id)
+    await services.uploads.upload(file(JPEG), ADDRESS)
 
 
 async def test_the_quota_of_one_address_is_not_that_of_another(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 1)
-    await service.upload(file(JPEG), ADDRESS)
-    await service.upload(file(JPEG), ip_address("192.0.2.8"))
-    await service.upload(file(JPEG), None)
+    services = services_with_quota(database, storage, 1)
+    await services.uploads.upload(file(JPEG), ADDRESS)
+    await services.uploads.upload(file(JPEG), ip_address("192.0.2.8"))
+    await services.uploads.upload(file(JPEG), None)
 
 
 async def test_a_batch_stores_what_the_quota_still_allows(
     database: Database, storage: MemoryStorage
 ) -> None:
-    results = await quota_service(database, storage, 2).upload_batch(
+    results = await services_with_quota(database, storage, 2).uploads.upload_batch(
         files(file(JPEG), file(JPEG), file(JPEG)), ADDRESS
     )
     assert [type(result) for result in results] == [Image, Image, FailedUpload]
@@ -163,14 +166,16 @@ async def test_uploads_of_one_address_at_once_leave_the_connections_to_others(
 ) -> None:
     """Even while another process holds the lock for which they all wait."""
     monkeypatch.setattr(quota, "LONGEST_HOLD", timedelta(minutes=1))
-    service = quota_service(database, storage, 100)
+    services = services_with_quota(database, storage, 100)
     other = Database(database_url)
     async with other.write() as session:
         await lock_quotas(session, [ADDRESS])
-        uploads = [asyncio.create_task(service.upload(file(JPEG), ADDRESS)) for _ in range(60)]
+        uploads = [
+            asyncio.create_task(services.uploads.upload(file(JPEG), ADDRESS)) for _ in range(60)
+        ]
         await until(lambda: len(storage._objects) == len(uploads))
-        assert (await service.list(20, None)).items == []
-        for act in (service.get, service.delete):
+        assert (await services.listing.page(20, None)).items == []
+        for act in (services.lookup.get, services.deletion.delete):
             with pytest.raises(ImageNotFound):
                 await act(UUID(int=1))
         assert database._engine.pool.checkedout() == 1  # type: ignore[attr-defined]
@@ -182,9 +187,9 @@ async def test_uploads_of_one_address_at_once_share_their_statements(
     proxy: DatabaseProxy, storage: MemoryStorage
 ) -> None:
     database = Database(proxy.url)
-    service = quota_service(database, storage, 30)
+    services = services_with_quota(database, storage, 30)
     outcomes = await asyncio.gather(
-        *(service.upload(file(JPEG), ADDRESS) for _ in range(60)), return_exceptions=True
+        *(services.uploads.upload(file(JPEG), ADDRESS) for _ in range(60)), return_exceptions=True
     )
     assert sum(isinstance(outcome, Image) for outcome in outcomes) == 30
     assert len([s for s in proxy.statements if s.startswith("INSERT")]) < 10
@@ -202,10 +207,10 @@ async def test_a_process_that_stops_while_it_holds_a_quota_holds_it_for_a_bounde
     behind_proxy = Database(proxy.url)
     proxy.hold_at("INSERT")
     stopped = asyncio.create_task(
-        quota_service(behind_proxy, storage, 2).upload(file(JPEG), ADDRESS)
+        services_with_quota(behind_proxy, storage, 2).uploads.upload(file(JPEG), ADDRESS)
     )
     await until(lambda: proxy.statements and proxy.statements[-1].startswith("INSERT"))
-    image = await quota_service(database, storage, 2).upload(file(JPEG), ADDRESS)
+    image = await services_with_quota(database, storage, 2).uploads.upload(file(JPEG), ADDRESS)
     proxy.release()
     with pytest.raises(DatabaseUnavailable):
         await stopped
@@ -230,14 +235,14 @@ async def test_processes_that_lock_the_same_quotas_never_wait_for_each_other(
 async def test_a_row_that_is_refused_fails_no_other_and_takes_no_place(
     database: Database, storage: MemoryStorage
 ) -> None:
-    service = quota_service(database, storage, 2)
+    services = services_with_quota(database, storage, 2)
     await execute(
         database, "ALTER TABLE images ADD CONSTRAINT no_cats CHECK (filename <> 'cat.jpg')"
     )
     try:
         names = ["a.jpg", "cat.jpg", "b.jpg", "c.jpg"]
         outcomes = await asyncio.gather(
-            *(service.upload(file(JPEG, filename=name), ADDRESS) for name in names),
+            *(services.uploads.upload(file(JPEG, filename=name), ADDRESS) for name in names),
             return_exceptions=True,
         )
     finally:
@@ -285,10 +290,10 @@ async def test_images_dated_ahead_by_a_clock_that_was_wrong_take_no_place(
 ) -> None:
     now = datetime.now(UTC)
     await add(database, *[row(now + ahead, str(ADDRESS)) for _ in range(3)])
-    service = quota_service(database, storage, 1)
-    await service.upload(file(JPEG), ADDRESS)
+    services = services_with_quota(database, storage, 1)
+    await services.uploads.upload(file(JPEG), ADDRESS)
     with pytest.raises(QuotaExceeded) as refused:
-        await service.upload(file(JPEG), ADDRESS)
+        await services.uploads.upload(file(JPEG), ADDRESS)
     assert 0 < refused.value.retry_after <= 3600
 
 

@@ -6,8 +6,7 @@ Two services over one database and one folder stand for two workers.
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import event, insert
@@ -16,8 +15,8 @@ from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageUnavailable
 from app.domain.image import Image
 from app.models import ImageRow
-from app.services import image_service as image_service_module
-from app.services.image_service import ImageService
+from app.services import hot_files
+from app.services.use_cases import Services
 from app.storage.local import backend as local
 from testkit import pictures
 from testkit.storages import OpenStorage
@@ -45,31 +44,31 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 async def workers(
     database: Database, root: Path, open_storage: OpenStorage
-) -> tuple[ImageService, ImageService]:
+) -> tuple[Services, Services]:
     storages = [open_storage(root) for _ in range(2)]
     for storage in storages:
         await storage.prepare()  # as a service does when it starts
-    first, second = (ImageService(database, storage, LIMITS) for storage in storages)
+    first, second = (Services.over(database, storage, LIMITS) for storage in storages)
     return first, second
 
 
-async def look_at(service: ImageService, image: Image) -> bytes:
+async def look_at(services: Services, image: Image) -> bytes:
     """Do as a download does, and as a conditional request does beforehand."""
-    found = await service.get_present(image.id)
-    await service.require_present(found)
-    return await read(service, found)
+    found = (await services.files.find(image.id)).image
+    await services.files.require_present(found)
+    return await read(services, found)
 
 
 async def test_an_image_in_demand_is_looked_up_once(
-    workers: tuple[ImageService, ImageService],
+    workers: tuple[Services, Services],
     database: Database,
 ) -> None:
-    service, _ = workers
-    image = await service.upload(file(JPEG), None)
-    await look_at(service, image)
+    services, _ = workers
+    image = await services.uploads.upload(file(JPEG), None)
+    await look_at(services, image)
     statements = Statements(database)
     for _ in range(10):
-        assert await look_at(service, image) == JPEG
+        assert await look_at(services, image) == JPEG
     assert statements.count == 0
 
 
@@ -79,48 +78,48 @@ async def test_what_is_remembered_is_asked_again_after_a_while(
     open_storage: OpenStorage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(image_service_module, "RECENT_SECONDS", 0.0)
-    service = ImageService(database, open_storage(root), LIMITS)
-    image = await service.upload(file(JPEG), None)
-    await look_at(service, image)
+    monkeypatch.setattr(hot_files, "SECONDS", 0.0)
+    services = Services.over(database, open_storage(root), LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await look_at(services, image)
     statements = Statements(database)
-    await look_at(service, image)
+    await look_at(services, image)
     assert statements.count == 1
 
 
 async def test_a_deleted_image_is_gone_for_every_worker_at_once(
-    workers: tuple[ImageService, ImageService],
+    workers: tuple[Services, Services],
 ) -> None:
     deleting, remembering = workers
-    image = await deleting.upload(file(JPEG), None)
-    for service in workers:
+    image = await deleting.uploads.upload(file(JPEG), None)
+    for services in workers:
         for _ in range(2):
-            assert await look_at(service, image) == JPEG
-    found = await remembering.get_present(image.id)
-    await deleting.delete(image.id)
-    for service in workers:
+            assert await look_at(services, image) == JPEG
+    found = (await remembering.files.find(image.id)).image
+    await deleting.deletion.delete(image.id)
+    for services in workers:
         with pytest.raises(ImageNotFound):
-            await look_at(service, image)
+            await look_at(services, image)
         with pytest.raises(ImageNotFound):
-            await service.require_present(found)
+            await services.files.require_present(found)
         with pytest.raises(ImageNotFound):
-            await service.open(found, 0, 1)
+            await services.files.open(found, 0, 1)
 
 
 async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembers_the_image(
-    workers: tuple[ImageService, ImageService],
+    workers: tuple[Services, Services],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deleting, remembering = workers
-    image = await deleting.upload(file(JPEG), None)
+    image = await deleting.uploads.upload(file(JPEG), None)
     for _ in range(2):
         await look_at(remembering, image)
 
     async def stuck(_key: str) -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(deleting._storage, "delete", stuck)
-    delete = asyncio.create_task(deleting.delete(image.id))
+    monkeypatch.setattr(deleting.deletion._storage, "delete", stuck)
+    delete = asyncio.create_task(deleting.deletion.delete(image.id))
     try:
         while not delete.done():
             # Still remembered, or looked up again and not found; either is true by now.
@@ -130,34 +129,34 @@ async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembe
         pass
     await delete
     with pytest.raises(ImageNotFound):
-        await remembering.get_present(image.id)
+        await remembering.files.find(image.id)
 
 
 async def test_a_look_up_that_was_overtaken_by_a_delete_brings_nothing_back(
-    workers: tuple[ImageService, ImageService], monkeypatch: pytest.MonkeyPatch
+    workers: tuple[Services, Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleting, remembering = workers
-    image = await deleting.upload(file(JPEG), None)
-    look_up = remembering.get
+    image = await deleting.uploads.upload(file(JPEG), None)
+    look_up = remembering.lookup.get
 
-    async def slow(image_id: Any) -> Image:
+    async def slow(image_id: UUID) -> Image:
         found = await look_up(image_id)
-        await deleting.delete(image_id)
+        await deleting.deletion.delete(image_id)
         return found
 
-    monkeypatch.setattr(remembering, "get", slow)
-    found = await remembering.get_present(image.id)
-    monkeypatch.setattr(remembering, "get", look_up)
+    monkeypatch.setattr(remembering.lookup, "get", slow)
+    found = (await remembering.files.find(image.id)).image
+    monkeypatch.setattr(remembering.lookup, "get", look_up)
     with pytest.raises(ImageNotFound):
-        await remembering.open(found, 0, 1)
+        await remembering.files.open(found, 0, 1)
     with pytest.raises(ImageNotFound):
-        await remembering.require_present(found)
+        await remembering.files.require_present(found)
 
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
     most = 100
-    monkeypatch.setattr(image_service_module, "RECENT_IMAGES", most)
+    monkeypatch.setattr(hot_files, "MOST", most)
     monkeypatch.setattr(local, "WARM_FILES", most)
     return most
 
@@ -170,7 +169,7 @@ async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memor
 ) -> None:
     storage = open_storage(root)
     await storage.prepare()
-    service = ImageService(database, storage, LIMITS)
+    services = Services.over(database, storage, LIMITS)
     images = []
     for number in range(10_000):
         image_id = uuid4()
@@ -197,9 +196,9 @@ async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memor
     async def check(number: int) -> None:
         image = images[number]
         for _ in range(2):
-            assert await look_at(service, image) == JPEG[:20] + number.to_bytes(4)
+            assert await look_at(services, image) == JPEG[:20] + number.to_bytes(4)
 
     for begin in range(0, len(images), 50):
         await asyncio.gather(*map(check, range(begin, begin + 50)))
-    assert len(service._recent._images) <= little_memory
+    assert len(services.files._hot._files) <= little_memory
     assert len(storage._warm) <= little_memory

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.database.engine import Database
-from app.services.consistency import ConsistencyCheck
+from app.services.fsck import ConsistencyCheck
 from app.storage.local.backend import LocalStorage
 from bench import images, seed
 

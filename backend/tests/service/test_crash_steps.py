@@ -21,9 +21,10 @@ from sqlalchemy.engine import URL
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
 from app.models import ImageRow
-from app.services.image_service import ImageService
+from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
+from app.storage.local.marking import NAME
 from testkit import crash_driver, pictures
 from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
@@ -99,17 +100,17 @@ class Host:
         self.database = database
         self.root = root
         self.storage = storage
-        self.service = ImageService(database, self.storage, LIMITS)
+        self.services = Services.over(database, self.storage, LIMITS)
 
     async def empty(self) -> None:
-        await self.storage.prepare()
+        await self.services.readiness.prepare_storage()
         async with self.database.write() as session:
             await session.execute(text("TRUNCATE images"))
         for file in self.files():
             file.unlink()
 
     def files(self) -> list[Path]:
-        return [path for path in self.root.rglob("*") if path.is_file()]
+        return [path for path in self.root.rglob("*") if path.is_file() and path.name != NAME]
 
     def orders(self, action: str, kill_before: int) -> Orders:
         return Orders(
@@ -122,8 +123,8 @@ class Host:
         )
 
     async def download(self, image_id: UUID) -> bytes:
-        image = await self.service.get(image_id)
-        reader = await self.service.open(image, 0, image.file_size)
+        image = await self.services.lookup.get(image_id)
+        reader = await self.services.files.open(image, 0, image.file_size)
         data = b""
         while block := await reader.read():
             data += block
@@ -131,7 +132,7 @@ class Host:
         return data
 
     async def assert_consistent(self, sent: dict[str, bytes]) -> set[UUID]:
-        """Check what must hold at any moment; tell which images there are.
+        """Check what must hold at any moment; return which images there are.
 
         Every row has its whole file. Besides these there are only whole files without a row, and
         staging files: what `fsck` clears away.
@@ -142,7 +143,7 @@ class Host:
             assert await self.download(image.id) == sent[image.filename]
         for file in self.files():
             if file.parent != self.root / "staging":
-                assert file.read_bytes() in sent.values(), f"{file} is half a picture"
+                assert file.read_bytes() in sent.values(), f"{file} is half an image"
         return {image.id for image in images}
 
 
@@ -190,7 +191,7 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
     effects = [*DELETE, ACKNOWLEDGE]
     for step in range(1, len(effects) + 2):
         await host.empty()
-        image = await host.service.upload(File("0.jpg", stream([SMALL])), None)
+        image = await host.services.uploads.upload(File("0.jpg", stream([SMALL])), None)
         orders = host.orders("delete", kill_before=step)
         orders["image_id"] = str(image.id)
         run = driver(orders)
@@ -202,4 +203,4 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
         if run.acknowledged:
             assert host.files() == []
             with pytest.raises(ImageNotFound):
-                await host.service.get(image.id)
+                await host.services.lookup.get(image.id)

@@ -105,8 +105,8 @@ async def get_image_file(
 
     The name to save it under is the image's, with the ending of its type.
     """
-    service = context.service
-    image = await service.get_present(image_id)
+    files = context.services.files
+    image = (await files.find(image_id)).image
     facts = _facts(
         image.id,
         image.filename,
@@ -119,10 +119,10 @@ async def get_image_file(
     try:
         selection = select(request.method, request.headers, facts.file)
     except (PreconditionFailed, RangeNotSatisfiable):
-        await service.require_present(image)
+        await files.require_present(image)
         raise
     if selection.status == HTTP_304_NOT_MODIFIED:
-        await service.require_present(image)
+        await files.require_present(image)
         return FileResponse(HTTP_304_NOT_MODIFIED, [*facts.validators])
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*facts.validators, *facts.description, length_field]
@@ -131,7 +131,7 @@ async def get_image_file(
         content_range = b"bytes %d-%d/%d" % (selection.start, end, image.file_size)
         headers.append((b"content-range", content_range))
     length = 0 if request.method == "HEAD" else selection.length
-    reader = await service.open(image, selection.start, length)
+    reader = await files.open(image, selection.start, length)
     return FileResponse(selection.status, headers, reader, length)
 
 

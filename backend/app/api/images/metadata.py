@@ -47,7 +47,8 @@ async def list_images(
     ] = None,
 ) -> ImageList:
     """List images, newest first. Every page costs the same, however far down it is."""
-    page = await context.service.list(limit, decode_cursor(cursor) if cursor is not None else None)
+    after = decode_cursor(cursor) if cursor is not None else None
+    page = await context.services.listing.page(limit, after)
     next_cursor = encode_cursor(page.next) if page.next else None
     images_url = context.images_url
     if next_cursor:
@@ -65,7 +66,7 @@ async def list_images(
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
     """Tell what is known of an image."""
-    return ImageOut.of(await context.service.get(image_id), context.images_url)
+    return ImageOut.of(await context.services.lookup.get(image_id), context.images_url)
 
 
 @router.delete(
@@ -80,4 +81,4 @@ async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
 )
 async def delete_image(image_id: UUID, context: ContextDep) -> None:
     """Delete an image and its file, for good."""
-    await context.service.delete(image_id)
+    await context.services.deletion.delete(image_id)

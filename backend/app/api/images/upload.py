@@ -34,7 +34,7 @@ from app.domain.errors import (
 from app.domain.image import Image
 from app.imaging.formats import ImageType
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
-from app.services.image_service import FailedUpload
+from app.services.upload import FailedUpload
 
 _FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
 _LINKS: Final = {
@@ -93,7 +93,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
     `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
     file = await _read_form(request, "file").file("file")
-    image = await context.service.upload(file, context.client_address)
+    image = await context.services.uploads.upload(file, context.client_address)
     images_url = context.images_url
     response.headers["Location"] = f"{images_url}/{image.id}"
     return ImageOut.of(image, images_url)
@@ -141,7 +141,7 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
     files = _read_form(request, "files").files("files")
-    results = await context.service.upload_batch(files, context.client_address)
+    results = await context.services.uploads.upload_batch(files, context.client_address)
     images_url = context.images_url
     failures = [result for result in results if isinstance(result, FailedUpload)]
     body = BatchOut(

@@ -1,4 +1,4 @@
-"""Statements on the database, each for all who ask at the same time (ADR 0014)."""
+"""Database statements, each for all who ask at the same time (ADR 0014)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -7,24 +7,24 @@ from app.domain.errors import DatabaseUnavailable
 from app.runtime.batching import Coalescer
 
 STATEMENTS_AT_ONCE: Final = 1
-"""Statements of one kind under way in one process; what comes then waits for the next."""
+"""Statements of one kind running in one process; what arrives then waits for the next."""
 ROWS_AT_ONCE: Final = 200
-"""Most items that one of them is about."""
-LONGEST_WAIT: Final = 5.0
-"""Seconds for which the first in line may have waited when one more is let in."""
+"""Most items of one statement."""
+MAX_QUEUE_DELAY: Final = 5.0
+"""Seconds that the oldest queued item may have waited when another is accepted."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def grouped(
+def batched(
     statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
 ) -> Coalescer[_Item, _Result]:
-    """Let a statement be asked for one item at a time, and carried out for groups of them."""
+    """Return what takes one item at a time, and executes a statement for batches of them."""
     return Coalescer(
         statement,
         at_once=STATEMENTS_AT_ONCE,
         most=ROWS_AT_ONCE,
-        patience=LONGEST_WAIT,
+        patience=MAX_QUEUE_DELAY,
         busy=DatabaseUnavailable,
     )

@@ -1,9 +1,9 @@
-"""What rows of earlier versions lack, read from their files: one ordered pass.
+"""Filling in what rows of earlier versions lack, from their files: one ordered pass.
 
-Safe beside a running service, and beside another run of its own: a row is given only what it still
-lacks, one that was deleted in between is passed over, and what is written is what the file tells.
-So a run that was stopped is simply run again; it goes over what is done at the speed of an index,
-and over what no header tells once more (ADR 17, 26).
+Safe beside a running service, and beside another run: only what a row still lacks is written, and
+rows that are deleted during the run are skipped. So a run that was stopped is simply started again:
+it passes complete rows at the speed of an index, and reads files whose header has no size once more
+(ADR 17, 26).
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ from app.statements.backfill import (
 )
 from app.storage.base import ObjectReader, StorageBackend
 
-LOOKED_AT_ONCE: Final = 5000
-"""Rows read at once, complete already or not."""
-ROWS_AT_ONCE: Final = 500
-"""Most rows filled in with one short transaction."""
-BYTES_AT_ONCE: Final = 256 * 1024 * 1024
-"""Bytes read until what they told is written, so that little is read again after a stop."""
+ROWS_READ_AT_ONCE: Final = 5000
+"""Rows of one query, complete already or not."""
+BATCH_ROWS: Final = 500
+"""Most rows completed in one short transaction."""
+BATCH_BYTES: Final = 256 * 1024 * 1024
+"""Bytes read before the rows are written, so that little is read again after a stop."""
 
 
 class Outcome(StrEnum):
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
 
 
 class Backfill:
-    """Fills in what uploads to earlier versions did not store.
+    """Completes rows of images that earlier versions stored.
 
     Args:
         database: Where the rows are.
@@ -62,49 +62,49 @@ class Backfill:
         """Return how many rows lack something.
 
         Raises:
-            DatabaseUnavailable: If it cannot be told.
+            DatabaseUnavailable: If the database cannot be asked.
         """
         async with self._database.read() as session:
             return await count_incomplete(session)
 
     async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
-        """Fill in every row, in bounded memory; report row and outcome when it is done.
+        """Complete every row, in bounded memory; report each row with its outcome.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read and written.
-            StorageUnavailable: If the storage is away.
+            StorageUnavailable: If the storage is unavailable.
         """
         last: str | None = ""
         while last is not None:
             async with self._database.read() as session:
-                rows, last = await list_incomplete(session, last, LOOKED_AT_ONCE)
-            group: list[IncompleteRow] = []
+                rows, last = await list_incomplete(session, last, ROWS_READ_AT_ONCE)
+            batch: list[IncompleteRow] = []
             for row in rows:
-                group.append(row)
-                size = sum(row.file_size for row in group)
-                if len(group) == ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
-                    await self._fill(group, progress)
-                    group = []
-            await self._fill(group, progress)
+                batch.append(row)
+                size = sum(row.file_size for row in batch)
+                if len(batch) == BATCH_ROWS or size >= BATCH_BYTES:
+                    await self._complete(batch, progress)
+                    batch = []
+            await self._complete(batch, progress)
 
-    async def _fill(
+    async def _complete(
         self, rows: list[IncompleteRow], progress: Callable[[IncompleteRow, Outcome], object]
     ) -> None:
         found: list[FoundFacts] = []
-        outcomes = [await self._look(row, found) for row in rows]
+        outcomes = [await self._read(row, found) for row in rows]
         if found:
             async with self._database.write() as session:
                 await complete_rows(session, found)
         for row, outcome in zip(rows, outcomes, strict=True):
             progress(row, outcome)
 
-    async def _look(self, row: IncompleteRow, found: list[FoundFacts]) -> Outcome:
+    async def _read(self, row: IncompleteRow, found: list[FoundFacts]) -> Outcome:
         try:
             reader = await self._storage.open(row.key)
             try:
                 if reader.size != row.file_size:
                     return Outcome.WRONG_SIZE
-                told = await (_read_header if row.has_checksum else _read_all)(row, reader)
+                facts = await (_read_header if row.has_checksum else _read_all)(row, reader)
             finally:
                 await reader.close()
         except ObjectNotFound:
@@ -114,8 +114,8 @@ class Backfill:
             with suppress(ObjectNotFound):
                 await self._storage.stat(row.key)  # the storage is there: it is this one file
             return Outcome.UNREADABLE
-        found.append(told)
-        return Outcome.NO_SIZE if told.width is None else Outcome.FILLED_IN
+        found.append(facts)
+        return Outcome.NO_SIZE if facts.width is None else Outcome.FILLED_IN
 
 
 async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
@@ -124,8 +124,8 @@ async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
     while block := await reader.read():
         checksum.update(block)
         inspection.feed(block)
-    facts = await inspection.facts()
-    return FoundFacts(row.id, facts.width, facts.height, checksum.digest(), facts.truncated)
+    width, height, truncated = await inspection.facts()
+    return FoundFacts(row.id, width, height, checksum.digest(), truncated)
 
 
 async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:

@@ -1,22 +1,20 @@
 """Whether rows and files agree: one ordered pass over both, and the repair of what does not.
 
-Safe beside a running service. The pass sees rows and files at different moments, so each
-suspicion is looked at again, in the order in which the service works (ADR 0003), before it is a
-finding, and once more before it is repaired; and what is younger than a grace period may belong to
-an upload under way.
+Safe beside a running service. The pass sees rows and files at different times, so each suspicion
+is checked again, in the order in which the service works (ADR 0003), before it is a finding, and
+once more before it is repaired; and what is younger than a grace period may belong to an upload in
+progress.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import StoredFile
+from app.services.findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import (
     Totals,
     delete_image_by_key,
@@ -28,36 +26,8 @@ from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, i
 
 ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""
-FEW: Final = 10
-"""So many rows, or files without a row, are removed without being expected by number."""
 MOST_AHEAD: Final = timedelta(days=1)
-"""How far ahead another machine's clock may date the file of an upload under way."""
-
-
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    FILE_WITHOUT_ROW = "file-without-row"
-    ROW_WITHOUT_FILE = "row-without-file"
-    WRONG_SIZE = "wrong-size"
-    CORRUPT = "corrupt"
-    UNREADABLE = "unreadable"
-    OLD_STAGING_FILE = "old-staging-file"
-
-
-BROKEN_ROWS: Final = frozenset({Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE, Kind.CORRUPT})
-"""What only `delete_broken_rows` repairs: evidence of a loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong."""
-
-    kind: Kind
-    key: str
-    """Storage key, or name of a staging file."""
-    size: int
-    """Bytes of the file; where there is none, those that the row promises."""
+"""How far ahead another machine's clock may date the file of an upload in progress."""
 
 
 class ConsistencyCheck:
@@ -90,7 +60,7 @@ class ConsistencyCheck:
         """Return how many rows there are, and the bytes that they promise.
 
         Raises:
-            DatabaseUnavailable: If it cannot be told.
+            DatabaseUnavailable: If the database cannot be asked.
         """
         async with self._database.read() as session:
             return await sum_up_images(session)
@@ -98,11 +68,11 @@ class ConsistencyCheck:
     async def find(
         self, progress: Callable[[StoredFile], object], skipped: Skipped = ignore
     ) -> AsyncIterator[Finding]:
-        """Go through everything, in bounded memory.
+        """Compare everything, in bounded memory.
 
         Args:
             progress: Called for each row when it has been compared.
-            skipped: Called for each thing that is no file of the service's.
+            skipped: Called with the name of whatever is no file of the service's.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read.
@@ -182,10 +152,10 @@ class ConsistencyCheck:
         return await self._suspect_row(row)
 
     async def _suspect_row(self, row: StoredFile) -> Finding | None:
-        """Look again at a row whose file may be missing or damaged.
+        """Check again a row whose file may be missing or damaged.
 
         The file first: an upload publishes it before its row, a delete removes it after its row.
-        So if the row is still there when the file has been looked at, they disagree.
+        So if the row is still there after the file was checked, they disagree.
         """
         try:
             size = (await self._storage.stat(row.key)).size
@@ -200,7 +170,7 @@ class ConsistencyCheck:
         return finding if await self._row(row.key) else None
 
     async def _judge_bytes(self, row: StoredFile) -> Kind | None:
-        """Read a file, if its checksum is known and asked for."""
+        """Read a file, if asked to, and return what is wrong with its bytes."""
         if not (self._checksums and row.checksum):
             return None
         try:
@@ -220,74 +190,18 @@ class ConsistencyCheck:
         return checksum.digest()
 
     async def _suspect_file(self, file: ObjectInfo) -> Finding | None:
-        """Look again at a file for which no row was seen."""
+        """Check again a file for which no row was seen."""
         if self._may_be_in_flight(file) or await self._row(file.key):
             return None
         return Finding(Kind.FILE_WITHOUT_ROW, file.key, file.size)
 
     def _may_be_in_flight(self, file: ObjectInfo) -> bool:
-        """Return whether an upload under way may have written a file, by the time of the file.
+        """Return whether an upload in progress may have written a file, by its modification time.
 
-        One dated far ahead was written while a clock was wrong; it would never grow old.
+        One dated far in the future was written while a clock was wrong; it would never grow old.
         """
         return self._oldest_in_flight <= file.modified <= datetime.now(UTC) + MOST_AHEAD
 
     async def _row(self, key: str) -> StoredFile | None:
         async with self._database.read() as session:
             return await find_file(session, key)
-
-
-class Removals:
-    """What a repair is to remove, held back until it is known that it was expected.
-
-    Memory is bounded by what is expected. Staging files do not belong here: they are nobody's.
-
-    Args:
-        rows: How many rows there are.
-        expected: How many rows and files without a row are to be removed; None = a few at most.
-    """
-
-    def __init__(self, rows: int, expected: int | None = None) -> None:
-        self._rows = rows
-        self._expected = expected
-        self.count = Counter[Kind]()
-        self.held: list[Finding] = []
-
-    @property
-    def are_expected(self) -> bool:
-        """Whether they may be removed, now that all are known."""
-        if self._expected is None:
-            return not are_many(self.count, self._rows)
-        return self.count.total() in {self._expected, 0}
-
-    def hold(self, finding: Finding) -> list[Finding]:
-        """Hold a finding; return all that are held, and let go of them, once there are too many."""
-        self.count[finding.kind] += 1
-        self.held.append(finding)
-        if self._expected is None:
-            too_many = are_many(self.count, self._rows)
-        else:
-            too_many = self.count.total() > self._expected
-        if not too_many:
-            return []
-        held, self.held = self.held, []
-        return held
-
-
-def are_many(removals: Counter[Kind], rows: int) -> bool:
-    """Return whether removals are more than a few, so that their number must be known before.
-
-    Rows and files that do not belong together look like a loss: a wrong or half restored folder as
-    if files were missing, a wrong database as if files had no rows.
-
-    Args:
-        removals: How many of each kind.
-        rows: How many rows there are; to remove all of them is never few.
-    """
-    broken = sum(removals[kind] for kind in BROKEN_ROWS)
-    return broken > FEW or 0 < rows <= broken or removals[Kind.FILE_WITHOUT_ROW] > FEW
-
-
-def removed_kinds(*, delete_broken_rows: bool) -> frozenset[Kind]:
-    """Return the kinds that a repair removes, besides old staging files."""
-    return frozenset({Kind.FILE_WITHOUT_ROW}) | (BROKEN_ROWS if delete_broken_rows else frozenset())

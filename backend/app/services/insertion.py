@@ -1,0 +1,88 @@
+"""Inserting the rows of published files; those of many uploads share a transaction (ADR 0014)."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.domain.image import Image
+from app.services.batched_statements import batched
+from app.services.quota import UploadQuota
+from app.services.staging import StagedImage
+
+
+class Insertion:
+    """Inserts rows, as far as quotas allow.
+
+    Args:
+        database: Where the rows go.
+        quota: How many each subscriber may add.
+    """
+
+    def __init__(self, database: Database, quota: UploadQuota) -> None:
+        self._database = database
+        self._quota = quota
+        self._batches = batched(self._insert)
+
+    async def insert(self, image: StagedImage) -> Image:
+        """Commit the row of a published file, even if the caller is cancelled while it waits.
+
+        Raises:
+            QuotaExceeded: If no place is left; the file is discarded.
+            DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
+        """
+        try:
+            insertion = self._batches.submit(image)
+        except DatabaseUnavailable:
+            await image.object.discard()
+            raise
+        return await asyncio.shield(insertion)
+
+    async def drain(self) -> None:
+        """Wait until all rows that were submitted are committed, or failed."""
+        await self._batches.drain()
+
+    async def _insert(self, images: Sequence[StagedImage]) -> Sequence[Image | Exception]:
+        """Commit rows in one transaction, if need be each in its own.
+
+        A failure before the rows are inserted discards the files, as a quota that is used up does.
+        After that the commit may have taken place, whatever the error says, so nothing is removed:
+        a file without a row is harmless.
+        """
+        rows = [image.row for image in images]
+        inserted = False
+        try:
+            async with self._database.write() as session:
+                results = await self._quota.insert(session, rows)
+                inserted = True
+        except BaseException as error:
+            if inserted:
+                raise
+            is_defect = isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable)
+            if is_defect and len(images) > 1:
+                # A row that the database refuses is no reason to refuse the others.
+                return await self._insert_one_by_one(images)
+            await _discard(images)
+            raise
+        await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
+        return [results[row.id] for row in rows]
+
+    async def _insert_one_by_one(
+        self, images: Sequence[StagedImage]
+    ) -> Sequence[Image | Exception]:
+        """Insert rows each by itself, as long as the database is available."""
+        results: list[Image | Exception] = []
+        for image in images:
+            if results and isinstance(results[-1], DatabaseUnavailable):
+                await image.object.discard()
+                results.append(DatabaseUnavailable())
+                continue
+            try:
+                results += await self._insert([image])
+            except Exception as error:  # noqa: BLE001 - raised to whose row it is
+                results.append(error)
+        return results
+
+
+async def _discard(images: Sequence[StagedImage]) -> None:
+    await asyncio.gather(*(image.object.discard() for image in images))

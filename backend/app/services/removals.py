@@ -1,0 +1,65 @@
+"""How many removals a repair may make unless their number was given."""
+
+from collections import Counter
+from typing import Final
+
+from app.services.findings import BROKEN_ROWS, Finding, Kind
+
+FEW: Final = 10
+"""This many rows, or files without a row, are removed without being expected by number."""
+
+
+class Removals:
+    """What a repair is to remove, held back until it is known that it was expected.
+
+    Memory is bounded by what is expected. Staging files do not belong here: they are nobody's.
+
+    Args:
+        rows: How many rows there are.
+        expected: How many rows and files without a row are to be removed; None = a few at most.
+    """
+
+    def __init__(self, rows: int, expected: int | None = None) -> None:
+        self._rows = rows
+        self._expected = expected
+        self.count = Counter[Kind]()
+        self.held: list[Finding] = []
+
+    @property
+    def are_expected(self) -> bool:
+        """Whether they may be removed, now that all are known."""
+        if self._expected is None:
+            return not are_many(self.count, self._rows)
+        return self.count.total() in {self._expected, 0}
+
+    def hold(self, finding: Finding) -> list[Finding]:
+        """Hold a finding; return all that are held, and release them, once there are too many."""
+        self.count[finding.kind] += 1
+        self.held.append(finding)
+        if self._expected is None:
+            too_many = are_many(self.count, self._rows)
+        else:
+            too_many = self.count.total() > self._expected
+        if not too_many:
+            return []
+        held, self.held = self.held, []
+        return held
+
+
+def are_many(removals: Counter[Kind], rows: int) -> bool:
+    """Return whether removals are more than a few, so that their number must be known before.
+
+    Rows and files that do not belong together look like a loss: a wrong or half restored folder as
+    if files were missing, a wrong database as if files had no rows.
+
+    Args:
+        removals: How many of each kind.
+        rows: How many rows there are; to remove all of them is never few.
+    """
+    broken = sum(removals[kind] for kind in BROKEN_ROWS)
+    return broken > FEW or 0 < rows <= broken or removals[Kind.FILE_WITHOUT_ROW] > FEW
+
+
+def removed_kinds(*, delete_broken_rows: bool) -> frozenset[Kind]:
+    """Return the kinds that a repair removes, besides old staging files."""
+    return frozenset({Kind.FILE_WITHOUT_ROW}) | (BROKEN_ROWS if delete_broken_rows else frozenset())

@@ -1,0 +1,134 @@
+"""The file of an upload: staged while its bytes arrive, then published, which makes it durable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+from uuid import uuid4
+
+from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
+from app.domain.filenames import sanitize_filename
+from app.domain.image import IpAddress, NewImage
+from app.imaging.formats import HEAD_BYTES, ImageType, detect
+from app.imaging.inspection import Facts, Inspection
+from app.imaging.truncation import EndFinder
+from app.services.identity import StorageIdentity
+from app.storage.base import StagedObject, StorageBackend
+
+
+class IncomingFile(Protocol):
+    """A file on its way in."""
+
+    @property
+    def filename(self) -> str | None:
+        """The client's name for it; not to be trusted."""
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its bytes, in pieces that are not empty; raises where the file is broken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedImage:
+    """A file that has arrived, and its row, which lacks what publishing adds."""
+
+    row: NewImage
+    object: StagedObject
+    facts: asyncio.Task[Facts]
+    """Runs in a thread, while another one makes the file durable."""
+
+
+class Staging:
+    """Stages and publishes the files of uploads.
+
+    Args:
+        storage: Where the files go.
+        identity: Makes sure that it is the right one.
+        max_upload_bytes: The largest accepted file.
+    """
+
+    def __init__(
+        self, storage: StorageBackend, identity: StorageIdentity, max_upload_bytes: int
+    ) -> None:
+        self._storage = storage
+        self._identity = identity
+        self._max_upload_bytes = max_upload_bytes
+
+    async def stage(self, file: IncomingFile, address: IpAddress | None) -> StagedImage:
+        """Write a file as it arrives, judging its type by its head and its size while counting.
+
+        Raises:
+            UploadRejected: `InvalidFileType`, `EmptyFile` or `FileTooLarge`.
+            StorageError: If the file cannot be written.
+        """
+        chunk = await _read_head(file.chunks)
+        if not chunk:
+            raise EmptyFile
+        image_type = detect(chunk)
+        if image_type is None:
+            raise InvalidFileType(is_named=file.filename is not None)
+        image_id = uuid4()
+        key = image_id.hex + image_type.extension
+        await self._identity.require()
+        staged = await self._storage.stage(key, image_type.value)
+        inspection = Inspection(image_type)
+        size = 0
+        try:
+            while chunk:
+                size += len(chunk)
+                if size > self._max_upload_bytes:
+                    raise FileTooLarge(self._max_upload_bytes, size)
+                inspection.feed(chunk)
+                await staged.write(chunk)
+                chunk = await anext(file.chunks, b"")
+        except BaseException:
+            await staged.discard()
+            raise
+        row = NewImage(
+            id=image_id,
+            filename=sanitize_filename(file.filename, fallback=f"image{image_type.extension}"),
+            storage_key=key,
+            content_type=image_type.value,
+            file_size=size,
+            upload_ip=address,
+            width=None,
+            height=None,
+            checksum=None,
+            truncated=None,
+        )
+        return StagedImage(row, staged, asyncio.create_task(inspection.facts()))
+
+    async def publish(self, image: StagedImage) -> StagedImage:
+        """Make a file durable, and return it with its complete row; discard it on failure.
+
+        Raises:
+            StorageError: If the file cannot be made durable.
+        """
+        try:
+            checksum = await image.object.publish()
+            facts = await image.facts
+            if facts.truncated is None:
+                facts = facts._replace(truncated=await self._is_truncated(image.row))
+        except BaseException:
+            await image.object.discard()
+            raise
+        return replace(image, row=image.row._replace(checksum=checksum, **facts._asdict()))
+
+    async def _is_truncated(self, row: NewImage) -> bool | None:
+        """Search all of a file that does not end with the image's end for it, as few do not."""
+        finder = EndFinder(ImageType(row.content_type), everywhere=True)
+        reader = await self._storage.open(row.storage_key)
+        try:
+            while finder.truncated and (block := await reader.read()):
+                finder.feed(block)
+        finally:
+            await reader.close()
+        return finder.truncated
+
+
+async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:
+    """Read until the type can be detected, or to the end of a shorter file."""
+    head = b""
+    while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
+        head += chunk
+    return head

@@ -1,0 +1,125 @@
+"""Uploading one file, or a batch: bytes first, then the row, then the answer (ADR 0003).
+
+No database connection is held while a client sends.
+"""
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from app.domain.errors import (
+    ImageHostError,
+    StorageError,
+    TooManyFiles,
+    UploadFailed,
+    UploadRejected,
+)
+from app.domain.filenames import sanitize_filename
+from app.domain.image import Image, IpAddress
+from app.services.insertion import Insertion
+from app.services.quota import UploadQuota
+from app.services.staging import IncomingFile, StagedImage, Staging
+
+_log = logging.getLogger(__name__)
+
+
+class FailedUpload(NamedTuple):
+    """A file of a batch that was not stored, and why."""
+
+    filename: str
+    error: ImageHostError
+
+
+class Uploads:
+    """Stores files.
+
+    Args:
+        staging: Stores the bytes.
+        insertion: Stores the rows.
+        quota: How many each subscriber may add.
+        batch_max_files: Most files of one batch.
+    """
+
+    def __init__(
+        self, staging: Staging, insertion: Insertion, quota: UploadQuota, batch_max_files: int
+    ) -> None:
+        self._staging = staging
+        self._insertion = insertion
+        self._quota = quota
+        self._batch_max_files = batch_max_files
+
+    async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
+        """Store one file, which is durable when this returns.
+
+        Raises:
+            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge` or `QuotaExceeded`.
+            StorageError: If the file cannot be stored.
+            DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
+        """
+        await self._quota.require(address)
+        return await self._publish(await self._staging.stage(file, address))
+
+    async def upload_batch(
+        self, files: AsyncIterator[IncomingFile], address: IpAddress | None
+    ) -> list[Image | FailedUpload]:
+        """Store several files, each for itself, once all have arrived; results in their order.
+
+        Raises:
+            TooManyFiles: If there are more than allowed; then nothing is stored.
+            QuotaExceeded: If the address may not add even one.
+            DatabaseUnavailable: If the database cannot be asked about that.
+        """
+        await self._quota.require(address)
+        results: list[Image | FailedUpload] = []
+        arrived: deque[StagedImage | FailedUpload] = deque()
+        try:
+            async for file in files:
+                if len(arrived) == self._batch_max_files:
+                    raise TooManyFiles(self._batch_max_files, len(arrived) + 1)
+                try:
+                    arrived.append(await self._stage_and_seal(file, address))
+                except (UploadRejected, StorageError) as error:
+                    name = sanitize_filename(file.filename, fallback="image")
+                    arrived.append(FailedUpload(name, error))
+            while arrived:
+                item = arrived.popleft()
+                results.append(
+                    await self._publish_or_fail(item) if isinstance(item, StagedImage) else item
+                )
+        finally:
+            for item in arrived:
+                if isinstance(item, StagedImage):
+                    await item.object.discard()
+        return results
+
+    async def close(self) -> None:
+        """Wait until the rows of published files are stored; no upload may follow."""
+        await self._insertion.drain()
+
+    async def _stage_and_seal(self, file: IncomingFile, address: IpAddress | None) -> StagedImage:
+        """Stage a file that waits for the others of its batch."""
+        image = await self._staging.stage(file, address)
+        try:
+            await image.object.seal()
+        except BaseException:
+            await image.object.discard()
+            raise
+        return image
+
+    async def _publish(self, image: StagedImage) -> Image:
+        """Make a staged file durable, then have its row committed."""
+        return await self._insertion.insert(await self._staging.publish(image))
+
+    async def _publish_or_fail(self, image: StagedImage) -> Image | FailedUpload:
+        """Publish one file of a batch.
+
+        Whatever happens to it, the caller must hear of those before it, which are stored by now.
+        """
+        try:
+            return await self._publish(image)
+        except ImageHostError as error:
+            return FailedUpload(image.row.filename, error)
+        except Exception:  # noqa: BLE001 - a defect, which the log reports
+            _log.exception("a file of a batch could not be stored")
+            return FailedUpload(image.row.filename, UploadFailed())
