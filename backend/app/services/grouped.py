@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from app.domain.errors import DatabaseUnavailable
-from app.runtime.batching import Coalescer
+from app.runtime.batching import Batcher
 
 STATEMENTS_AT_ONCE: Final = 1
 """Statements of one kind under way in one process; what comes then waits for the next."""
@@ -19,12 +19,12 @@ _Result = TypeVar("_Result")
 
 def grouped(
     statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
-) -> Coalescer[_Item, _Result]:
+) -> Batcher[_Item, _Result]:
     """Let a statement be asked for one item at a time, and carried out for groups of them."""
-    return Coalescer(
+    return Batcher(
         statement,
-        at_once=STATEMENTS_AT_ONCE,
-        most=ROWS_AT_ONCE,
-        patience=LONGEST_WAIT,
-        busy=DatabaseUnavailable,
+        max_concurrent=STATEMENTS_AT_ONCE,
+        max_size=ROWS_AT_ONCE,
+        max_queue_delay=LONGEST_WAIT,
+        refusal=DatabaseUnavailable,
     )
