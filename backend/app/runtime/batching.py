@@ -1,8 +1,8 @@
-"""Doing together what is asked for at the same time.
+"""Concurrent operations, carried out in batches.
 
-A statement costs about as much for fifty rows as for one, and a commit just as much. So requests
-that arrive while a statement is under way share the next one: the busier the service, the less a
-row costs. A request that comes alone waits for nobody.
+A statement costs about as much for fifty rows as for one, and a commit just as much. So items that
+arrive while a batch is in progress make up the next one: the busier the service, the less an item
+costs. An item that comes alone does not wait.
 """
 
 import asyncio
@@ -18,61 +18,62 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[_Item, _Result]):
+class _Queued(Generic[_Item, _Result]):
     item: _Item
-    answer: "asyncio.Future[_Result]"
+    result: "asyncio.Future[_Result]"
     since: float
 
 
-class Congestion(Exception):
-    """So many wait that one more would wait too long."""
+class Overloaded(Exception):
+    """So many are queued that one more would wait too long."""
 
 
-class Coalescer(Generic[_Item, _Result]):
-    """Hands items over in groups, in the order in which they came.
+class Batcher(Generic[_Item, _Result]):
+    """Carries items out in batches, in the order in which they came.
 
     Args:
-        carry_out: Does the work for a group, and gives a result for each item in its place; an
-            exception among them is raised to who gave that item, one that is raised to all.
-        at_once: How many groups may be under way.
-        most: How many items make the largest group.
-        patience: How many seconds the first in line may have waited when one more is let in.
-        busy: What is raised, from `Congestion`, to those that are not.
+        carry_out: Does the work for a batch, and returns a result for each item in its place; an
+            exception among them is raised for that item, one that is raised for all.
+        max_concurrent: Most batches in progress.
+        max_size: Most items of a batch.
+        max_queue_delay: Seconds for which the first in the queue may have waited when one more is
+            accepted.
+        refusal: What is raised, from `Overloaded`, for an item that is not.
     """
 
     def __init__(
         self,
         carry_out: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
         *,
-        at_once: int,
-        most: int,
-        patience: float,
-        busy: type[Exception],
+        max_concurrent: int,
+        max_size: int,
+        max_queue_delay: float,
+        refusal: type[Exception],
     ) -> None:
         self._carry_out = carry_out
-        self._at_once = at_once
-        self._most = most
-        self._patience = patience
-        self._busy = busy
-        self._waiting: deque[_Waiting[_Item, _Result]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._max_concurrent = max_concurrent
+        self._max_size = max_size
+        self._max_queue_delay = max_queue_delay
+        self._refusal = refusal
+        self._queue: deque[_Queued[_Item, _Result]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
 
     def submit(self, item: _Item) -> "asyncio.Future[_Result]":
-        """Have an item carried out. Cancelled before its group begins, it is left out.
+        """Queue an item. Cancelled before its batch begins, it is left out.
 
         Raises:
-            Exception: `busy`, if the groups have not come on for too long.
+            Exception: `refusal`, if the queue is too slow.
         """
         now = monotonic()
-        if self._waiting and now - self._waiting[0].since > self._patience:
-            raise self._busy from Congestion(f"{len(self._waiting)} wait in line")
-        answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, answer, now))
-        if len(self._under_way) < self._at_once:
-            # A group serves many requests, so it logs under the id of none.
-            task = asyncio.create_task(self._work(), context=Context())
-            self._under_way.add(task)
-        return answer
+        if self._queue and now - self._queue[0].since > self._max_queue_delay:
+            raise self._refusal from Overloaded(f"{len(self._queue)} are queued")
+        result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Queued(item, result, now))
+        if len(self._workers) < self._max_concurrent:
+            # A batch serves many requests, so it logs under the id of none.
+            worker = asyncio.create_task(self._work(), context=Context())
+            self._workers.add(worker)
+        return result
 
     async def drain(self) -> None:
         """Wait until all that was submitted is carried out."""
@@ -81,44 +82,44 @@ class Coalescer(Generic[_Item, _Result]):
 
     async def _work(self) -> None:
         try:
-            while group := self._take():
-                await self._answer(group)
+            while batch := self._take():
+                await self._process(batch)
         except BaseException:
-            for waiting in self._waiting:
-                waiting.answer.cancel()
+            for queued in self._queue:
+                queued.result.cancel()
             raise
         finally:
-            # Not in a callback of the task: what is submitted before that ran would find nobody.
-            self._under_way.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            # Not in a callback of the task: what is submitted before that ran would find no worker.
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _answer(self, group: list[_Waiting[_Item, _Result]]) -> None:
+    def _take(self) -> list[_Queued[_Item, _Result]]:
+        batch: list[_Queued[_Item, _Result]] = []
+        while self._queue and len(batch) < self._max_size:
+            queued = self._queue.popleft()
+            if not queued.result.done():
+                batch.append(queued)
+        return batch
+
+    async def _process(self, batch: list[_Queued[_Item, _Result]]) -> None:
         try:
-            results = await self._carry_out([waiting.item for waiting in group])
+            results = await self._carry_out([queued.item for queued in batch])
         except BaseException as error:
-            for waiting in group:
-                _refuse(waiting.answer, error)
+            for queued in batch:
+                _fail(queued.result, error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for waiting, result in zip(group, results, strict=True):
+            for queued, result in zip(batch, results, strict=True):
                 if isinstance(result, Exception):
-                    _refuse(waiting.answer, result)
-                elif not waiting.answer.done():
-                    waiting.answer.set_result(result)
-
-    def _take(self) -> list[_Waiting[_Item, _Result]]:
-        group: list[_Waiting[_Item, _Result]] = []
-        while self._waiting and len(group) < self._most:
-            waiting = self._waiting.popleft()
-            if not waiting.answer.done():
-                group.append(waiting)
-        return group
+                    _fail(queued.result, result)
+                elif not queued.result.done():
+                    queued.result.set_result(result)
 
 
-def _refuse(answer: asyncio.Future[_Result], error: BaseException) -> None:
-    if answer.done():
+def _fail(result: asyncio.Future[_Result], error: BaseException) -> None:
+    if result.done():
         return
     if isinstance(error, asyncio.CancelledError):
-        answer.cancel()
+        result.cancel()
     else:
-        answer.set_exception(error)
+        result.set_exception(error)

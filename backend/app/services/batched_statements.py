@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from app.domain.errors import DatabaseUnavailable
-from app.runtime.batching import Coalescer
+from app.runtime.batching import Batcher
 
 STATEMENTS_AT_ONCE: Final = 1
 """Statements of one kind running in one process; what arrives then waits for the next."""
@@ -19,12 +19,12 @@ _Result = TypeVar("_Result")
 
 def batched(
     statement: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
-) -> Coalescer[_Item, _Result]:
+) -> Batcher[_Item, _Result]:
     """Return what takes one item at a time, and executes a statement for batches of them."""
-    return Coalescer(
+    return Batcher(
         statement,
-        at_once=STATEMENTS_AT_ONCE,
-        most=ROWS_AT_ONCE,
-        patience=MAX_QUEUE_DELAY,
-        busy=DatabaseUnavailable,
+        max_concurrent=STATEMENTS_AT_ONCE,
+        max_size=ROWS_AT_ONCE,
+        max_queue_delay=MAX_QUEUE_DELAY,
+        refusal=DatabaseUnavailable,
     )

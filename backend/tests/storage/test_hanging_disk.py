@@ -149,7 +149,7 @@ async def test_an_upload_to_a_stopped_writer_fails_and_the_next_has_another(
 async def test_all_that_wait_for_a_stopped_writer_fail_with_it_and_kill_no_other(
     storage: LocalStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage._writer._items, "_most", 1)
+    monkeypatch.setattr(storage._writer._items, "_max_size", 1)
     os.kill(running(storage).pid, signal.SIGSTOP)
     uploads = []
     for number in range(4):  # the last ones have not waited for long when the first is given up

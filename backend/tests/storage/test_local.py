@@ -487,7 +487,7 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_an_error(
 async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
     storage: LocalStorage, files: Files, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage._writer._items, "_patience", 0.0)
+    monkeypatch.setattr(storage._writer._items, "_max_queue_delay", 0.0)
     staged = [await storage.stage(f"{number:02x}{KEY[2:]}", "image/jpeg") for number in range(3)]
     with stopped(writer_pid):
         writing = []

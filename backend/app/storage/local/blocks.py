@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Final, Protocol
 
 from app.domain.errors import StorageUnavailable
-from app.runtime.batching import Congestion
+from app.runtime.batching import Overloaded
 from app.storage.local.writer_program import named
 
 BLOCK: Final = 256 * 1024
@@ -83,7 +83,7 @@ class SharedMemory:
             for block in withheld:
                 self.give_back(block)
         if not self._free:
-            raise StorageUnavailable from Congestion("all blocks are taken")
+            raise StorageUnavailable from Overloaded("all blocks are taken")
         return Block(self._memory, heappop(self._free))
 
     def give_back(self, block: Block) -> None:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from app.domain.errors import StorageUnavailable
-from app.runtime.batching import Congestion
+from app.runtime.batching import Overloaded
 from app.storage.local.calls import Call
 
 MOST_CALLS: Final = 1000
@@ -88,7 +88,7 @@ class Threads:
         if is_stuck and (not call.is_certain or len(self._unfinished) >= MOST_LEFT):
             raise StorageUnavailable from call.timeout()
         if self._waited_for >= MOST_CALLS and not call.is_certain:
-            raise StorageUnavailable from Congestion(f"{self._waited_for} wait for a thread")
+            raise StorageUnavailable from Overloaded(f"{self._waited_for} wait for a thread")
 
     def _submit(self, future: Future[_Result], function: Callable[[], _Result]) -> None:
         self._unfinished.add(future)

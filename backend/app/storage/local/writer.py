@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from app.domain.errors import StorageUnavailable
-from app.runtime.batching import Coalescer
+from app.runtime.batching import Batcher
 from app.storage.local.blocks import Block, SharedMemory
 from app.storage.local.calls import DISK_SECONDS
 from app.storage.local.process import WriterProcess
@@ -54,12 +54,12 @@ class Writer:
     def __init__(self, threads: int, uploads: int) -> None:
         self._threads = threads
         self._uploads = uploads
-        self._items: Coalescer[_Item, bytes | None] = Coalescer(
+        self._items: Batcher[_Item, bytes | None] = Batcher(
             self._carry_out,
-            at_once=1,
-            most=ORDERS_AT_ONCE,
-            patience=QUEUE_SECONDS,
-            busy=StorageUnavailable,
+            max_concurrent=1,
+            max_size=ORDERS_AT_ONCE,
+            max_queue_delay=QUEUE_SECONDS,
+            refusal=StorageUnavailable,
         )
         self._memory: SharedMemory | None = None
         self._process: WriterProcess | None = None

@@ -1,112 +1,118 @@
-"""What is asked for at the same time is done together, and everyone gets an answer of their own."""
+"""Concurrent operations share a batch, and each gets a result of its own."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from app.runtime.batching import Coalescer
+from app.runtime.batching import Batcher
 
 
-class Busy(Exception):
+class Refused(Exception):
     pass
 
 
 class Work:
-    """Squares numbers, group by group, when it is let; a negative one is refused."""
+    """Squares numbers, batch by batch, once it may; a negative one fails, 0 fails its batch."""
 
     def __init__(self) -> None:
-        self.groups: list[list[int]] = []
+        self.batches: list[list[int]] = []
         self.may_end = asyncio.Event()
         self.may_end.set()
 
     async def carry_out(self, numbers: Sequence[int]) -> Sequence[int | Exception]:
-        self.groups.append(list(numbers))
+        self.batches.append(list(numbers))
         await self.may_end.wait()
         if 0 in numbers:
             raise ZeroDivisionError
         return [number**2 if number > 0 else ValueError(number) for number in numbers]
 
 
-def coalescer(
-    work: Work, at_once: int = 1, most: int = 10, patience: float = 60
-) -> Coalescer[int, int]:
-    return Coalescer(work.carry_out, at_once=at_once, most=most, patience=patience, busy=Busy)
+def batcher(
+    work: Work, max_concurrent: int = 1, max_size: int = 10, max_queue_delay: float = 60
+) -> Batcher[int, int]:
+    return Batcher(
+        work.carry_out,
+        max_concurrent=max_concurrent,
+        max_size=max_size,
+        max_queue_delay=max_queue_delay,
+        refusal=Refused,
+    )
 
 
 async def started() -> None:
-    """Let what was begun come to where it waits."""
+    """Let tasks run to where they wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-async def test_what_comes_while_a_group_is_under_way_makes_up_the_next() -> None:
+async def test_items_submitted_during_a_batch_make_up_the_next() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work)
+    numbers = batcher(work)
     first = numbers.submit(1)
     await started()
     later = [numbers.submit(number) for number in (2, 3, 4)]
     await started()
-    assert work.groups == [[1]]
+    assert work.batches == [[1]]
     work.may_end.set()
     assert await asyncio.gather(first, *later) == [1, 4, 9, 16]
-    assert work.groups == [[1], [2, 3, 4]]
+    assert work.batches == [[1], [2, 3, 4]]
 
 
-async def test_no_group_is_larger_than_the_most_and_none_is_under_way_beyond_the_limit() -> None:
+async def test_batches_and_their_number_are_bounded() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work, at_once=2, most=3)
+    numbers = batcher(work, max_concurrent=2, max_size=3)
     answers = [numbers.submit(number) for number in range(1, 10)]
     await started()
-    assert work.groups == [[1, 2, 3], [4, 5, 6]]
+    assert work.batches == [[1, 2, 3], [4, 5, 6]]
     work.may_end.set()
     assert await asyncio.gather(*answers) == [number**2 for number in range(1, 10)]
-    assert work.groups[2:] == [[7, 8, 9]]
+    assert work.batches[2:] == [[7, 8, 9]]
 
 
-async def test_an_item_that_fails_by_itself_fails_for_who_gave_it_alone() -> None:
-    numbers = coalescer(Work())
+async def test_a_failed_item_fails_alone() -> None:
+    numbers = batcher(Work())
     outcomes = await asyncio.gather(*map(numbers.submit, (2, -1, 3)), return_exceptions=True)
     assert outcomes[0] == 4
     assert isinstance(outcomes[1], ValueError)
     assert outcomes[2] == 9
 
 
-async def test_a_group_that_fails_fails_for_all_and_the_next_goes_on() -> None:
-    numbers = coalescer(Work())
+async def test_a_failed_batch_fails_all_its_items_and_not_the_next_batch() -> None:
+    numbers = batcher(Work())
     outcomes = await asyncio.gather(*map(numbers.submit, (2, 0)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2
     assert await numbers.submit(5) == 25
 
 
-async def test_what_is_given_up_before_its_group_begins_is_left_out() -> None:
+async def test_an_item_cancelled_in_the_queue_is_left_out() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work)
+    numbers = batcher(work)
     first = numbers.submit(1)
     await started()
-    given_up, kept = numbers.submit(2), numbers.submit(3)
-    given_up.cancel()
+    cancelled, kept = numbers.submit(2), numbers.submit(3)
+    cancelled.cancel()
     work.may_end.set()
     assert [await first, await kept] == [1, 9]
-    assert work.groups == [[1], [3]]
+    assert work.batches == [[1], [3]]
 
 
-async def test_what_is_given_up_afterwards_disturbs_nobody() -> None:
+async def test_an_item_cancelled_in_its_batch_does_not_affect_the_others() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work)
-    given_up, kept = numbers.submit(2), numbers.submit(3)
+    numbers = batcher(work)
+    cancelled, kept = numbers.submit(2), numbers.submit(3)
     await started()
-    given_up.cancel()
+    cancelled.cancel()
     work.may_end.set()
     assert await kept == 9
 
 
-async def test_what_comes_in_the_moment_in_which_the_work_ends_is_not_forgotten() -> None:
-    numbers = coalescer(Work())
+async def test_an_item_submitted_as_the_last_batch_ends_is_carried_out() -> None:
+    numbers = batcher(Work())
     again: list[asyncio.Future[int]] = []
     first = numbers.submit(1)
     first.add_done_callback(lambda _: again.append(numbers.submit(2)))
@@ -115,29 +121,29 @@ async def test_what_comes_in_the_moment_in_which_the_work_ends_is_not_forgotten(
     assert await asyncio.wait_for(again[0], 10) == 4
 
 
-async def test_nobody_is_let_in_behind_one_who_has_waited_too_long() -> None:
+async def test_a_slow_queue_refuses_new_items() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work, patience=0.01)
+    numbers = batcher(work, max_queue_delay=0.01)
     first = numbers.submit(1)
     await started()
     second = numbers.submit(2)
     await asyncio.sleep(0.02)
-    with pytest.raises(Busy):
+    with pytest.raises(Refused):
         numbers.submit(3)
     work.may_end.set()
     assert [await first, await second] == [1, 4]
     assert await numbers.submit(4) == 16
 
 
-async def test_nobody_waits_for_ever_when_the_work_is_cancelled() -> None:
+async def test_a_cancelled_worker_cancels_all_that_wait() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = coalescer(work)
+    numbers = batcher(work)
     first = numbers.submit(1)
     await started()
     second = numbers.submit(2)
-    [task] = numbers._under_way
+    [task] = numbers._workers
     task.cancel()
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
