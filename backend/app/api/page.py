@@ -1,5 +1,6 @@
 """The page that people see at `/`, with its stylesheet, its modules and its icon (ADR 0018)."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,13 +14,10 @@ from app.api.conditional import is_current
 
 WEB_DIR: Final = Path(__file__).parents[1] / "web"
 PAGE_PATH: Final = "/"
-_ASSETS: Final = {
-    "page.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "dropped.js": "text/javascript; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-}
-"""The page's files and their media types; a module comes after those that it imports."""
+_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_REFERENCE: Final = re.compile(r'"(?:\./)?([a-z-]+\.(?:css|js|svg))"')
+"""How the page names an asset, and a module another: within the folder only."""
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -37,44 +35,63 @@ class WebFile:
     cache_control: str
 
     @cached_property
-    def digest(self) -> str:
-        """What changes whenever the content does."""
-        return sha256(self.content).hexdigest()[:16]
+    def etag(self) -> str:
+        """Return a strong validator (RFC 9110, section 8.8.3)."""
+        return f'"{sha256(self.content).hexdigest()[:16]}"'
 
     async def answer(self, request: Request) -> Response:
-        """Send it, or say that the client's copy is still good."""
-        etag = f'"{self.digest}"'
+        """Return the file, or 304 if the client's copy is current."""
         headers = {
-            "ETag": etag,
+            "ETag": self.etag,
             "Cache-Control": self.cache_control,
             "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
         }
-        if is_current(request.headers, etag):
+        if is_current(request.headers, self.etag):
             return Response(status_code=HTTP_304_NOT_MODIFIED, headers=headers)
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
 def page_router() -> APIRouter:
-    """Read the page's files, and route to each; an asset's address names its content.
+    """Read the page and its assets, and return a router with a path for each.
 
-    So an asset can be cached for ever, and a new one is found at once, without a build.
+    An asset's path contains a version made of all of them, so they are cached for ever and yet
+    replaced together, and modules import one another by relative paths, without a build. The page
+    preloads every module, so that none waits until another that imports it has been loaded.
     """
     page = (WEB_DIR / "index.html").read_text("utf-8")
+    assets = _read_assets(page)
+    version = sha256("".join(assets.values()).encode()).hexdigest()[:12]
     files: dict[str, WebFile] = {}
-    addresses: dict[str, str] = {}
-    for name, media_type in _ASSETS.items():
-        content = (WEB_DIR / name).read_text("utf-8")
-        for imported, address in addresses.items():
-            content = content.replace(f'"./{imported}"', f'"../../{address}"')
-        asset = WebFile(content.encode(), media_type, "public, max-age=31536000, immutable")
-        addresses[name] = f"assets/{asset.digest}/{name}"
-        files[f"/{addresses[name]}"] = asset
-        page = page.replace(f'"{name}"', f'"{addresses[name]}"')
-    files[PAGE_PATH] = WebFile(page.encode(), "text/html; charset=utf-8", "no-cache")
+    preloads = ""
+    for name, text in assets.items():
+        path = f"assets/{version}/{name}"
+        files[f"/{path}"] = WebFile(text.encode(), _MEDIA_TYPES[Path(name).suffix], _FOR_EVER)
+        if f'"{name}"' in page:
+            page = page.replace(f'"{name}"', f'"{path}"')
+        else:
+            preloads += f'  <link rel="modulepreload" href="{path}">\n'
+    page = page.replace("</head>", f"{preloads}</head>")
+    files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache")
 
     router = APIRouter(include_in_schema=False)
     for path, file in files.items():
         router.add_route(path, file.answer, methods=["GET", "HEAD"])
     return router
+
+
+def _read_assets(page: str) -> dict[str, str]:
+    """Return the text of each file that the page names, or that is imported by a module it names.
+
+    Raises:
+        FileNotFoundError: If one of them is missing.
+    """
+    assets: dict[str, str] = {}
+    pending = [page]
+    while pending:
+        for name in _REFERENCE.findall(pending.pop()):
+            if name not in assets:
+                assets[name] = (WEB_DIR / name).read_text("utf-8")
+                pending.append(assets[name])
+    return assets

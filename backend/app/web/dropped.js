@@ -1,19 +1,8 @@
-/** What a drop or a paste brings: files, and the pictures that lie in folders, however deep. */
+/** What a drop or a paste brings: files, and the images in its folders, however deep. */
 
 /**
- * @typedef {object} Brought
- * @property {File[]} files
- * @property {boolean} hasFolder
- * @property {number} passedOver  How many things in folders are hidden, unreadable or no pictures.
- */
-
-/**
- * Read a transfer to its end; called while its event lasts, for afterwards browsers empty it.
- *
- * @param {DataTransfer} transfer
- * @param {string[]} types  The media types of pictures to take from folders; browsers tell them by
- *   the name, so a file of another type is taken if it begins like a picture.
- * @returns {Promise<Brought>}
+ * Read a transfer while its event lasts, for afterwards browsers empty it; count as skipped what is
+ * hidden, unreadable or no image in a folder.
  */
 export async function readTransfer(transfer, types) {
   const items = [...transfer.items].filter(({ kind }) => kind === "file");
@@ -21,46 +10,46 @@ export async function readTransfer(transfer, types) {
     const entry = item.webkitGetAsEntry();
     return entry?.isDirectory ? entry : item.getAsFile();
   });
-  const brought = { files: [], hasFolder: false, passedOver: 0 };
+  const found = { files: [], hasFolder: false, skipped: 0 };
   for (const root of roots) {
     if (root instanceof File) {
-      brought.files.push(root);
+      found.files.push(root);
     } else if (root) {
-      brought.hasFolder = true;
-      await readFolder(root, types, brought);
+      found.hasFolder = true;
+      await readFolder(root, types, found);
     }
   }
-  return brought;
+  return found;
 }
 
 /** Add what a folder holds, as far as it can be read. */
-async function readFolder(folder, types, brought) {
+async function readFolder(folder, types, found) {
   const reader = folder.createReader();
   for (;;) {
-    // Chromium gives at most 100 at a time, and an empty list at the end.
-    const entries = await promised((...ends) => reader.readEntries(...ends));
-    if (!entries) brought.passedOver += 1;
+    // Chromium returns at most 100 at a time, and an empty list at the end.
+    const entries = await promised(reader, "readEntries");
+    if (!entries) found.skipped += 1;
     if (!entries?.length) return;
     for (const entry of entries) {
-      if (entry.isDirectory && !isHidden(entry)) {
-        await readFolder(entry, types, brought);
+      const isHidden = entry.name.startsWith(".");
+      if (entry.isDirectory && !isHidden) {
+        await readFolder(entry, types, found);
         continue;
       }
-      const file = isHidden(entry) ? null : await promised((...ends) => entry.file(...ends));
-      const isPicture = file && (types.includes(file.type) || (await beginsLikePicture(file)));
-      if (isPicture) brought.files.push(file);
-      else brought.passedOver += 1;
+      const file = isHidden ? null : await promised(entry, "file");
+      const isImage = file && (types.includes(file.type) || (await beginsLikeImage(file)));
+      if (isImage) found.files.push(file);
+      else found.skipped += 1;
     }
   }
 }
 
-/** Whether a file begins as a JPEG or a PNG does; false if it cannot be read. */
-async function beginsLikePicture(file) {
+/** Return whether a file is a JPEG or a PNG whose name does not say so; false if unreadable. */
+async function beginsLikeImage(file) {
   const head = await file.slice(0, 3).arrayBuffer().catch(() => new ArrayBuffer(0));
   return ["255,216,255", "137,80,78"].includes(String(new Uint8Array(head)));
 }
 
-const isHidden = ({ name }) => name.startsWith(".");
-
-/** Turn a call that takes two callbacks into a promise; of a failure it gives null. */
-const promised = (begin) => new Promise((resolve) => begin(resolve, () => resolve(null)));
+/** Call a method that takes two callbacks; return a promise of its result, null if it fails. */
+const promised = (object, method) =>
+  new Promise((resolve) => object[method](resolve, () => resolve(null)));

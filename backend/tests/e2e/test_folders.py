@@ -48,7 +48,7 @@ async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
     (folder / "empty").mkdir()
     (folder / "round and round").symlink_to(folder)
     await drop(page, folder)
-    sentence = "5 files passed over: hidden, unreadable, or neither JPEG nor PNG."
+    sentence = "Skipped 5 files: hidden, unreadable, or neither JPEG nor PNG."
     await expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(5)
@@ -62,7 +62,7 @@ async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_en
         write(tmp_path / "many" / f"{number}.txt", b"x")
     write(tmp_path / "many" / "zz.jpg", JPEG)
     await drop(page, tmp_path / "many")
-    await expect(page.get_by_text("230 files passed over")).to_be_visible()
+    await expect(page.get_by_text("Skipped 230 files")).to_be_visible()
     await until(lambda: listed_names(service) == ["zz.jpg"])
 
 
@@ -76,7 +76,7 @@ async def test_folders_and_files_are_dropped_together(
     await drop(page, one, loose[0], two, loose[1])
     await expect(page.get_by_text("4 of 4 done")).to_be_visible()
     await expect(page.get_by_text("Invalid file type")).to_have_count(1)
-    await expect(page.get_by_text("passed over")).to_have_count(0)
+    await expect(page.get_by_text("Skipped")).to_have_count(0)
     assert sorted(listed_names(service)) == ["1.jpg", "2.jpg", "3.png"]
 
 
@@ -84,7 +84,7 @@ async def test_a_folder_without_pictures_says_so(page: Page, tmp_path: Path) -> 
     write(tmp_path / "texts" / "notes.txt", b"x")
     (tmp_path / "empty").mkdir()
     await drop(page, tmp_path / "texts")
-    await expect(page.get_by_text(re.compile("^1 file passed over"))).to_be_visible()
+    await expect(page.get_by_text(re.compile("^Skipped 1 file:"))).to_be_visible()
     await drop(page, tmp_path / "empty")
-    await expect(page.get_by_text("There is no file in it.")).to_be_visible()
-    await expect(page.get_by_role("region", name="Transfers")).to_be_hidden()
+    await expect(page.get_by_text("The folder has no files.")).to_be_visible()
+    await expect(page.get_by_role("region", name="Uploads")).to_be_hidden()

@@ -257,7 +257,7 @@ async def test_where_nothing_may_be_copied_the_page_says_so(
     await page.locator("#gallery img").click()
     button = page.get_by_role("button", name="Copy link")
     await button.click()
-    await expect(page.get_by_text("The browser did not let this page copy.")).to_be_visible()
+    await expect(page.get_by_text("The browser blocked copying.")).to_be_visible()
     await expect(button).to_be_focused()
 
 

@@ -70,7 +70,7 @@ async def test_a_picture_whose_file_ends_too_early_is_stored_and_said_to_be_cut(
     page: Page, service: Service
 ) -> None:
     await choose(page, a_file("cut.jpg", JPEG[: len(JPEG) // 2]), a_file("whole.jpg", JPEG))
-    sentence = "The file ends before its picture does"
+    sentence = "Part of the picture is missing"
     row = page.get_by_role("listitem").filter(has_text="cut.jpg")
     await expect(row).to_contain_text(f"Upload successful. {sentence}")
     await expect(page.get_by_text("2 of 2 done")).to_be_visible()
@@ -106,7 +106,7 @@ async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> 
     await expect(page.get_by_text("Invalid file type")).to_have_count(1)
     assert sorted(listed_names(service)) == [f"{n}.jpg" for n in range(4)]
     await page.get_by_role("button", name="Close the list").click()
-    await expect(page.get_by_role("region", name="Transfers")).to_be_hidden()
+    await expect(page.get_by_role("region", name="Uploads")).to_be_hidden()
 
 
 async def test_three_are_sent_at_once_each_telling_how_far_it_is(
@@ -163,7 +163,7 @@ async def test_a_file_that_cannot_be_read_is_not_tried_again(
     await page.get_by_label("Choose file").set_input_files(vanishing)
     vanishing.unlink()
     await page.get_by_role("button", name="Submit").click()
-    await expect(page.get_by_text("This is empty, a folder, or cannot be read.")).to_be_visible()
+    await expect(page.get_by_text("The file is empty, a folder, or unreadable.")).to_be_visible()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert listed_names(service) == []
 
@@ -232,7 +232,7 @@ async def test_being_offline_is_told_and_recovered_from(page: Page, service: Ser
     await page.context.set_offline(True)
     await choose(page, a_file("late.jpg", JPEG))
     await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
-    await expect(page.get_by_text("Goes on when the network is back")).to_be_visible()
+    await expect(page.get_by_text("Resumes when the network is back")).to_be_visible()
     await page.context.set_offline(False)
     await expect(page.get_by_text("Upload successful")).to_be_visible()
     assert listed_names(service) == ["late.jpg", "there.jpg"]
@@ -291,11 +291,11 @@ async def test_with_a_key_the_page_asks_for_it_once_and_says_when_it_is_wrong(
     settings = f"API_KEY={KEY}", "UPLOADS_PER_HOUR_PER_IP=1"
     service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
     page = await open_page(service.url)
-    dialog = page.get_by_role("dialog", name="This service asks for a key")
+    dialog = page.get_by_role("dialog", name="This service needs a key")
     field = dialog.get_by_label("API key")
     await expect(field).to_be_focused()
     await page.keyboard.press("Escape")
-    await expect(page.get_by_text("Pictures are shown to those with the key.")).to_be_visible()
+    await expect(page.get_by_text("Try again and enter the API key.")).to_be_visible()
     await page.get_by_role("button", name="Try again").click()
     await field.fill("wrong")
     await page.keyboard.press("Enter")

@@ -1,0 +1,43 @@
+/** The address: it names the open image (#id), so that it can be shared and gone back from. */
+
+import { gallery } from "./gallery.js";
+
+/** Whether the browser is on its way back to the gallery. */
+let isLeaving = false;
+
+/** Call a function now, and whenever the address names another image or none. */
+export function followAddress(show) {
+  history.scrollRestoration = "manual";
+  noteEntry(false);
+  addEventListener("hashchange", (event) => {
+    isLeaving = false;
+    noteEntry(!new URL(event.oldURL).hash);
+    show();
+  });
+  gallery.addEventListener("click", openAfterLeaving);
+  show();
+}
+
+/** Note in a new entry of the browser's history whether the one before it is the gallery. */
+function noteEntry(isAfterGallery) {
+  if (history.state === null) history.replaceState({ isAfterGallery }, "");
+}
+
+/** Delay the opening of an image until the browser has gone back. */
+function openAfterLeaving(event) {
+  const link = event.target.closest("a");
+  if (!link || !isLeaving) return;
+  event.preventDefault();
+  addEventListener("hashchange", () => link.click(), { once: true });
+}
+
+/** Go back to the address of the gallery, unless the reader has done so. */
+export function leaveAddress() {
+  if (!location.hash) return;
+  isLeaving = history.state?.isAfterGallery;
+  if (isLeaving) history.back();
+  else replaceAddress(location.pathname);
+}
+
+/** Replace the address without a new entry in the browser's history. */
+export const replaceAddress = (url) => history.replaceState(history.state, "", url);

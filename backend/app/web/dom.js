@@ -1,0 +1,23 @@
+/** Elements of the page, copies of its templates, and dialogs made from them. */
+
+/** Return the element with an id. */
+export const element = (id) => document.getElementById(id);
+
+/** Return a copy of what a template holds. */
+export const copyTemplate = (id) => element(id).content.firstElementChild.cloneNode(true);
+
+/** Open a dialog made from a template; closing removes it. */
+export function openDialog(id) {
+  const dialog = copyTemplate(id);
+  document.body.append(dialog);
+  dialog.querySelector(".cancel")?.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+  return dialog;
+}
+
+/** Return, once a dialog is closed, whether its main button closed it. */
+export const whenClosed = (dialog) =>
+  new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "done"));
+  });

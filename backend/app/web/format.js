@@ -1,0 +1,25 @@
+/** Sizes, times and links as text. */
+
+/** Format a number of bytes. */
+export function formatBytes(count) {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), 3);
+  const digits = { maximumFractionDigits: power ? 1 : 0 };
+  return `${(count / 1024 ** power).toLocaleString(undefined, digits)} ${units[power]}`;
+}
+
+/** Format an ISO 8601 time in the reader's time zone. */
+export const formatTime = (time) =>
+  new Date(time).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
+
+/** Format an image's link as Markdown. */
+export const asMarkdown = ({ filename, url }) =>
+  `![${filename.replace(/[\\`*_[\]<>&]/g, "\\$&")}](${url})`;
+
+/** Format an image's link as HTML, in a document that is not shown and so loads nothing. */
+export function asHtml({ filename, url }) {
+  const img = document.implementation.createHTMLDocument().createElement("img");
+  img.setAttribute("src", url);
+  img.alt = filename;
+  return img.outerHTML;
+}

@@ -1,0 +1,120 @@
+/** The viewer: a dialog with one image, its details, and what can be done with it. */
+
+import { leaveAddress, replaceAddress } from "./address.js";
+import { deleteImage, fileUrl, getImage } from "./api.js";
+import { copy } from "./clipboard.js";
+import { openDialog, whenClosed } from "./dom.js";
+import { asHtml, asMarkdown, formatBytes, formatTime } from "./format.js";
+import * as gallery from "./gallery.js";
+import { announce, TRUNCATED } from "./messages.js";
+import { clearRows } from "./queue.js";
+
+/** @type {?{dialog: HTMLDialogElement, image: ApiImage}} While it is open. */
+let viewer = null;
+
+/** How often the address has changed: only the last change counts. */
+let changes = 0;
+
+/** Show the image that the address names, or the gallery alone. */
+export async function showAddressed() {
+  const change = (changes += 1);
+  const id = location.hash.slice(1);
+  document.querySelector(".box:has(.danger)")?.close();
+  if (!id) return close();
+  const found = gallery.findImage(id) ?? (await getImage(id).catch((error) => error));
+  if (change !== changes) return;
+  if (!(found instanceof Error)) return show(found);
+  const notice = openDialog("notice");
+  notice.querySelector(".sentence").textContent = found.message;
+  await whenClosed(notice);
+  leaveAddress();
+}
+
+function show(image) {
+  const dialog = viewer?.dialog.open ? viewer.dialog : open();
+  viewer = { dialog, image };
+  const field = (selector) => dialog.querySelector(selector);
+  const img = new Image(); // a new one: the old would show its file until this one came
+  gallery.showFile(img, image);
+  field("img").replaceWith(img);
+  field("h2").textContent = image.filename;
+  field(".size").textContent = formatBytes(image.file_size);
+  field(".type").textContent = image.content_type.replace("image/", "").toUpperCase();
+  field("time").dateTime = image.created_at;
+  field("time").textContent = formatTime(image.created_at);
+  field(".truncated").textContent = image.truncated ? TRUNCATED : "";
+  field(".dimensions").hidden = !(image.width && image.height);
+  field(".dimensions dd").textContent = `${image.width} × ${image.height} pixels`;
+  field(".download").href = `${fileUrl(image)}?download=1`;
+  showSteps();
+}
+
+function open() {
+  clearRows(".succeeded, .cancelled");
+  const dialog = openDialog("viewer");
+  const onClick = (selector, action) =>
+    dialog.querySelector(selector).addEventListener("click", action);
+  onClick(".previous", () => step(-1));
+  onClick(".next", () => step(1));
+  onClick(".copy-link", () => copy("Link", viewer.image.url));
+  onClick(".copy-markdown", () => copy("Markdown", asMarkdown(viewer.image)));
+  onClick(".copy-html", () => copy("HTML", asHtml(viewer.image)));
+  onClick(".danger", () => confirmDelete(viewer.image));
+  dialog.addEventListener("close", () => {
+    if (viewer?.dialog !== dialog) return; // closed because the address changed
+    close();
+    leaveAddress();
+  });
+  return dialog;
+}
+
+function close() {
+  if (!viewer) return;
+  const { dialog, image } = viewer;
+  viewer = null;
+  dialog.close();
+  gallery.focusImage(image);
+}
+
+async function step(direction) {
+  const { image } = viewer;
+  if (direction > 0 && !gallery.neighbourOf(image, 1)) await gallery.loadMoreNow();
+  const next = gallery.neighbourOf(image, direction);
+  if (!next || viewer?.image !== image) return;
+  replaceAddress(`#${next.id}`);
+  showAddressed();
+}
+
+/** Step to the next or the previous image at an arrow key. */
+export function stepByKey(event) {
+  if (!viewer || document.querySelector(".box[open]")) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own
+  if (event.key === "ArrowLeft") step(-1);
+  if (event.key === "ArrowRight") step(1);
+}
+
+/** Show whether there is anything to step to. */
+export function showSteps() {
+  if (!viewer) return;
+  const { dialog, image } = viewer;
+  const mayFollow = gallery.hasMore() && gallery.findImage(image.id);
+  const isLast = !gallery.neighbourOf(image, 1) && !mayFollow;
+  dialog.querySelector(".previous").ariaDisabled = String(!gallery.neighbourOf(image, -1));
+  dialog.querySelector(".next").ariaDisabled = String(isLast);
+}
+
+async function confirmDelete(image) {
+  const confirmation = openDialog("confirmation");
+  confirmation.querySelector(".name").textContent = image.filename;
+  if (!(await whenClosed(confirmation))) return;
+  const error = await deleteImage(image.id).catch((error) => error);
+  if (error && error.status !== 404) return announce(error.message);
+  const neighbour = gallery.neighbourOf(image, 1) ?? gallery.neighbourOf(image, -1);
+  gallery.removeTile(image);
+  if (viewer?.image.id === image.id) {
+    close();
+    leaveAddress();
+  }
+  if (!viewer) gallery.focusImage(neighbour);
+  announce("Picture removed");
+}
