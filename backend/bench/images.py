@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -42,13 +43,16 @@ class Picture:
         """Pixels of its width, and of its height."""
         return min(int((self.size / 2) ** 0.5), MAX_EDGE)  # noise takes about a byte a pixel
 
-    def content(self, chance: Random) -> bytes:
-        """Make a real picture, and fill it up before its end with bytes that no disk compresses."""
+    def content(self, chance: Random, room: int = 0) -> bytes:
+        """Make a real image, filled up before its end with bytes that no disk compresses.
+
+        It is `room` bytes shorter than its size, for what somebody appends.
+        """
         buffer = BytesIO()
         noise = PIL.Image.effect_noise((self.edge, self.edge), 60)
         noise.save(buffer, self.image_type.removeprefix("image/"))
         picture = buffer.getvalue()
-        filling = self.size - len(picture)
+        filling = self.size - room - len(picture)
         if self.image_type is ImageType.JPEG:  # more of the scan, where 0xFF would begin a marker
             begin, end = picture[:-2], picture[-2:]
             return begin + chance.randbytes(filling).replace(b"\xff", b"\0") + end
@@ -69,6 +73,9 @@ class Row(NamedTuple):
     created_at: datetime
     width: int
     height: int
+    checksum: bytes | None = None
+    """SHA-256 of the file; None of a row without one."""
+    truncated: bool | None = None
 
 
 def pictures_of_users(chance: Random) -> list[Picture]:
@@ -104,30 +111,32 @@ def rows(count: int, pictures: Sequence[Picture], chance: Random) -> Iterator[Ro
 
 
 def link_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
-    """Give each row that passes a file of its type and size, which it shares with others."""
-    shared: dict[Picture, Path] = {}
+    """Make a file for each row, shared with others of its type and size; yield complete rows."""
+    shared: dict[Picture, tuple[Path, bytes]] = {}
     for row in drawn:
         picture = Picture(ImageType(row.content_type), row.file_size)
         path = _path(images, row.storage_key)
-        source = shared.get(picture)
+        source, checksum = shared.get(picture, (None, b""))
         if source and source.stat().st_nlink < MAX_LINKS:
             path.hardlink_to(source)
         else:
-            path.write_bytes(picture.content(chance))
-            shared[picture] = path
-        yield row
+            content = picture.content(chance)
+            path.write_bytes(content)
+            checksum = sha256(content).digest()
+            shared[picture] = path, checksum
+        yield row._replace(checksum=checksum, truncated=False)
 
 
 def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
-    """Give each row that passes a file of its own, whose last bytes no other has."""
+    """Make a file for each row, whose last bytes no other has; yield complete rows."""
     contents: dict[Picture, bytes] = {}
     for row in drawn:
         picture = Picture(ImageType(row.content_type), row.file_size)
         if picture not in contents:
-            contents[picture] = picture.content(chance)
-        unique = contents[picture][: -len(row.id.bytes)] + row.id.bytes
-        _path(images, row.storage_key).write_bytes(unique)
-        yield row
+            contents[picture] = picture.content(chance, room=len(row.id.bytes))
+        content = contents[picture] + row.id.bytes
+        _path(images, row.storage_key).write_bytes(content)
+        yield row._replace(checksum=sha256(content).digest(), truncated=False)
 
 
 def _path(images: Path, key: str) -> Path:

@@ -40,16 +40,22 @@ hypothesis.settings.load_profile("no clock")  # machines are shared; speed is no
 def pytest_configure(config: pytest.Config) -> None:
     """Let clients wait as long as a busy machine needs; give the session a folder of its own.
 
-    httpx gives up after 5 seconds. The folder that all sessions of a user share by default is
-    closed to other users by each; where root runs the tests, PostgreSQL is another.
+    httpx's default timeout is 5 seconds. The folder that all sessions of a user share by default
+    is closed to other users by each.
     """
     for phase in ("connect", "read", "write", "pool"):
         setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
     if not config.option.basetemp:
         folder = mkdtemp(prefix="image-host-tests-")
-        Path(folder).chmod(0o711)  # by which a user without privileges reaches its own
         config.option.basetemp = folder
         config.add_cleanup(lambda: rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let other users reach their files below the session's folder: PostgreSQL's, if root tests."""
+    folder: Path = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    folder.chmod(0o711)
 
 
 def pytest_xdist_auto_num_workers() -> int:

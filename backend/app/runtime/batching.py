@@ -76,9 +76,9 @@ class Batcher(Generic[_Item, _Result]):
         return result
 
     async def drain(self) -> None:
-        """Wait until all that was submitted is carried out."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        """Wait until the queue is empty and no batch is in progress."""
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def _work(self) -> None:
         try:

@@ -75,9 +75,7 @@ async def test_an_answer_of_a_proxy_is_never_taken_for_the_services(
         await choose(page, a_file("photo.jpg", JPEG))
         sentence = re.compile(rf"A proxy in front of the service .*\(status {status}\)")
         await expect(page.get_by_text(sentence)).to_be_visible()
-        await expect(page.get_by_role("dialog", name="This service needs a key")).to_have_count(
-            0
-        )
+        await expect(page.get_by_role("dialog", name="This service needs a key")).to_have_count(0)
     assert listed_names(service) == []
 
 

@@ -1,6 +1,8 @@
 """Images that `make seed` makes are as the service's own."""
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -8,11 +10,15 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.database.engine import Database
+from app.imaging.formats import detect
+from app.imaging.truncation import EndFinder
+from app.services.backfill import Backfill
 from app.services.fsck import ConsistencyCheck
 from app.storage.local.backend import LocalStorage
 from bench import images, seed
 
 COUNT = 300
+MakeFiles = Callable[[Path, Iterator[images.Row], Random], Iterator[images.Row]]
 DEFINITIONS = """
     SELECT indexdef FROM pg_indexes WHERE tablename = 'images'
     UNION ALL SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint
@@ -20,18 +26,39 @@ DEFINITIONS = """
 """
 
 
-async def fill(url: URL, folder: Path, *, to_others: bool = False) -> None:
+async def fill(
+    url: URL, folder: Path, *, to_others: bool = False, make_files: MakeFiles = images.link_files
+) -> None:
     chance = Random()  # noqa: S311 - for variety
     drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)
-    linked = images.link_files(folder, drawn, chance)
-    await seed.fill(url, folder, COUNT, linked, to_others=to_others)
+    complete = make_files(folder, drawn, chance)
+    await seed.fill(url, folder, COUNT, complete, to_others=to_others)
 
 
 async def test_rows_and_files_agree(database_url: URL, database: Database, tmp_path: Path) -> None:
     await fill(database_url, tmp_path / "images")
-    check = ConsistencyCheck(database, LocalStorage(tmp_path / "images"), timedelta(0))
+    storage = LocalStorage(tmp_path / "images")
+    check = ConsistencyCheck(database, storage, timedelta(0), checksums=True)
     assert (await check.totals()).images == COUNT
     assert [finding async for finding in check.find(lambda _row: None)] == []
+
+
+@pytest.mark.parametrize("make_files", [images.link_files, images.write_files])
+async def test_rows_with_files_leave_the_backfill_nothing_to_do(
+    database_url: URL, database: Database, tmp_path: Path, make_files: MakeFiles
+) -> None:
+    await fill(database_url, tmp_path / "images", make_files=make_files)
+    backfill = Backfill(database, LocalStorage(tmp_path / "images"))
+    assert await backfill.count() == 0
+    rows = await seed.execute(database_url, "SELECT count(*) FROM images WHERE NOT truncated")
+    assert rows[0][0] == COUNT
+    for path in islice((tmp_path / "images").glob("??/*"), 20):
+        content = path.read_bytes()
+        image_type = detect(content)
+        assert image_type
+        finder = EndFinder(image_type, everywhere=True)
+        finder.feed(content)
+        assert finder.truncated is False
 
 
 async def test_images_share_files_up_to_what_the_filesystem_allows(

@@ -29,7 +29,10 @@ async def ask(probe: Probe, times: int) -> list[ImageHostError | None]:
     return list(await asyncio.gather(*(probe.outage() for _ in range(times))))
 
 
-async def test_a_thousand_who_ask_at_once_and_a_thousand_who_ask_next_share_one_check() -> None:
+async def test_a_thousand_who_ask_at_once_and_a_thousand_who_ask_next_share_one_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readiness, "PROBE_INTERVAL", 3600)
     dependency = Dependency()
     probe = Probe(dependency.check, StorageUnavailable)
     assert await ask(probe, 1000) == [None] * 1000
@@ -37,7 +40,10 @@ async def test_a_thousand_who_ask_at_once_and_a_thousand_who_ask_next_share_one_
     assert dependency.checks == 1
 
 
-async def test_a_failure_is_checked_again_no_sooner_than_a_success() -> None:
+async def test_a_failure_is_checked_again_no_sooner_than_a_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readiness, "PROBE_INTERVAL", 3600)
     dependency = Dependency()
     dependency.failure = StorageUnavailable()
     probe = Probe(dependency.check, StorageUnavailable)

@@ -1,0 +1,194 @@
+"""What a default service may cost: modules, processor time, memory, threads and processes.
+
+A capability that is switched off must cost nothing. Each bound stands a good way above what was
+measured, since machines and versions of Python differ; a failure says what to look at.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import httpx
+import psutil
+import pytest
+
+from testkit import pictures
+from testkit.live import PATIENCE, wait_until
+from testkit.sockets import UPLOAD
+
+BACKEND: Final = Path(__file__).parents[2]
+STARTS: Final = 3
+"""Of the service, after the first one, which makes the database."""
+
+OFF: Final = {
+    "aioboto3": "storage in S3",
+    "aiobotocore": "storage in S3",
+    "alembic": "migrations, on a database that has them all",
+    "boto3": "storage in S3",
+    "opentelemetry.sdk": "tracing",
+    "procrastinate": "a queue of jobs",
+    "prometheus_client": "metrics",
+    "pyvips": "thumbnails",
+    "redis": "the cache",
+    "valkey": "the cache",
+}
+"""Libraries of what a default service does not do."""
+MAX_MODULES: Final = 900
+"""830 with Python 3.11 and the locked versions."""
+MAX_STARTS_OF_FASTAPI: Final = 3.5
+"""2.3: the processor time of a start, by that of importing FastAPI."""
+MAX_SERVING_MB: Final = 110
+"""Resident: 81."""
+MAX_WRITER_MB: Final = 30
+"""Resident: 16."""
+MAX_THREADS: Final = 6
+"""Of the serving process, after one request at a time: 4."""
+MAX_POSTGRES_PROCESSES: Final = 14
+"""10; a worker of autovacuum or two come and go."""
+
+RUN: Final = """
+import atexit, runpy, sys
+from pathlib import Path
+names = Path(sys.argv.pop())
+atexit.register(lambda: names.write_text("\\n".join(sys.modules)))
+runpy.run_module("app", run_name="__main__", alter_sys=True)
+"""
+"""`python -m app`, which writes at its end which modules it has imported."""
+
+
+@dataclass
+class Lean:
+    """What was seen of default services."""
+
+    start_seconds: list[float]
+    """Of processor time, until the service serves."""
+    modules: set[str]
+    serving_bytes: int
+    writer_bytes: list[int]
+    threads: int
+    postgres_processes: int
+    others: list[str]
+    """Command lines of further processes."""
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory: pytest.TempPathFactory) -> Lean:
+    """Start default services after one another, over one folder; use each."""
+    folder = tmp_path_factory.mktemp("lean")
+    _run(folder)
+    first, *others = [_run(folder) for _ in range(STARTS)]
+    for other in others:
+        first.start_seconds += other.start_seconds
+    return first
+
+
+def test_no_library_of_a_capability_that_is_off_is_imported(lean: Lean) -> None:
+    loaded = {name: use for name, use in OFF.items() if name in lean.modules}
+    assert not loaded, "import these inside the branch that switches the capability on"
+
+
+def test_a_default_service_imports_no_more_modules_than_it_needs(lean: Lean) -> None:
+    assert len(lean.modules) <= MAX_MODULES, (
+        "compare `python -X importtime -m app` with that of the commit before; what only one "
+        "command or setting needs is imported there"
+    )
+
+
+def test_a_start_takes_little_more_processor_time_than_the_framework(lean: Lean) -> None:
+    ratio = median(lean.start_seconds) / median(_import_seconds("fastapi") for _ in range(STARTS))
+    assert ratio <= MAX_STARTS_OF_FASTAPI, (
+        "see what takes long to import with `python -X importtime -m app`, or what the start "
+        "does with `python -m cProfile -m app`"
+    )
+
+
+def test_a_serving_process_stays_small(lean: Lean) -> None:
+    assert lean.serving_bytes <= MAX_SERVING_MB * 1024**2, (
+        "look for what is kept at start with `python -X tracemalloc`, or for a large library"
+    )
+    assert lean.threads <= MAX_THREADS, "let new waiting work use the threads that there are"
+
+
+def test_each_serving_process_has_one_writer_and_a_default_service_no_other_process(
+    lean: Lean,
+) -> None:
+    assert len(lean.writer_bytes) == 1
+    assert lean.others == [], "start a process only where a setting asks for what it does"
+    assert lean.postgres_processes <= MAX_POSTGRES_PROCESSES, (
+        "see which of PostgreSQL's settings adds processes"
+    )
+
+
+def test_a_writer_imports_little(lean: Lean) -> None:
+    assert max(lean.writer_bytes) <= MAX_WRITER_MB * 1024**2, (
+        "let the writer's program import nothing but what it needs of the standard library"
+    )
+
+
+def _run(folder: Path) -> Lean:
+    """Run a service for a few requests; return what it cost."""
+    process, url = _start(folder)
+    start_seconds = sum(process.cpu_times()[:2])
+    _use(url)
+    children = process.children(recursive=True)
+    postgres = [child for child in children if child.name() == "postgres"]
+    writers = [child for child in children if "writer_program" in " ".join(child.cmdline())]
+    others = [child for child in children if child not in (*postgres, *writers)]
+    seen = Lean(
+        [start_seconds],
+        modules=set(),
+        serving_bytes=process.memory_info().rss,
+        writer_bytes=[writer.memory_info().rss for writer in writers],
+        threads=process.num_threads(),
+        postgres_processes=len(postgres),
+        others=[" ".join(other.cmdline()) for other in others],
+    )
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    seen.modules = set((folder / "modules").read_text().split())
+    return seen
+
+
+def _start(folder: Path) -> tuple[psutil.Popen, str]:
+    """Start a service with no setting but where its data is; wait until it serves."""
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            [sys.executable, "-c", RUN, str(folder / "modules")],
+            cwd=folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(BACKEND),
+                "DATA_DIR": str(folder / "data"),
+                "PORT": "0",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    wait_until(lambda: "Docs: " in log.read_text() or process.poll() is not None)
+    assert process.poll() is None, log.read_text()
+    (url,) = [
+        line.split()[-1] for line in log.read_text().splitlines() if line.startswith("Image host: ")
+    ]
+    return process, url
+
+
+def _use(url: str) -> None:
+    """Do what users do, so that what is imported or started late is there."""
+    uploaded = httpx.post(url + UPLOAD, files={"file": ("photo.jpg", pictures.jpeg())})
+    assert uploaded.status_code == httpx.codes.CREATED
+    for path in ("/", "/api/v1/images", uploaded.headers["location"], uploaded.json()["url"]):
+        assert httpx.get(httpx.URL(url).join(path)).status_code == httpx.codes.OK
+
+
+def _import_seconds(module: str) -> float:
+    """Return the processor time of a process that only imports a module."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)  # noqa: S603
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
