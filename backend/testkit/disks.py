@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.storage.local import backend as local
-from app.storage.local import calls, files, process, writer
+from app.storage.local import backend, calls, process, staging, writer
 from testkit import fuse_server
 
 _FREEZE = 0xC0045877
@@ -143,8 +142,8 @@ def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         (writer, "DISK_SECONDS"),
         (writer, "ANSWER_SECONDS"),
         (writer, "BUSY_SECONDS"),
-        (local, "PROBE_SECONDS"),
-        (files, "DISCARD_SECONDS"),
+        (backend, "PROBE_SECONDS"),
+        (staging, "DISCARD_SECONDS"),
         (process, "KILL_SECONDS"),
     ):
         monkeypatch.setattr(module, name, seconds)

@@ -17,7 +17,7 @@ import pytest
 
 from app.domain.errors import StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.local import calls, files, process, threads, writer
+from app.storage.local import calls, process, reading, threads, writer
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK
 from testkit.descriptors import open_descriptors
@@ -246,7 +246,7 @@ async def test_a_writer_that_the_disk_keeps_from_ending_keeps_its_memory_and_nob
         assert blocks_lent(storage) == 1
         block = storage._writer.take_block()
         assert block.begin == BLOCK, "the memory that the stuck process may read is another's"
-        storage._writer.give_back(block)
+        storage._writer.release(block)
         reader = await storage.open(OTHER)
         assert await reader.read() == b"x"
         with pytest.raises(StorageUnavailable):
@@ -304,7 +304,7 @@ async def test_a_file_closed_while_the_folder_hangs_does_not_stop_the_event_loop
 ) -> None:
     """Closing asks the server where there is one."""
     storage = on_network
-    await put_at_last(storage, data=b"x" * 3 * files.READ_BLOCK)
+    await put_at_last(storage, data=b"x" * 3 * reading.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     release = threading.Timer(PATIENCE, network.go_on)
@@ -367,7 +367,7 @@ async def test_a_result_that_comes_too_late_is_taken_back() -> None:
     await until(lambda: undone == ["opened"])
 
 
-async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_is_certain() -> None:
+async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_must_run() -> None:
     pool = threads.Threads(1, "pool")
     may_return, made = threading.Event(), list[str]()
     slow = asyncio.create_task(
@@ -375,19 +375,19 @@ async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_is_certain(
     )
     await asyncio.sleep(0)
     try:
-        for name, is_certain in (("left out", False), ("certain", True)):
+        for name, must_run in (("left out", False), ("must run", True)):
 
             def note(name: str = name) -> None:
                 made.append(name)
 
             with pytest.raises(StorageUnavailable):
-                await pool.run(calls.Call("read", "/x", note, is_certain=is_certain))
+                await pool.run(calls.Call("read", "/x", note, must_run=must_run))
         await asyncio.sleep(0.1)
         assert made == []
     finally:
         may_return.set()
     await slow
-    await until(lambda: made == ["certain"])
+    await until(lambda: made == ["must run"])
 
 
 async def test_a_process_ends_although_its_disk_hangs(

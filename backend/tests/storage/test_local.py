@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from app.domain.errors import ObjectNotFound, StorageFull, StorageUnavailable
-from app.storage.local import backend as local
-from app.storage.local import files as local_files
-from app.storage.local import process, threads
+from app.observability.reasons import reason
+from app.storage.local import process, reading, threads
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
 from app.storage.local.process import WriterProcess
@@ -133,11 +133,11 @@ async def test_the_staged_file_lies_on_the_filesystem_of_the_published_one(
 async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
     storage: LocalStorage,
 ) -> None:
-    await put(storage, b"x" * local_files.READ_BLOCK)
+    await put(storage, b"x" * reading.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     assert open_descriptors() == before
-    assert await reader.read() == b"x" * local_files.READ_BLOCK
+    assert await reader.read() == b"x" * reading.READ_BLOCK
     await reader.close()
 
 
@@ -219,6 +219,15 @@ async def test_a_folder_that_is_missing_is_no_missing_object(
     for act in (storage.open, storage.stat, storage.delete):
         with pytest.raises(StorageUnavailable):
             await act(KEY)
+
+
+async def test_an_error_names_its_call_once(storage: LocalStorage, files: Files) -> None:
+    storage.require_mark(UUID(int=0))
+    with pytest.raises(StorageUnavailable) as failure:
+        await storage.probe()
+    assert reason(failure.value) == (
+        f"read: no storage is there; is its volume mounted? (ENOENT): {files.root}/storage-id"
+    )
 
 
 async def test_a_target_folder_that_is_missing_takes_the_upload_back(
@@ -382,7 +391,7 @@ async def put(storage: LocalStorage, data: bytes, key: str = KEY) -> None:
 
 @pytest.fixture
 def cached_storage(storage: LocalStorage) -> LocalStorage:
-    if not storage._can_read_at_once:
+    if not storage._can_read_cached:
         pytest.skip("this filesystem does not tell what it has in memory")
     return storage
 
@@ -417,8 +426,8 @@ async def test_only_a_file_opened_lately_is_opened_in_place(
     assert not await is_opened_in_place(storage, length)
     await (await storage.open(KEY)).close()
     assert await is_opened_in_place(storage, length)
-    later = time.monotonic() + local.WARM_SECONDS
-    monkeypatch.setattr(local, "monotonic", lambda: later)
+    later = time.monotonic() + reading.WARM_SECONDS
+    monkeypatch.setattr(reading, "monotonic", lambda: later)
     assert not await is_opened_in_place(storage, length)
 
 

@@ -15,7 +15,7 @@ import pytest
 from app.storage.local import writer_program
 from app.storage.local.blocks import SharedMemory
 from app.storage.local.process import WriterProcess
-from app.storage.local.writer import ORDERS_AT_ONCE
+from app.storage.local.writer import BATCH_SIZE
 from app.storage.local.writer_program import PAGE, Failure, Order, Outcome
 from testkit.descriptors import open_descriptors, path_of
 
@@ -274,9 +274,9 @@ async def test_what_stops_a_whole_group_is_reported_however_long_its_paths_are()
     memory = SharedMemory(1)
     process = await WriterProcess.start(memory.descriptor, 2)
     order = Order(f"/{'x' * 4000}", 0, 0, 1, f"/{'y' * 4000}")
-    outcomes = await process.ask([order] * ORDERS_AT_ONCE)
+    outcomes = await process.ask([order] * BATCH_SIZE)
     assert [outcome.failure and outcome.failure[0] for outcome in outcomes] == [
         errno.ENAMETOOLONG
-    ] * ORDERS_AT_ONCE
+    ] * BATCH_SIZE
     await process.end()
     memory.close()

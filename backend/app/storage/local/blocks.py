@@ -1,4 +1,4 @@
-"""The memory that service and writing process share, lent to uploads a block at a time."""
+"""The memory that service and writing process share, allocated to uploads a block at a time."""
 
 import mmap
 import os
@@ -11,9 +11,9 @@ from app.runtime.batching import Overloaded
 from app.storage.local.writer_program import named
 
 BLOCK: Final = 256 * 1024
-"""Bytes that an upload holds in memory, and hands over at a time."""
+"""Bytes that an upload holds in memory, and has written at a time."""
 KEPT: Final = 64
-"""Blocks whose memory is kept for the next uploads. That of others goes back to the system."""
+"""Blocks whose memory is kept for the next uploads. That of others is returned to the system."""
 
 
 class Reader(Protocol):
@@ -45,7 +45,7 @@ class Block:
         return self.filled == BLOCK
 
     def fill(self, data: memoryview) -> int:
-        """Take as many bytes as there is room for; tell how many."""
+        """Copy as many bytes as there is room for; return how many."""
         begin = self.begin + self.filled
         count = min(len(data), BLOCK - self.filled)
         self._memory[begin : begin + count] = data[:count]
@@ -54,14 +54,14 @@ class Block:
 
 
 class SharedMemory:
-    """All blocks. The process writes from it what the service has received into it.
+    """All blocks. The service receives into them, and the process writes from them.
 
     The first free one is always taken, so that few are in use where few are needed.
     """
 
     def __init__(self, blocks: int) -> None:
         with named("memory to share with the process that writes uploads", "memfd:uploads"):
-            self._file = _open_nameless_file()
+            self._file = _open_unnamed_file()
             self.descriptor = self._file.fileno()
             try:
                 os.ftruncate(self.descriptor, blocks * BLOCK)
@@ -73,21 +73,21 @@ class SharedMemory:
         self._withheld: list[Block] = []
 
     def take(self) -> Block:
-        """Lend a block.
+        """Allocate a block.
 
         Raises:
-            StorageUnavailable: If all are lent.
+            StorageUnavailable: If all are taken.
         """
         if self._withheld:
             withheld, self._withheld = self._withheld, []
             for block in withheld:
-                self.give_back(block)
+                self.release(block)
         if not self._free:
             raise StorageUnavailable from Overloaded("all blocks are taken")
         return Block(self._memory, heappop(self._free))
 
-    def give_back(self, block: Block) -> None:
-        """Take a block back; it is lent again once no process can read it any more."""
+    def release(self, block: Block) -> None:
+        """Free a block; it is allocated again once no process can read it any more."""
         if block.stuck_reader and not block.stuck_reader.has_ended:
             self._withheld.append(block)
             return
@@ -96,12 +96,12 @@ class SharedMemory:
             self._memory.madvise(mmap.MADV_REMOVE, block.begin, BLOCK)
 
     def close(self) -> None:
-        """Let go of the memory; a process that has it keeps it until it ends."""
+        """Release the memory; a process that has it keeps it until it ends."""
         self._memory.close()
         self._file.close()
 
 
-def _open_nameless_file() -> BinaryIO:
+def _open_unnamed_file() -> BinaryIO:
     if hasattr(os, "memfd_create"):  # of Linux: never written to a disk
         return os.fdopen(os.memfd_create("uploads"), "r+b")
     return TemporaryFile()

@@ -1,4 +1,4 @@
-"""Blocking calls of the system: how long they may take, and what their errors mean."""
+"""Blocking system calls: how long they may take, and what their errors mean."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -24,54 +24,53 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[_Result]):
-    """A blocking function, and what must be known of it where it is waited for."""
+    """A blocking function that is run in a thread."""
 
     name: str
-    """What it does, for errors: the system's call."""
+    """What it does, for errors: the system call."""
     path: str
     function: Callable[[], _Result]
     undo: Callable[[_Result], object] | None = None
-    """Takes back a result that comes when nobody waits for it any more."""
+    """Takes back a result that comes after the timeout."""
     of_object: bool = False
     """Whether the path is an object's, so that no file means no object."""
-    is_certain: bool = False
-    """Whether it is made in any case, even after it was waited for in vain."""
+    must_run: bool = False
+    """Whether it is run in any case, even after its timeout."""
     seconds: float = field(default_factory=lambda: DISK_SECONDS)
-    """How long it is waited for."""
+    """The timeout."""
 
     def __call__(self) -> _Result:
         """Call the function.
 
         Raises:
-            StorageError: See `translated_errors`.
+            ObjectNotFound: If an object's file is missing and its folder is there.
+            StorageError: As `storage_errors`, from an error that names the call and the path.
         """
-        with translated_errors(self.name, self.path, of_object=self.of_object):
-            return self.function()
+        with storage_errors():
+            try:
+                return self.function()
+            except OSError as error:
+                named = named_error(error, self.name, self.path)
+                is_missing = self.of_object and error.errno == errno.ENOENT
+                if is_missing and Path(self.path).parent.is_dir():
+                    raise ObjectNotFound(Path(self.path).name) from named
+                raise named from error
 
-    def timeout(self) -> TimeoutError:
-        """Return the error of a call that was waited for in vain."""
+    def timed_out(self) -> TimeoutError:
+        """Return the error of a call that did not return in time."""
         words = f"{self.name}: no answer for {self.seconds:.0f} s"
         return TimeoutError(errno.ETIMEDOUT, words, self.path)
 
 
 @contextmanager
-def translated_errors(call: str, path: str, *, of_object: bool = False) -> Iterator[None]:
-    """Raise the storage's own errors, from one that names the call and the path.
+def storage_errors() -> Iterator[None]:
+    """Raise errors of the system as the storage's own.
 
     Raises:
-        ObjectNotFound: If an object's file is missing and its folder is there.
         StorageFull: If there is no room.
-        StorageUnavailable: On all other errors of the system.
+        StorageUnavailable: On all other errors.
     """
     try:
         yield
     except OSError as error:
-        named = named_error(error, call, path)
-        if of_object and error.errno == errno.ENOENT and Path(path).parent.is_dir():
-            raise ObjectNotFound(Path(path).name) from named
-        raise storage_error(named) from named
-
-
-def storage_error(error: OSError) -> StorageFull | StorageUnavailable:
-    """Return what an error of the system means for a file that is being written."""
-    return StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()
+        raise (StorageFull() if error.errno in _NO_ROOM else StorageUnavailable()) from error

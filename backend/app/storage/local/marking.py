@@ -3,12 +3,16 @@
 import errno
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
+from app.domain.errors import ObjectNotFound
 from app.storage.base import Mark, is_key
-from app.storage.local.writer_program import Proof, named, sync_folder
+from app.storage.local.calls import Call
+from app.storage.local.threads import Threads
+from app.storage.local.writer_program import Proof, named, require, sync_folder
 
 NAME: Final = "storage-id"
 
@@ -18,22 +22,69 @@ _NO_MARK: Final = (
     'database, run `make fsck ARGS="--adopt-storage"`'
 )
 
+_Result = TypeVar("_Result")
 
-def proof_of(root: Path, storage_id: UUID) -> Proof:
-    """Return the file that proves a storage, and what stands in it."""
-    return Proof(f"{root}/{NAME}", _text(Mark(storage_id)))
+
+class MarkedFolder:
+    """A folder, and the proof that it is the right one."""
+
+    def __init__(self, root: Path, threads: Threads) -> None:
+        self._root = root
+        self._threads = threads
+        self._proof: Proof | None = None
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self._root.absolute())
+
+    async def read_mark(self) -> Mark | None:
+        """Read the file that marks the folder."""
+        root = self._root
+        return await self._threads.run(Call("read", f"{root}/{NAME}", partial(read_mark, root)))
+
+    async def write_mark(self, mark: Mark) -> None:
+        """Write the file that marks the folder, which is made if need be."""
+        root = self._root
+        write = partial(write_mark, root, mark)
+        await self._threads.run(Call("write", f"{root}/{NAME}", write))
+
+    async def holds_objects(self) -> bool:
+        """Look for a file in the folders that are there."""
+        return await self._threads.run(Call("list", str(self._root), self._holds_objects))
+
+    def _holds_objects(self) -> bool:
+        return any(is_key(file.name) for file in self._root.glob("[0-9a-f][0-9a-f]/*"))
+
+    def require_mark(self, storage_id: UUID) -> None:
+        """Work from now on only while the folder has this mark."""
+        self._proof = Proof(f"{self._root}/{NAME}", _text(Mark(storage_id)))
+
+    async def _require_proof(self) -> None:
+        if self._proof:
+            await self._threads.run(Call("read", self._proof.path, partial(require, self._proof)))
+
+    async def _run_on_object(self, call: Call[_Result]) -> _Result:
+        """Make a call for which an object is missing only if the folder is the right one.
+
+        Made once more where it is: a volume may have come back since the first call.
+        """
+        try:
+            return await self._threads.run(call)
+        except ObjectNotFound:
+            await self._require_proof()
+        return await self._threads.run(call)
 
 
 def read_mark(root: Path) -> Mark | None:
-    """Read the mark of a folder; None if it has none, or does not exist.
+    """Return the mark of a folder; None if it has none, or does not exist.
 
     Raises:
         OSError: If it cannot be read, or is not as it was written.
     """
     file = root / NAME
     try:
-        with named("read", str(file)):
-            text = file.read_text("ascii", "replace")
+        text = file.read_text("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
     first = text.removesuffix("\n")
@@ -46,7 +97,7 @@ def read_mark(root: Path) -> Mark | None:
 
 
 def write_mark(root: Path, mark: Mark) -> None:
-    """Mark a folder, which is made if need be, for good.
+    """Mark a folder, which is made if need be, durably.
 
     Raises:
         OSError: If it may not have been marked.
@@ -55,7 +106,7 @@ def write_mark(root: Path, mark: Mark) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = root / f"{NAME}.{uuid4().hex}"  # its own, for several services may start at once
     try:
-        with named("write", str(fresh)), fresh.open("w") as file:
+        with fresh.open("w") as file:
             file.write(_text(mark))
             file.flush()
             os.fsync(file.fileno())
@@ -64,11 +115,6 @@ def write_mark(root: Path, mark: Mark) -> None:
         fresh.unlink(missing_ok=True)
     sync_folder(str(root))
     sync_folder(str(root.parent))
-
-
-def holds_objects(root: Path) -> bool:
-    """Return whether a folder holds the file of any image."""
-    return any(is_key(file.name) for file in root.glob("[0-9a-f][0-9a-f]/*"))
 
 
 def _text(mark: Mark) -> str:

@@ -20,16 +20,16 @@ PROGRAM: Final = writer_program.__file__
 END_SECONDS: Final = 5.0
 """How long the process may take to end by itself before it is killed."""
 KILL_SECONDS: Final = 1.0
-"""How long a killed process may take to end before it counts as stuck in a call of the system."""
+"""How long a killed process may take to end before it counts as stuck in a system call."""
 MAX_ANSWER: Final = 1024 * 1024
-"""Bytes of an answer; each of a group's failures may name two paths of 4096."""
+"""Bytes of an answer; each of a batch's failures may name two paths of 4096."""
 _POLL_SECONDS: Final = 0.01
 
 _log = logging.getLogger(__name__)
 
 
 class WriterProcess:
-    """A process that carries out orders, one group after the other."""
+    """A process that carries out orders, one batch after the other."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class WriterProcess:
         return self._process.poll() is not None
 
     async def ask(self, orders: Sequence[Order | None]) -> list[Outcome]:
-        """Have orders carried out; return what became of each.
+        """Have a batch of orders carried out; return their outcomes.
 
         Raises:
             BrokenPipeError: If the process has ended.
@@ -89,7 +89,7 @@ class WriterProcess:
         return [Outcome(*fields) for fields in json.loads(answer)]
 
     async def end(self) -> None:
-        """Let it end, and log it if it did so in another way than it should."""
+        """Let it end, and log an exit status that is not 0."""
         self._orders.close()
         if not await self._ends_within(END_SECONDS):
             self.kill()
@@ -98,19 +98,19 @@ class WriterProcess:
             _log.error("the process that writes uploads has ended with status %s", status)
 
     def kill(self) -> None:
-        """End it at once; in a call that the disk keeps waiting it ends only after that."""
+        """End it at once; in a system call that the disk keeps waiting, only after that."""
         self._orders.close()
         self._process.kill()
 
-    async def is_killed(self) -> bool:
+    async def killed(self) -> bool:
         """Kill it; return whether it ended within `KILL_SECONDS`."""
         self.kill()
         return await self._ends_within(KILL_SECONDS)
 
     async def _ends_within(self, seconds: float) -> bool:
-        until = monotonic() + seconds
+        deadline = monotonic() + seconds
         while not self.has_ended:
-            if monotonic() > until:
+            if monotonic() > deadline:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True

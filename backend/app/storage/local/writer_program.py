@@ -3,12 +3,12 @@
     python -I -S writer_program.py MEMORY THREADS
 
 MEMORY is the descriptor of the memory that it shares with the service, THREADS how many fsyncs it
-may wait for at once. Each line on standard input, a socket, is a list of orders in JSON (null: no
+may wait for at once. Each line on standard input, a socket, is a batch of orders in JSON (null: no
 order, only an answer is wanted), answered by a line with a list of outcomes.
 
-Needs nothing but the standard library, so that it starts at once, and keeps nothing from one line
-to the next but the checksums of what is not complete. It ends where its input ends, whatever made
-the service end; signals it leaves to that.
+Needs nothing but the standard library, so that it starts at once, and keeps nothing from one batch
+to the next but the checksums of incomplete files. It ends where its input ends, whatever ended the
+service, and ignores the signals that end that.
 """
 
 import errno
@@ -32,28 +32,28 @@ PAGE: Final = 4096
 """Bytes. Pieces of whole pages can be written past the page cache."""
 
 MOST_CHECKSUMS: Final = 10_000
-"""Of files that are not complete. A file that is discarded is not told, so the oldest makes room.
-"""
+"""Of incomplete files. A discarded one is not reported here, so the oldest makes room."""
 
 UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What a file system answers to a call, or a flag of one, that it does not have."""
+"""Errors of a call, or a flag of one, that a file system does not have."""
 
 _DIRECT: Final[int] = getattr(os, "O_DIRECT", 0)
 """Of Linux. Elsewhere all goes through the page cache."""
 
 Failure = list[int | str | None]
-"""The arguments of an OSError."""
+"""The arguments of a `CallError`."""
 
 
 class Proof(NamedTuple):
-    """A file that shows that a folder is the one that it is taken for, and what stands in it."""
+    """A file that shows that a folder is the right one."""
 
     path: str
     text: str
+    """Its content."""
 
 
 class Order(NamedTuple):
-    """A piece of a file that is to be written; the last one names the file's target."""
+    """A piece of a file, to be written; the last one publishes the file."""
 
     path: str
     """The staged file. It is made with its first piece."""
@@ -64,22 +64,21 @@ class Order(NamedTuple):
     length: int
     """Its bytes."""
     target: str | None
-    """What the file is called once it is durable."""
+    """The file's name once it is durable; with the last piece only."""
     proof: Proof | None = None
-    """What must be there when the file gets its target."""
+    """What must be there when the file is published."""
 
 
 class Outcome(NamedTuple):
-    """What became of an order."""
+    """The result of an order."""
 
     failure: Failure | None = None
-    """What stopped it: the arguments of the OSError, which name the call and the path."""
     checksum: str | None = None
-    """Of a file's last order: the SHA-256 of the whole file, in hexadecimal digits."""
+    """Of a published file: its SHA-256, in hexadecimal digits."""
 
-    def error(self) -> OSError | None:
-        """Return what stopped the order, if something did."""
-        return OSError(*self.failure) if self.failure else None
+    def error(self) -> "CallError | None":
+        """Return why the order failed, if it did."""
+        return CallError(*self.failure) if self.failure else None
 
     def digest(self) -> bytes | None:
         """Return the checksum as bytes."""
@@ -87,11 +86,11 @@ class Outcome(NamedTuple):
 
 
 Checksums = dict[str, "_Hash"]
-"""What the files that are not complete have so far, by their paths."""
+"""Of the incomplete files, by their paths."""
 
 
 def main(memory: int, threads: int) -> None:
-    """Carry out orders until there are no more."""
+    """Carry out batches of orders until there are no more."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     shared = memoryview(mmap.mmap(memory, 0))
@@ -111,31 +110,31 @@ def main(memory: int, threads: int) -> None:
 def carry_out(
     orders: Sequence[Order | None], memory: memoryview, pool: Executor, checksums: Checksums
 ) -> list[Outcome]:
-    """Carry out orders together; return what became of each.
+    """Carry out a batch of orders; return the outcome of each.
 
     All files take a step before any takes the next. So they wait for the disk together, and the
     first fsync of a step writes the filesystem's journal for the others too.
     """
-    ended = [Outcome() for _ in orders]
-    under_way = {
+    outcomes = [Outcome() for _ in orders]
+    in_progress = {
         number: _steps(order, memory, checksums)
         for number, order in enumerate(orders)
         if order is not None
     }
     for waits in (False, True, False, True):
-        at_once = pool.map if waits and len(under_way) > 1 else map
-        outcomes = list(at_once(_take_step, under_way.values()))
-        for number, outcome in zip(list(under_way), outcomes, strict=True):
+        apply = pool.map if waits and len(in_progress) > 1 else map
+        results = list(apply(_take_step, in_progress.values()))
+        for number, outcome in zip(list(in_progress), results, strict=True):
             if outcome is not None:
-                ended[number] = outcome
-                del under_way[number]
+                outcomes[number] = outcome
+                del in_progress[number]
     while len(checksums) > MOST_CHECKSUMS:
         del checksums[next(iter(checksums))]
-    return ended
+    return outcomes
 
 
 def _take_step(steps: "_Steps") -> Outcome | None:
-    """Go on with an order; return what became of it, None as long as it has steps left."""
+    """Take the next step of an order; return its outcome, None while it has steps left."""
     try:
         next(steps)
     except StopIteration as end:
@@ -152,8 +151,8 @@ _Steps = Generator[None, None, str | None]
 def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
     """Carry out one order, the second and the fourth step of which wait for the disk.
 
-    Whatever went through the page cache is synced before its descriptor is closed: once closed,
-    the system may forget that it could not be written (fsync(2)).
+    What was written to the page cache is synced before its descriptor is closed: once closed, the
+    system may forget that it could not be written to the disk (fsync(2)).
     """
     piece = memory[order.begin : order.begin + order.length]
     checksum = checksums.pop(order.path, None) if order.offset else sha256()
@@ -185,10 +184,10 @@ def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
 
 
 def require(proof: Proof) -> None:
-    """Make sure that a folder is the one that it is taken for.
+    """Make sure that a folder is the right one.
 
     Raises:
-        OSError: If it is another, such as the empty one under a volume that is not mounted.
+        CallError: If it is not, but for example the empty one under a volume that is not mounted.
     """
     with named("read", proof.path):
         try:
@@ -200,6 +199,10 @@ def require(proof: Proof) -> None:
             raise OSError(errno.ENOENT, "the storage of another database is there")
 
 
+class CallError(OSError):
+    """An error of the system that names the call, and the path also of calls on a descriptor."""
+
+
 @contextmanager
 def named(call: str, path: str, target: str | None = None) -> Iterator[None]:
     """Raise errors of the system as `named_error`."""
@@ -209,11 +212,13 @@ def named(call: str, path: str, target: str | None = None) -> Iterator[None]:
         raise named_error(error, call, path, target) from error
 
 
-def named_error(error: OSError, call: str, path: str, target: str | None = None) -> OSError:
-    """Return an error that names the call and the path, for calls on a descriptor know no path."""
+def named_error(error: OSError, call: str, path: str, target: str | None = None) -> CallError:
+    """Return an error as one that names the call and the path, if it is none yet."""
+    if isinstance(error, CallError):
+        return error
     number = error.errno or errno.EIO
     words = f"{call}: {error.strerror or os.strerror(number)}"
-    return OSError(number, words, error.filename or path, None, target)
+    return CallError(number, words, error.filename or path, None, target)
 
 
 @contextmanager
@@ -241,7 +246,7 @@ def _write(order: Order, descriptor: int, piece: memoryview, begin: int = 0) -> 
 
 
 def _write_directly(descriptor: int, piece: memoryview, offset: int) -> int:
-    """Write whole pages past the page cache; tell how many bytes, 0 where that cannot be done."""
+    """Write whole pages past the page cache; return how many bytes, 0 where that is impossible."""
     if not _DIRECT or len(piece) % PAGE:
         return 0
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
@@ -260,7 +265,7 @@ def sync_folder(folder: str) -> None:
     """Make the names in a folder survive a power cut.
 
     Raises:
-        OSError: If they do not; `UNSUPPORTED` where the file system cannot do it at all.
+        CallError: If they may not; `UNSUPPORTED` where the file system cannot do it at all.
     """
     with named("open", folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

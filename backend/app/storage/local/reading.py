@@ -1,0 +1,163 @@
+"""Reading a span of a file, in place where that does not have to wait for the disk."""
+
+import os
+from collections import OrderedDict
+from contextlib import suppress
+from time import monotonic
+from typing import Final, TypeVar
+
+from app.domain.errors import StorageError, StorageUnavailable
+from app.storage.local.calls import Call
+from app.storage.local.threads import Threads
+from app.storage.local.writer_program import named
+
+READ_BLOCK: Final = 128 * 1024
+"""Bytes that a download holds in memory, and reads at a time."""
+WARM_FILES: Final = 10_000
+WARM_SECONDS: Final = 10.0
+"""How many files, opened how recently, are expected to open without the disk."""
+
+_NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+"""Of Linux. Elsewhere every block is read in a thread."""
+
+_Block = TypeVar("_Block", bytes, bytearray)
+
+
+class FileReader:
+    """A span of a file, which is open only while the span has bytes yet to be read.
+
+    Blocks are read in place where the page cache has them (RWF_NOWAIT of preadv2(2)), since a call
+    in a thread costs more; where the disk must be waited for, they are read in a thread.
+
+    Args:
+        name: The file. A `Path` would cost as much to make as the file to open.
+        start: Where the span begins.
+        length: Its bytes, if the file has so many; None = up to the file's end.
+        threads: Where to wait for the disk.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+
+    def __init__(self, name: str, start: int, length: int | None, threads: Threads) -> None:
+        self._name = name
+        self._threads = threads
+        self._block: bytes | bytearray = b""
+        self._position = start
+        self._left = 0
+        self._is_open = False
+        if length == 0:
+            self.size = os.stat(name).st_size  # noqa: PTH116 - a `Path` costs more than the call
+            return
+        self._descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        self._is_open = True
+        try:
+            self.size = os.fstat(self._descriptor).st_size
+        except BaseException:
+            self.close_here()
+            raise
+        rest = max(self.size - start, 0)
+        self._left = rest if length is None else min(length, rest)
+        if not self._left:
+            self.close_here()
+
+    async def read(self) -> bytes | bytearray:
+        """Return the next block."""
+        block, self._block = self._block, b""
+        if not block and self._left:
+            block = self._read_cached() or await self._threads.run(
+                Call("read", self._name, self._read)
+            )
+        return block
+
+    async def close(self) -> None:
+        """Close the file, if it is open: in a thread, since over a network that may wait."""
+        self._left = 0
+        if self._is_open:
+            with suppress(StorageError):
+                await self._threads.run(Call("close", self._name, self.close_here, must_run=True))
+
+    def begin(self) -> "FileReader":
+        """Read the first block, which may wait for the disk."""
+        if self._left:
+            try:
+                self._block = self._read()
+            except BaseException:
+                self.close_here()
+                raise
+        return self
+
+    def begin_cached(self) -> "FileReader | None":
+        """Read the first block from the page cache; close the file where that has none of it."""
+        if self._left:
+            self._block = self._read_cached()
+            if not self._block:
+                self.close_here()
+                return None
+        return self
+
+    def _read(self) -> bytes:
+        with named("read", self._name):
+            block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
+        if not block:
+            raise StorageUnavailable from EOFError(f"{self._name} is shorter than it was")
+        return self._advance(block)
+
+    def _read_cached(self) -> bytes | bytearray:
+        if _NO_WAIT is None:
+            return b""
+        buffer = bytearray(min(READ_BLOCK, self._left))
+        try:
+            count = os.preadv(self._descriptor, [buffer], self._position, _NO_WAIT)
+        except OSError:
+            return b""
+        del buffer[count:]
+        return self._advance(buffer)
+
+    def _advance(self, block: _Block) -> _Block:
+        self._position += len(block)
+        self._left -= len(block)
+        if not self._left:
+            self.close_here()
+        return block
+
+    def close_here(self) -> None:
+        """Close the file, if it is open, in this thread."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self._descriptor)
+
+
+class WarmFiles:
+    """Names of files that were opened recently: their folder entries and inodes are in memory."""
+
+    def __init__(self) -> None:
+        self._expiry: OrderedDict[str, float] = OrderedDict()
+        """Times of `monotonic`, the first to come first."""
+
+    def __contains__(self, name: str) -> bool:
+        return monotonic() < self._expiry.get(name, 0.0)
+
+    def __len__(self) -> int:
+        return len(self._expiry)
+
+    def add(self, name: str) -> None:
+        """Remember a file that was opened now; the one opened longest ago makes room."""
+        self._expiry[name] = monotonic() + WARM_SECONDS
+        self._expiry.move_to_end(name)
+        if len(self._expiry) > WARM_FILES:
+            self._expiry.popitem(last=False)
+
+
+def can_read_cached(name: str) -> bool:
+    """Return whether the filesystem of a file, which has just been written, knows RWF_NOWAIT."""
+    if _NO_WAIT is None:
+        return False
+    with open(name, "rb") as file:  # noqa: PTH123 - its name is a string
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], 0, _NO_WAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return True
