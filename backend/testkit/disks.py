@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.storage.local import backend, calls, process, staging, writer
+from app.storage.local import backend, calls, process, staged_file, writer
 from testkit import fuse_server
 
 _FREEZE = 0xC0045877
@@ -143,7 +143,7 @@ def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         (writer, "ANSWER_SECONDS"),
         (writer, "BUSY_SECONDS"),
         (backend, "PROBE_SECONDS"),
-        (staging, "DISCARD_SECONDS"),
+        (staged_file, "DISCARD_SECONDS"),
         (process, "KILL_SECONDS"),
     ):
         monkeypatch.setattr(module, name, seconds)

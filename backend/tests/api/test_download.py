@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.config.settings import Settings
 from app.database.engine import Database
-from app.storage.local.reading import READ_BLOCK
+from app.storage.local.file_reader import READ_BLOCK
 from testkit import pictures
 from testkit.asgi import OpenClient, Upload
 from testkit.problems import assert_problem

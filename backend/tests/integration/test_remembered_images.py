@@ -17,7 +17,7 @@ from app.domain.image import Image
 from app.models import ImageRow
 from app.services import hot_files
 from app.services.use_cases import Services
-from app.storage.local import reading
+from app.storage.local import file_reader
 from testkit import pictures
 from testkit.storages import OpenStorage
 from testkit.uploads import LIMITS, file, read
@@ -157,7 +157,7 @@ async def test_a_look_up_that_was_overtaken_by_a_delete_brings_nothing_back(
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
     most = 100
     monkeypatch.setattr(hot_files, "MOST", most)
-    monkeypatch.setattr(reading, "WARM_FILES", most)
+    monkeypatch.setattr(file_reader, "WARM_FILES", most)
     return most
 
 

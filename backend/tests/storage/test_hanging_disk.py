@@ -17,7 +17,7 @@ import pytest
 
 from app.domain.errors import StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.local import calls, process, reading, threads, writer
+from app.storage.local import calls, file_reader, process, threads, writer
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK
 from testkit.descriptors import open_descriptors
@@ -304,7 +304,7 @@ async def test_a_file_closed_while_the_folder_hangs_does_not_stop_the_event_loop
 ) -> None:
     """Closing asks the server where there is one."""
     storage = on_network
-    await put_at_last(storage, data=b"x" * 3 * reading.READ_BLOCK)
+    await put_at_last(storage, data=b"x" * 3 * file_reader.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     release = threading.Timer(PATIENCE, network.go_on)

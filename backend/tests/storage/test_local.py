@@ -16,7 +16,7 @@ import pytest
 
 from app.domain.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.local import process, reading, threads
+from app.storage.local import file_reader, process, threads
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
 from app.storage.local.process import WriterProcess
@@ -133,11 +133,11 @@ async def test_the_staged_file_lies_on_the_filesystem_of_the_published_one(
 async def test_a_small_object_leaves_no_file_open_while_it_is_sent(
     storage: LocalStorage,
 ) -> None:
-    await put(storage, b"x" * reading.READ_BLOCK)
+    await put(storage, b"x" * file_reader.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
     assert open_descriptors() == before
-    assert await reader.read() == b"x" * reading.READ_BLOCK
+    assert await reader.read() == b"x" * file_reader.READ_BLOCK
     await reader.close()
 
 
@@ -426,8 +426,8 @@ async def test_only_a_file_opened_lately_is_opened_in_place(
     assert not await is_opened_in_place(storage, length)
     await (await storage.open(KEY)).close()
     assert await is_opened_in_place(storage, length)
-    later = time.monotonic() + reading.WARM_SECONDS
-    monkeypatch.setattr(reading, "monotonic", lambda: later)
+    later = time.monotonic() + file_reader.WARM_SECONDS
+    monkeypatch.setattr(file_reader, "monotonic", lambda: later)
     assert not await is_opened_in_place(storage, length)
 
 

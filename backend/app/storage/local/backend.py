@@ -28,10 +28,10 @@ from app.storage.base import (
     require_key,
 )
 from app.storage.local.calls import Call
-from app.storage.local.listing import object_info, scan, stat_file
+from app.storage.local.file_reader import FileReader, WarmFiles, can_read_cached
+from app.storage.local.folder_scan import object_info, scan, stat_file
 from app.storage.local.marking import MarkedFolder
-from app.storage.local.reading import FileReader, WarmFiles, can_read_cached
-from app.storage.local.staging import StagedFile
+from app.storage.local.staged_file import StagedFile
 from app.storage.local.threads import Threads
 from app.storage.local.writer import Writer
 from app.storage.local.writer_program import PAGE, sync_folder
