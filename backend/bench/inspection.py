@@ -22,9 +22,10 @@ from app.database.engine import Database
 from app.database.revisions import migrate
 from app.domain.limits import UploadLimits
 from app.imaging import inspection
-from app.imaging.dimensions import MAX_ENTRIES, HeaderReader, configure_pillow
+from app.imaging.dimensions import HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
-from app.imaging.walks import MAX_STEPS
+from app.imaging.header import MAX_ENTRIES
+from app.imaging.walker import MAX_STEPS
 from app.services.use_cases import Services
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage

@@ -1,11 +1,14 @@
-"""The accepted image types, told by the first bytes of a file."""
+"""The accepted image types, and how the first bytes of a file show its type.
+
+The parts of a type's files are in a module of its own, such as `jpeg`.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
 HEAD_BYTES: Final = 8
-"""How many bytes from a file's start `detect` needs to see, or all of a shorter file."""
+"""How many bytes of a file's start `detect` needs, or all of a shorter file."""
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_START: Final = b"\xff\xd8\xff"
@@ -31,7 +34,7 @@ EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def detect(head: bytes) -> ImageType | None:
-    """Tell the type from the first `HEAD_BYTES` bytes of a file, None if it is not accepted.
+    """Return the type by the first `HEAD_BYTES` bytes of a file; None if it is not accepted.
 
     PNG: the 8-byte signature (PNG specification, section 5.2). JPEG: the SOI marker and the start
     of the marker that must follow it, with its code (ITU-T T.81, B.1.1.3 and B.2.1).

@@ -1,4 +1,4 @@
-"""What the bytes of an image tell as they come by: its dimensions, and whether it is all there."""
+"""What the bytes of an image show as they pass by: its dimensions, and whether it is complete."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ class Facts(NamedTuple):
 
     width: int | None
     height: int | None
-    """Pixels, as a viewer shows the image; None where the header does not tell."""
+    """Pixels, as viewers show the image; None where the header lacks them."""
     truncated: bool | None
     """Whether the file ends before its image does; None as `EndFinder.truncated`."""
 
 
 class Inspection:
-    """Looks at a file's bytes, which come in any pieces; memory and time are bounded.
+    """Looks at a file's bytes, which come in pieces of any size; memory and time are bounded.
 
     Args:
         image_type: What the file is, by its first bytes.
@@ -35,6 +35,6 @@ class Inspection:
         self._end.feed(data)
 
     async def facts(self) -> Facts:
-        """Return what the bytes tell. Never raises."""
+        """Return what was found out. Never raises."""
         width, height = await self._header.measure() or (None, None)
         return Facts(width, height, self._end.truncated)

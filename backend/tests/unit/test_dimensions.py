@@ -13,16 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.imaging.dimensions import (
-    FRAME_BYTES,
-    MAX_ENTRIES,
-    MAX_HEADER_BYTES,
-    MAX_SIDE,
-    HeaderReader,
-    configure_pillow,
-)
+from app.imaging.dimensions import MAX_HEADER_BYTES, MAX_SIDE, HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
-from app.imaging.walks import MAX_STEPS
+from app.imaging.header import MAX_ENTRIES
+from app.imaging.jpeg import FRAME_BYTES
+from app.imaging.walker import MAX_STEPS
 from testkit import pictures
 from testkit.bombs import BOMBS, measure
 from testkit.forms import split
@@ -189,7 +184,7 @@ async def test_only_the_first_exif_counts() -> None:
 async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.imaging.dimensions.SECONDS", 0.05)
+    monkeypatch.setattr("app.imaging.dimensions.THREAD_SECONDS", 0.05)
     reader = HeaderReader(ImageType.JPEG)
     reader.feed(KINDS["baseline.jpg"][0])
     release = threading.Event()
@@ -237,7 +232,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def keeps(reader: HeaderReader) -> int:
-    return len(reader._walker._held) + len(reader._header.frame)
+    return len(reader._walker._buffer) + len(reader._header.frame)
 
 
 async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ import pytest
 
 from app.imaging.formats import ImageType, detect
 from app.imaging.truncation import TAIL, EndFinder
-from app.imaging.walks import MAX_STEPS
+from app.imaging.walker import MAX_STEPS
 from testkit import pictures
 from testkit.forms import split
 from testkit.pictures import chunk, jpeg_with, png_header, png_with, segment
@@ -101,7 +101,7 @@ def test_it_holds_next_to_nothing_of_a_file() -> None:
         finder = EndFinder(image_type, everywhere=True)
         for data in split(content + bytes(1_000_000), 10_000):
             finder.feed(data)
-            assert len(finder._walker._held) < 10
+            assert len(finder._walker._buffer) < 10
             assert len(finder._tail) <= TAIL
 
 

@@ -1,0 +1,49 @@
+"""What is kept of an image's header, and the orientation in its Exif (ADR 0023)."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from app.imaging.walker import Walk
+
+_BYTE_ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
+_ORIENTATION: Final = 0x0112
+_SHORT: Final = 3
+_TURNED: Final = (5, 6, 7, 8)
+"""Values of the orientation with which viewers exchange width and height."""
+MAX_ENTRIES: Final = _ORIENTATION + 1
+"""Of Exif's directory, which is sorted by tag, each at most once: the orientation is among them."""
+
+
+@dataclass(slots=True)
+class Header:
+    """Filled in by a walk, as far as the file has come."""
+
+    frame: bytes = b""
+    """A file without pixels, from which Pillow reads the size; empty until the size has come."""
+    is_turned: bool | None = None
+    """Whether viewers show the image on its side; None until Exif has come."""
+
+
+def walk_exif(length: int) -> Walk[bool]:
+    """Skip Exif of `length` bytes; return whether viewers show the image on its side.
+
+    Its orientation is in the first directory (TIFF 6.0, section 2), which may lie anywhere behind
+    the head. Like browsers, take only a single SHORT for it, and ignore what is damaged.
+    """
+    head = yield min(length, 8)
+    rest = length - len(head)
+    order = _BYTE_ORDERS.get(head[:4], "")
+    place = int.from_bytes(head[4:], "little" if order == "<" else "big") - len(head)
+    if not order or not 0 <= place <= rest - 2:
+        yield -rest
+        return False
+    yield -place
+    (count,) = struct.unpack(f"{order}H", (yield 2))
+    rest -= place + 2
+    table = yield 12 * min(count, MAX_ENTRIES, rest // 12)
+    yield len(table) - rest
+    for tag, kind, values, value in struct.iter_unpack(f"{order}HHIH2x", table):
+        if tag == _ORIENTATION:
+            return kind == _SHORT and values == 1 and value in _TURNED
+    return False
