@@ -1,4 +1,4 @@
-"""A real browser before the real `make run`: one of each for the session."""
+"""A real browser in front of the real `make run`: one of each for the session."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -40,7 +40,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(_open_service: Service) -> Service:
-    """Give the session's service, with no pictures."""
+    """Return the session's service, with no images."""
     async with httpx.AsyncClient(base_url=_open_service.url, timeout=PATIENCE) as client:
         while items := (await client.get(IMAGES, params={"limit": 100})).json()["items"]:
             await asyncio.gather(*[client.delete(f"{IMAGES}/{image['id']}") for image in items])
@@ -49,10 +49,10 @@ async def service(_open_service: Service) -> Service:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
-    """Open pages, each in a browser of its own; see to it that none asks another host.
+    """Open pages, each in a browser context of its own.
 
-    Nor may a script fail, a box of the browser's own come up, or anything be tried that the
-    page's policy forbids.
+    Fail the test if one sends a request to another host, if a script fails, if a dialog of the
+    browser opens, or if the page's policy is violated.
     """
     complaints: list[str] = []
     contexts = []
@@ -66,14 +66,14 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 
         def watch_request(address: str) -> None:
             if httpx.URL(address).netloc.decode() != host:
-                complaints.append(f"asked another host: {address}")
+                complaints.append(f"request to another host: {address}")
 
         def watch_console(text: str) -> None:
             if "Content Security Policy" in text or "Trusted" in text:
                 complaints.append(text)
 
         async def watch_dialog(dialog: Dialog) -> None:
-            complaints.append(f"a box came up: {dialog.message}")
+            complaints.append(f"dialog: {dialog.message}")
             await dialog.dismiss()
 
         page.on("dialog", watch_dialog)

@@ -1,4 +1,4 @@
-"""The service below a path of nginx, as a browser and a client of the API meet it there."""
+"""The service below a path of nginx, for a browser and for a client of the API."""
 
 import json
 import re
@@ -84,15 +84,15 @@ async def test_the_documentation_is_shown_and_its_calls_work(
 async def test_the_page_uploads_shows_and_deletes(site: Site, open_page: OpenPage) -> None:
     page = await open_page(site.url)
     await choose(page, a_file("holiday.jpg", JPEG))
-    picture = page.locator('#gallery img[alt="holiday.jpg"]')
-    await expect(picture).to_be_visible()
-    assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    assert (await picture.evaluate("image => image.src")).startswith(f"{site.url}api/v1/")
-    await picture.click()
-    details = page.get_by_role("dialog", name="holiday.jpg")
-    await expect(details).to_be_visible()
+    tile = page.locator('#gallery img[alt="holiday.jpg"]')
+    await expect(tile).to_be_visible()
+    assert await tile.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    assert (await tile.evaluate("image => image.src")).startswith(f"{site.url}api/v1/")
+    await tile.click()
+    viewer = page.get_by_role("dialog", name="holiday.jpg")
+    await expect(viewer).to_be_visible()
     await page.reload()
-    await expect(details).to_be_visible()
+    await expect(viewer).to_be_visible()
 
 
 def test_every_address_that_an_answer_names_leads_back_to_the_service(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, by screen reader, on small screens, in light and dark."""
+"""Accessibility: keyboard, screen reader, small screens, light and dark."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -20,7 +20,7 @@ Check = Callable[[str], Awaitable[None]]
 
 
 async def show_each_state(page: Page, service: Service, check: Check) -> None:
-    """Bring the page into each of its main states, and check each."""
+    """Bring the page into each of its main states, and check it there."""
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
     await check("empty")
     await page.get_by_role("button", name="Upload").click()
@@ -35,7 +35,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await check("gallery")
     await page.locator("#gallery img").click()
     await expect(page.get_by_role("dialog", name=long_name)).to_be_visible()
-    await check("details")
+    await check("viewer")
     await page.get_by_role("button", name="Copy link").click()
     await page.get_by_role("button", name="Delete").click()
     await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
@@ -48,7 +48,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await check("notice")
     await page.keyboard.press("Escape")
     await expect(page).to_have_url(f"{service.url}/")
-    # What the service would answer if it had a key, or were broken.
+    # What the service answers if it has a key, or meets a defect.
     problem = {
         "json": {"detail": "The service met an unexpected error."},
         "content_type": "application/problem+json",
@@ -65,7 +65,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_in_any_state(
+async def test_axe_finds_no_violation_in_any_state(
     service: Service, open_page: OpenPage, scheme: Literal["light", "dark"]
 ) -> None:
     page = await open_page(service.url, color_scheme=scheme)
@@ -114,7 +114,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
             label = "e => e.ariaLabel || e.innerText || e.querySelector('img')?.alt || e.id"
             if await focused.count() and await focused.evaluate(label) == name:
                 return
-        raise AssertionError(f"{name} is not reached")
+        raise AssertionError(f"Tab does not reach {name}")
 
     await tab_to("Upload")
     await page.keyboard.press("Enter")
@@ -127,10 +127,10 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
     await expect(page.get_by_role("button", name="Upload")).to_be_focused()
     await tab_to("newer.jpg")
     await page.keyboard.press("Enter")
-    details = page.get_by_role("dialog")
-    await expect(details.get_by_role("button", name="Close")).to_be_focused()
+    viewer = page.get_by_role("dialog")
+    await expect(viewer.get_by_role("button", name="Close")).to_be_focused()
     await page.keyboard.press("ArrowRight")
-    await expect(details).to_contain_text("older.jpg")
+    await expect(viewer).to_contain_text("older.jpg")
     for _ in range(20):  # round and round, and never out of the dialog
         await page.keyboard.press("Tab")
         assert await page.evaluate(
@@ -149,7 +149,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
     assert listed_names(service) == ["newer.jpg"]
 
 
-async def test_a_screen_reader_is_told_what_happens(page: Page, service: Service) -> None:
+async def test_outcomes_are_announced_to_screen_readers(page: Page, service: Service) -> None:
     await page.evaluate(
         """() => {
           window.spoken = [];

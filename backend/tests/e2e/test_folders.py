@@ -1,4 +1,4 @@
-"""Folders that are dropped on the page, as a person drops them."""
+"""Folders dropped on the page from the desktop."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 async def drop(page: Page, *paths: Path) -> None:
-    """Drop files and folders of the disk, as the browser gets them from the desktop."""
+    """Drop files and folders of the disk, as the desktop hands them to the browser."""
     devtools = await page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -31,7 +31,7 @@ async def drop(page: Page, *paths: Path) -> None:
         await devtools.send("Input.dispatchDragEvent", event)
 
 
-async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
+async def test_a_dropped_folder_is_searched_for_images_recursively(
     page: Page, service: Service, tmp_path: Path
 ) -> None:
     folder = tmp_path / "holiday"
@@ -55,7 +55,7 @@ async def test_the_pictures_of_a_folder_are_uploaded_however_deep_they_lie(
     assert sorted(listed_names(service)) == ["B.PNG", "IMG_1234", "a.jpg", "c.jpeg", "moving.apng"]
 
 
-async def test_a_folder_of_more_than_the_browser_gives_at_once_is_read_to_its_end(
+async def test_a_folder_of_more_entries_than_the_browser_returns_at_once_is_read_completely(
     page: Page, service: Service, tmp_path: Path
 ) -> None:
     for number in range(230):
@@ -80,7 +80,7 @@ async def test_folders_and_files_are_dropped_together(
     assert sorted(listed_names(service)) == ["1.jpg", "2.jpg", "3.png"]
 
 
-async def test_a_folder_without_pictures_says_so(page: Page, tmp_path: Path) -> None:
+async def test_a_dropped_folder_without_images_shows_a_message(page: Page, tmp_path: Path) -> None:
     write(tmp_path / "texts" / "notes.txt", b"x")
     (tmp_path / "empty").mkdir()
     await drop(page, tmp_path / "texts")

@@ -1,4 +1,4 @@
-"""What people do with pictures that are there: see, open, share, delete."""
+"""Stored images: browse, open, share, delete."""
 
 import asyncio
 import re
@@ -31,13 +31,13 @@ JPEG = pictures.jpeg(640, 480)
 MANY = 300
 
 
-async def test_the_home_page_shows_upload_and_tells_what_to_do(page: Page) -> None:
+async def test_an_empty_gallery_says_how_to_upload(page: Page) -> None:
     await expect(page.locator("text=Upload")).to_be_visible()
     await expect(page.get_by_text("Drop JPEG or PNG files anywhere on this page")).to_be_visible()
     await expect(page.get_by_role("link", name="API")).to_have_attribute("href", "docs")
 
 
-async def test_pictures_are_shown_newest_first(service: Service, open_page: OpenPage) -> None:
+async def test_images_are_shown_newest_first(service: Service, open_page: OpenPage) -> None:
     for name in ("first.jpg", "second.jpg", "third.jpg"):
         upload(service, JPEG, name)
     page = await open_page(service.url)
@@ -46,16 +46,18 @@ async def test_pictures_are_shown_newest_first(service: Service, open_page: Open
     await expect(page.get_by_text("No pictures yet")).to_be_hidden()
 
 
-async def test_details_tell_what_is_known(service: Service, open_page: OpenPage) -> None:
+async def test_the_viewer_shows_size_type_dimensions_and_local_time(
+    service: Service, open_page: OpenPage
+) -> None:
     image = upload(service, pictures.sized_jpeg(100_000), "holiday.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="holiday.jpg"]').click()
-    details = page.get_by_role("dialog", name="holiday.jpg")
-    await expect(details).to_be_visible()
+    viewer = page.get_by_role("dialog", name="holiday.jpg")
+    await expect(viewer).to_be_visible()
     facts = dict(
         zip(
-            await details.locator("dt:visible").all_inner_texts(),
-            await details.locator("dd:visible").all_inner_texts(),
+            await viewer.locator("dt:visible").all_inner_texts(),
+            await viewer.locator("dd:visible").all_inner_texts(),
             strict=True,
         )
     )
@@ -66,7 +68,7 @@ async def test_details_tell_what_is_known(service: Service, open_page: OpenPage)
     assert facts.pop("Uploaded") == uploaded.strftime("%-d %B %Y at %H:%M"), "local time"
     assert facts == {"Type": "JPEG", "Dimensions": "64 \u00d7 48 pixels"}
     async with page.expect_download() as download:
-        await details.get_by_text("Download").click()
+        await viewer.get_by_text("Download").click()
     assert (await download.value).suggested_filename == "holiday.jpg"
 
 
@@ -80,31 +82,31 @@ async def test_a_downloaded_name_ends_in_the_type_of_its_bytes(
     assert (await download.value).suggested_filename == "holiday.jpg"
 
 
-async def test_the_address_names_the_picture(service: Service, open_page: OpenPage) -> None:
+async def test_the_address_names_the_open_image(service: Service, open_page: OpenPage) -> None:
     older, newer = upload(service, JPEG, "older.jpg"), upload(service, JPEG, "newer.jpg")
     page = await open_page(service.url)
-    details = page.get_by_role("dialog")
+    viewer = page.get_by_role("dialog")
     await page.locator('img[alt="newer.jpg"]').click()
-    await expect(details).to_contain_text("newer.jpg")
+    await expect(viewer).to_contain_text("newer.jpg")
     await expect(page).to_have_url(f"{service.url}/#{newer['id']}")
     await page.keyboard.press("Shift+ArrowRight")
     await page.keyboard.press("Control+ArrowRight")
-    await expect(details).to_contain_text("newer.jpg")
-    await page.locator("dialog img").click()  # takes the focus away; the keys work still
+    await expect(viewer).to_contain_text("newer.jpg")
+    await page.locator("dialog img").click()  # takes the focus away; the keys still work
     await page.keyboard.press("ArrowRight")
-    await expect(details).to_contain_text("older.jpg")
+    await expect(viewer).to_contain_text("older.jpg")
     assert page.url == f"{service.url}/#{older['id']}"
     await page.keyboard.press("ArrowRight")
-    await expect(details.get_by_label("Older picture")).to_have_attribute("aria-disabled", "true")
+    await expect(viewer.get_by_label("Older picture")).to_have_attribute("aria-disabled", "true")
     await page.keyboard.press("ArrowLeft")
-    await expect(details).to_contain_text("newer.jpg")
+    await expect(viewer).to_contain_text("newer.jpg")
     await page.evaluate("history.back()")
-    await expect(details).to_have_count(0)
+    await expect(viewer).to_have_count(0)
     await expect(page).to_have_url(f"{service.url}/")
     await page.evaluate("history.forward()")
-    await expect(details).to_contain_text("newer.jpg")
+    await expect(viewer).to_contain_text("newer.jpg")
     await page.keyboard.press("Escape")
-    await expect(details).to_have_count(0)
+    await expect(viewer).to_have_count(0)
     await expect(page).to_have_url(f"{service.url}/")
 
     shared = await open_page(f"{service.url}/#{older['id']}")
@@ -114,27 +116,27 @@ async def test_the_address_names_the_picture(service: Service, open_page: OpenPa
     assert shared.url == f"{service.url}/"
 
 
-async def test_closing_leads_to_the_gallery_and_never_to_another_site(
+async def test_closing_the_viewer_leads_to_the_gallery_and_never_to_another_site(
     service: Service, open_page: OpenPage
 ) -> None:
     older, newer = upload(service, JPEG, "older.jpg"), upload(service, JPEG, "newer.jpg")
     page = await open_page(f"{service.url}/docs")
     await page.goto(f"{service.url}/#{older['id']}")
-    details = page.get_by_role("dialog")
-    await expect(details).to_contain_text("older.jpg")
+    viewer = page.get_by_role("dialog")
+    await expect(viewer).to_contain_text("older.jpg")
     await page.evaluate("location.hash = ''")
-    await expect(details).to_have_count(0)
+    await expect(viewer).to_have_count(0)
     await page.evaluate("history.back()")
-    await expect(details).to_contain_text("older.jpg")
+    await expect(viewer).to_contain_text("older.jpg")
     await page.keyboard.press("Escape")
-    await expect(details).to_have_count(0)
+    await expect(viewer).to_have_count(0)
     await expect(page).to_have_url(f"{service.url}/")
     await page.locator('img[alt="newer.jpg"]').click()
-    await expect(details).to_contain_text("newer.jpg")
+    await expect(viewer).to_contain_text("newer.jpg")
     await expect(page).to_have_url(f"{service.url}/#{newer['id']}")
 
 
-async def test_a_slow_delete_leaves_another_picture_open(
+async def test_a_slow_delete_leaves_another_image_open(
     service: Service, open_page: OpenPage
 ) -> None:
     upload(service, JPEG, "kept.jpg")
@@ -153,15 +155,15 @@ async def test_a_slow_delete_leaves_another_picture_open(
     await page.locator("text=Confirm").click()
     await expect(page.get_by_role("button", name="Confirm")).to_have_count(0)
     await page.keyboard.press("ArrowRight")
-    details = page.get_by_role("dialog", name="kept.jpg")
-    await expect(details).to_be_visible()
+    viewer = page.get_by_role("dialog", name="kept.jpg")
+    await expect(viewer).to_be_visible()
     answered.set()
-    await expect(details.get_by_text("Picture removed")).to_be_visible()
-    await expect(details.get_by_label("Newer picture")).to_have_attribute("aria-disabled", "true")
+    await expect(viewer.get_by_text("Picture removed")).to_be_visible()
+    await expect(viewer.get_by_label("Newer picture")).to_have_attribute("aria-disabled", "true")
     assert listed_names(service) == ["kept.jpg"]
 
 
-async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
+async def test_an_arrow_key_pressed_while_a_confirmation_closes_is_handled(
     service: Service, open_page: OpenPage
 ) -> None:
     upload(service, JPEG, "older.jpg")
@@ -178,7 +180,9 @@ async def test_a_key_pressed_in_the_moment_a_question_closes_is_heard(
     await expect(page.get_by_role("dialog", name="older.jpg")).to_be_visible()
 
 
-async def test_the_way_back_takes_the_question_along(service: Service, open_page: OpenPage) -> None:
+async def test_going_back_closes_the_confirmation_too(
+    service: Service, open_page: OpenPage
+) -> None:
     upload(service, JPEG, "kept.jpg")
     page = await open_page(service.url)
     await page.locator("#gallery img").click()
@@ -201,7 +205,7 @@ async def test_a_double_click_leaves_a_dialog_open(service: Service, open_page: 
     await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
 
 
-async def test_what_became_of_a_click_is_in_sight_on_a_small_phone(
+async def test_the_outcome_of_a_click_is_visible_on_a_small_phone(
     service: Service, open_page: OpenPage
 ) -> None:
     upload(service, JPEG, "IMG_20260102_123311.jpg")
@@ -211,7 +215,7 @@ async def test_what_became_of_a_click_is_in_sight_on_a_small_phone(
     await expect(page.locator("dialog").get_by_role("status")).to_be_in_viewport(ratio=1)
 
 
-async def test_the_picture_last_looked_at_is_in_sight_once_it_is_closed(
+async def test_closing_the_viewer_scrolls_to_the_image_it_showed_last(
     service: Service, open_page: OpenPage
 ) -> None:
     for number in range(40):
@@ -224,12 +228,12 @@ async def test_the_picture_last_looked_at_is_in_sight_once_it_is_closed(
         await expect(page.get_by_role("dialog", name=f"{number:02}.jpg")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page).to_have_url(f"{service.url}/")
-    await page.evaluate("new Promise(resolve => setTimeout(resolve, 200))")  # a jump comes late
+    await page.evaluate("new Promise(resolve => setTimeout(resolve, 200))")  # browsers scroll late
     await expect(page.get_by_role("link", name="00.jpg")).to_be_focused()
     await expect(page.get_by_role("link", name="00.jpg")).to_be_in_viewport()
 
 
-async def test_copied_html_loads_nothing_from_where_pictures_are_public(
+async def test_copying_html_loads_nothing_from_the_public_url(
     start_service: StartService, open_page: OpenPage, tmp_path: Path
 ) -> None:
     settings = "PUBLIC_URL=http://pictures.test"
@@ -243,7 +247,7 @@ async def test_copied_html_loads_nothing_from_where_pictures_are_public(
     assert url in await page.evaluate("navigator.clipboard.readText()")
 
 
-async def test_where_nothing_may_be_copied_the_page_says_so(
+async def test_a_copy_that_the_browser_blocks_shows_a_message(
     service: Service, open_page: OpenPage
 ) -> None:
     upload(service, JPEG)
@@ -261,9 +265,7 @@ async def test_where_nothing_may_be_copied_the_page_says_so(
     await expect(button).to_be_focused()
 
 
-async def test_a_list_that_is_cut_short_is_asked_for_again(
-    service: Service, open_page: OpenPage
-) -> None:
+async def test_a_truncated_list_is_requested_again(service: Service, open_page: OpenPage) -> None:
     upload(service, JPEG)
     page = await open_page(f"{service.url}/docs")
     cut = {"status": 200, "body": '{"items": [', "content_type": "application/json"}
@@ -275,7 +277,7 @@ async def test_a_list_that_is_cut_short_is_asked_for_again(
     await expect(page.locator("#gallery img")).to_have_count(1)
 
 
-async def test_pictures_that_did_not_come_are_asked_for_again(
+async def test_images_that_failed_to_load_are_requested_again(
     service: Service, open_page: OpenPage
 ) -> None:
     upload(service, JPEG)
@@ -289,7 +291,7 @@ async def test_pictures_that_did_not_come_are_asked_for_again(
 
 
 @pytest.mark.parametrize("address", ["00000000-0000-0000-0000-000000000000", "nothing", "%"])
-async def test_an_address_that_names_no_picture_says_so(
+async def test_an_address_of_no_image_shows_a_notice(
     service: Service, open_page: OpenPage, address: str
 ) -> None:
     page = await open_page(f"{service.url}/#{address}")
@@ -299,7 +301,9 @@ async def test_an_address_that_names_no_picture_says_so(
     await expect(page).to_have_url(f"{service.url}/")
 
 
-async def test_links_are_copied_ready_to_be_pasted(service: Service, open_page: OpenPage) -> None:
+async def test_links_are_copied_plain_as_markdown_and_as_html(
+    service: Service, open_page: OpenPage
+) -> None:
     url = upload(service, JPEG, "a [b] & c.jpg")["url"]
     page = await open_page(service.url, permissions=["clipboard-read", "clipboard-write"])
     await page.locator("#gallery img").click()
@@ -315,7 +319,9 @@ async def test_links_are_copied_ready_to_be_pasted(service: Service, open_page: 
         assert await page.evaluate("navigator.clipboard.readText()") == text
 
 
-async def test_delete_asks_and_then_removes(service: Service, open_page: OpenPage) -> None:
+async def test_delete_asks_for_confirmation_and_removes_the_image(
+    service: Service, open_page: OpenPage
+) -> None:
     upload(service, JPEG, "kept.jpg")
     upload(service, JPEG, "unloved.jpg")
     page = await open_page(service.url)
@@ -333,7 +339,7 @@ async def test_delete_asks_and_then_removes(service: Service, open_page: OpenPag
     assert len(stored_files(service)) == 1
 
 
-async def test_a_picture_that_somebody_else_deleted_is_taken_away_too(
+async def test_deleting_an_image_that_is_already_gone_removes_its_tile(
     service: Service, open_page: OpenPage
 ) -> None:
     image = upload(service, JPEG)
@@ -345,7 +351,7 @@ async def test_a_picture_that_somebody_else_deleted_is_taken_away_too(
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
 
 
-async def test_300_pictures_are_loaded_as_one_scrolls_also_after_being_offline(
+async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     service: Service, open_page: OpenPage
 ) -> None:
     async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as client:
@@ -362,7 +368,7 @@ async def test_300_pictures_are_loaded_as_one_scrolls_also_after_being_offline(
     await page.get_by_label("Older picture").click()
     await expect(page.get_by_role("dialog").get_by_text("There is no connection")).to_be_visible()
     await page.keyboard.press("Escape")
-    await page.context.set_offline(False)  # by itself, it goes on
+    await page.context.set_offline(False)  # loading resumes by itself
     async with asyncio.timeout(PATIENCE):
         while len(names := await shown(page)) < MANY:
             await page.mouse.wheel(0, 4000)
@@ -384,7 +390,7 @@ async def test_300_pictures_are_loaded_as_one_scrolls_also_after_being_offline(
 @pytest.mark.parametrize(
     "name", ["<img src=x onerror=alert(1)>.png", '"><svg onload=alert(1)>.png']
 )
-async def test_a_name_that_is_html_stays_a_name(
+async def test_a_file_name_that_is_html_is_shown_as_text(
     service: Service, open_page: OpenPage, name: str
 ) -> None:
     image = upload(service, JPEG, name)

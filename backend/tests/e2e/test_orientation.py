@@ -1,4 +1,4 @@
-"""A browser is the judge of what turns a picture, and of what does not."""
+"""Orientations: a browser decides which images are turned."""
 
 import base64
 
@@ -18,13 +18,13 @@ SIDES = """async (address) => {
 }"""
 
 
-async def test_the_orientations_that_we_read_are_those_that_a_browser_shows(
+async def test_the_orientations_we_read_are_those_that_a_browser_shows(
     browser: Browser,
 ) -> None:
     page = await browser.new_page()
-    for case, picture in (TURNED | UPRIGHT).items():
-        kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-        address = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+    for case, image in (TURNED | UPRIGHT).items():
+        kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+        address = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
         assert await page.evaluate(SIDES, address) == ([48, 64] if case in TURNED else [64, 48]), (
             case
         )

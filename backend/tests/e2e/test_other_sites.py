@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
 JPEG = pictures.jpeg()
 REBOUND = "evil.example"
-"""A name that leads to this machine, as an attacker's own name server would have it."""
+"""A name that an attacker's name server resolves to this machine."""
 
-Visit = Callable[..., Awaitable[Page]]
+OpenTab = Callable[..., Awaitable[Page]]
 
 
 class _OtherSite(BaseHTTPRequestHandler):
@@ -53,27 +53,27 @@ def other_site() -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visit() -> AsyncIterator[Visit]:
+async def open_tab() -> AsyncIterator[OpenTab]:
     """Open pages in a browser whose name server is the attacker's."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=[f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
         )
 
-        async def visit(url: str) -> Page:
+        async def open_tab(url: str) -> Page:
             page = await browser.new_page()
             page.set_default_timeout(PATIENCE * 1000)
             await page.goto(url)
             return page
 
-        yield visit
+        yield open_tab
         await browser.close()
 
 
 async def test_a_form_of_another_site_stores_nothing(
-    service: Service, visit: Visit, other_site: str
+    service: Service, open_tab: OpenTab, other_site: str
 ) -> None:
-    page = await visit(other_site)
+    page = await open_tab(other_site)
     async with page.expect_response(lambda response: IMAGES in response.url) as answer:
         await page.evaluate(
             """([url, bytes]) => {
@@ -99,10 +99,10 @@ UPLOAD_BY_SCRIPT = """async ([url, bytes, options]) => {
 
 
 async def test_a_script_of_another_site_stores_and_deletes_nothing(
-    service: Service, visit: Visit, other_site: str
+    service: Service, open_tab: OpenTab, other_site: str
 ) -> None:
     image = upload(service, JPEG)
-    page = await visit(other_site)
+    page = await open_tab(other_site)
     sent = [f"{service.url}{IMAGES}/upload", list(JPEG), {"mode": "no-cors"}]
     assert await page.evaluate(UPLOAD_BY_SCRIPT, sent) == ["opaque", 0]
     for method in ("DELETE", "PUT", "POST"):
@@ -116,11 +116,9 @@ async def test_a_script_of_another_site_stores_and_deletes_nothing(
     assert listed_names(service) == [image["filename"]]
 
 
-async def test_a_name_that_is_made_to_lead_here_opens_nothing(
-    service: Service, visit: Visit
-) -> None:
+async def test_dns_rebinding_opens_nothing(service: Service, open_tab: OpenTab) -> None:
     image = upload(service, JPEG)
-    page = await visit(f"http://{REBOUND}:{httpx.URL(service.url).port}/")
+    page = await open_tab(f"http://{REBOUND}:{httpx.URL(service.url).port}/")
     answer = """async ([path, method]) => {
       const answer = await fetch(path, {method});
       return [answer.status, (await answer.text()).includes("storage_key")];
@@ -146,11 +144,11 @@ SHOW = """async ([url, crossorigin]) => {
 
 
 async def test_a_page_of_another_site_shows_an_image(
-    service: Service, visit: Visit, other_site: str
+    service: Service, open_tab: OpenTab, other_site: str
 ) -> None:
     url = upload(service, JPEG)["url"]
     for path in ("/", "/isolated"):
-        page = await visit(other_site + path)
+        page = await open_tab(other_site + path)
         assert await page.evaluate("crossOriginIsolated") is (path == "/isolated")
         assert await page.evaluate(SHOW, [url, False]) == "shown"
         assert await page.evaluate(SHOW, [url, True]) == "read"
@@ -165,12 +163,12 @@ FETCH = """async ([url, headers]) => {
 
 
 async def test_a_script_of_another_site_reads_a_file_its_headers_and_its_errors(
-    service: Service, visit: Visit, other_site: str
+    service: Service, open_tab: OpenTab, other_site: str
 ) -> None:
     url = upload(service, JPEG)["url"]
     missing = f"{service.url}{IMAGES}/00000000-0000-0000-0000-000000000000/file"
     for path in ("/", "/isolated"):
-        page = await visit(other_site + path)
+        page = await open_tab(other_site + path)
         status, content, fields = await read(page, url)
         etag = fields["etag"]
         assert (status, content) == (200, JPEG)
@@ -178,7 +176,7 @@ async def test_a_script_of_another_site_reads_a_file_its_headers_and_its_errors(
         status, content, fields = await read(page, url, {"Range": "bytes=2-5"})
         assert (status, content) == (206, JPEG[2:6])
         assert fields["content-range"] == f"bytes 2-5/{len(JPEG)}"
-        # These are asked for beforehand, by OPTIONS.
+        # These need a preflight request.
         unusual = {"Range": "bytes=2-5", "If-Range": etag, "X-Any": "1"}
         assert (await read(page, url, unusual))[:2] == (206, JPEG[2:6])
         assert (await read(page, url, {"If-None-Match": etag}))[:2] == (304, b"")

@@ -1,4 +1,4 @@
-"""What the page says where a proxy in front answers instead of the service."""
+"""What the page says if a proxy in front answers instead of the service."""
 
 import re
 import socket
@@ -25,7 +25,7 @@ LOGIN = 'default_type text/html; return {status} "<!doctype html><title>Sign in<
 
 @contextmanager
 def behind_nginx(service: Service, folder: Path, locations: str = "") -> Iterator[str]:
-    """Serve through nginx with its default limit of a body, but for some locations."""
+    """Serve through nginx with its default limit of a body, with further locations."""
     every = f"client_max_body_size 1m; location / {{ {TO_SERVICE} }} {locations}"
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -34,7 +34,7 @@ def behind_nginx(service: Service, folder: Path, locations: str = "") -> Iterato
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def test_a_proxy_that_takes_only_smaller_requests_is_named_with_what_to_do(
+async def test_a_413_of_a_proxy_is_shown_as_the_proxys_with_what_to_do(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
     with behind_nginx(service, tmp_path) as url:
@@ -49,11 +49,11 @@ async def test_a_proxy_that_takes_only_smaller_requests_is_named_with_what_to_do
     assert listed_names(service) == ["small.jpg"]
 
 
-async def test_a_proxy_that_gets_no_answer_is_named_and_the_upload_can_be_tried_again(
+async def test_a_502_of_a_proxy_is_shown_as_the_proxys_and_the_upload_can_be_retried(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
     with socket.socket() as dead:
-        dead.bind(("127.0.0.1", 0))  # nobody listens, and nobody else gets the port
+        dead.bind(("127.0.0.1", 0))  # not listened on, and not free for others
         upstream = f"http://127.0.0.1:{dead.getsockname()[1]}"
         location = f"location = {UPLOAD} {{ proxy_pass {upstream}; }}"
         with behind_nginx(service, tmp_path, location) as url:
@@ -80,7 +80,7 @@ async def test_an_answer_of_a_proxy_is_never_taken_for_the_services(
 
 
 @pytest.mark.parametrize("status", [200, 401, 502])
-async def test_a_gallery_that_a_proxy_keeps_back_says_so(
+async def test_a_gallery_that_a_proxy_answers_for_shows_the_proxys_status(
     open_page: OpenPage, service: Service, tmp_path: Path, status: int
 ) -> None:
     upload(service, JPEG)
@@ -92,7 +92,7 @@ async def test_a_gallery_that_a_proxy_keeps_back_says_so(
         await expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-async def test_a_gallery_behind_a_sign_in_is_asked_for_again_by_itself(
+async def test_a_gallery_behind_a_sign_in_is_retried_automatically(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
     upload(service, JPEG)

@@ -1,4 +1,4 @@
-"""Files on their way: from the chooser, dropped and pasted; refused, cancelled, interrupted."""
+"""Uploads: chosen, dropped and pasted; refused, cancelled, interrupted, retried."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(
 
 @asynccontextmanager
 async def slow_network(page: Page, bytes_per_second: int) -> AsyncIterator[None]:
-    """Let the browser send no faster."""
+    """Limit how fast the browser sends."""
     devtools = await page.context.new_cdp_session(page)
     conditions = {"offline": False, "latency": 0, "downloadThroughput": -1}
     name = "Network.emulateNetworkConditions"
@@ -43,7 +43,7 @@ async def slow_network(page: Page, bytes_per_second: int) -> AsyncIterator[None]
         await devtools.send(name, {**conditions, "uploadThroughput": -1})
 
 
-async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: Service) -> None:
+async def test_an_uploaded_image_appears_first_in_the_gallery(page: Page, service: Service) -> None:
     upload(service, JPEG, "before.jpg")
     await page.reload()
     await page.click("text=Upload")
@@ -58,7 +58,7 @@ async def test_an_uploaded_picture_appears_in_the_gallery(page: Page, service: S
     assert await page.locator("dialog img").evaluate(natural) == 640
 
 
-async def test_a_name_is_stored_as_the_browser_meant_it(page: Page, service: Service) -> None:
+async def test_a_file_name_is_stored_as_the_browser_meant_it(page: Page, service: Service) -> None:
     names = ['say "cheese".jpg', "100%25 %22.jpg", "图 “Zürich”.jpg"]
     await choose(page, *[a_file(name, JPEG) for name in names])
     await expect(page.get_by_text("3 of 3 done")).to_be_visible()
@@ -66,9 +66,7 @@ async def test_a_name_is_stored_as_the_browser_meant_it(page: Page, service: Ser
     assert sorted(listed_names(service)) == sorted([names[0], '100%25 ".jpg', names[2]])
 
 
-async def test_a_picture_whose_file_ends_too_early_is_stored_and_said_to_be_cut(
-    page: Page, service: Service
-) -> None:
+async def test_a_truncated_image_is_stored_and_reported(page: Page, service: Service) -> None:
     await choose(page, a_file("cut.jpg", JPEG[: len(JPEG) // 2]), a_file("whole.jpg", JPEG))
     sentence = "Part of the picture is missing"
     row = page.get_by_role("listitem").filter(has_text="cut.jpg")
@@ -82,7 +80,7 @@ async def test_a_picture_whose_file_ends_too_early_is_stored_and_said_to_be_cut(
         await page.keyboard.press("Escape")
 
 
-async def test_a_text_file_is_refused_in_the_services_own_words(
+async def test_a_text_file_is_refused_with_the_services_detail(
     page: Page, service: Service
 ) -> None:
     await choose(page, TEXT)
@@ -99,7 +97,7 @@ async def test_an_svg_named_png_is_refused_and_runs_nothing(page: Page, service:
     assert listed_names(service) == []
 
 
-async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> None:
+async def test_each_file_succeeds_or_fails_alone(page: Page, service: Service) -> None:
     await choose(page, *[a_file(f"{n}.jpg", JPEG) for n in range(4)], TEXT)
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(4)
@@ -109,7 +107,7 @@ async def test_each_of_many_files_stands_alone(page: Page, service: Service) -> 
     await expect(page.get_by_role("region", name="Uploads")).to_be_hidden()
 
 
-async def test_three_are_sent_at_once_each_telling_how_far_it_is(
+async def test_three_files_are_sent_at_once_each_with_its_progress(
     page: Page, service: Service
 ) -> None:
     async with slow_network(page, 60_000):
@@ -138,9 +136,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
 
 
-async def test_cancel_takes_a_file_that_waits_out_of_the_queue_at_once(
-    page: Page, service: Service
-) -> None:
+async def test_cancel_removes_a_queued_file_at_once(page: Page, service: Service) -> None:
     content = pictures.sized_jpeg(400_000)
     async with slow_network(page, 60_000):
         await choose(page, *[a_file(f"{n}.jpg", content) for n in range(4)])
@@ -154,7 +150,7 @@ async def test_cancel_takes_a_file_that_waits_out_of_the_queue_at_once(
     assert sorted(listed_names(service)) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
-async def test_a_file_that_cannot_be_read_is_not_tried_again(
+async def test_an_unreadable_file_is_not_retried(
     page: Page, service: Service, tmp_path: Path
 ) -> None:
     vanishing = tmp_path / "gone.jpg"
@@ -168,9 +164,7 @@ async def test_a_file_that_cannot_be_read_is_not_tried_again(
     assert listed_names(service) == []
 
 
-async def test_a_tile_that_is_dragged_over_the_page_is_no_new_file(
-    page: Page, service: Service
-) -> None:
+async def test_a_tile_dragged_over_the_page_is_not_uploaded(page: Page, service: Service) -> None:
     upload(service, JPEG)
     await page.reload()
     await page.locator("#gallery img").hover()
@@ -178,12 +172,12 @@ async def test_a_tile_that_is_dragged_over_the_page_is_no_new_file(
     await page.mouse.move(600, 500, steps=5)
     await expect(page.locator(".dropping")).to_have_count(0)
     await page.mouse.up()
-    await choose(page, TEXT)  # what follows takes its way after what the drop would have started
+    await choose(page, TEXT)  # queued behind what the drop would have started
     await expect(page.get_by_text("1 of 1 done")).to_be_visible()
     assert len(listed_names(service)) == 1
 
 
-async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
+async def test_files_can_be_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
     transfer = await page.evaluate_handle(
         """bytes => {
           const transfer = new DataTransfer();
@@ -207,7 +201,7 @@ async def test_files_are_dropped_anywhere_and_pasted(page: Page, service: Servic
     await until(lambda: listed_names(service) == ["moved.jpg"] * 2)
 
 
-async def test_no_tile_with_the_focus_lies_under_the_uploads(
+async def test_the_list_of_uploads_never_covers_the_focused_tile(
     open_page: OpenPage, service: Service
 ) -> None:
     for _ in range(20):
@@ -227,7 +221,7 @@ async def test_no_tile_with_the_focus_lies_under_the_uploads(
         await page.keyboard.press("Tab")
 
 
-async def test_being_offline_is_told_and_recovered_from(page: Page, service: Service) -> None:
+async def test_an_upload_while_offline_resumes_when_online(page: Page, service: Service) -> None:
     upload(service, JPEG, "there.jpg")
     await page.context.set_offline(True)
     await choose(page, a_file("late.jpg", JPEG))
@@ -238,7 +232,7 @@ async def test_being_offline_is_told_and_recovered_from(page: Page, service: Ser
     assert listed_names(service) == ["late.jpg", "there.jpg"]
 
 
-async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
+async def test_an_upload_whose_connection_breaks_is_retried(
     open_page: OpenPage, service: Service
 ) -> None:
     async with relaying(service.url) as (url, relay):
@@ -256,13 +250,13 @@ async def test_a_connection_that_breaks_in_the_middle_is_tried_again(
     assert listed_names(service) == ["broken.jpg"]
 
 
-async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
+async def test_an_upload_whose_answer_is_lost_is_not_retried(
     open_page: OpenPage, service: Service
 ) -> None:
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
         await page.wait_for_load_state("networkidle")
-        relay.cut()  # what an old connection lost, browsers repeat by themselves
+        relay.cut()  # browsers repeat by themselves what an idle connection lost
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))
         await until(lambda: listed_names(service))
@@ -272,7 +266,7 @@ async def test_an_answer_that_is_lost_is_not_asked_for_again_blindly(
     assert listed_names(service) == ["once.jpg"]
 
 
-async def test_while_the_storage_is_away_an_upload_waits_and_then_goes_on(
+async def test_an_upload_while_the_storage_is_unavailable_is_retried(
     page: Page, service: Service
 ) -> None:
     with storage_unavailable(service):
@@ -285,7 +279,7 @@ async def test_while_the_storage_is_away_an_upload_waits_and_then_goes_on(
     assert listed_names(service) == ["patient.jpg"]
 
 
-async def test_with_a_key_the_page_asks_for_it_once_and_says_when_it_is_wrong(
+async def test_the_page_asks_once_for_the_key_and_says_if_it_is_wrong(
     start_service: StartService, open_page: OpenPage, tmp_path: Path
 ) -> None:
     settings = f"API_KEY={KEY}", "UPLOADS_PER_HOUR_PER_IP=1"
