@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -30,7 +29,9 @@ from app.api.problems.openapi import documented
 from app.api.problems.registry import PROBLEMS
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.domain.filenames import with_extension
+from app.domain.image import Image
 from app.imaging.formats import EXTENSIONS, ImageType
+from app.services.hot_files import HotFile
 from app.storage.base import ObjectReader
 
 _METHODS: Final = ("GET", "HEAD")
@@ -106,16 +107,9 @@ async def get_image_file(
     The name to save it under is the image's, with the ending of its type.
     """
     files = context.services.files
-    image = (await files.find(image_id)).image
-    facts = _facts(
-        image.id,
-        image.filename,
-        image.content_type,
-        image.file_size,
-        image.checksum,
-        _last_modified(image.created_at),
-        download,
-    )
+    file = await files.find(image_id)
+    image = file.image
+    facts = _facts(image, attachment=True) if download else _facts_in_demand(file)
     try:
         selection = select(request.method, request.headers, facts.file)
     except (PreconditionFailed, RangeNotSatisfiable):
@@ -153,32 +147,36 @@ class _Facts(NamedTuple):
     description: tuple[tuple[bytes, bytes], ...]
 
 
-@lru_cache(1024)
-def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
-    image_id: UUID,
-    filename: str,
-    content_type: str,
-    file_size: int,
-    checksum: bytes | None,
-    modified: datetime,
-    attachment: bool,  # noqa: FBT001 - part of the key
-) -> _Facts:
-    file = FileState(f'"{image_id.hex}"', modified.replace(microsecond=0), file_size)
+def _facts_in_demand(file: HotFile) -> _Facts:
+    """Return the facts of a file to be shown, which are kept with what is remembered of it."""
+    known: _Facts | None = file.description
+    if known is None:
+        known = file.description = _facts(file.image, attachment=False)
+    return known
+
+
+def _facts(image: Image, *, attachment: bool) -> _Facts:
+    modified = _last_modified(image.created_at).replace(microsecond=0)
+    file = FileState(f'"{image.id.hex}"', modified, image.file_size)
     validators = (
         (b"etag", file.etag.encode()),
         (b"last-modified", file.last_modified.encode()),
         (b"cache-control", _UNCHANGING),
     )
     # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
-    name = with_extension(filename, EXTENSIONS.get(content_type, ()))
+    name = with_extension(image.filename, EXTENSIONS.get(image.content_type, ()))
     description = (
-        (b"content-type", content_type.encode()),
+        (b"content-type", image.content_type.encode()),
         (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _HARMLESS),
         # RFC 9530, section 3: of the whole file, also where a part of it is sent.
-        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(checksum))] if checksum else ()),
+        *(
+            [(b"repr-digest", b"sha-256=:%b:" % b64encode(image.checksum))]
+            if image.checksum
+            else ()
+        ),
     )
     return _Facts(file, validators, description)
 
