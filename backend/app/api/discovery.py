@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.imaging.formats import ImageType
 from app.schemas.limits import LimitsOut
 

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.problems.problem import PROBLEMS_PATH
 from app.schemas.image import EXAMPLE_BASE_URL
 from app.schemas.problem import ProblemDetails

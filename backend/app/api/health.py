@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app import __version__
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.problems.catalogue import NOT_READY
 from app.api.problems.openapi import documented
 

@@ -3,7 +3,7 @@ from email.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.images.files import content_disposition
+from app.api.images.file_headers import content_disposition
 from app.domain.filenames import sanitize_filename
 
 

@@ -1,54 +1,29 @@
 """An image's bytes, whole or a span of them, on their way to browsers and caches."""
 
-from base64 import b64encode
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Annotated, Any, Final, NamedTuple
-from urllib.parse import quote
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.status import (
     HTTP_200_OK,
-    HTTP_204_NO_CONTENT,
     HTTP_206_PARTIAL_CONTENT,
     HTTP_304_NOT_MODIFIED,
 )
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.conditional import (
-    FileState,
     PreconditionFailed,
     RangeNotSatisfiable,
     select,
 )
-from app.api.dependencies import Context, ContextDep
-from app.api.images.paths import FILE_PATH, FILE_URL
+from app.api.context import ContextDep
+from app.api.images.file_headers import file_headers, last_modified
+from app.api.images.file_response import FileResponse
+from app.api.images.paths import FILE_PATH
 from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST
-from app.api.problems.handlers import problem_response
 from app.api.problems.openapi import documented
-from app.api.problems.registry import PROBLEMS
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
-from app.domain.filenames import with_extension
-from app.imaging.formats import EXTENSIONS, ImageType
-from app.storage.base import ObjectReader
+from app.imaging.formats import ImageType
 
-_METHODS: Final = ("GET", "HEAD")
-_UNCHANGING: Final = b"public, max-age=31536000, immutable"
-_HARMLESS: Final = b"default-src 'none'; sandbox"
-"""Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
-_EXPOSED: Final = (
-    b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Repr-Digest, "
-    b"Retry-After, X-Request-ID"
-)
-_FOR_ANY_SITE: Final = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", _EXPOSED),
-    (b"cross-origin-resource-policy", b"cross-origin"),
-)
-"""Pages of other sites may show the file, and their scripts may read it (ADR 0022)."""
-_AGE_OF_DATE: Final = timedelta(seconds=2)
-"""How old the Date may be that uvicorn writes into an answer; it makes one each second."""
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
 }
@@ -107,25 +82,25 @@ async def get_image_file(
     """
     files = context.services.files
     image = (await files.find(image_id)).image
-    facts = _facts(
+    fields = file_headers(
         image.id,
         image.filename,
         image.content_type,
         image.file_size,
         image.checksum,
-        _last_modified(image.created_at),
+        last_modified(image.created_at),
         download,
     )
     try:
-        selection = select(request.method, request.headers, facts.file)
+        selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
         await files.require_present(image)
         raise
     if selection.status == HTTP_304_NOT_MODIFIED:
         await files.require_present(image)
-        return FileResponse(HTTP_304_NOT_MODIFIED, [*facts.validators])
+        return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.validators])
     length_field = (b"content-length", b"%d" % selection.length)
-    headers = [*facts.validators, *facts.description, length_field]
+    headers = [*fields.validators, *fields.representation, length_field]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
         content_range = b"bytes %d-%d/%d" % (selection.start, end, image.file_size)
@@ -133,155 +108,3 @@ async def get_image_file(
     length = 0 if request.method == "HEAD" else selection.length
     reader = await files.open(image, selection.start, length)
     return FileResponse(selection.status, headers, reader, length)
-
-
-def _last_modified(created_at: datetime) -> datetime:
-    """Return when a file was stored; of one dated ahead, a moment just before the answer's Date.
-
-    RFC 9110, section 8.8.2.1: a clock was wrong, and Last-Modified must not be later than Date.
-    """
-    now = datetime.now(UTC)
-    return created_at if created_at <= now else now.replace(microsecond=0) - _AGE_OF_DATE
-
-
-class _Facts(NamedTuple):
-    """What every answer about a file says of it, in header fields."""
-
-    file: FileState
-    validators: tuple[tuple[bytes, bytes], ...]
-    """Of a 304 too."""
-    description: tuple[tuple[bytes, bytes], ...]
-
-
-@lru_cache(1024)
-def _facts(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
-    image_id: UUID,
-    filename: str,
-    content_type: str,
-    file_size: int,
-    checksum: bytes | None,
-    modified: datetime,
-    attachment: bool,  # noqa: FBT001 - part of the key
-) -> _Facts:
-    file = FileState(f'"{image_id.hex}"', modified.replace(microsecond=0), file_size)
-    validators = (
-        (b"etag", file.etag.encode()),
-        (b"last-modified", file.last_modified.encode()),
-        (b"cache-control", _UNCHANGING),
-    )
-    # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
-    name = with_extension(filename, EXTENSIONS.get(content_type, ()))
-    description = (
-        (b"content-type", content_type.encode()),
-        (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
-        (b"accept-ranges", b"bytes"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", _HARMLESS),
-        # RFC 9530, section 3: of the whole file, also where a part of it is sent.
-        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(checksum))] if checksum else ()),
-    )
-    return _Facts(file, validators, description)
-
-
-class FileShortcut:
-    """Middleware that takes requests for files straight to `get_image_file`.
-
-    The layers that it leaves out (routing, dependencies, exit stacks) cost more than the service
-    itself does for a file at hand (ADR 0013). A request with a query goes through all of them, to
-    the same function. Every answer at a file's address, errors too, is for pages of any site.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        found = FILE_URL.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if not found:
-            await self._app(scope, receive, send)
-            return
-
-        request = Request(scope, receive)
-        response: Response
-        image_id, slash = found.groups()
-        if scope["method"] in _METHODS and not (scope["query_string"] or slash):
-            try:
-                response = await get_image_file(request, UUID(image_id), Context(request))
-            except tuple(PROBLEMS) as error:
-                response = problem_response(error)
-        elif scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
-            response = _preflight(request)
-        else:
-            await self._app(scope, receive, _to_any_site(send))
-            return
-        response.raw_headers += _FOR_ANY_SITE
-        await response(scope, receive, send)
-
-
-def _to_any_site(send: Send) -> Send:
-    async def send_to_any_site(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *_FOR_ANY_SITE]
-        await send(message)
-
-    return send_to_any_site
-
-
-def _preflight(request: Request) -> Response:
-    """Let a page of another site send what it likes with a request for a file (CORS protocol)."""
-    headers = {
-        "Access-Control-Allow-Methods": ", ".join(_METHODS),
-        "Access-Control-Max-Age": "86400",
-    }
-    if wanted := request.headers.get("access-control-request-headers"):
-        headers["Access-Control-Allow-Headers"] = wanted
-    return Response(status_code=HTTP_204_NO_CONTENT, headers=headers)
-
-
-class FileResponse(Response):
-    """Sends `length` bytes from a reader, and closes it whatever happens to the client."""
-
-    def __init__(
-        self,
-        status_code: int,
-        headers: list[tuple[bytes, bytes]],
-        reader: ObjectReader | None = None,
-        length: int = 0,
-    ) -> None:
-        self.status_code = status_code
-        self.background = None
-        self.raw_headers = headers
-        self._reader = reader
-        self._length = length
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer; stop reading when the client has gone."""
-        try:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
-            left = self._length
-            while True:
-                block = await self._reader.read() if self._reader else b""
-                left -= len(block)
-                await send({"type": "http.response.body", "body": block, "more_body": left > 0})
-                if left <= 0 or await Request(scope, receive).is_disconnected():
-                    break
-        finally:
-            if self._reader:
-                await self._reader.close()
-
-
-def content_disposition(filename: str, *, attachment: bool) -> str:
-    """Write the header of RFC 6266, with an ASCII stand-in where the name needs more (RFC 8187)."""
-    kind = "attachment" if attachment else "inline"
-    plain = "".join(
-        character if character.isascii() and character not in '"\\%' else "_"
-        for character in filename
-    )
-    header = f'{kind}; filename="{plain}"'
-    return header if plain == filename else f"{header}; filename*=UTF-8''{quote(filename, safe='')}"

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.catalogue import CROSS_SITE_REQUEST

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.forms.multipart import FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
