@@ -1,14 +1,13 @@
-"""The header fields of an image's file, which never change and are made once."""
+"""The header fields of the answers about an image's file."""
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
-from uuid import UUID
 
 from app.api.conditional import FileState
 from app.domain.filenames import with_extension
+from app.domain.image import Image
 from app.imaging.formats import EXTENSIONS
 
 HeaderFields = tuple[tuple[bytes, bytes], ...]
@@ -42,18 +41,10 @@ class FileHeaders(NamedTuple):
     """Of answers that carry the file, or would."""
 
 
-@lru_cache(1024)
-def file_headers(  # noqa: PLR0913, PLR0917 - columns of an image, which never change
-    image_id: UUID,
-    filename: str,
-    content_type: str,
-    file_size: int,
-    checksum: bytes | None,
-    modified: datetime,
-    attachment: bool,  # noqa: FBT001 - part of the key
-) -> FileHeaders:
+def file_headers(image: Image, *, attachment: bool) -> FileHeaders:
     """Return the header fields of a file, to be shown or (`attachment`) to be saved."""
-    file = FileState(f'"{image_id.hex}"', modified.replace(microsecond=0), file_size)
+    modified = _last_modified(image.created_at).replace(microsecond=0)
+    file = FileState(f'"{image.id.hex}"', modified, image.file_size)
     validators = (
         (b"etag", file.etag.encode()),
         (b"last-modified", file.last_modified.encode()),
@@ -61,20 +52,21 @@ def file_headers(  # noqa: PLR0913, PLR0917 - columns of an image, which never c
         *FOR_ANY_SITE,
     )
     # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
-    name = with_extension(filename, EXTENSIONS.get(content_type, ()))
+    name = with_extension(image.filename, EXTENSIONS.get(image.content_type, ()))
+    digest = image.checksum
     representation = (
-        (b"content-type", content_type.encode()),
+        (b"content-type", image.content_type.encode()),
         (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _SANDBOX),
         # RFC 9530, section 3: of the whole file, also where a part of it is sent.
-        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(checksum))] if checksum else ()),
+        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(digest))] if digest else ()),
     )
     return FileHeaders(file, validators, representation)
 
 
-def last_modified(created_at: datetime) -> datetime:
+def _last_modified(created_at: datetime) -> datetime:
     """Return when a file was stored; if that is in the future, just before the answer's Date.
 
     RFC 9110, section 8.8.2.1: a clock was wrong, and Last-Modified must not be later than Date.

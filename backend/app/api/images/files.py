@@ -16,13 +16,14 @@ from app.api.conditional import (
     select,
 )
 from app.api.context import ContextDep
-from app.api.images.file_headers import file_headers, last_modified
+from app.api.images.file_headers import FileHeaders, file_headers
 from app.api.images.file_response import FileResponse
 from app.api.images.paths import FILE_PATH
 from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import documented
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
+from app.services.hot_files import HotFile
 
 _BYTES: Final = {
     image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
@@ -81,16 +82,8 @@ async def get_image_file(
     The name to save it under is the image's, with the ending of its type.
     """
     files = context.services.files
-    image = (await files.find(image_id)).image
-    fields = file_headers(
-        image.id,
-        image.filename,
-        image.content_type,
-        image.file_size,
-        image.checksum,
-        last_modified(image.created_at),
-        download,
-    )
+    file = await files.find(image_id)
+    image, fields = file.image, _fields(file, download=download)
     try:
         selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
@@ -108,3 +101,13 @@ async def get_image_file(
     length = 0 if request.method == "HEAD" else selection.length
     reader = await files.open(image, selection.start, length)
     return FileResponse(selection.status, headers, reader, length)
+
+
+def _fields(file: HotFile, *, download: bool) -> FileHeaders:
+    """Return the header fields of a file; those for showing it are kept with it."""
+    if download:
+        return file_headers(file.image, attachment=True)
+    if file.description is None:
+        file.description = file_headers(file.image, attachment=False)
+    fields: FileHeaders = file.description
+    return fields
