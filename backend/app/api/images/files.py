@@ -1,4 +1,4 @@
-"""An image's bytes, whole or a span of them, on their way to browsers and caches."""
+"""The file of an image, whole or a range of it."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -42,11 +42,11 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "content": _BYTES,
     },
     HTTP_206_PARTIAL_CONTENT: {
-        "description": "The range of it that was asked for",
+        "description": "The requested range of it",
         "headers": _HEADERS,
         "content": _BYTES,
     },
-    HTTP_304_NOT_MODIFIED: {"description": "The client's copy is still good"},
+    HTTP_304_NOT_MODIFIED: {"description": "The client's copy is current"},
     **documented(
         ImageNotFound,
         PreconditionFailed,
@@ -77,9 +77,9 @@ async def get_image_file(
     *,
     download: Annotated[bool, Query(description="1 = save it instead of showing it")] = False,
 ) -> Response:
-    """Send the bytes as they were uploaded. The address can be linked to and cached for ever.
+    """Send the bytes as they were uploaded. The URL can be linked to and cached for ever.
 
-    The name to save it under is the image's, with the ending of its type.
+    The name to save it under is the image's, with the extension of its type.
     """
     files = context.services.files
     file = await files.find(image_id)

@@ -1,4 +1,4 @@
-"""What is known of images: one, a page of them, and forgetting one."""
+"""The metadata of images: of one, of a page of them; and deletion."""
 
 from typing import Annotated
 from uuid import UUID
@@ -65,7 +65,7 @@ async def list_images(
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
-    """Tell what is known of an image."""
+    """Return the metadata of an image."""
     return ImageOut.of(await context.services.lookup.get(image_id), context.images_url)
 
 
