@@ -9,14 +9,17 @@ from typing import Final
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
 
 from app import __version__
 from app.api import discovery, docs, health, page
-from app.api.dependencies import State
+from app.api.application import Application
+from app.api.context import State
 from app.api.images import files, metadata, upload
+from app.api.images.file_route import FileRoute
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.access_log import AccessLog
-from app.api.middleware.authentication import InvalidKey, require_api_key
+from app.api.middleware.authentication import Authentication, InvalidKey, require_api_key
 from app.api.middleware.body_limit import FORM_ALLOWANCE, BodyLimit
 from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
@@ -75,7 +78,10 @@ def create_app(settings: Settings) -> FastAPI:
             await storage.close()
             await database.close()
 
-    app = FastAPI(
+    per_file = settings.max_upload_bytes + FORM_ALLOWANCE
+    caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
+    has_key = bool(settings.api_key.get_secret_value())
+    app = Application(
         title="Image host",
         version=__version__,
         description=_DESCRIPTION,
@@ -87,8 +93,15 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=_route_name,
+        middleware=[  # each around the next, and all around the error handlers and the routes
+            Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
+            Middleware(AccessLog),
+            Middleware(BodyLimit, caps=caps),
+            Middleware(Authentication, api_key=settings.api_key),
+            *([] if has_key else [Middleware(CrossSiteGuard, settings=settings)]),
+        ],
+        routes=[FileRoute()],
     )
-    has_key = bool(settings.api_key.get_secret_value())
     protection = [Depends(require_api_key)] if has_key else []
     for router in (upload.router, metadata.router):
         app.include_router(
@@ -108,14 +121,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     handlers.install_error_handlers(app)
 
-    per_file = settings.max_upload_bytes + FORM_ALLOWANCE
-    caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
-    if not has_key:
-        app.add_middleware(CrossSiteGuard, settings=settings)
-    app.add_middleware(files.FileShortcut)
-    app.add_middleware(BodyLimit, caps=caps)
-    app.add_middleware(AccessLog)
-    app.add_middleware(ProxyHeaders, trusted=settings.trusted_proxies)
     return app
 
 

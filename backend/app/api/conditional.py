@@ -43,7 +43,7 @@ class FileState(NamedTuple):
     etag: str
     """Strong, with its quotes."""
     modified: datetime
-    """UTC, in whole seconds as HTTP tells it."""
+    """UTC, in whole seconds as in HTTP dates."""
     size: int
     """Bytes."""
 
@@ -98,7 +98,7 @@ def _is_known_to_client(headers: Headers, file: FileState) -> bool:
 
 
 def is_current(headers: Headers, etag: str) -> bool:
-    """Tell whether If-None-Match names a tag (section 13.1.2: weak comparison)."""
+    """Return whether If-None-Match names a tag (section 13.1.2: weak comparison)."""
     tags = _entity_tags(headers, "if-none-match")
     return tags is None or etag in {tag.removeprefix("W/") for tag in tags}
 

@@ -1,10 +1,10 @@
-"""What a client may ask before it uploads: the limits of this service."""
+"""What a client may ask before it uploads: the limits of the service."""
 
 from typing import Final
 
 from fastapi import APIRouter
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.imaging.formats import ImageType
 from app.schemas.limits import LimitsOut
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["limits"])
 @router.head(LIMITS_PATH, include_in_schema=False)
 @router.get(LIMITS_PATH, summary="Get the limits of uploads")
 async def get_limits(context: ContextDep) -> LimitsOut:
-    """Tell what an upload may be. An error about a limit calls it by the same name.
+    """Return what an upload may be. Errors about a limit name it in the same way.
 
     `curl http://localhost:8000/api/v1/limits`
     """

@@ -1,6 +1,6 @@
 """The documentation people read: Swagger UI over the OpenAPI document, served from here alone.
 
-Both name the address that the reader uses. Links of the page are relative, because a proxy may
+Both have the URL that the reader uses. Links of the page are relative, because a proxy may
 serve it below a path.
 """
 
@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.problems.problem import PROBLEMS_PATH
 from app.schemas.image import EXAMPLE_BASE_URL
 from app.schemas.problem import ProblemDetails
@@ -26,7 +26,7 @@ ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
 
 def docs_router(app: FastAPI, public_path: str) -> APIRouter:
-    """Describe the routes that an application has by now, and route to what describes them."""
+    """Return a router with the documentation of the routes that an application has by now."""
     document = json.dumps(describe(app, public_path), ensure_ascii=False)
     document = document.replace(f'"{PROBLEMS_PATH}#', f'"{public_path}{PROBLEMS_PATH}#')
     router = APIRouter(include_in_schema=False)
@@ -62,9 +62,9 @@ def docs_assets() -> StaticFiles:
 
 
 def describe(app: FastAPI, public_path: str) -> dict[str, Any]:
-    """Write the OpenAPI document: FastAPI's, with the errors as they really are.
+    """Return the OpenAPI document: FastAPI's, with the errors as they really are.
 
-    FastAPI would give each route with a parameter a 422 of its own form; ours are described on
+    FastAPI would add to each route with a parameter a 422 of its own form; ours are described on
     the routes that can have them.
     """
     document = get_openapi(

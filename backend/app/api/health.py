@@ -1,10 +1,10 @@
-"""Whether the service lives, and whether it can do its work."""
+"""Whether the process is alive, and whether the service can do its work."""
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from app import __version__
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.problems.catalogue import NOT_READY
 from app.api.problems.openapi import documented
 
@@ -12,13 +12,13 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 class Health(BaseModel):
-    """A good state."""
+    """A healthy state."""
 
     status: str = Field(examples=["ok"])
 
 
 class Liveness(Health):
-    """A living process."""
+    """A live process."""
 
     version: str = Field(examples=[__version__], description="Of the service")
 
@@ -40,10 +40,10 @@ async def live() -> Liveness:
 async def ready(context: ContextDep) -> Health | Response:
     """Ask the database and the storage, at most once a second; `down` names those that fail.
 
-    A service that was told to stop is not ready either, and nothing is down.
+    A service that is stopping is not ready either, and nothing is down.
     """
     if context.is_draining:
-        return NOT_READY.response("The service has been told to stop.", down=[])
+        return NOT_READY.response("The service is stopping.", down=[])
     outages = await context.services.readiness.outages()
     if not outages:
         return Health(status="ok")

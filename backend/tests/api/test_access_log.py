@@ -70,7 +70,7 @@ async def test_head_counts_no_bytes(
     assert lines()[-1].bytes == 0
 
 
-async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
+async def test_a_started_answer_is_not_started_again() -> None:
     async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ZeroDivisionError

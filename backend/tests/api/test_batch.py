@@ -102,7 +102,7 @@ async def test_a_batch_without_files_says_which_field_is_missing(
 
 
 @pytest.mark.parametrize("missing", [4, 30, 200])
-async def test_a_batch_broken_off_stores_none(
+async def test_an_incomplete_batch_stores_none(
     client: httpx.AsyncClient, stored_files: StoredFiles, missing: int
 ) -> None:
     body = form(part(JPEG, "files"), part(PNG, "files"))[:-missing]

@@ -133,7 +133,7 @@ async def test_a_file_whose_checksum_is_not_known_is_sent_without(
     assert "repr-digest" not in response.headers
 
 
-async def test_a_range_outside_the_file_is_told_the_size(
+async def test_a_range_outside_the_file_is_answered_with_the_size(
     client: httpx.AsyncClient, upload: Upload
 ) -> None:
     image = await upload(JPEG)
@@ -162,7 +162,9 @@ async def test_a_known_file_is_not_sent_again_and_not_read(
             assert response.headers[name] == first.headers[name]
 
 
-async def test_a_failed_precondition_is_told(client: httpx.AsyncClient, upload: Upload) -> None:
+async def test_a_failed_precondition_is_answered_with_412(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
     image = await upload(JPEG)
     response = await client.get(image["url"], headers={"if-match": '"other"'})
     assert_problem(response, 412, "precondition-failed")
@@ -176,7 +178,7 @@ async def test_if_range_of_another_file_gives_the_whole_one(
     assert (await client.get(image["url"], headers=headers)).content == JPEG
 
 
-async def test_a_file_missing_behind_the_services_back_is_an_error_not_a_404(
+async def test_a_missing_file_is_an_error_not_a_404(
     client: httpx.AsyncClient,
     upload: Upload,
     stored_files: StoredFiles,
@@ -212,11 +214,11 @@ async def test_a_file_of_another_length_is_never_sent(
 @pytest.mark.parametrize(
     "image_id", ["00000000-0000-0000-0000-000000000000", "nonsense", "..%2f..%2fetc%2fpasswd", "1"]
 )
-async def test_an_id_that_is_none_is_not_found(client: httpx.AsyncClient, image_id: str) -> None:
+async def test_an_invalid_id_is_not_found(client: httpx.AsyncClient, image_id: str) -> None:
     assert (await client.get(f"/api/v1/images/{image_id}/file")).status_code == 404
 
 
-async def test_a_bad_parameter_is_told(client: httpx.AsyncClient, upload: Upload) -> None:
+async def test_an_invalid_parameter_is_rejected(client: httpx.AsyncClient, upload: Upload) -> None:
     image = await upload(JPEG)
     response = await client.get(f"{image['url']}?download=perhaps")
     assert_problem(response, 422, "invalid-request")
@@ -237,7 +239,7 @@ QUESTIONS: list[tuple[str, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("method", "headers"), QUESTIONS)
 @pytest.mark.parametrize("size", [5000, 2 * READ_BLOCK + 1000])
-async def test_every_way_to_the_bytes_gives_the_same_answer(
+async def test_a_download_is_the_same_cold_hot_and_with_a_query(
     open_client: OpenClient, method: str, headers: dict[str, str], size: int
 ) -> None:
     """Looked up and read in a thread, remembered and read in place, and FastAPI's ordinary way."""
@@ -256,7 +258,7 @@ async def test_every_way_to_the_bytes_gives_the_same_answer(
         assert await ask(client, f"{url}?download=0") == cold
 
 
-async def test_a_warm_file_that_is_damaged_is_never_sent_with_a_wrong_length(
+async def test_a_hot_file_that_is_damaged_is_never_sent_with_a_wrong_length(
     client: httpx.AsyncClient, upload: Upload, stored_files: StoredFiles
 ) -> None:
     image = await upload(JPEG)

@@ -21,7 +21,7 @@ IMAGES = "/api/v1/images"
 @pytest.mark.parametrize(
     "path", ["/nothing", "/nothing/", "/api/v1/", "/api/v1/images//", "/docs//", "/%2e%2e/x"]
 )
-async def test_an_unknown_address_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_url_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404, "not-found")
 
 
@@ -45,10 +45,10 @@ IMAGE_PATH = "/api/v1/images/00000000-0000-0000-0000-000000000000"
     ],
 )
 @pytest.mark.parametrize("below", ["", "/pics"])
-async def test_a_slash_too_many_is_redirected_with_method_and_query(
+async def test_a_trailing_slash_is_redirected_with_method_and_query(
     client: httpx.AsyncClient, method: str, path: str, below: str
 ) -> None:
-    """The address is relative, so that it is right below the path of a proxy too."""
+    """The URL is relative, so that it is right below the path of a proxy too."""
     response = await client.request(method, f"{path}/?limit=5&cursor=a%2Fb")
     assert response.status_code == 307
     right = httpx.URL(f"https://example.org{below}{path}/?limit=5").join(
@@ -59,7 +59,7 @@ async def test_a_slash_too_many_is_redirected_with_method_and_query(
         assert path in assert_problem(response, 307, "trailing-slash")
 
 
-async def test_an_upload_to_an_address_with_a_slash_too_many_arrives(
+async def test_an_upload_to_a_url_with_a_trailing_slash_arrives(
     client: httpx.AsyncClient,
 ) -> None:
     response = await client.post(
@@ -82,7 +82,7 @@ async def test_an_upload_to_an_address_with_a_slash_too_many_arrives(
         ("FROB", "/api/v1/images", "GET, HEAD"),
     ],
 )
-async def test_a_method_that_an_address_lacks_is_told_those_it_has(
+async def test_an_unsupported_method_is_answered_with_those_supported(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     response = await client.request(method, path)
@@ -90,7 +90,7 @@ async def test_a_method_that_an_address_lacks_is_told_those_it_has(
     assert response.headers["allow"] == allowed
 
 
-async def test_an_error_nobody_foresaw_is_answered_and_logged_but_not_shown(
+async def test_an_unexpected_error_is_answered_and_logged_but_not_shown(
     open_client: OpenClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_: object) -> None:
@@ -155,10 +155,10 @@ async def test_the_type_of_a_problem_leads_to_its_description_below_a_path_too(
 
 
 class QuotaOfAlbum(QuotaExceeded):
-    """An error that nobody has given a problem of its own."""
+    """An error without a problem of its own."""
 
 
-async def test_an_error_is_answered_as_what_it_is_derived_from(
+async def test_an_error_is_answered_as_its_nearest_base_class(
     open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Vanished(ImageNotFound):
@@ -178,6 +178,6 @@ async def test_an_error_is_answered_as_what_it_is_derived_from(
     assert problem_of(ZeroDivisionError()) is INTERNAL_ERROR
 
 
-def test_no_two_kinds_of_problem_share_a_name() -> None:
+def test_slugs_of_problems_are_unique() -> None:
     problems = set(PROBLEMS.values())
     assert len({problem.slug for problem in problems}) == len(problems)

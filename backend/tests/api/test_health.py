@@ -20,7 +20,7 @@ from testkit.problems import assert_problem
 UPLOAD = "/api/v1/images/upload"
 
 
-async def test_a_good_service_lives_and_is_ready(client: httpx.AsyncClient) -> None:
+async def test_a_healthy_service_is_live_and_ready(client: httpx.AsyncClient) -> None:
     live, ready = [await client.get(path) for path in ("/health/live", "/health/ready")]
     assert (live.status_code, live.json()) == (200, {"status": "ok", "version": __version__})
     assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
@@ -57,7 +57,7 @@ async def test_a_service_without_its_storage_starts_and_recovers(
         await until_ready(client)
 
 
-async def test_a_database_down_at_start_and_in_the_middle_is_told_and_recovers(
+async def test_a_database_down_at_start_or_later_is_reported_and_recovers(
     open_client: OpenClient, tmp_path: Path
 ) -> None:
     folder = tmp_path / "postgres"
@@ -99,7 +99,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_database_away_for_long_at_start_is_waited_for(
+async def test_a_service_waits_for_a_database_unavailable_at_start(
     open_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.composition.RETRY_SECONDS", 0.05)
@@ -113,7 +113,7 @@ async def test_a_database_away_for_long_at_start_is_waited_for(
             await until_ready(client)
 
 
-async def test_a_service_that_ends_waits_for_its_database_no_longer(
+async def test_a_stopping_service_no_longer_waits_for_its_database(
     open_client: OpenClient,
 ) -> None:
     before = asyncio.all_tasks()
@@ -122,7 +122,7 @@ async def test_a_service_that_ends_waits_for_its_database_no_longer(
     assert asyncio.all_tasks() <= before
 
 
-async def test_a_database_that_comes_back_unmigrated_is_told_until_it_is_migrated(
+async def test_a_database_that_comes_back_unmigrated_is_reported_until_it_is_migrated(
     open_client: OpenClient,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

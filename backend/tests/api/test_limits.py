@@ -1,4 +1,4 @@
-"""The limits are told before they are met, and named by the errors about them."""
+"""The limits can be asked for, and the errors about them name them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -45,7 +45,7 @@ async def test_the_limits_can_be_asked_for(
     }
 
 
-async def test_a_file_too_large_is_told_the_limit_and_what_was_counted(
+async def test_a_file_too_large_is_refused_with_the_limit_and_what_was_counted(
     client: httpx.AsyncClient,
 ) -> None:
     response = await client.post(UPLOAD, files={"file": pictures.sized_jpeg(MAX_UPLOAD_BYTES + 1)})
@@ -53,7 +53,7 @@ async def test_a_file_too_large_is_told_the_limit_and_what_was_counted(
     assert limit_of(response) == ("max_upload_bytes", MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES + 1)
 
 
-async def test_a_declared_body_too_large_is_told_what_it_declared(
+async def test_a_declared_body_too_large_is_refused_with_its_declared_size(
     client: httpx.AsyncClient,
 ) -> None:
     cap = MAX_UPLOAD_BYTES + FORM_ALLOWANCE
@@ -63,7 +63,7 @@ async def test_a_declared_body_too_large_is_told_what_it_declared(
     assert limit_of(response) == ("max_body_bytes", cap, cap + 1)
 
 
-async def test_a_body_of_unknown_length_is_told_what_had_arrived(
+async def test_a_body_of_unknown_length_is_refused_with_what_had_arrived(
     client: httpx.AsyncClient,
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
@@ -77,7 +77,7 @@ async def test_a_body_of_unknown_length_is_told_what_had_arrived(
     assert allowed < actual <= allowed + 50_000
 
 
-async def test_too_many_files_are_told_the_limit_and_what_was_counted(
+async def test_too_many_files_are_refused_with_the_limit_and_what_was_counted(
     open_client: OpenClient,
 ) -> None:
     async with open_client(batch_max_files=2) as client:
@@ -86,7 +86,7 @@ async def test_too_many_files_are_told_the_limit_and_what_was_counted(
     assert limit_of(response) == ("batch_max_files", 2, 3)
 
 
-async def test_a_used_up_quota_is_told_with_the_limit_and_the_use(
+async def test_an_exceeded_quota_is_answered_with_the_limit_and_the_use(
     open_client: OpenClient,
 ) -> None:
     async with open_client(uploads_per_hour_per_ip=2) as client:
@@ -126,7 +126,7 @@ async def test_a_quota_is_shared_by_all_addresses_of_an_ipv6_subscriber(
     assert await status("192.0.2.99") == 429, "an IPv4 address, however the system writes it"
 
 
-async def test_a_stranger_cannot_escape_its_quota_by_forwarding_headers(
+async def test_an_untrusted_client_cannot_escape_its_quota_by_forwarding_headers(
     open_client: OpenClient,
 ) -> None:
     trusted = (ip_network("203.0.113.0/24"),)

@@ -12,7 +12,7 @@ IMAGES = "/api/v1/images"
 JPEG = pictures.jpeg()
 
 
-async def test_metadata_of_an_image_is_what_the_upload_told(
+async def test_metadata_of_an_image_is_what_the_upload_returned(
     client: httpx.AsyncClient, upload: Upload
 ) -> None:
     image = await upload(JPEG)
@@ -31,7 +31,7 @@ async def test_an_unknown_id_is_not_found(client: httpx.AsyncClient, method: str
 @pytest.mark.parametrize(
     "image_id", ["1", "nonsense", "00000000-0000-0000-0000-00000000000g", "%00", "' OR 1=1", "😀"]
 )
-async def test_an_id_that_is_no_uuid_is_simply_not_found(
+async def test_an_id_that_is_no_uuid_is_not_found(
     client: httpx.AsyncClient, method: str, image_id: str
 ) -> None:
     assert_problem(await client.request(method, f"{IMAGES}/{image_id}"), 404, "not-found")
@@ -69,7 +69,7 @@ async def test_pages_follow_one_another_by_cursor_and_by_link(
     assert seen == images[::-1]
 
 
-async def test_a_page_has_twenty_images_unless_told_otherwise(
+async def test_a_page_has_twenty_images_by_default(
     client: httpx.AsyncClient, upload: Upload
 ) -> None:
     for _ in range(21):
@@ -89,7 +89,7 @@ async def test_a_cursor_stays_good_when_its_image_is_deleted(
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "abc", "1.5", "", "9" * 30])
-async def test_a_bad_limit_is_named(client: httpx.AsyncClient, limit: str) -> None:
+async def test_an_invalid_limit_is_named(client: httpx.AsyncClient, limit: str) -> None:
     response = await client.get(IMAGES, params={"limit": limit})
     assert_problem(response, 422, "invalid-request")
     assert response.json()["errors"][0]["in"] == "query"

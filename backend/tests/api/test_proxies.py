@@ -1,4 +1,4 @@
-"""Who sent a request, as proxies tell it (X-Forwarded-For, X-Forwarded-Proto), and whom to believe.
+"""Who sent a request, as proxies report it (X-Forwarded-For and -Proto), and which to trust.
 
 A quota of one shows who is taken for the same client.
 """
@@ -84,7 +84,9 @@ async def test_a_trusted_proxy_is_known_however_its_address_is_written(
         ("fe80::2%eth0", "fe80::1"),
     ],
 )
-async def test_what_others_forward_is_not_believed(client: str, trusted: str) -> None:
+async def test_forwarding_headers_of_untrusted_clients_are_ignored(
+    client: str, trusted: str
+) -> None:
     fields = [*forwarded_for("198.51.100.7"), *forwarded_proto("https")]
     scope = await seen(client, *fields, trusted=trusted)
     assert scope["client"][0] != "198.51.100.7"
@@ -120,7 +122,7 @@ async def test_what_others_forward_is_not_believed(client: str, trusted: str) ->
         (["10.0.0.1, 10.0.0.1"], PROXY),
     ],
 )
-async def test_the_client_is_the_last_that_is_no_trusted_proxy(
+async def test_the_client_is_the_last_address_that_is_no_trusted_proxy(
     forwarded: list[str], client: str
 ) -> None:
     assert (await seen(PROXY, *forwarded_for(*forwarded)))["client"][0] == client
@@ -193,7 +195,7 @@ async def test_the_scheme_is_what_the_first_proxy_saw(forwarded: list[str], sche
     assert (await seen(PROXY, *fields))["scheme"] == scheme
 
 
-async def test_a_client_of_a_socket_for_both_families_is_logged_by_its_own_address(
+async def test_a_client_of_a_dual_stack_socket_is_logged_by_its_own_address(
     open_client: OpenClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app")

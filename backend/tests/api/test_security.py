@@ -29,7 +29,7 @@ BAD = {
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize("case", BAD)
-async def test_without_the_key_nothing_is_done(
+async def test_a_request_without_the_key_is_rejected(
     open_client: OpenClient, method: str, path: str, case: str
 ) -> None:
     async with open_client(api_key=SecretStr(KEY)) as client:
@@ -38,7 +38,7 @@ async def test_without_the_key_nothing_is_done(
         assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_with_the_key_everything_works(open_client: OpenClient) -> None:
+async def test_requests_with_the_key_succeed(open_client: OpenClient) -> None:
     headers = {"authorization": f"bearer {KEY}"}
     async with open_client(api_key=SecretStr(KEY)) as client:
         files = {"file": pictures.jpeg()}

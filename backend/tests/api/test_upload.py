@@ -37,7 +37,7 @@ async def send_raw(
 
 
 @pytest.mark.parametrize("name", pictures.of_every_kind())
-async def test_every_kind_of_picture_is_stored_and_comes_back_byte_for_byte(
+async def test_every_kind_of_image_is_stored_and_comes_back_byte_for_byte(
     client: httpx.AsyncClient, name: str
 ) -> None:
     picture, content_type = pictures.of_every_kind()[name]
@@ -72,7 +72,7 @@ NO_SIZE = {
 
 
 @pytest.mark.parametrize("case", NO_SIZE)
-async def test_a_picture_whose_header_tells_no_size_is_stored_without(
+async def test_an_image_whose_header_has_no_size_is_stored_without(
     client: httpx.AsyncClient, case: str
 ) -> None:
     response = await send(client, NO_SIZE[case])
@@ -163,7 +163,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_what_is_no_picture_is_refused_whatever_it_is_called(
+async def test_a_file_that_is_no_image_is_refused_whatever_its_name(
     client: httpx.AsyncClient, stored_files: StoredFiles, case: str
 ) -> None:
     content, name = REFUSED[case]
@@ -199,7 +199,7 @@ async def test_a_png_called_jpg_is_stored_as_png(client: httpx.AsyncClient) -> N
         ("", "image.jpg"),
     ],
 )
-async def test_names_are_made_harmless(client: httpx.AsyncClient, sent: str, stored: str) -> None:
+async def test_filenames_are_sanitized(client: httpx.AsyncClient, sent: str, stored: str) -> None:
     name = sent.replace('"', '\\"').encode()
     header = b'Content-Disposition: form-data; name="file"; filename="' + name + b'"'
     response = await send_raw(client, form(raw_part(JPEG, header)))
@@ -241,8 +241,8 @@ async def test_the_answer_to_a_file_in_another_field_names_the_fields_that_came(
 
 
 NO_FORM: dict[str, dict[str, object]] = {
-    "raw picture": {"content": JPEG, "headers": {"content-type": "image/jpeg"}},
-    "raw picture of no type": {"content": JPEG},
+    "raw image": {"content": JPEG, "headers": {"content-type": "image/jpeg"}},
+    "raw image of no type": {"content": JPEG},
     "JSON": {"json": {"file": "x"}},
     "broken JSON": {"content": b'{"file": ', "headers": {"content-type": "application/json"}},
     "urlencoded": {"data": {"file": "x"}},
@@ -355,7 +355,9 @@ async def test_the_address_of_the_sender_is_kept_and_never_shown(
     assert CLIENT not in (await client.get("/api/v1/images")).text
 
 
-async def test_the_quota_is_told_with_the_seconds_to_wait(open_client: OpenClient) -> None:
+async def test_an_exceeded_quota_is_answered_with_the_seconds_to_wait(
+    open_client: OpenClient,
+) -> None:
     async with open_client(uploads_per_hour_per_ip=1) as client:
         assert (await send(client, JPEG)).status_code == 201
         response = await send(client, JPEG)
@@ -401,7 +403,9 @@ async def test_other_fields_cannot_be_larger_than_the_call_takes(
     assert_problem(await send_raw(client, body()), 413, "body-too-large")
 
 
-async def test_ipv4_clients_of_a_socket_for_both_are_told_apart(open_client: OpenClient) -> None:
+async def test_ipv4_clients_of_a_dual_stack_socket_are_distinguished(
+    open_client: OpenClient,
+) -> None:
     for last in (7, 8):
         address = f"::ffff:192.0.2.{last}"
         async with open_client(client=address, uploads_per_hour_per_ip=1) as client:
@@ -417,6 +421,8 @@ async def test_a_client_without_a_usual_address_can_upload(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-async def test_a_full_disk_is_told(disk: FaultyDisk, client: httpx.AsyncClient, code: int) -> None:
+async def test_a_full_disk_is_reported(
+    disk: FaultyDisk, client: httpx.AsyncClient, code: int
+) -> None:
     with disk.failing("fsync of file", code):
         assert_problem(await send(client, JPEG), 507, "storage-full")

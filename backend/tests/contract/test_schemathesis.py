@@ -68,7 +68,7 @@ def test_failures_of_database_and_storage_are_only_the_documented_ones(
 
 @contextmanager
 def failing_at_random(settings: Settings, database_url: URL) -> Iterator[Counter[str]]:
-    """End every database connection, or take the folder of pictures away, again and again."""
+    """End every database connection, or move the folder of images aside, again and again."""
     chance = random.Random(7)  # noqa: S311 - for variety
     failures = Counter[str]()
     stop = threading.Event()

@@ -74,7 +74,7 @@ def test_200_slow_uploads_do_not_disturb_others_and_end_with_nothing_left(
 ) -> None:
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()["url"]
     calm = get_times(url, 200)
-    monkeypatch.setattr(f"{LIMITS}.BODY_PATIENCE", 6.0)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 6.0)
     start = form(part(pictures.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
     slow = [server.connect() for _ in range(200)]
     for client in slow:
@@ -123,7 +123,7 @@ def test_a_body_that_stops_is_given_up(  # noqa: PLR0913, PLR0917 - fixtures and
     path: str,
     framing: str,
 ) -> None:
-    monkeypatch.setattr(f"{LIMITS}.BODY_PATIENCE", 0.3)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 0.1)
     field = "file" if path == UPLOAD else "files"
     body = form(part(JPEG, field), part(pictures.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
@@ -140,7 +140,7 @@ def test_a_body_that_stops_is_given_up(  # noqa: PLR0913, PLR0917 - fixtures and
 def test_a_fast_start_does_not_buy_a_slow_end(
     server: LiveServer, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{LIMITS}.BODY_PATIENCE", 0.5)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.5)
     begin = form(part(pictures.sized_jpeg(MAX_UPLOAD_BYTES)))[: MAX_UPLOAD_BYTES // 2]
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {MAX_UPLOAD_BYTES}") + begin)
@@ -158,7 +158,7 @@ def test_a_fast_start_does_not_buy_a_slow_end(
 def test_a_slow_but_steady_upload_is_let_finish(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{LIMITS}.BODY_PATIENCE", 1.0)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 1.0)
     body = form(part(JPEG))
     step = len(body) // 16 + 1
     monkeypatch.setattr(f"{LIMITS}.BODY_MIN_RATE", step)  # a fifth of what follows

@@ -3,7 +3,7 @@ from email.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.images.files import content_disposition
+from app.api.images.file_headers import content_disposition
 from app.domain.filenames import sanitize_filename
 
 
@@ -17,7 +17,7 @@ def test_a_download_is_an_attachment() -> None:
     assert content_disposition("a.jpg", attachment=True) == 'attachment; filename="a.jpg"'
 
 
-def test_other_names_have_a_stand_in_for_old_clients() -> None:
+def test_other_names_have_an_ascii_fallback() -> None:
     expected = "inline; filename=\"Z_rich _.jpg\"; filename*=UTF-8''Z%C3%BCrich%20%E2%82%AC.jpg"
     assert content_disposition("Zürich €.jpg", attachment=False) == expected
 

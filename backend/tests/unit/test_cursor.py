@@ -14,7 +14,7 @@ positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids()
 
 
 @given(positions)
-def test_a_position_survives_the_way_to_the_client_and_back(position: Position) -> None:
+def test_a_position_survives_encoding_and_decoding(position: Position) -> None:
     assert decode_cursor(encode_cursor(position)) == position
 
 

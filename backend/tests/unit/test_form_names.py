@@ -221,6 +221,6 @@ def test_every_name_comes_through_as_each_kind_of_client_writes_it(name: str) ->
 @pytest.mark.parametrize(
     "long", ["%E5" * 10_000 + "%", "=?utf-8?Q?a?= " * 2_000, "=?utf-8?Q?" * 3_000]
 )
-def test_a_long_name_that_is_almost_encoded_stays_without_long_thought(long: str) -> None:
+def test_a_long_name_that_is_almost_encoded_is_read_in_linear_time(long: str) -> None:
     assert of_filename(long) == long
     assert read_name({"filename*": f"utf-8''{long}"}, "filename") is None or "%" not in long

@@ -54,7 +54,7 @@ async def test_any_content_comes_through_any_split(content: bytes, places: list[
     assert await read_files(pieces) == [("photo.jpg", content)]
 
 
-async def test_preamble_and_epilogue_are_read_over() -> None:
+async def test_preamble_and_epilogue_are_skipped() -> None:
     body = b"This is a preamble.\r\n--not it\r\n" + form(part(b"content")) + b"an epilogue --x--"
     for size in (1, 5, len(body)):
         assert await read_files(split(body, size)) == [("photo.jpg", b"content")]
@@ -65,7 +65,7 @@ async def test_chunks_are_never_empty() -> None:
         assert all([chunk async for chunk in file.chunks])
 
 
-async def test_a_file_that_is_given_up_does_not_disturb_the_next() -> None:
+async def test_an_abandoned_file_does_not_disturb_the_next() -> None:
     body = form(part(b"a" * 50, filename="a"), part(b"b" * 50, filename="b"))
     names = [
         file.filename
@@ -123,7 +123,7 @@ async def test_a_second_file_where_one_is_wanted_is_refused() -> None:
         await read_file(form(part(b"one"), part(b"two")))
 
 
-async def test_a_form_broken_off_anywhere_is_refused() -> None:
+async def test_an_incomplete_form_is_refused_wherever_it_ends() -> None:
     body = form(part(b"content"))
     for end in range(len(body) - len(b"\r\n")):
         with pytest.raises(MalformedMultipart):

@@ -17,7 +17,7 @@ from app.api.forms.rejections import MalformedMultipart, MissingField
 MAX_BOUNDARY_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""
 MAX_OTHER_PARTS: Final = 100
-"""Parts that are not a file of the wanted field; they are read over."""
+"""Parts that are not a file of the wanted field; they are skipped."""
 MAX_SHOWN_CHARACTERS: Final = 40
 """Of their names, which an answer may repeat."""
 MAX_PART_HEADERS: Final = 8
@@ -26,7 +26,7 @@ MAX_PART_HEADER_BYTES: Final = 32 * 1024
 
 
 class FilePart(NamedTuple):
-    """A file of a form. Its bytes must be read, or given up, before the form is read on."""
+    """A file of a form. Its chunks must be read, or abandoned, before the form is read on."""
 
     filename: str | None
     chunks: AsyncIterator[bytes]
@@ -81,11 +81,11 @@ class FormReader:
         )
 
     async def files(self, field: str) -> AsyncIterator[FilePart]:
-        """Go through the files of a field, in their order, to the end of the body.
+        """Iterate over the files of a field, in their order, until the body ends.
 
         Raises:
             MissingField: At the end, if there was none.
-            MalformedMultipart: Where the form is broken, or broken off.
+            MalformedMultipart: If the form is malformed or incomplete.
         """
         found = False
         others: list[str] = []
@@ -103,7 +103,7 @@ class FormReader:
             raise MissingField(field, others)
 
     async def file(self, field: str) -> FilePart:
-        """Find the one file of a field; its chunks end when the whole form has been read.
+        """Return the one file of a field; its chunks end when the whole form has been read.
 
         Raises:
             MissingField: If there is none.

@@ -39,7 +39,7 @@ _ENCODED_WORDS: Final = re.compile(
 
 
 def parse_parameters(header: str) -> dict[str, str]:
-    r"""Read the `; name=value` parameters of a header field, the names in lower case.
+    r"""Return the `; name=value` parameters of a header field, the names in lower case.
 
     In a quoted value only \" and \\ are escapes, as curl writes them, so that the backslashes of a
     Windows path stay.
@@ -56,7 +56,7 @@ def decode_header(header: bytes) -> str:
     """Return the text of a header field: UTF-8 (RFC 7578, section 5.1), or else ISO-8859-1.
 
     ISO-8859-1 (RFC 9110, section 5.5) only where not one character beyond ASCII is valid UTF-8;
-    in UTF-8 that is damaged, each damaged place becomes U+FFFD.
+    in UTF-8 that is invalid in places, each becomes U+FFFD.
     """
     try:
         return header.decode()

@@ -1,4 +1,4 @@
-"""What can be wrong with a body that should be a form; each sentence says what to send instead."""
+"""Why a body that should be a form is rejected; each sentence says what to send instead."""
 
 from collections.abc import Sequence
 from typing import Final

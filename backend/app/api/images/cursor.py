@@ -17,21 +17,21 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class InvalidCursor(Exception):
-    """The cursor is not one that this list gave out."""
+    """The cursor is not one that this list has returned."""
 
     def __init__(self) -> None:
         super().__init__("The cursor is not valid; use the next_cursor of the page before.")
 
 
 def encode_cursor(position: Position) -> str:
-    """Write a position as 36 characters."""
+    """Return a position as 36 characters."""
     microseconds = (position.created_at - _EPOCH) // _MICROSECOND
     packed = _LAYOUT.pack(_TAG, microseconds, position.id.bytes)
     return urlsafe_b64encode(packed).decode("ascii")
 
 
 def decode_cursor(cursor: str) -> Position:
-    """Read a position back.
+    """Return the position that a cursor stands for.
 
     Raises:
         InvalidCursor: If `encode_cursor` cannot have written it.

@@ -1,4 +1,4 @@
-"""What is known of images: one, a page of them, and forgetting one."""
+"""The metadata of images: of one, of a page of them; and deletion."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.catalogue import CROSS_SITE_REQUEST
@@ -65,7 +65,7 @@ async def list_images(
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
-    """Tell what is known of an image."""
+    """Return the metadata of an image."""
     return ImageOut.of(await context.services.lookup.get(image_id), context.images_url)
 
 

@@ -1,4 +1,4 @@
-"""Where images are, as paths below the service's own address."""
+"""The URL paths of images."""
 
 import re
 from typing import Final

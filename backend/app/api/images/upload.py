@@ -1,4 +1,4 @@
-"""Uploads: one picture, or a batch. The body is read as it arrives (ADR 0002)."""
+"""Uploads: one image, or a batch. The body is read as it arrives (ADR 0002)."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
-from app.api.dependencies import ContextDep
+from app.api.context import ContextDep
 from app.api.forms.multipart import FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
@@ -65,7 +65,7 @@ router = APIRouter(tags=["images"])
         HTTP_201_CREATED: {
             "description": "The image is stored, and durable",
             "headers": {
-                "Location": {"description": "Address of the image", "schema": {"type": "string"}}
+                "Location": {"description": "URL of the image", "schema": {"type": "string"}}
             },
             "links": _LINKS,
         },
@@ -113,7 +113,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             },
         },
         HTTP_207_MULTI_STATUS: {
-            "description": "Some images are stored; `failed` tells why the others are not",
+            "description": "Some images are stored; `failed` has the reasons for the others",
             "model": BatchOut,
         },
         **documented(
@@ -169,7 +169,7 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
 
 
 def _read_form(request: Request, field: str) -> FormReader:
-    """Begin to read a form; a request without a body is one without the field.
+    """Return a reader of the form; a request without a body is one without the field.
 
     Raises:
         UnsupportedBody: If the body is something else, or compressed.

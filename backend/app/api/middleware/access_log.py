@@ -1,7 +1,7 @@
 """The access log, and the last resort for errors that nothing else answered.
 
-Every request gets an id, which its log lines and its answer carry. An id from the client is not
-taken over: it could forge log lines, and two requests could claim one.
+Every request gets an id, which its log lines and its answer carry. A client's own id is ignored: it
+could forge log lines, and two requests could share one.
 """
 
 import logging
@@ -17,14 +17,19 @@ from app.api.problems.catalogue import INTERNAL_ERROR
 from app.observability.logs import request_id
 
 CLIENT_CLOSED_REQUEST: Final = 499
-"""Logged where the client left before there was an answer (nginx's number for it)."""
+"""Logged where the client disconnected before there was an answer (nginx's number for it)."""
 
-_LINE: Final = "%s %s %s %sms %sB %s"
 _log = logging.getLogger(__name__)
+_RECORD: Final = vars(
+    logging.LogRecord(
+        __name__, logging.INFO, __file__, 0, "%s %s %s %sms %sB %s", args=None, exc_info=None
+    )
+)
+"""What all records of the access log have in common."""
 
 
 class AccessLog:
-    """Middleware that writes one line for each request: what was asked, and what became of it."""
+    """Middleware that logs one line for each request: what was asked, and how it was answered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -56,7 +61,7 @@ class AccessLog:
             await self._app(scope, receive, send_and_count)
         except ClientDisconnect:
             pass
-        except Exception:  # noqa: BLE001 - the last resort: the client is told, the log has it
+        except Exception:  # noqa: BLE001 - the last resort: answered, and in the log
             _log.exception("unhandled error")
             if not started:
                 await INTERNAL_ERROR.response()(scope, receive, send_and_count)
@@ -77,9 +82,7 @@ class AccessLog:
             "bytes": sent,
             "client": client[0] if client else "-",
         }
-        # As `info` would, without its search of the stack for the caller, which is always this one.
-        record = _log.makeRecord(
-            _log.name, logging.INFO, __file__, 0, _LINE, (*fields.values(),), None
-        )
-        vars(record).update(fields)
+        # As `info` would, in half the time: nothing is looked up that all records share.
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        vars(record).update(_RECORD, args=(*fields.values(),), created=time.time(), **fields)
         _log.handle(record)

@@ -1,11 +1,11 @@
-"""How much of a body is read, and for how long a client may keep the service waiting for it.
+"""Limits on the size of a body, and on how long a client may take to send it.
 
-No request is read further than its route allows, whatever its headers say, and none that comes
-too slowly to its end (ADR 0011).
+No request is read further than its route allows, whatever its headers say, and no longer than a
+deadline that advances with the bytes received (ADR 0011).
 
 The middleware also lets a client that is still sending read an early answer. A server that closes
 while data is on its way makes the client's system discard the answer (RFC 9112, section 9.6), so
-after the answer what still comes is read and thrown away for a short while.
+after the answer the rest is read and discarded for a few seconds.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ FORM_ALLOWANCE: Final = 64 * 1024
 """Bytes that a form may have besides each file: boundaries, headers, other fields."""
 DEFAULT_CAP: Final = 64 * 1024
 """Bytes for the routes that expect no body."""
-BODY_PATIENCE: Final = 30.0
-"""Seconds that a client may keep the service waiting for a body, until it has caught up."""
+MAX_BODY_WAIT_SECONDS: Final = 30.0
+"""How long the service waits for the next bytes of a body, at most."""
 BODY_MIN_RATE: Final = 1024
-"""Bytes that make up for one second of waiting; so also the slowest rate that goes on for long."""
+"""Bytes a second: each 1,024 received extend the wait by a second, so no body stays slower."""
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 64 * 1024 * 1024
 
@@ -47,7 +47,7 @@ class BodyTooLarge(Exception):
 
 
 class RequestTooSlow(Exception):
-    """The request came to a halt, or comes more slowly than the service waits for."""
+    """The request stalled, or comes more slowly than the minimum rate."""
 
     def __init__(self) -> None:
         super().__init__("The request came too slowly, so the service stopped waiting for it.")
@@ -90,13 +90,13 @@ class _Exchange:
         self._declared = int(fields.get(b"content-length", b"0"))
         self._received = 0
         self._answering = False
-        self._patience = BODY_PATIENCE
+        self._wait_seconds = MAX_BODY_WAIT_SECONDS
         self._unread = self._declared > 0 or b"transfer-encoding" in fields
         self._waits_for_100 = fields.get(b"expect", b"").lower() == b"100-continue"
 
     async def receive(self) -> Message:
         if self._answering:
-            # Asked only to learn whether the client has left: what it sends is thrown away.
+            # Asked only to learn whether the client has disconnected: what it sends is discarded.
             message = await self._receive()
             self._unread = message.get("more_body", False)
             return message
@@ -113,17 +113,19 @@ class _Exchange:
     async def _receive_in_time(self) -> Message:
         """Wait for what comes next; only this time counts, not what the service itself takes.
 
-        A stall uses up the patience, and so does a trickle; bytes win it back, up to where it
+        A stall uses up the wait, and so does a trickle; bytes extend it again, up to where it
         began, so that a fast start does not buy a slow end.
         """
         begin = monotonic()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._wait_seconds):
                 message = await self._receive()
         except TimeoutError as error:
             raise RequestTooSlow from error
-        won = len(message.get("body", b"")) / BODY_MIN_RATE
-        self._patience = min(self._patience - (monotonic() - begin) + won, BODY_PATIENCE)
+        earned = len(message.get("body", b"")) / BODY_MIN_RATE
+        self._wait_seconds = min(
+            self._wait_seconds - (monotonic() - begin) + earned, MAX_BODY_WAIT_SECONDS
+        )
         return message
 
     async def send(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Requests that a page of another site makes a browser send, where no API key protects (ADR 22).
+"""Guard against what pages of other sites make browsers send, where there is no API key (ADR 22).
 
 A browser sends a form to any address, a loopback one too, without asking; and a page whose name
 was made to lead to this machine (DNS rebinding) may read the answers as well. What is not a
@@ -62,7 +62,7 @@ class CrossSiteGuard:
         return None
 
     def _leads_here(self, host: str) -> bool:
-        """Say whether a Host is one that nobody else can let lead to this machine."""
+        """Return whether a Host is one that nobody else can make resolve to this machine."""
         name = _ROOT_AND_PORT.sub("", host, count=1).strip("[]")
         if name in {"localhost", self._public_host} or name.endswith(".localhost"):
             return True
@@ -75,19 +75,19 @@ class CrossSiteGuard:
         return True
 
     def _is_of_another_site(self, headers: Headers, host: str) -> bool:
-        """Ask what the browser says of the page; older ones, and those without TLS, say Origin."""
+        """Return whether the browser says so; older ones, and those without TLS, send Origin."""
         if site := headers.get("sec-fetch-site"):
             return site not in _OWN_PAGE
         if "origin" not in headers:
             return False
         origin = _origin(headers["origin"])
-        # Whether clients use TLS is not known here: that may be the affair of a proxy.
+        # Whether clients use TLS is not known here: a proxy may terminate it.
         ours = _origin(f"{origin.scheme}://{host}") if origin else None
         return origin is None or origin not in {ours, self._public_origin}
 
 
 class _Origin(NamedTuple):
-    """What tells one site from another (RFC 6454)."""
+    """What distinguishes one site from another (RFC 6454)."""
 
     scheme: str
     host: str

@@ -2,7 +2,7 @@
 
 A proxy appends to X-Forwarded-For the address that it was called from. So the list is read from
 its end, and believed as far as trusted proxies wrote it. uvicorn's own middleware does the same,
-but takes an IPv4 proxy on a socket for both families for a stranger, and anything for an address.
+but does not recognise an IPv4 proxy on a dual-stack socket, and takes anything for an address.
 """
 
 import re
@@ -18,13 +18,13 @@ from app.domain.image import IpAddress
 _SCHEMES: Final = ("http", "https")
 _WITH_PORT: Final = re.compile(r"\[(.*)\](?::\w*)?|([^:]*):\w*")
 _LONGEST: Final = 100
-"""Characters of an address with its scope and port; more are none, and not worth a cache."""
+"""Characters of an address with its scope and port; longer entries are not parsed or cached."""
 _IPV4: Final = int(IPv6Address("::ffff:0.0.0.0"))
 """Where IPv6 has the addresses of IPv4 (RFC 4291, section 2.5.5.2)."""
 
 
 def parse_address(text: str) -> IpAddress | None:
-    """Read an address, with or without quotes, brackets and a port; return None if it is none.
+    """Return an IP address, written with or without quotes, brackets and a port, or None.
 
     An address of IPv4 is one however it is written, and a scope (`%eth0`) is no part of an address.
     """
@@ -68,7 +68,7 @@ class ProxyHeaders:
         await self._app(scope, receive, send)
 
     def _first_hop(self, proxy: "_Hop", forwarded: list[str]) -> "_Hop":
-        """Go back from proxy to proxy, to the client or as far as addresses are named."""
+        """Return the client, or the first proxy before which no address is named."""
         hop = proxy
         for node in reversed(forwarded):
             caller = self._cached_hop(node) if len(node) <= _LONGEST else None
@@ -104,6 +104,6 @@ def _scheme(scope: Scope) -> str | None:
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    """List what a header field holds, over all its lines."""
+    """Return the list in a header field, over all its lines."""
     lines = [value for field, value in scope["headers"] if field == name]
     return b",".join(lines).decode("latin-1").split(",") if lines else []

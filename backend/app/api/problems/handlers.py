@@ -14,6 +14,8 @@ from starlette.types import Scope
 from app.api.conditional import RangeNotSatisfiable
 from app.api.forms.rejections import FORM_MEDIA_TYPE, MissingField, UnsupportedBody
 from app.api.images.cursor import InvalidCursor
+from app.api.images.file_headers import FOR_ANY_SITE
+from app.api.images.paths import FILE_URL
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.body_limit import BodyTooLarge
 from app.api.problems.catalogue import (
@@ -90,29 +92,33 @@ def _log_failure(problem: Problem, error: Exception) -> None:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Have the application answer each error with its problem."""
-    for kind in PROBLEMS:
+    for kind in (*PROBLEMS, HTTPException):
         app.add_exception_handler(kind, _answer)
-    app.add_exception_handler(HTTPException, _answer_framework_error)
 
 
-async def _answer(_request: Request, error: Exception) -> ProblemResponse:
-    return problem_response(error)
+async def _answer(request: Request, error: Exception) -> ProblemResponse:
+    if isinstance(error, HTTPException):
+        response = _router_response(request, error)
+    else:
+        response = problem_response(error)
+    if FILE_URL.fullmatch(request.scope["path"]):
+        response.raw_headers += FOR_ANY_SITE
+    return response
 
 
-async def _answer_framework_error(request: Request, error: Exception) -> ProblemResponse:
-    """Answer what the router raises: an unknown URL, or a method that a URL does not take."""
-    status = getattr(error, "status_code", None)
-    if status == HTTPStatus.NOT_FOUND:
-        return _answer_unknown_url(request)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+def _router_response(request: Request, error: HTTPException) -> ProblemResponse:
+    """Return the answer to what the router raises: an unknown URL, or method of a URL."""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return _unknown_url_response(request)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This URL does not take {request.method}; it takes {allowed}."
         return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
     return INTERNAL_ERROR.response()
 
 
-def _answer_unknown_url(request: Request) -> ProblemResponse:
-    """Answer 404, or redirect where only a trailing slash is wrong.
+def _unknown_url_response(request: Request) -> ProblemResponse:
+    """Return 404, or a redirect where only a trailing slash is wrong.
 
     With 307 the client repeats its method and body (RFC 9110, section 15.4.8). The new URL is
     relative, because a proxy in front may serve this one below a path of its own; a client that

@@ -1,4 +1,4 @@
-"""What routes ask for."""
+"""What a route may ask about its request and the application."""
 
 import asyncio
 from functools import lru_cache
@@ -6,11 +6,13 @@ from ipaddress import IPv4Address
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Request
-from starlette.datastructures import URL
+from starlette.datastructures import URL, Headers
+from starlette.types import Scope
 
 from app.api.images.paths import IMAGES_PATH
 from app.api.middleware.proxy_headers import parse_address
 from app.config.settings import Settings
+from app.domain.actor import Actor
 from app.domain.image import IpAddress
 from app.services.use_cases import Services
 
@@ -19,62 +21,62 @@ NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request."""
+    """What the lifespan opens for the application; the server copies it into every request."""
 
     settings: Settings
     services: Services
     drain: asyncio.Event
-    """Set when the service has been told to stop."""
+    """Set when the service has been asked to stop."""
 
 
 class Context:
-    """The surroundings of one request.
+    """One request's context, which the `Authentication` middleware makes."""
 
-    One dependency for all of them: resolving one costs more than all that they do (ADR 0013).
-    """
+    __slots__ = ("_scope", "_state", "actor")
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, scope: Scope, actor: Actor) -> None:
+        self._scope = scope
+        self._state = cast("State", scope["state"])
+        self.actor = actor
 
     @property
     def settings(self) -> Settings:
         """The settings that the application was made with."""
-        return cast("Settings", self._request.state.settings)
+        return self._state["settings"]
 
     @property
     def services(self) -> Services:
         """The use cases over what the lifespan opened."""
-        return cast("Services", self._request.state.services)
+        return self._state["services"]
 
     @property
     def is_draining(self) -> bool:
-        """Whether the service answers what has reached it, and then stops."""
-        return cast("asyncio.Event", self._request.state.drain).is_set()
+        """Whether the service answers the requests that have arrived, and then stops."""
+        return self._state["drain"].is_set()
 
     @property
     def base_url(self) -> str:
-        """The absolute address of the service, as clients reach it, without a slash at its end."""
+        """The absolute URL of the service, as clients reach it, without a trailing slash."""
         if self.settings.public_url:
             return self.settings.public_url
-        scope = self._request.scope
-        server = tuple(scope["server"]) if scope.get("server") else None
-        return _base_url(scope["scheme"], self._request.headers.get("host"), server)
+        server = tuple(self._scope["server"]) if self._scope.get("server") else None
+        return _base_url(self._scope["scheme"], Headers(scope=self._scope).get("host"), server)
 
     @property
     def images_url(self) -> str:
-        """The absolute address of the collection of images."""
+        """The absolute URL of the collection of images."""
         return self.base_url + IMAGES_PATH
 
     @property
     def client_address(self) -> IpAddress:
-        """The address that uploads are counted for; `NO_ADDRESS` where there is none."""
-        client = self._request.client
-        return (client and parse_address(client.host)) or NO_ADDRESS
+        """The IP address that uploads are counted for; `NO_ADDRESS` where there is none."""
+        client = self._scope.get("client")
+        return (client and parse_address(client[0])) or NO_ADDRESS
 
 
 @lru_cache(256)
 def _base_url(scheme: str, host: str | None, server: tuple[str, int | None] | None) -> str:
-    """Write where a request came to, as Starlette does, which believes no Host that is none."""
+    """Return the URL that a request came to, as Starlette does, which ignores an invalid Host."""
     if server:
         server = str(parse_address(server[0]) or server[0]), server[1]
     headers = [] if host is None else [(b"host", host.encode("latin-1"))]
@@ -83,8 +85,8 @@ def _base_url(scheme: str, host: str | None, server: tuple[str, int | None] | No
 
 
 async def get_context(request: Request) -> Context:
-    """Give the context. A coroutine, because FastAPI would call a function in a thread."""
-    return Context(request)
+    """Return the context of a request. A coroutine: FastAPI runs functions in a thread."""
+    return cast("Context", request.state.context)
 
 
 ContextDep = Annotated[Context, Depends(get_context)]

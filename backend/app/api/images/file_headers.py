@@ -1,0 +1,88 @@
+"""The header fields of the answers about an image's file."""
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from app.api.conditional import FileState
+from app.domain.filenames import with_extension
+from app.domain.image import Image
+from app.imaging.formats import EXTENSIONS
+
+HeaderFields = tuple[tuple[bytes, bytes], ...]
+
+_EXPOSED: Final = (
+    b"Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Repr-Digest, "
+    b"Retry-After, X-Request-ID"
+)
+FOR_ANY_SITE: Final[HeaderFields] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
+"""Of every answer at a file's URL, errors too: pages of other sites may show the file, and their
+scripts may read it (ADR 0022)."""
+
+_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
+_SANDBOX: Final = b"default-src 'none'; sandbox"
+"""Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
+_AGE_OF_DATE: Final = timedelta(seconds=2)
+"""How old the Date may be that uvicorn writes into an answer; it makes one each second."""
+
+
+class FileHeaders(NamedTuple):
+    """What the answers about a file say of it."""
+
+    file: FileState
+    validators: HeaderFields
+    """Of every answer, 304 too."""
+    representation: HeaderFields
+    """Of answers that carry the file, or would."""
+
+
+def file_headers(image: Image, *, attachment: bool) -> FileHeaders:
+    """Return the header fields of a file, to be shown or (`attachment`) to be saved."""
+    modified = _last_modified(image.created_at).replace(microsecond=0)
+    file = FileState(f'"{image.id.hex}"', modified, image.file_size)
+    validators = (
+        (b"etag", file.etag.encode()),
+        (b"last-modified", file.last_modified.encode()),
+        (b"cache-control", _IMMUTABLE),
+        *FOR_ANY_SITE,
+    )
+    # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
+    name = with_extension(image.filename, EXTENSIONS.get(image.content_type, ()))
+    digest = image.checksum
+    representation = (
+        (b"content-type", image.content_type.encode()),
+        (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", _SANDBOX),
+        # RFC 9530, section 3: of the whole file, also where a part of it is sent.
+        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(digest))] if digest else ()),
+    )
+    return FileHeaders(file, validators, representation)
+
+
+def _last_modified(created_at: datetime) -> datetime:
+    """Return when a file was stored; if that is in the future, just before the answer's Date.
+
+    RFC 9110, section 8.8.2.1: a clock was wrong, and Last-Modified must not be later than Date.
+    """
+    now = datetime.now(UTC)
+    return created_at if created_at <= now else now.replace(microsecond=0) - _AGE_OF_DATE
+
+
+def content_disposition(filename: str, *, attachment: bool) -> str:
+    """Return the header of RFC 6266, with an ASCII fallback where the name needs it (RFC 8187)."""
+    kind = "attachment" if attachment else "inline"
+    fallback = "".join(
+        character if character.isascii() and character not in '"\\%' else "_"
+        for character in filename
+    )
+    header = f'{kind}; filename="{fallback}"'
+    if fallback == filename:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(filename, safe='')}"
