@@ -1,4 +1,4 @@
-"""What Alembic runs for each of its commands, over the connection of `app.database.revisions`."""
+"""What Alembic runs for each of its commands, over the connection of `app.database.migration`."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from app.models import Base
 
+_FIRST_WITH_INSTALLATION = "0003"
 _SET_COMPATIBLE_FROM = text(
     "INSERT INTO installation (compatible_from) VALUES (:revision) "
     "ON CONFLICT (only_row) DO UPDATE SET compatible_from = excluded.compatible_from"
@@ -22,12 +23,12 @@ def write_compatible_from(
 ) -> None:
     """Write which code works with a revision, in the transaction that writes the revision (ADR 28).
 
-    The first two revisions have no table for it.
+    Earlier revisions have no table for it.
     """
     for revision in heads:
-        module = context.script.get_revision(revision).module
-        if hasattr(module, "compatible_from"):
-            ctx.execute(_SET_COMPATIBLE_FROM.bindparams(revision=module.compatible_from))
+        if revision >= _FIRST_WITH_INSTALLATION:
+            compatible_from = context.script.get_revision(revision).module.compatible_from
+            ctx.execute(_SET_COMPATIBLE_FROM.bindparams(revision=compatible_from))
 
 
 context.configure(

@@ -11,8 +11,8 @@ compatible_from = "the earliest revision whose code works with this schema"
 
 
 def upgrade() -> None:
-    """What the new code needs; the code of before must still work with it."""
+    """Add what the new code needs; earlier code, from `compatible_from` on, must work with it."""
 
 
 def downgrade() -> None:
-    """The way back."""
+    """Undo it."""

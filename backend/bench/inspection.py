@@ -19,7 +19,7 @@ from PIL import Image
 
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
-from app.database.revisions import migrate
+from app.database.migration import migrate
 from app.domain.limits import UploadLimits
 from app.imaging import inspection
 from app.imaging.dimensions import HeaderReader, configure_pillow

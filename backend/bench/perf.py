@@ -30,7 +30,7 @@ from app.composition import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
-from app.database.revisions import migrate
+from app.database.migration import migrate
 from app.observability.logs import TextFormatter, keep_records_short
 from bench import references
 from bench.__main__ import folder_of

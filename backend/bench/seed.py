@@ -21,7 +21,8 @@ from tqdm import tqdm
 from app.config.settings import InvalidSettings, load_settings
 from app.database.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.database.engine import Database
-from app.database.revisions import SchemaError, migrate
+from app.database.migration import migrate
+from app.database.revisions import SchemaError
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.storage.local.backend import LocalStorage
 from bench.images import Row, link_files, pictures_of_users, rows

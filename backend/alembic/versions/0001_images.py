@@ -1,13 +1,14 @@
-"""The images, with the seven columns that they had before there were migrations.
+"""The images, with the seven columns of the legacy schema.
 
-Lock: none that anyone waits for; the table is new. A database that was made without migrations has
-it already and is not given it again (see `app.database.revisions`).
+Lock: none that anyone waits for; the table is new. A database with the legacy schema has it
+already, and is stamped instead (see `app.database.migration`).
 """
 
 from alembic import op
 
 revision = "0001"
 down_revision = None
+compatible_from = "0001"
 
 _TABLE = """
 CREATE TABLE images (
@@ -29,12 +30,12 @@ CREATE TABLE images (
 
 
 def upgrade() -> None:
-    """Make the table and the indexes of its queries."""
+    """Create the table and the indexes of its queries."""
     op.execute(_TABLE)
     op.execute("CREATE INDEX ix_images_created_at_id ON images (created_at DESC, id DESC)")
     op.execute("CREATE INDEX ix_images_upload_ip_created_at ON images (upload_ip, created_at)")
 
 
 def downgrade() -> None:
-    """Refuse: this would forget every picture."""
+    """Refuse: this would lose every image."""
     raise NotImplementedError("nothing comes before the first revision")

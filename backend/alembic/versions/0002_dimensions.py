@@ -1,7 +1,7 @@
 """Width and height in pixels, unknown at first.
 
 Lock, first step: ACCESS EXCLUSIVE, for milliseconds whatever the number of rows. New columns
-without a default change the catalog only, and a check that is NOT VALID looks at no row of before.
+without a default change the catalog only, and a check that is NOT VALID reads no row.
 
 Lock, second step: SHARE UPDATE EXCLUSIVE, while all rows are read once. Reads and writes go on
 beside it; only other changes of the schema and VACUUM wait.
@@ -14,10 +14,11 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+compatible_from = "0001"
 
 
 def upgrade() -> None:
-    """Add the columns and their checks; then prove the checks for the rows that are there."""
+    """Add the columns and their checks; then validate the checks for existing rows."""
     op.execute(
         """
         ALTER TABLE images

@@ -1,4 +1,4 @@
-"""SHA-256 of each file, whether it is truncated, and what the database knows of itself.
+"""SHA-256 of each file, whether it is truncated, and the table `installation`.
 
 Lock, first step: ACCESS EXCLUSIVE, for milliseconds whatever the number of rows. New columns
 without a default change the catalog only, and a check that is NOT VALID reads no row. The table
@@ -18,7 +18,7 @@ compatible_from = "0001"
 
 
 def upgrade() -> None:
-    """Add the columns, their check and the table; then prove the check for existing rows."""
+    """Add the columns, their check and the table; then validate the check for existing rows."""
     op.execute(
         """
         ALTER TABLE images

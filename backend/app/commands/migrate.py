@@ -11,7 +11,8 @@ from sqlalchemy.engine import URL
 from app.config.settings import Settings
 from app.database.embedded import EmbeddedDatabaseError, shared_postgres
 from app.database.engine import Database
-from app.database.revisions import HEAD, SchemaError, migrate
+from app.database.migration import migrate
+from app.database.revisions import HEAD, SchemaError
 from app.domain.errors import DatabaseUnavailable
 from app.observability.reasons import reason
 

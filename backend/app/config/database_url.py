@@ -3,6 +3,8 @@
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 """
 
+import getpass
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,12 +83,24 @@ class DatabaseAddress:
     connect_timeout: float | None
     """Seconds for each host."""
 
+    @property
+    def login(self) -> str:
+        """The user to log in as.
+
+        Raises:
+            ValueError: If the address names none, and the system has no name for the process's.
+        """
+        try:
+            return self.user or os.environ.get("PGUSER") or getpass.getuser()
+        except (KeyError, OSError):  # no entry in the password file of the system
+            raise ValueError("it names no user, and the system has no name for this one") from None
+
 
 def parse_database_url(url: str) -> DatabaseAddress:
-    """Read an address.
+    """Parse an address.
 
     Raises:
-        ValueError: If it cannot be understood; the message says what to do, and shows no secret.
+        ValueError: If it is malformed; the message says what to do, and shows no secret.
     """
     found = _URL.fullmatch(url)
     if not found or not _is_encoded(url):
@@ -156,7 +170,7 @@ def _parse_hosts(text: str, decode: Callable[[str], str] = str) -> list[Host]:
 
 
 def _with_ports(hosts: list[Host], text: str) -> tuple[Host, ...]:
-    """Give ports to the hosts that have none: one for all, or one for each."""
+    """Set the port of each host that has none: one for all, or one for each."""
     if not text or all(host.port for host in hosts):
         return tuple(hosts)
     if not all(map(_is_port, text.split(","))):

@@ -1,42 +1,31 @@
 """The embedded PostgreSQL: a real server, run over a folder for as long as the service runs.
 
-The wheel brings the programs; this module owns the rest: one service a folder, starts that take
-long, files left by a crash, and that the server stops with its service.
+The wheel brings the programs (`programs`), and `postmaster` runs the server. This module sees to it
+that one service at a time owns a folder, and that a cluster and a socket are there.
 """
 
 import fcntl
 import os
 import shutil
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sqlalchemy.engine import URL
 
-from app.database.programs import PORT, EmbeddedDatabaseError, Programs, last_words, open_way_to
+from app.database import postmaster
+from app.database.programs import PORT, EmbeddedDatabaseError, Programs, open_way_to
 from app.observability.reasons import reason
 from app.runtime import signals
-
-if TYPE_CHECKING:
-    import subprocess
 
 __all__ = ["EmbeddedDatabaseError", "EmbeddedDatabaseInUse", "embedded_postgres", "shared_postgres"]
 
 CONNECTIONS: Final = 100
-"""Most connections to the server, unless told otherwise."""
-START_SECONDS: Final = 120
-"""How long a start may take: recovery after a crash replays what was not yet written."""
-START_ATTEMPTS: Final = 5
-STOP_SECONDS: Final = 60
-"""How long a stop may take before the server is stopped without writing what it has in memory."""
+"""Most connections to the server by default."""
 MAX_SOCKET_PATH: Final = 103
 """Bytes; the smallest limit of the systems that the wheel exists for (macOS)."""
-_POLL_SECONDS: Final = 0.05
-_NO_PID: Final = 2**31 - 1
 
 
 class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
@@ -51,10 +40,10 @@ class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
 
 @contextmanager
 def embedded_postgres(folder: Path, connections: int = CONNECTIONS) -> Iterator[URL]:
-    """Run a PostgreSQL over `folder`, made if need be, and yield its address.
+    """Run a PostgreSQL over `folder`, which is initialised if need be, and yield its address.
 
     It listens on a Unix socket only. One that a killed service left running is replaced. A signal
-    that comes while it starts takes effect as soon as nothing is left half made by it.
+    that arrives while it starts takes effect when no step is unfinished.
 
     Raises:
         EmbeddedDatabaseInUse: If another service uses the folder.
@@ -62,17 +51,18 @@ def embedded_postgres(folder: Path, connections: int = CONNECTIONS) -> Iterator[
     """
     folder = folder.resolve()
     with ExitStack() as opened:
-        with _os_errors_told(folder):
+        with _os_errors_explained(folder):
             with signals.held():
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 opened.enter_context(_owned(folder))
                 programs = Programs()
                 _initialize(folder, programs)
             with signals.held():
-                if _is_running(folder):
-                    _stop(_pid_file(folder)[0])
+                postmaster.stop_leftover(folder)
                 socket_folder = opened.enter_context(_socket_folder(folder, programs))
-                opened.enter_context(_running(folder, programs, socket_folder, connections))
+                opened.enter_context(
+                    postmaster.running(folder, programs, socket_folder, connections)
+                )
         yield _address(socket_folder)
 
 
@@ -86,27 +76,27 @@ def has_database(folder: Path) -> bool:
 
 @contextmanager
 def shared_postgres(folder: Path) -> Iterator[URL]:
-    """Use the PostgreSQL of the service that runs over `folder`; run it oneself if none does.
+    """Use the PostgreSQL of the service that runs over `folder`; run one if no service does.
 
     Raises:
         EmbeddedDatabaseError: If there is no database, or it cannot be reached.
     """
     folder = folder.resolve()
     with ExitStack() as opened:
-        with _os_errors_told(folder):
+        with _os_errors_explained(folder):
             if not has_database(folder):
                 raise EmbeddedDatabaseError(f"There is no embedded database in {folder}.")
             try:
                 url = opened.enter_context(embedded_postgres(folder))
             except EmbeddedDatabaseInUse:
-                if not _is_running(folder):
+                if not postmaster.is_running(folder):
                     raise
-                url = _address(_wait_until_ready(folder))
+                url = _address(postmaster.wait_until_ready(folder))
         yield url
 
 
 @contextmanager
-def _os_errors_told(folder: Path) -> Iterator[None]:
+def _os_errors_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -126,7 +116,7 @@ def _address(socket_folder: Path) -> URL:
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
+    """Hold the folder's lock, which the system releases however the process ends."""
     lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, mode=0o600)
     try:
         try:
@@ -139,7 +129,7 @@ def _owned(folder: Path) -> Iterator[None]:
 
 
 def _initialize(folder: Path, programs: Programs) -> None:
-    """Make a new database cluster, in one step: one half made by a killed start is never used."""
+    """Make a new database cluster in one step: what a killed start left unfinished is not used."""
     if programs.uid != os.geteuid():
         open_way_to(folder)
     if has_database(folder):
@@ -157,134 +147,10 @@ def _initialize(folder: Path, programs: Programs) -> None:
 
 
 @contextmanager
-def _running(
-    folder: Path, programs: Programs, socket_folder: Path, connections: int
-) -> Iterator[None]:
-    """Run the server until the end of the block.
-
-    Raises:
-        EmbeddedDatabaseError: If it does not start, with its own words.
-    """
-    log = folder / "log"
-    options = (
-        *("-h", "", "-k", str(socket_folder)),
-        *("-c", f"max_connections={connections}", "-c", "lc_messages=C"),
-    )
-    with ExitStack() as opened:
-        for attempt in range(1, START_ATTEMPTS + 1):
-            begin = log.stat().st_size if log.exists() else 0
-            server = programs.postgres(folder, log, *options)
-            opened.callback(_end, server)
-            if _becomes_ready(server, folder):
-                break
-            # A start may fail while processes of a killed server are still about to end.
-            if attempt == START_ATTEMPTS:
-                with log.open(errors="replace") as lines:
-                    lines.seek(begin)
-                    words = last_words(lines.read())
-                raise EmbeddedDatabaseError(
-                    f"The embedded database in {folder} did not start. PostgreSQL says: {words}"
-                )
-            time.sleep(0.5)
-        yield
-
-
-def _becomes_ready(server: "subprocess.Popen[bytes]", folder: Path) -> bool:
-    """Wait until the server can be used, unless a signal comes; return whether it still runs."""
-    deadline = time.monotonic() + START_SECONDS
-    while server.poll() is None:
-        pid, state, _ = _pid_file(folder)
-        if (pid == server.pid and state == "ready") or signals.are_pending():
-            return True
-        if time.monotonic() > deadline:
-            raise EmbeddedDatabaseError(
-                f"The embedded database in {folder} has not started within {START_SECONDS} "
-                f"seconds; {folder / 'log'} says what it is doing."
-            )
-        time.sleep(_POLL_SECONDS)
-    return False
-
-
-def _wait_until_ready(folder: Path) -> Path:
-    """Wait for the server of another process; return the folder of its socket."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        _, state, socket_folder = _pid_file(folder)
-        if state == "ready":
-            return socket_folder
-        time.sleep(_POLL_SECONDS)
-    raise EmbeddedDatabaseError(f"The embedded database in {folder} is still starting.")
-
-
-def _pid_file(folder: Path) -> tuple[int, str, Path]:
-    """Read `postmaster.pid`: the server's pid, its state, and the folder of its socket.
-
-    Of its eight lines PostgreSQL writes the first five before the others.
-    """
-    try:
-        text = _read(folder / "postmaster.pid")
-        lines = [*text.splitlines(), *[""] * 8]
-        return int(lines[0]), lines[7].strip(), Path(lines[4])
-    except (FileNotFoundError, ValueError):
-        return 0, "", Path()
-
-
-def _read(file: Path) -> str:
-    """Read a text with a path in it, of whatever bytes."""
-    return os.fsdecode(file.read_bytes())
-
-
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    """End our own server, if it has not ended by itself."""
-    with signals.held():
-        if server.poll() is None:
-            _stop(server.pid)
-            server.wait()
-
-
-def _stop(pid: int) -> None:
-    """Stop a server: its connections end, and what it has in memory is written.
-
-    One that does not is killed in the end, as one that SIGSTOP has stopped. What was committed is
-    in its log, and its processes end when they find it gone.
-    """
-    import psutil  # noqa: PLC0415 - comes with the wheel
-
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-            process = psutil.Process(pid)
-            process.send_signal(number)
-            process.wait(STOP_SECONDS)
-            return
-
-
-def _is_running(folder: Path) -> bool:
-    """Return whether the pid file names a living PostgreSQL of this folder, in which it works.
-
-    PostgreSQL takes whatever has that pid for itself: after a reboot another program, or the
-    server of another folder, in a container a dead process that nobody collected. Then the pid
-    is replaced by one that no process has. The rest of the file stays, for PostgreSQL finds by it
-    whether processes of the dead server still use the data.
-    """
-    import psutil  # noqa: PLC0415 - comes with the wheel
-
-    file = folder / "postmaster.pid"
-    try:
-        pid, rest = _read(file).split("\n", 1)
-        process = psutil.Process(int(pid))
-        if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
-            return True
-        file.write_bytes(os.fsencode(f"{_NO_PID}\n{rest}"))
-    except (FileNotFoundError, ValueError, psutil.Error):
-        pass
-    return False
-
-
-@contextmanager
 def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
-    """Choose where the socket lies: with the data, if its path is short enough, and text.
+    """Yield the folder for the socket: that of the data, if its path is short enough, and text.
 
-    Else in a folder that only the server's user may enter, for the socket needs no password.
+    Else a temporary one that only the server's user may enter, for the socket needs no password.
     """
     path = folder / f".s.PGSQL.{PORT}"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH and _is_text(path):
@@ -296,7 +162,7 @@ def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
 
 
 def _is_text(path: Path) -> bool:
-    """Return whether a path can stand in a URL: all of it is in the encoding of the locale."""
+    """Return whether a path can be part of a URL: all of it is valid in the locale's encoding."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

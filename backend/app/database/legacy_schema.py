@@ -1,4 +1,4 @@
-"""The tables of before there were migrations: how a database that has them is recognised."""
+"""Detects the legacy schema: tables that the service made before the schema had revisions."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ _NEEDED: Final = {
     "CREATE INDEX ix_images_created_at_id ON images USING btree (created_at DESC, id DESC)",
     "CREATE INDEX ix_images_upload_ip_created_at ON images USING btree (upload_ip, created_at)",
 }
-"""Constraints by name, indexes whole. PostgreSQL words checks anew in each restore."""
+"""Constraints by name, indexes in full. A restore may change the wording of a check."""
 
 _COLUMNS_QUERY: Final = """
     SELECT concat(
@@ -50,12 +50,12 @@ _FOUND_QUERY: Final = """
 
 
 async def has_images(connection: AsyncConnection) -> bool:
-    """Tell whether there is a table `images`, whoever made it."""
+    """Return whether there is a table `images`, whoever made it."""
     return bool(await connection.scalar(text("SELECT to_regclass('images') IS NOT NULL")))
 
 
-async def is_as_before_migrations(connection: AsyncConnection) -> bool:
-    """Tell whether the table is the one that the service made: its columns, and what it needs.
+async def is_legacy(connection: AsyncConnection) -> bool:
+    """Return whether the table is the legacy one: the same columns, constraints and indexes.
 
     An index that an operator added does not matter.
     """

@@ -10,7 +10,8 @@ from app import __version__
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
-from app.database.revisions import FIRST, migrate
+from app.database.migration import migrate
+from app.database.revisions import FIRST
 from testkit import pictures
 from testkit.asgi import OpenClient
 from testkit.databases import prepare

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database.embedded import embedded_postgres
 from app.database.engine import CONNECTIONS, Database
-from app.database.revisions import migrate, require_head
+from app.database.migration import migrate
+from app.database.revisions import require_head
 from app.domain.errors import DatabaseUnavailable
 from app.models import ImageRow
 from testkit.databases import execute, select_one

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.database import embedded
+from app.database import postmaster as server_process
 from app.database.embedded import embedded_postgres, shared_postgres
 from app.database.programs import EmbeddedDatabaseError, Programs
 from testkit.databases import fetch_value
@@ -85,7 +85,7 @@ def test_one_that_is_stopped_is_killed_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the service would wait for ever for a server that hangs."""
-    monkeypatch.setattr(embedded, "STOP_SECONDS", 1)
+    monkeypatch.setattr(server_process, "STOP_SECONDS", 1)
     with embedded_postgres(tmp_path / "postgres"):
         process = postmaster(tmp_path / "postgres")
         process.suspend()

@@ -1,4 +1,4 @@
-"""The way of a database to the schema of this code: from nothing, from before, back, and again."""
+"""Migrations: from an empty database, from the legacy schema, down, and up again."""
 
 import asyncio
 import os
@@ -18,19 +18,21 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from app.database.engine import Database
-from app.database.revisions import (
+from app.database.migration import (
     _ADVISORY_LOCK,
+    LOCK_SECONDS,
+    _lock,
+    alembic_config,
+    migrate,
+)
+from app.database.revisions import (
     FIRST,
     HEAD,
-    LOCK_SECONDS,
     ForeignSchema,
     NewerSchema,
     OlderSchema,
     SchemaError,
     WrongEncoding,
-    _alone,
-    alembic_config,
-    migrate,
     require_head,
 )
 from app.domain.limits import UploadLimits
@@ -57,7 +59,7 @@ SEVEN = "id, filename, storage_key, content_type, file_size, upload_ip, created_
 
 @pytest.fixture
 async def empty(postgres_url: URL) -> AsyncIterator[URL]:
-    """Give a database with nothing in it."""
+    """Create an empty database."""
     name = f"migrated_{secrets.token_hex(6)}"
     await execute(postgres_url, f"CREATE DATABASE {name}")
     yield postgres_url.set(database=name)
@@ -66,13 +68,13 @@ async def empty(postgres_url: URL) -> AsyncIterator[URL]:
 
 @pytest.fixture
 async def lean(empty: URL) -> URL:
-    """Give the database of the last version without migrations, with its rows."""
+    """Create the database of the last version without migrations, with its rows."""
     await load_lean(empty)
     return empty
 
 
 async def migrated(url: URL, target: str | None = None) -> list[str]:
-    """Migrate; give the lines that it reports."""
+    """Migrate; return the lines that it reports."""
     lines: list[str] = []
     await migrate(Database(url), lines.append, target)
     return lines
@@ -83,7 +85,7 @@ async def query(url: URL, statement: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in await connection.execute(text(statement))]
 
 
-async def rows_as_the_code_of_before_reads_them(url: URL) -> list[tuple[object, ...]]:
+async def rows_as_legacy_code_reads_them(url: URL) -> list[tuple[object, ...]]:
     return await query(url, f"SELECT {SEVEN} FROM images ORDER BY created_at, id")  # noqa: S608
 
 
@@ -95,13 +97,13 @@ async def assert_at_head(url: URL) -> None:
         await database.close()
 
 
-async def test_an_empty_database_gets_everything(empty: URL) -> None:
+async def test_an_empty_database_gets_the_whole_schema(empty: URL) -> None:
     assert await migrated(empty) == [f"Migrating the database from nothing to {HEAD}"]
     await assert_at_head(empty)
     assert await migrated(empty) == []
 
 
-async def test_the_first_revision_is_exactly_what_was_made_before_migrations(empty: URL) -> None:
+async def test_the_first_revision_is_exactly_the_legacy_schema(empty: URL) -> None:
     await migrated(empty, FIRST)
     assert dump(empty) == lean_schema()
 
@@ -112,7 +114,7 @@ async def test_the_models_are_what_the_last_revision_makes(empty: URL, postgres_
         await connection.run_sync(lambda sync: command.check(alembic_config(sync)))
     made_by_revisions = dump(empty)
 
-    # Alembic compares neither checks nor the direction of an index; pg_dump tells of everything.
+    # Alembic compares neither checks nor the direction of an index; pg_dump shows everything.
     await execute(empty, "DROP TABLE images, installation")
     async with Database(empty).maintain() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -122,7 +124,7 @@ async def test_the_models_are_what_the_last_revision_makes(empty: URL, postgres_
     assert "NOT VALID" not in made_by_revisions
 
 
-async def test_the_numbers_of_revisions_lead_to_the_one_that_this_code_needs(empty: URL) -> None:
+async def test_the_ids_of_revisions_ascend_to_the_one_that_this_code_needs(empty: URL) -> None:
     async with Database(empty).maintain() as connection:
         scripts = await connection.run_sync(
             lambda sync: ScriptDirectory.from_config(alembic_config(sync))
@@ -133,15 +135,15 @@ async def test_the_numbers_of_revisions_lead_to_the_one_that_this_code_needs(emp
     assert revisions == sorted(revisions, reverse=True)
 
 
-async def test_a_database_of_before_loses_nothing(lean: URL, tmp_path: Path) -> None:
+async def test_a_legacy_database_is_upgraded_without_loss(lean: URL, tmp_path: Path) -> None:
     copy_lean_files(tmp_path)
-    before = await rows_as_the_code_of_before_reads_them(lean)
+    before = await rows_as_legacy_code_reads_them(lean)
     assert len(before) == len(LEAN_IMAGES)
     assert await migrated(lean) == [
-        f"The tables are those of before there were migrations: that is {FIRST}",
+        f"The schema is the legacy one, from before there were revisions: that is {FIRST}",
         f"Migrating the database from {FIRST} to {HEAD}",
     ]
-    assert await rows_as_the_code_of_before_reads_them(lean) == before
+    assert await rows_as_legacy_code_reads_them(lean) == before
 
     database = Database(lean)
     services = Services.over(database, LocalStorage(tmp_path / "images"), LIMITS)
@@ -153,21 +155,23 @@ async def test_a_database_of_before_loses_nothing(lean: URL, tmp_path: Path) -> 
     await database.close()
 
 
-async def test_the_way_back_and_up_again_loses_only_what_the_files_tell(lean: URL) -> None:
-    before = await rows_as_the_code_of_before_reads_them(lean)
+async def test_a_downgrade_and_upgrade_lose_only_what_backfill_restores(
+    lean: URL,
+) -> None:
+    before = await rows_as_legacy_code_reads_them(lean)
     await migrated(lean)
     await execute(lean, "UPDATE images SET width = 40, height = 30")
     at_head = dump(lean)
     assert await migrated(lean, FIRST) == [f"Migrating the database from {HEAD} to {FIRST}"]
-    assert await rows_as_the_code_of_before_reads_them(lean) == before
+    assert await rows_as_legacy_code_reads_them(lean) == before
     assert "width" not in dump(lean)
     await migrated(lean)
-    assert await rows_as_the_code_of_before_reads_them(lean) == before
+    assert await rows_as_legacy_code_reads_them(lean) == before
     assert await query(lean, "SELECT DISTINCT width, height FROM images") == [(None, None)]
     assert dump(lean) == at_head
 
 
-async def test_the_code_of_before_works_on_while_its_database_is_migrated(lean: URL) -> None:
+async def test_legacy_code_works_on_while_its_database_is_migrated(lean: URL) -> None:
     """It reads and writes seven columns all the while, in a transaction each."""
     over = asyncio.Event()
     database = Database(lean)
@@ -197,11 +201,11 @@ async def test_the_code_of_before_works_on_while_its_database_is_migrated(lean: 
     over.set()
     written = sum(await asyncio.gather(*working))
     assert written > 0
-    assert len(await rows_as_the_code_of_before_reads_them(lean)) == written + len(LEAN_IMAGES)
+    assert len(await rows_as_legacy_code_reads_them(lean)) == written + len(LEAN_IMAGES)
     await database.close()
 
 
-async def test_a_migration_that_was_stopped_in_the_middle_goes_on(lean: URL) -> None:
+async def test_a_migration_that_was_interrupted_is_completed_by_the_next(lean: URL) -> None:
     await migrated(lean, FIRST)
     for step in (
         "ADD COLUMN width INTEGER",
@@ -214,26 +218,26 @@ async def test_a_migration_that_was_stopped_in_the_middle_goes_on(lean: URL) -> 
     assert "NOT VALID" not in dump(lean)
 
 
-async def test_a_table_in_use_is_waited_for_and_nobody_waits_behind(
+async def test_a_migration_waits_for_a_locked_table_without_blocking_readers(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.migration.PAUSE_SECONDS", 0.05)
     async with Database(lean).maintain() as backup:
         await backup.execute(text("SELECT FROM images"))
         migrating = asyncio.create_task(migrated(lean))
         for _ in range(3):
             await asyncio.sleep(0.5)
-            assert len(await rows_as_the_code_of_before_reads_them(lean)) == len(LEAN_IMAGES)
+            assert len(await rows_as_legacy_code_reads_them(lean)) == len(LEAN_IMAGES)
             assert not migrating.done()
-    assert (await migrating)[-1] == "Waiting for a moment in which nothing long uses the tables"
+    assert (await migrating)[-1] == "Waiting for a transaction that locks the tables"
     await assert_at_head(lean)
 
 
-async def test_a_table_in_use_for_too_long_is_told_and_nothing_is_changed(
+async def test_a_table_locked_for_too_long_fails_the_migration_and_nothing_is_changed(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr("app.database.revisions.ATTEMPTS", 2)
+    monkeypatch.setattr("app.database.migration.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("app.database.migration.ATTEMPTS", 2)
     async with Database(lean).maintain() as backup:
         await backup.execute(text("SELECT FROM images"))
         with pytest.raises(SchemaError, match="Try again when it has ended"):
@@ -244,7 +248,7 @@ async def test_a_table_in_use_for_too_long_is_told_and_nothing_is_changed(
     await assert_at_head(lean)
 
 
-async def test_another_table_of_the_name_is_left_alone(empty: URL) -> None:
+async def test_another_table_of_the_name_is_left_lock(empty: URL) -> None:
     await execute(empty, "CREATE TABLE images (id integer)")
     with pytest.raises(SchemaError, match="no version of this service made"):
         await migrated(empty)
@@ -292,7 +296,7 @@ async def test_an_index_that_an_operator_added_is_no_hindrance(lean: URL) -> Non
     await assert_at_head(lean)
 
 
-async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL) -> None:
+async def test_a_schema_that_is_older_or_newer_is_refused_with_what_to_do(lean: URL) -> None:
     database = Database(lean)
     with pytest.raises(OlderSchema, match=r"not been migrated, .*needs 0003: run `make migrate`"):
         await require_head(database)
@@ -308,22 +312,22 @@ async def test_a_schema_that_is_older_or_newer_is_told_with_what_to_do(lean: URL
     await database.close()
 
 
-async def test_code_works_on_with_a_later_schema_that_says_it_is_compatible(lean: URL) -> None:
+async def test_code_works_with_a_later_schema_that_is_compatible(lean: URL) -> None:
     """As in a rolling upgrade, where an earlier version is started again beside the later one."""
     await migrated(lean)
     await migrate_further(lean, "9999", compatible_from=HEAD)
     await assert_at_head(lean)
     assert await migrated(lean) == [
-        f"A later version has migrated the database; this one ({HEAD}) works with it"
+        f"A later version has migrated the database to 9999, which this one ({HEAD}) works with"
     ]
     assert await query(lean, "SELECT version_num FROM alembic_version") == [("9999",)]
     with pytest.raises(NewerSchema, match="is at 9999"):
-        await migrated(lean, HEAD)  # it does not know the way
+        await migrated(lean, HEAD)  # it has no such downgrade
 
 
 @pytest.fixture
 def two_further_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be a version with two revisions more: an addition, and one that earlier code cannot read."""
+    """Add two revisions: a compatible one, and one that earlier code does not work with."""
     scripts = tmp_path / "alembic"
     shutil.copytree(BACKEND / "alembic", scripts)
     for revision, down_revision, compatible_from in (
@@ -336,11 +340,11 @@ def two_further_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             "def upgrade(): pass\n"
             "def downgrade(): pass\n"
         )
-    monkeypatch.setattr("app.database.revisions._SCRIPTS", scripts)
+    monkeypatch.setattr("app.database.migration._SCRIPTS", scripts)
 
 
 @pytest.mark.usefixtures("two_further_revisions")
-async def test_each_revision_says_which_code_works_with_it_on_the_way_up_and_back(
+async def test_compatible_from_is_written_by_each_upgrade_and_downgrade(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def become(version: str) -> None:
@@ -371,21 +375,17 @@ async def test_each_revision_says_which_code_works_with_it_on_the_way_up_and_bac
     assert await query(lean, "SELECT compatible_from FROM installation") == [("0001",)]
 
 
-async def test_no_revision_is_compatible_with_code_that_the_one_before_is_not(empty: URL) -> None:
+async def test_each_revision_declares_compatible_from_and_it_never_falls(empty: URL) -> None:
     async with Database(empty).maintain() as connection:
         scripts = await connection.run_sync(
             lambda sync: ScriptDirectory.from_config(alembic_config(sync))
         )
-    said = [
-        script.module.compatible_from
-        for script in scripts.walk_revisions("base", "head")
-        if script.revision > "0002"
-    ]
-    assert said == sorted(said, reverse=True)
-    assert all(re.fullmatch("[0-9]{4}", revision) for revision in said)
+    declared = [script.module.compatible_from for script in scripts.walk_revisions("base", "head")]
+    assert declared == sorted(declared, reverse=True)
+    assert all(re.fullmatch("[0-9]{4}", revision) for revision in declared)
 
 
-async def test_a_database_that_something_else_migrates_is_left_alone(empty: URL) -> None:
+async def test_a_database_that_something_else_migrates_is_left_lock(empty: URL) -> None:
     await execute(empty, "CREATE TABLE alembic_version (version_num varchar(32))")
     await execute(empty, "INSERT INTO alembic_version VALUES ('5f3a9c0d1e2b')")
     database = Database(empty)
@@ -397,11 +397,11 @@ async def test_a_database_that_something_else_migrates_is_left_alone(empty: URL)
     await database.close()
 
 
-async def test_a_process_that_waits_for_another_holds_up_no_index_of_it(
+async def test_a_process_that_waits_for_the_migration_lock_blocks_no_concurrent_index(
     lean: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CREATE INDEX CONCURRENTLY waits for the end of every transaction that is open."""
-    monkeypatch.setattr("app.database.revisions.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.migration.PAUSE_SECONDS", 0.05)
     async with Database(lean).maintain() as other:
         await other.execution_options(isolation_level="AUTOCOMMIT")
         await other.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
@@ -414,20 +414,37 @@ async def test_a_process_that_waits_for_another_holds_up_no_index_of_it(
     await assert_at_head(lean)
 
 
-async def test_the_lock_of_migrations_holds_up_no_index(lean: URL) -> None:
+async def test_the_migration_lock_blocks_no_concurrent_index(lean: URL) -> None:
     """Nor where transactions of this database keep what they saw first."""
     name = lean.database
     await execute(lean, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
-    async with _alone(Database(lean), print), Database(lean).maintain() as connection:
+    async with _lock(Database(lean), print), Database(lean).maintain() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         async with asyncio.timeout(PATIENCE):
             await connection.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
 
 
+async def test_a_migration_ends_when_the_connection_that_holds_its_lock_is_lost(lean: URL) -> None:
+    """Else another process would get the lock, and migrate beside it."""
+    async with Database(lean).maintain() as backup:
+        await backup.execute(text("SELECT FROM images"))
+        migrating = asyncio.create_task(migrated(lean))
+        terminate = (
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
+            "WHERE locktype = 'advisory' AND datname = current_database()"
+        )
+        async with asyncio.timeout(PATIENCE):
+            while not await query(lean, terminate):  # noqa: ASYNC110 - nothing sets an event
+                await asyncio.sleep(0.01)
+            with pytest.raises(SchemaError, match="lock of migrations was lost: run it again"):
+                await migrating
+    assert "width" not in dump(lean)
+
+
 async def test_timeouts_of_the_server_end_neither_a_migration_nor_its_lock(lean: URL) -> None:
     for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
         await execute(lean, f"ALTER DATABASE {lean.database} SET {setting} = '100ms'")
-    async with _alone(Database(lean), print), Database(lean).maintain() as connection:
+    async with _lock(Database(lean), print), Database(lean).maintain() as connection:
         await connection.execute(text("SELECT pg_sleep(0.5)"))
         another = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_LOCK})")
         assert not await connection.scalar(another)
@@ -451,7 +468,7 @@ async def test_a_statement_timeout_of_the_server_ends_no_step_of_a_migration(lea
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-async def test_a_database_that_cannot_keep_every_name_is_refused(
+async def test_a_database_that_cannot_keep_every_file_name_is_refused(
     postgres_url: URL, encoding: str
 ) -> None:
     name = f"encoded_{secrets.token_hex(6)}"
@@ -472,7 +489,7 @@ async def test_a_database_that_cannot_keep_every_name_is_refused(
 
 
 @pytest.mark.parametrize("target", ["0000", "00015", "9999", "base", "-1", ""])
-async def test_a_revision_that_does_not_exist_is_told(lean: URL, target: str) -> None:
+async def test_a_revision_that_does_not_exist_is_refused(lean: URL, target: str) -> None:
     await migrated(lean)
     before = dump(lean)
     with pytest.raises(SchemaError, match="There is no revision"):
@@ -497,7 +514,7 @@ def assert_waits(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "Waiting for another process that is migrating\n"
 
 
-async def test_a_migration_that_a_person_stops_says_so(lean: URL) -> None:
+async def test_a_migration_that_is_interrupted_says_so(lean: URL) -> None:
     async with Database(lean).maintain() as connection:
         await connection.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
         process = start(lean)
@@ -511,7 +528,7 @@ async def test_a_migration_that_a_person_stops_says_so(lean: URL) -> None:
     assert process.returncode == 130
 
 
-def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:
+def test_processes_that_migrate_at_once_do_so_one_after_the_other(lean: URL) -> None:
     """All wait for a lock that is taken, and then for one another."""
     with asyncio.Runner() as runner:
         holder = Database(lean).maintain()
@@ -533,7 +550,7 @@ def test_processes_that_migrate_at_once_take_turns(lean: URL) -> None:
     assert sum("Migrating the database" in output for output in outputs) == 1
 
 
-def test_a_service_does_not_load_what_only_migrations_need() -> None:
+def test_a_service_does_not_import_alembic() -> None:
     code = "import app.__main__, app.composition, sys; print('alembic' in sys.modules)"
     found = subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=BACKEND

@@ -12,7 +12,7 @@ import pytest
 
 from app import __version__
 from app.config.settings import Settings
-from app.database.embedded import STOP_SECONDS
+from app.database.postmaster import STOP_SECONDS
 from app.server.supervisor import END_SECONDS
 
 ROOT = Path(__file__).parents[3]
