@@ -18,7 +18,7 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 from tqdm import tqdm
 
-from app.config.settings import InvalidSettings, load_settings
+from app.config.environment import InvalidSettings, load_settings
 from app.database.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.database.engine import Database
 from app.database.migration import migrate

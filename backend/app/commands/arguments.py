@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from typing import Final
 
 from app.commands import backfill, fsck, migrate, serve
-from app.config.settings import InvalidSettings, load_settings
+from app.config.environment import InvalidSettings, load_settings
 from app.observability.logs import log_config
 
 EXIT_BAD_SETTINGS: Final = 2

@@ -1,1 +1,1 @@
-"""Settings: read once at start, checked, then never changed."""
+"""Settings: read once at start, validated, then never changed."""

@@ -1,27 +1,14 @@
-"""Settings: read once at start from the environment or `.env`, checked, then never changed."""
+"""The settings: their names, defaults and bounds. Once made, they never change."""
 
-import os
 import re
-from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Literal
 from urllib.parse import urlsplit
 
-from dotenv.parser import parse_stream
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.config.database_url import parse_database_url
-
-PREFIX: Final = "IMAGE_HOST_"
-"""A name with it wins over the bare one, which other programs may use for something else."""
-
-_ENVIRONMENT: Final = "the environment"
-
-
-class InvalidSettings(Exception):
-    """Settings that the service cannot start with: one line for each bad value."""
 
 
 class Settings(BaseModel):
@@ -33,7 +20,7 @@ class Settings(BaseModel):
     port: int = Field(
         8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
     )
-    workers: int = Field(1, ge=1, le=64, description="Worker processes.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes.")
     database_url: SecretStr = Field(
         SecretStr(""), description="postgresql://… of a PostgreSQL; empty = the embedded one."
     )
@@ -41,7 +28,7 @@ class Settings(BaseModel):
         "", description="Address that people use, with its path; empty = the one of the request."
     )
     data_dir: Path = Field(
-        Path("data"), description="Folder of the pictures and of the embedded database."
+        Path("data"), description="Folder of the images and of the embedded database."
     )
     max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest accepted file, in bytes.")
     batch_max_files: int = Field(20, ge=1, le=1000, description="Most files in one batch upload.")
@@ -61,7 +48,7 @@ class Settings(BaseModel):
         1000,
         ge=1,
         le=100_000,
-        description="Most clients that one worker serves at once; more are told 503.",
+        description="Most clients that one process serves at once; more are answered 503.",
     )
     keep_alive_seconds: int = Field(
         20, ge=1, le=3600, description="How long a connection may be idle between two requests."
@@ -70,10 +57,10 @@ class Settings(BaseModel):
         2048, ge=1, le=65_535, description="Connections that may wait to be accepted."
     )
     database_connections: int = Field(
-        10, ge=2, le=1000, description="Most connections of one worker to the database."
+        10, ge=2, le=1000, description="Most connections of one process to the database."
     )
     storage_threads: int = Field(
-        8, ge=1, le=256, description="Threads of one worker that wait for the disk, each way."
+        8, ge=1, le=256, description="Threads of one process that wait for the disk, each way."
     )
     log_format: Literal["text", "json"] = Field("text", description="text or json.")
 
@@ -117,7 +104,7 @@ class Settings(BaseModel):
     @field_validator("api_key")
     @classmethod
     def _fits_in_a_header(cls, value: SecretStr) -> SecretStr:
-        """Allow what RFC 6750 section 2.1 lets stand after `Bearer`."""
+        """Allow what may follow `Bearer` (RFC 6750, section 2.1)."""
         if not re.fullmatch(r"([A-Za-z0-9._~+/-]+=*)?", value.get_secret_value()):
             raise ValueError("may hold letters, digits and . _ ~ + / - only, then = signs")
         return value
@@ -134,7 +121,7 @@ class Settings(BaseModel):
 
     @property
     def public_path(self) -> str:
-        """The path that a proxy serves the service below; empty = none."""
+        """The path below which a proxy serves the service; empty = none."""
         return urlsplit(self.public_url).path
 
     @property
@@ -150,94 +137,3 @@ class Settings(BaseModel):
     def is_open_to_the_network(self) -> bool:
         """Whether other machines reach the service and no key protects it."""
         return not self.is_on_loopback and not self.api_key.get_secret_value()
-
-
-class _Found(NamedTuple):
-    """A value, and where it was found."""
-
-    name: str
-    value: str
-    place: str
-
-    @property
-    def field(self) -> str:
-        return self.name.lower().removeprefix(PREFIX.lower())
-
-    @property
-    def has_prefix(self) -> bool:
-        return self.name.upper().startswith(PREFIX)
-
-    @property
-    def origin(self) -> str:
-        return f"{self.name} from {self.place}"
-
-    @property
-    def advice(self) -> str:
-        """What to do about a name that another program may have set."""
-        if self.place != _ENVIRONMENT:
-            return ""
-        if not self.has_prefix:
-            return f"; if it is not meant for this service, set {PREFIX}{self.field.upper()}"
-        if self.value.startswith("tcp://"):
-            return "; Kubernetes sets it for a Service of that name: enableServiceLinks: false"
-        return ""
-
-
-def load_settings() -> Settings:
-    """Read the settings from the environment and `.env`, literally.
-
-    A name with PREFIX wins over the bare one, then the environment over `.env`. An empty value is
-    none. A key of `.env` that is no setting is refused, because it is most likely a misspelt one.
-
-    Raises:
-        InvalidSettings: With one line for each value that is bad.
-    """
-    found = _find()
-    try:
-        return Settings.model_validate({field: item.value for field, item in found.items()})
-    except ValidationError as error:
-        lines = [_line(item, found[str(item["loc"][0])]) for item in error.errors()]
-        raise InvalidSettings("\n".join(lines)) from error
-
-
-def origin(field: str) -> str:
-    """Return where the value of a setting comes from, and what to set instead."""
-    found = _find().get(field)
-    return f"{found.origin}{found.advice}" if found else f"the default; set {field.upper()}"
-
-
-def _find() -> dict[str, _Found]:
-    known = [
-        _Found(name, value, _ENVIRONMENT)
-        for name, value in os.environ.items()
-        if name.lower().removeprefix(PREFIX.lower()) in Settings.model_fields
-    ]
-    items = [item for item in (*_read(Path(".env")), *known) if item.value]
-    return {item.field: item for item in sorted(items, key=lambda item: item.has_prefix)}
-
-
-def _read(file: Path) -> Iterator[_Found]:
-    """Read a file of NAME=value; a line that would be passed over, as one quote makes it, is bad.
-
-    Raises:
-        InvalidSettings: If it cannot be read to its end.
-    """
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for binding in parse_stream(lines):
-                place = f"{file}, line {binding.original.line}"
-                if binding.key is not None and binding.value is not None:
-                    yield _Found(binding.key, binding.value, place)
-                elif binding.error or binding.key is not None:
-                    raise InvalidSettings(f"{place}, is not of the form NAME=value")
-    except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"{file} cannot be read as UTF-8 text: {error}") from error
-
-
-def _line(item: ErrorDetails, found: _Found) -> str:
-    if item["type"] == "extra_forbidden":
-        return f"{found.origin} is not a setting; .env.example lists them all"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{found.origin}: {message}{found.advice}"

@@ -9,7 +9,8 @@ import struct
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from app.config.settings import Settings, origin
+from app.config.environment import origin
+from app.config.settings import Settings
 
 FILES_PER_CONNECTION: Final = 3
 """The connection itself, the file that it brings or takes, and a connection beyond the limit."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config.settings import InvalidSettings, Settings, load_settings
+from app.config.environment import InvalidSettings, load_settings
+from app.config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,7 +58,9 @@ def test_of_two_names_with_the_prefix_the_environment_wins(monkeypatch: pytest.M
     assert load_settings().port == 2222
 
 
-def test_an_empty_name_with_the_prefix_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_with_the_prefix_counts_as_unset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("IMAGE_HOST_PORT", "")
     monkeypatch.setenv("PORT", "2222")
     assert load_settings().port == 2222
@@ -78,7 +81,7 @@ def test_an_empty_name_with_the_prefix_is_as_good_as_none(monkeypatch: pytest.Mo
         ),
     ],
 )
-def test_a_bad_value_says_which_variable_it_was(
+def test_a_bad_value_names_its_variable(
     variable: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -86,7 +89,7 @@ def test_a_bad_value_says_which_variable_it_was(
         load_settings()
 
 
-def test_a_bad_value_of_the_file_says_in_which_line_it_is() -> None:
+def test_a_bad_value_of_the_file_names_its_line() -> None:
     Path(".env").write_text("# mine\n\nWORKERS=2\nIMAGE_HOST_PORT=x\n")
     with pytest.raises(InvalidSettings, match=r"^IMAGE_HOST_PORT from \.env, line 4: "):
         load_settings()
@@ -129,7 +132,7 @@ def test_a_folder_may_begin_at_home(source: str, monkeypatch: pytest.MonkeyPatch
         assert load_settings().data_dir == Path(meant)
 
 
-def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", "~nobody-of-that-name/pics")
     with pytest.raises(InvalidSettings, match=r"^DATA_DIR .*begins with ~nobody-of-that-name, and"):
         load_settings()
@@ -191,7 +194,7 @@ def test_a_bad_value_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_bad_value_is_reported_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("WORKERS", "x")
     with pytest.raises(InvalidSettings) as caught:
@@ -199,7 +202,7 @@ def test_each_bad_value_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["PORT", "WORKERS"]
 
 
-def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "s3cret")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:pa55word@db/images")
     shown = f"{load_settings()!r} {load_settings()}"
@@ -207,7 +210,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pa55word" not in shown
 
 
-def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_secret_is_not_printed_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://me:pa55word@db/images")
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
@@ -229,7 +232,7 @@ def test_a_bad_secret_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> No
         "postgresql://me:pa55@db:port/images",
     ],
 )
-def test_a_password_that_must_be_percent_encoded_is_told_and_not_shown(
+def test_a_password_that_must_be_percent_encoded_is_reported_but_not_printed(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", address)
@@ -246,7 +249,7 @@ def test_a_password_that_must_be_percent_encoded_is_told_and_not_shown(
     "content",
     [b'API_KEY="abc\n', b"API_KEY\xff=x\n", b"PORT 8000\n", b"API_KEY\n", b"API_KEY:abc\n"],
 )
-def test_a_line_that_would_be_passed_over_is_refused(content: bytes) -> None:
+def test_a_line_that_the_parser_would_skip_is_refused(content: bytes) -> None:
     """A key that is not read leaves the service open."""
     Path(".env").write_bytes(b"# comment\n\n" + content)
     with pytest.raises(InvalidSettings, match=r"^\.env") as caught:
@@ -256,7 +259,7 @@ def test_a_line_that_would_be_passed_over_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_every_usual_scheme_of_a_database_url_is_taken(
+def test_every_usual_scheme_of_a_database_url_is_accepted(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"{scheme}://db/images")
@@ -283,7 +286,7 @@ def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPa
         ("0.0.0.0", "key", False),
     ],
 )
-def test_open_to_the_network_is_known(
+def test_whether_the_service_is_open_to_the_network(
     host: str, key: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOST", host)
@@ -317,7 +320,7 @@ def test_the_readme_lists_every_setting() -> None:
         ("https://example.org/a/b", "/a/b"),
     ],
 )
-def test_the_path_below_which_a_proxy_serves_is_known(
+def test_the_path_of_the_public_url_is_kept(
     url: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBLIC_URL", url)
