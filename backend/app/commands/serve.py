@@ -21,6 +21,7 @@ from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.observability.reasons import reason
 from app.runtime import signals
+from app.server.http_server import Server, failure
 from app.server.listener import (
     CannotListen,
     address_of,
@@ -28,7 +29,6 @@ from app.server.listener import (
     listen,
     refuse_newcomers,
 )
-from app.server.server import Server, failure
 from app.server.supervisor import CannotServe, Supervisor
 from app.services.identity import StorageIdentity, WrongStorage, require_unused
 

@@ -1,7 +1,7 @@
-"""One of several processes that serve: `python -m app.commands.serving_process LISTENER CHANNEL`.
+"""One of several server processes: `python -m app.commands.serving_process LISTENER CHANNEL`.
 
 The supervisor starts it, with its signals held and two descriptors: of the socket that all listen
-on, and of a channel, over which it sends the settings and is told how the worker is (ADR 30).
+on, and of a channel, which carries the settings, and beats or the reason of a failure (ADR 30).
 """
 
 import logging.config
@@ -16,14 +16,14 @@ from threading import Thread
 from app.composition import application
 from app.observability.logs import log_config
 from app.runtime import signals
-from app.server.server import Server, failure
-from app.server.supervisor import BEAT, FAILED
+from app.server.child_process import BEAT, FAILED
+from app.server.http_server import Server, failure
 
 
 def main(listener: socket.socket, channel: socket.socket) -> int:
     """Serve until SIGTERM; a terminal's signals are for the supervisor alone."""
-    with channel.makefile("rb") as orders:
-        settings = pickle.load(orders)  # noqa: S301 - of our own supervisor
+    with channel.makefile("rb") as received:
+        settings = pickle.load(received)  # noqa: S301 - of our own supervisor
     logging.config.dictConfig(log_config(settings.log_format))
 
     async def beat() -> None:
@@ -37,7 +37,7 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
         Thread(target=_end_with_supervisor, args=(channel,), daemon=True).start()
         signals.release()
         server.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor says it
+    except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor reports it
         channel.sendall(FAILED + failure(error).encode())
         return 1
     return 0

@@ -1,1 +1,1 @@
-"""How the service is reached: the listener, the processes that serve, and what watches them."""
+"""How the service is reached: the listener, the server processes, HTTP on the wire."""

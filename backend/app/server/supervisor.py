@@ -1,36 +1,31 @@
-"""Several processes that serve at one listener: started, watched, replaced and ended (ADR 30)."""
+"""Several server processes at one listener: started, watched, replaced and stopped (ADR 30)."""
 
 import logging
 import selectors
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import FrameType
 from typing import Final, cast
 
 from app.runtime import signals
+from app.server.child_process import ServerProcess
+from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
 from app.server.listener import refuse_newcomers
-from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
 
-BEAT: Final = b"."
-"""What a worker says when it can be reached, and every BEAT_SECONDS from then on."""
-FAILED: Final = b"!"
-"""What a worker says before the reason why it ends."""
 MOST_MISSED: Final = 6
-"""Beats. A worker that misses more is killed: it hangs."""
+"""Beats. A process that misses more hangs, and is killed."""
+MOST_MISSED_AT_START: Final = 24
+"""The same before a process serves: one may take long to load on a busy machine."""
 STABLE_SECONDS: Final = 1.0
-"""A worker that ends sooner after it could be reached has failed to start."""
+"""A process that has served for less than this has failed to start."""
 MOST_FAILURES: Final = 5
-"""Workers in a row that fail to start, before the service is given up."""
+"""Processes in a row that fail to start, before the service gives up."""
 END_SECONDS: Final = DRAIN_SECONDS + 8
-"""How long workers may take to end before they are killed."""
+"""How long processes may take to stop before they are killed."""
 KILL_SECONDS: Final = 0.1
-"""Between two attempts to kill workers after that, which the disk may keep from ending."""
-COLLECT_SECONDS: Final = 5.0
-"""Between the end of a worker's channel and its own."""
+"""Between two attempts to kill processes after that, which a hanging disk may delay."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,43 +35,43 @@ class CannotServe(Exception):
 
 
 class Supervisor:
-    """Runs workers until a signal ends the service.
+    """Runs server processes until a signal stops the service.
 
     Args:
-        command: Starts a worker; the descriptors of the listener and of its channel are added.
-        order: What a worker is sent first.
+        command: Starts a process; the descriptors of the listener and of its channel are appended.
+        settings: Sent to each process first, as bytes.
         listener: Where connections arrive; closed at the end.
-        count: How many workers.
-        on_serving: Called once, when all of them can be reached.
+        count: How many processes.
+        on_serving: Called once, when all of them serve.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        order: bytes,
+        settings: bytes,
         listener: socket.socket,
         count: int,
         on_serving: Callable[[], None],
     ) -> None:
         self._command = command
-        self._order = order
+        self._settings = settings
         self._listener = listener
         self._count = count
         self._on_serving = on_serving
         self._is_announced = False
         self._failures = 0
         self._signals: list[int] = []
-        self._workers: dict[socket.socket, _Worker] = {}
+        self._processes: dict[socket.socket, ServerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._next_beat = 0.0
 
     def run(self) -> None:
-        """Serve until a signal comes, and return when all that reached the service is answered.
+        """Serve until a signal arrives, and return when every request is answered.
 
         Raises:
-            CannotServe: If a worker cannot start, or one after the other ends at once.
-            Interrupted: If the signal comes before all workers could be reached.
+            CannotServe: If a process cannot start, or one after the other ends at once.
+            Interrupted: If the signal arrives before all processes serve.
         """
         for end in (self._woken, self._waker):
             end.settimeout(0)
@@ -98,24 +93,24 @@ class Supervisor:
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _start(self) -> "_Worker":
-        worker = _Worker(self._command, self._order, self._listener)
-        self._workers[worker.channel] = worker
-        self._selector.register(worker.channel, selectors.EVENT_READ)
-        return worker
+    def _start(self) -> ServerProcess:
+        process = ServerProcess(self._command, self._settings, self._listener)
+        self._processes[process.channel] = process
+        self._selector.register(process.channel, selectors.EVENT_READ)
+        return process
 
     def _watch(self, seconds: float) -> None:
-        """Wait for a signal or a word of the workers, and replace those that have ended."""
+        """Wait for a signal or a message of a process, and replace those that have ended."""
         for channel in self._readable(seconds):
-            worker = self._workers[channel]
-            if not worker.hear():
-                self._replace(worker)
-            elif not self._is_announced and all(w.since for w in self._workers.values()):
+            process = self._processes[channel]
+            if not process.receive():
+                self._replace(process)
+            elif not self._is_announced and all(p.since for p in self._processes.values()):
                 self._is_announced = True
                 self._on_serving()
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_SECONDS
-            self._kill_silent()
+            self._kill_hanging()
 
     def _readable(self, seconds: float) -> list[socket.socket]:
         ready = [cast("socket.socket", key.fileobj) for key, _ in self._selector.select(seconds)]
@@ -124,117 +119,51 @@ class Supervisor:
             ready.remove(self._woken)
         return ready
 
-    def _replace(self, worker: "_Worker") -> None:
-        """Start another in the place of one that has ended."""
-        outcome = self._remove(worker)
-        if worker.has_served_for(STABLE_SECONDS):
+    def _replace(self, process: ServerProcess) -> None:
+        """Start another process in the place of one that has ended."""
+        outcome = self._remove(process)
+        if process.has_served_for(STABLE_SECONDS):
             self._failures = 0
         else:
             self._failures += 1
-            if not self._is_announced and not worker.was_killed:
-                raise CannotServe(worker.reason or outcome)
+            if not self._is_announced and not process.was_killed:
+                raise CannotServe(process.reason or outcome)
             if self._failures == MOST_FAILURES:
                 raise CannotServe(
-                    f"{MOST_FAILURES} workers in a row ended as soon as they were started; of the "
-                    f"last: {worker.reason or outcome}"
+                    f"{MOST_FAILURES} server processes in a row ended as soon as they were started;"
+                    f" of the last: {process.reason or outcome}"
                 )
-        _log.error("%s; worker %s takes its place", outcome, self._start().pid)
+        _log.error("%s; server process %s takes its place", outcome, self._start().pid)
 
-    def _kill_silent(self) -> None:
-        """Kill who has missed too many beats.
+    def _kill_hanging(self) -> None:
+        """Kill each process that has missed too many beats, and log that once.
 
-        Counted, not measured by a clock: after Ctrl-Z all have been silent alike.
+        Beats are counted, not measured by a clock: after Ctrl-Z all processes have been silent.
         """
-        for worker in self._workers.values():
-            if worker.missed_beats() > MOST_MISSED:
-                _log.error("worker %s hangs and is killed", worker.pid)
-                worker.send(signal.SIGKILL)
+        for process in self._processes.values():
+            most = MOST_MISSED_AT_START if process.since is None else MOST_MISSED
+            process.missed_beats += 1
+            if process.missed_beats > most:
+                process.send(signal.SIGKILL)
+            if process.missed_beats == most + 1:
+                _log.error("server process %s hangs and is killed", process.pid)
 
     def _end(self) -> None:
-        """Let the workers finish; the deadline, or a second Ctrl-C, ends them at once."""
+        """Let the processes finish; the deadline, or a second Ctrl-C, kills them."""
         refuse_newcomers(self._listener)
-        for worker in self._workers.values():
-            worker.send(signal.SIGTERM)
+        for process in self._processes.values():
+            process.send(signal.SIGTERM)
         self._listener.close()
         deadline = time.monotonic() + END_SECONDS
-        while self._workers:
+        while self._processes:
             for channel in self._readable(max(KILL_SECONDS, deadline - time.monotonic())):
-                if not self._workers[channel].hear():
-                    self._remove(self._workers[channel])
+                if not self._processes[channel].receive():
+                    self._remove(self._processes[channel])
             if time.monotonic() >= deadline or self._signals.count(signal.SIGINT) > 1:
-                for worker in self._workers.values():
-                    worker.send(signal.SIGKILL)
+                for process in self._processes.values():
+                    process.send(signal.SIGKILL)
 
-    def _remove(self, worker: "_Worker") -> str:
-        self._selector.unregister(worker.channel)
-        del self._workers[worker.channel]
-        return worker.collect()
-
-
-class _Worker:
-    """One process. Its end of the channel closes when it ends, and ours when we do."""
-
-    def __init__(self, command: Sequence[str], order: bytes, listener: socket.socket) -> None:
-        self.channel, theirs = socket.socketpair()
-        descriptors = (listener.fileno(), theirs.fileno())
-        with theirs, signals.held():  # until it can handle them
-            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
-                [*command, *map(str, descriptors)], pass_fds=descriptors
-            )
-        with suppress(ConnectionError):  # of one that has ended already
-            self.channel.sendall(order)
-        self.channel.settimeout(0)
-        self._said = b""
-        self._missed = 0
-        self.since: float | None = None
-        """When it could first be reached."""
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def reason(self) -> str:
-        """Why it ended, in its own words, if it had any."""
-        return self._said.partition(FAILED)[2].decode(errors="replace")
-
-    @property
-    def was_killed(self) -> bool:
-        return self._process.returncode < 0
-
-    def has_served_for(self, seconds: float) -> bool:
-        return self.since is not None and time.monotonic() - self.since >= seconds
-
-    def hear(self) -> bool:
-        """Take what it says; return False if it has ended."""
-        try:
-            said = self.channel.recv(4096)
-        except ConnectionError:
-            said = b""
-        self._missed = 0
-        if said.startswith(BEAT) and self.since is None:
-            self.since = time.monotonic()
-        self._said = (self._said + said)[-4096:]
-        return bool(said)
-
-    def missed_beats(self) -> int:
-        """Count one more beat as missed, unless it is still starting; return how many in a row."""
-        self._missed += self.since is not None
-        return self._missed
-
-    def send(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def collect(self) -> str:
-        """Wait for the process; return how it ended."""
-        self.channel.close()
-        try:
-            status = self._process.wait(COLLECT_SECONDS)
-        except subprocess.TimeoutExpired:  # it has closed the channel and yet not ended
-            self._process.kill()
-            status = self._process.wait()
-        if status >= 0:
-            return f"worker {self.pid} has ended with status {status}"
-        name = signal.Signals(-status).name
-        hint = " (kill -9, or the system is short of memory)" if name == "SIGKILL" else ""
-        return f"worker {self.pid} was killed by {name}{hint}"
+    def _remove(self, process: ServerProcess) -> str:
+        self._selector.unregister(process.channel)
+        del self._processes[process.channel]
+        return process.collect()

@@ -1,4 +1,4 @@
-"""The processes that serve: how they start, what becomes of one that ends, and what is said."""
+"""Server processes: how they start, and what becomes of one that ends or hangs."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from app.commands.serve import COMMAND_CONNECTIONS
 from app.database.embedded import shared_postgres
-from app.server.server import BEAT_SECONDS, DRAIN_SECONDS
+from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
 from testkit.databases import fetch_value
 from testkit.forms import CONTENT_TYPE
 from testkit.live import PATIENCE, wait_until
@@ -40,7 +40,7 @@ def start_own(project: Path) -> Iterator[StartService]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_start_that_fails_ends_with_its_reason_and_announces_nothing(
+def test_a_failed_start_ends_with_its_reason_and_announces_nothing(
     start_own: StartService, project: Path, workers: int
 ) -> None:
     (project / "backend/app/web/page.css").unlink()
@@ -55,7 +55,7 @@ def test_a_start_that_fails_ends_with_its_reason_and_announces_nothing(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_defect_in_the_program_ends_the_start_with_a_trace(
+def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
     start_own: StartService, project: Path, workers: int
 ) -> None:
     with (project / "backend/app/composition.py").open("a") as program:
@@ -67,7 +67,7 @@ def test_a_defect_in_the_program_ends_the_start_with_a_trace(
     assert "Image host:" not in service.output
 
 
-def test_workers_that_are_slow_to_load_are_waited_for(
+def test_server_processes_that_are_slow_to_load_are_waited_for(
     start_own: StartService, project: Path
 ) -> None:
     with (project / "backend/app/composition.py").open("a") as program:
@@ -81,7 +81,7 @@ def test_workers_that_are_slow_to_load_are_waited_for(
     assert " takes its place" not in service.output
 
 
-def test_workers_that_end_as_soon_as_they_start_are_given_up(
+def test_server_processes_that_end_as_soon_as_they_start_end_the_service(
     start_own: StartService, project: Path
 ) -> None:
     service = start_own("WORKERS=2").wait_until_it_serves()
@@ -89,11 +89,11 @@ def test_workers_that_end_as_soon_as_they_start_are_given_up(
     service.serving()[0].kill()
     assert service.process.wait(2 * PATIENCE) != 0
     assert service.output.count(" takes its place") == 4
-    assert "5 workers in a row ended as soon as they were started" in service.output
+    assert "5 server processes in a row ended as soon as they were started" in service.output
     assert "page.css" in service.output.splitlines()[-2], "the last line is make's"
 
 
-def test_a_worker_that_is_killed_is_logged_and_replaced(start: StartService) -> None:
+def test_a_server_process_that_is_killed_is_logged_and_replaced(start: StartService) -> None:
     service = start("WORKERS=2").wait_until_it_serves()
     killed, ended = service.serving()
     killed.kill()
@@ -101,26 +101,30 @@ def test_a_worker_that_is_killed_is_logged_and_replaced(start: StartService) -> 
     ended.terminate()
     wait_until(lambda: service.output.count(" takes its place") == 2)
     lines = [line for line in service.output.splitlines() if " takes its place" in line]
-    assert f"worker {killed.pid} was killed by SIGKILL (kill -9, or the system is sho" in lines[0]
-    assert f"worker {ended.pid} has ended with status 0; worker " in lines[1]
+    assert (
+        f"server process {killed.pid} was killed by SIGKILL (kill -9, or the system is sho"
+        in lines[0]
+    )
+    assert f"server process {ended.pid} has ended with status 0; server process " in lines[1]
     assert upload(service)
 
 
-def test_workers_answer_all_that_are_asked_while_one_of_them_ends(start: StartService) -> None:
-    """The address is known once all of them serve."""
+def test_no_request_fails_while_one_of_the_server_processes_ends(start: StartService) -> None:
+    """The address is announced when all of them serve."""
     service = start("WORKERS=2").wait_until_it_serves()
     service.serving()[0].terminate()
     for _ in range(50):
         assert httpx.get(f"{service.url}/health/live", timeout=PATIENCE).status_code == 200
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
-    """With a beat of 0.2 s instead of 5, and workers that give but one."""
-    worker = tmp_path / "worker.py"
-    worker.write_text(
+@pytest.mark.parametrize("beats", [b".", b""], ids=["after a beat", "before the first"])
+def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beats: bytes) -> None:
+    """With a beat of 0.2 s instead of 5."""
+    program_file = tmp_path / "hanging.py"
+    program_file.write_text(
         "import socket, sys, time\n"
         "channel = socket.socket(fileno=int(sys.argv[2]))\n"
-        "channel.send(b'.')\n"
+        f"channel.send({beats!r})\n"
         "time.sleep(1000)\n"
     )
     program = (
@@ -128,7 +132,8 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
         "from app.server import supervisor\n"
         "logging.basicConfig()\n"
         "supervisor.BEAT_SECONDS, supervisor.END_SECONDS = 0.2, 0.2\n"
-        f"command = [sys.executable, {str(worker)!r}]\n"
+        "supervisor.MOST_MISSED_AT_START = 9\n"
+        f"command = [sys.executable, {str(program_file)!r}]\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "supervisor.Supervisor(command, b'', listener, 1, lambda: None).run()\n"
     )
@@ -136,14 +141,14 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-c", program], cwd=BACKEND, stderr=output)  # noqa: S603
     wait_until(lambda: "takes its place" in log.read_text() or process.poll() is not None)
-    workers = psutil.Process(process.pid).children()
+    processes = psutil.Process(process.pid).children()
     process.terminate()
-    assert process.wait(PATIENCE) == 0
-    assert_ended(workers)
+    assert process.wait(PATIENCE) == (0 if beats else 1), "1 = before it has served"
+    assert_ended(processes)
     assert " hangs and is killed\n" in log.read_text()
 
 
-def test_a_worker_that_the_system_does_not_start_ends_the_service_with_the_reason() -> None:
+def test_a_server_process_that_the_system_cannot_start_ends_the_service_with_the_reason() -> None:
     program = (
         "import socket, sys\n"
         "from app.commands import serve\n"
@@ -202,10 +207,10 @@ def test_a_second_ctrl_c_does_not_wait_for_clients(start: StartService, workers:
     assert "Traceback" not in service.output
 
 
-def test_workers_end_with_a_service_that_was_stopped_and_then_killed(
+def test_server_processes_end_with_a_supervisor_that_was_stopped_and_then_killed(
     start: StartService, database_url: URL
 ) -> None:
-    """It leaves signs of life unread, which the system reports to the workers as an error."""
+    """It leaves beats unread, which the system reports to the other end as an error."""
     url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
     service = start("WORKERS=2", f"DATABASE_URL={url}").wait_until_it_serves()
     workers = service.serving()

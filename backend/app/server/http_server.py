@@ -1,4 +1,4 @@
-"""One process that serves: uvicorn's server, which ends without losing a request (ADR 30)."""
+"""The HTTP server of one process: uvicorn's, stopped without losing a request (ADR 30)."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from app.domain.errors import ImageHostError
 from app.server.http_protocol import BoundedHttpProtocol, bounded_protocol
 
 DRAIN_SECONDS: Final = 30
-"""How long requests under way may take to finish when the service is told to stop."""
+"""How long requests under way may take to finish when the service stops."""
 HANDSHAKE_SECONDS: Final = 0.1
 """How long connections that have begun may take to arrive in the backlog."""
 BACKLOG_SECONDS: Final = 5.0
@@ -26,7 +26,7 @@ IDLE_SECONDS: Final = 0.5
 CUT_SECONDS: Final = 3.0
 """How long requests may take to end when their connection has been cut off."""
 BEAT_SECONDS: Final = 5
-"""Between two signs of life."""
+"""Between two calls of `beat`."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +35,10 @@ class Server(uvicorn.Server):
     """Serves an application until `handle_exit` is called.
 
     Args:
-        app: The application; it is opened here, so that its errors reach the caller of `run`.
+        app: The application; its lifespan runs here, so that its errors reach the caller of `run`.
         settings: Its bounds.
         listener: Where connections arrive; closed at the end.
-        beat: Called once the service can be reached, and then every BEAT_SECONDS.
+        beat: Called when it serves, and then every BEAT_SECONDS.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         self._listener = listener
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open what the application needs, serve, and close it; signals are left to the caller."""
+        """Run the application's lifespan, and serve in it; signals are left to the caller."""
         async with self._app.router.lifespan_context(self._app) as state:
             self._state = dict(state or {})
             await self._serve(sockets or [self._listener])
@@ -79,10 +79,10 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
-        """Answer what has reached the service, and say that each answer is the connection's last.
+        """Answer every request that has reached the service, each with `Connection: close`.
 
-        A connection that no request comes on is closed when one sent before its client could know
-        must have arrived.
+        An idle connection is closed when a request that its client sent before it could know must
+        have arrived.
         """
         if drain := self._state.get("drain"):
             drain.set()
@@ -127,7 +127,7 @@ class Server(uvicorn.Server):
 
 
 def failure(error: Exception) -> str:
-    """Return in one line why a process cannot serve; log what only a programmer can understand."""
+    """Return in one line why a process cannot serve; log the traceback of a defect."""
     if not isinstance(error, OSError | ImageHostError):
         _log.error("the service cannot be started", exc_info=error)
     return f"{type(error).__name__}: {error}"

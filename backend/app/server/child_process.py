@@ -1,0 +1,88 @@
+"""One server process, as the supervisor sees it, and what the two send each other."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from app.runtime import signals
+
+BEAT: Final = b"."
+"""Sent by a process when it serves, and every BEAT_SECONDS from then on."""
+FAILED: Final = b"!"
+"""Sent by a process before the reason why it ends."""
+COLLECT_SECONDS: Final = 5.0
+"""Between the end of a process's channel and that of the process."""
+
+
+class ServerProcess:
+    """One server process. Its end of the channel closes when it ends, and ours when we do."""
+
+    def __init__(self, command: Sequence[str], settings: bytes, listener: socket.socket) -> None:
+        self.channel, theirs = socket.socketpair()
+        descriptors = (listener.fileno(), theirs.fileno())
+        with theirs, signals.held():  # until it can handle them
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [*command, *map(str, descriptors)], pass_fds=descriptors
+            )
+        with suppress(ConnectionError):  # of one that has ended already
+            self.channel.sendall(settings)
+        self.channel.settimeout(0)
+        self._received = b""
+        self.missed_beats = 0
+        """In a row."""
+        self.since: float | None = None
+        """When it began to serve."""
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, if it has sent a reason."""
+        return self._received.partition(FAILED)[2].decode(errors="replace")
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal has ended it."""
+        return self._process.returncode < 0
+
+    def has_served_for(self, seconds: float) -> bool:
+        """Return whether it has served for so many seconds."""
+        return self.since is not None and time.monotonic() - self.since >= seconds
+
+    def receive(self) -> bool:
+        """Receive what it has sent; return False if it has ended."""
+        try:
+            received = self.channel.recv(4096)
+        except ConnectionError:
+            received = b""
+        if received:
+            self.missed_beats = 0
+        if received.startswith(BEAT) and self.since is None:
+            self.since = time.monotonic()
+        self._received = (self._received + received)[-4096:]
+        return bool(received)
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def collect(self) -> str:
+        """Wait for it to end; return how it ended."""
+        self.channel.close()
+        try:
+            status = self._process.wait(COLLECT_SECONDS)
+        except subprocess.TimeoutExpired:  # it has closed the channel and yet not ended
+            self._process.kill()
+            status = self._process.wait()
+        if status >= 0:
+            return f"server process {self.pid} has ended with status {status}"
+        name = signal.Signals(-status).name
+        hint = " (kill -9, or the system is short of memory)" if name == "SIGKILL" else ""
+        return f"server process {self.pid} was killed by {name}{hint}"
