@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from app.api.images.cursor import encode_cursor
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.commands import backfill, fsck
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.domain.image import Position

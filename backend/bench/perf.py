@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database

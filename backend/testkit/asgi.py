@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 
 CLIENT = "192.0.2.7"

@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.database.engine import Database, WriteSession
-from app.database.revisions import migrate
+from app.database.migration import migrate
 
 
 async def prepare(url: URL) -> None:

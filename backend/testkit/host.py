@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy.engine import URL
 
 from app.api.problems.problem import RETRY_AFTER_SECONDS
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import problems
 from testkit.databases import execute

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from app.config.settings import PREFIX, Settings
+from app.config.environment import PREFIX
+from app.config.settings import Settings
 
 MAX_UPLOAD_BYTES = 2 * 1024 * 1024
 """The limit in tests: several blocks of the storage, and yet soon exceeded."""

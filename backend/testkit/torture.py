@@ -24,10 +24,11 @@ from typing import Final, Self
 
 import httpx
 import psutil
+from sqlalchemy.engine import make_url
 from tqdm import tqdm
 
-from app.commands.migrate import migrate_now
 from app.database.embedded import embedded_postgres
+from testkit.databases import prepare
 from testkit.disks import CannotMount, FrozenDisk, mounted_disk
 
 BACKEND: Final = Path(__file__).parents[1]
@@ -75,7 +76,7 @@ class Processes:
 
     def __enter__(self) -> Self:
         self.start_database()
-        migrate_now(self.url)
+        asyncio.run(prepare(make_url(self.url)))
         self.start_service()
         return self
 

@@ -1,4 +1,4 @@
-"""What the arguments of `python -m app` may name."""
+"""The arguments of `python -m app`: which command to run."""
 
 import argparse
 import logging.config
@@ -19,7 +19,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error, in every locale
     parser = argparse.ArgumentParser(
-        prog="python -m app", description="Serves, unless a command says what else there is to do."
+        prog="python -m app", description="Serves, unless another command is named."
     )
     commands = parser.add_subparsers(dest="command")
     fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))

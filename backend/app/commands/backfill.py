@@ -1,24 +1,18 @@
 """The command that completes rows of earlier versions: `python -m app backfill`."""
 
-import asyncio
-import sys
 from collections import Counter
-from contextlib import ExitStack
 from typing import Final
 
 from tqdm import tqdm
 
+from app.commands import runner
 from app.commands.progress import counted
-from app.composition import open_storage
+from app.composition.resources import Resources
 from app.config.settings import Settings
-from app.database.embedded import EmbeddedDatabaseError, shared_postgres
-from app.database.engine import Database
-from app.database.revisions import SchemaError, require_head
-from app.domain.errors import DatabaseUnavailable, StorageError
+from app.database.revisions import require_head
 from app.imaging.dimensions import configure_pillow
-from app.observability.reasons import reason
 from app.services.backfill import Backfill, Outcome
-from app.services.identity import StorageIdentity, WrongStorage
+from app.services.identity import StorageIdentity
 from app.statements.backfill import IncompleteRow
 
 EXIT_DONE: Final = 0
@@ -26,37 +20,21 @@ EXIT_NOT_DONE: Final = 1
 
 
 def run(settings: Settings) -> int:
-    """Fill in what rows lack, and say what became of them.
+    """Fill in what rows lack, and print what became of them.
 
     Returns:
-        0 = all was gone through, 1 = it was not; run again, it goes on where it stopped.
+        0 = every row was looked at, 1 = not all were; run again, it goes on where it stopped.
     """
     configure_pillow()
-    try:
-        with ExitStack() as opened:
-            url = settings.database_url.get_secret_value() or opened.enter_context(
-                shared_postgres(settings.data_dir / "postgres")
-            )
-            asyncio.run(_backfill(Database(url, maintenance=True), settings))
-    except DatabaseUnavailable as error:
-        print(f"Not finished: {reason(error)}", file=sys.stderr)
-        return EXIT_NOT_DONE
-    except (EmbeddedDatabaseError, SchemaError, WrongStorage) as error:
-        print(f"Not finished: {error}", file=sys.stderr)
-        return EXIT_NOT_DONE
-    except StorageError as error:
-        print(f"Not finished: {error} ({reason(error)})", file=sys.stderr)
-        return EXIT_NOT_DONE
-    return EXIT_DONE
+    return runner.run(settings, _backfill, "Not finished", EXIT_NOT_DONE)
 
 
-async def _backfill(database: Database, settings: Settings) -> None:
+async def _backfill(resources: Resources) -> int:
     count, size = Counter[Outcome](), Counter[Outcome]()
-    storage = open_storage(settings)
+    await require_head(resources.database)
+    await StorageIdentity(*resources).establish()
+    backfill = Backfill(*resources)
     try:
-        await require_head(database)
-        await StorageIdentity(database, storage).establish()
-        backfill = Backfill(database, storage)
         with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
 
             def progress(row: IncompleteRow, outcome: Outcome) -> None:
@@ -69,10 +47,9 @@ async def _backfill(database: Database, settings: Settings) -> None:
 
             await backfill.run(progress)
     finally:
-        await storage.close()
-        await database.close()
         if count:
-            told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
-            print(f"{count.total()} images: {', '.join(told)}")
+            sums = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
+            print(f"{count.total()} images: {', '.join(sums)}")
     if not count:
         print("There is nothing to fill in")
+    return EXIT_DONE

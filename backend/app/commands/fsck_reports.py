@@ -11,7 +11,7 @@ from app.services.findings import Finding, Kind
 
 
 class Report:
-    """Writes each finding as it comes, and the sums at the end."""
+    """Writes each finding as it is found, and the sums at the end."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -34,7 +34,7 @@ class Report:
             self._read += {"files": 1, "bytes": row.size}
 
     def skip(self, name: str) -> None:
-        """Note a thing that is none of the service's files."""
+        """Note a name that is not of the service's files."""
         self._skipped += 1
         self._first_skipped = self._first_skipped or _printable(name)
 
@@ -113,5 +113,5 @@ class JsonReport(Report):
 
 
 def _printable(name: str) -> str:
-    """Write a name so that no terminal is misled, and none fails on bytes that are no text."""
+    """Return a name without control characters, and without bytes that no terminal can print."""
     return name if name.isprintable() else ascii(name)

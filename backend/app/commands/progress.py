@@ -1,4 +1,4 @@
-"""What commands show on a terminal while they work."""
+"""The progress that commands show on a terminal."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,7 +12,7 @@ _Count = TypeVar("_Count")
 
 
 async def counted(count: Coroutine[Any, Any, _Count]) -> _Count:
-    """Return what was counted of images; on a terminal, show how long it has been counted."""
+    """Return the result of `count`, of images; on a terminal, show for how long it has counted."""
     with tqdm(
         desc="Counting images", bar_format="{desc}, {elapsed}", leave=False, disable=None
     ) as bar:

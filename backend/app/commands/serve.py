@@ -5,32 +5,31 @@ import logging
 import pickle
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from pydantic import SecretStr
+from sqlalchemy.engine import URL
 
-from app.commands.migrate import migrate_now
-from app.composition import application, open_storage
+from app import __version__
+from app.commands.migrate import migrate_and_print
+from app.commands.runner import EXPECTED, explain
+from app.composition.http_app import create_process_app
+from app.composition.resources import located_database, open_resources, open_storage
+from app.composition.roles import SERVICE
 from app.config.settings import Settings
-from app.database.embedded import EmbeddedDatabaseError, embedded_postgres, has_database
+from app.database.embedded import embedded_postgres, has_database
 from app.database.engine import Database
-from app.database.revisions import SchemaError, require_head
+from app.database.revisions import require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
-from app.observability.reasons import reason
 from app.runtime import signals
 from app.server.http_server import Server, failure
-from app.server.listener import (
-    CannotListen,
-    address_of,
-    allow_open_files,
-    listen,
-    refuse_newcomers,
-)
+from app.server.listener import address_of, allow_open_files, listen, refuse_newcomers
 from app.server.supervisor import CannotServe, Supervisor
-from app.services.identity import StorageIdentity, WrongStorage, require_unused
+from app.services.identity import StorageIdentity, require_unused
 
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
@@ -45,72 +44,55 @@ def run(settings: Settings) -> int:
     """Serve until a signal ends it.
 
     Returns:
-        0 = it was told to stop, 1 = it could not serve, and why.
+        0 = a signal has stopped it, 1 = it could not serve, and why.
     """
     try:
         _run(settings)
-    except (CannotListen, EmbeddedDatabaseError, SchemaError, WrongStorage) as error:
-        print(error, file=sys.stderr)
-    except DatabaseUnavailable as error:
-        print(reason(error), file=sys.stderr)
-    except StorageError as error:
-        print(f"The image storage cannot be used: {reason(error)}", file=sys.stderr)
-    except CannotServe as error:
-        print(f"The service cannot be kept up: {error}", file=sys.stderr)
-    else:
-        return EXIT_STOPPED
-    return EXIT_FAILED
+    except EXPECTED as error:
+        print(explain(error), file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_STOPPED
 
 
 def _run(settings: Settings) -> None:
     allow_open_files(settings)
-    with ExitStack() as opened:
-        listener = opened.enter_context(listen(settings))
-        if url := settings.database_url.get_secret_value():
-            asyncio.run(_require_head(url))
-        else:
-            postgres = settings.data_dir / "postgres"
-            if not has_database(postgres):
-                asyncio.run(_require_unused_storage(settings))
-            print("Starting the embedded PostgreSQL", flush=True)
-            connections = settings.workers * settings.database_connections + COMMAND_CONNECTIONS
-            embedded = opened.enter_context(embedded_postgres(postgres, connections))
-            migrate_now(embedded)
-            address = SecretStr(embedded.render_as_string(hide_password=False))
-            settings = settings.model_copy(update={"database_url": address})
-        asyncio.run(_require_own_storage(settings))
-        serve = _serve_here if settings.workers == 1 else _serve_by_workers
-        serve(settings, listener, lambda: _announce(settings, listener))
+    own_postgres = partial(_own_postgres, settings)
+    with listen(settings) as listener, located_database(settings, own_postgres) as located:
+        asyncio.run(_check(located))
+        serve = _serve_here if settings.workers == 1 else _serve_by_processes
+        serve(located, listener, lambda: _announce(settings, listener))
 
 
-async def _require_head(url: str) -> None:
-    """Refuse a database that refuses the login, or has to be migrated first.
+@contextmanager
+def _own_postgres(settings: Settings, folder: Path) -> Iterator[URL]:
+    """Run the embedded PostgreSQL, for the service and for commands beside it, and migrate it.
 
-    One that does not answer yet is waited for later.
+    Raises:
+        WrongStorage: If the database would be new, and the images of another one are there.
     """
-    database = Database(url)
-    try:
-        await require_head(database)
-    except DatabaseUnavailable as error:
-        if error.refused:
-            raise
-    finally:
-        await database.close()
+    if not has_database(folder):
+        asyncio.run(require_unused(open_storage(settings)))
+    print("Starting the embedded PostgreSQL", flush=True)
+    connections = settings.workers * settings.database_connections + COMMAND_CONNECTIONS
+    with embedded_postgres(folder, connections) as url:
+        asyncio.run(migrate_and_print(Database(url)))
+        yield url
 
 
-async def _require_own_storage(settings: Settings) -> None:
-    """Refuse a storage that is not the database's; what is not known yet is found out later."""
-    database = Database(settings.database_url.get_secret_value())
-    try:
-        with suppress(DatabaseUnavailable, StorageError):
-            await StorageIdentity(database, open_storage(settings)).establish()
-    finally:
-        await database.close()
+async def _check(settings: Settings) -> None:
+    """Refuse a wrong schema, a storage of another database, and a login that is refused.
 
-
-async def _require_unused_storage(settings: Settings) -> None:
-    """Refuse to make a new database beside images that belong to one, or may do so."""
-    await require_unused(open_storage(settings))
+    A database or storage that is unavailable is waited for, and checked then.
+    """
+    async with open_resources(settings, SERVICE) as resources:
+        try:
+            await require_head(resources.database)
+            await StorageIdentity(*resources).establish()
+        except DatabaseUnavailable as error:
+            if error.refused:
+                raise
+        except StorageError:
+            pass
 
 
 def _serve_here(
@@ -128,7 +110,7 @@ def _serve_here(
 
     try:
         with signals.held():
-            server = Server(application(settings), settings, listener, beat)
+            server = Server(create_process_app(settings), settings, listener, beat)
 
             def stop(number: int, frame: FrameType | None) -> None:
                 received.append(number)
@@ -145,10 +127,10 @@ def _serve_here(
         raise signals.Interrupted(received[0])
 
 
-def _serve_by_workers(
+def _serve_by_processes(
     settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
 ) -> None:
-    """Serve in processes of their own."""
+    """Serve in several processes."""
     command = [sys.executable, "-m", "app.commands.serving_process"]
     try:
         Supervisor(command, pickle.dumps(settings), listener, settings.workers, on_serving).run()
@@ -161,6 +143,7 @@ def _serve_by_workers(
 def _announce(settings: Settings, listener: socket.socket) -> None:
     address = address_of(listener)
     print(f"Image host: {address}\nDocs:       {address}/docs", flush=True)
+    _log.info("version %s serves at %s", __version__, address)
     if settings.is_open_to_the_network:
         _log.warning(
             "%s is reachable from other machines and API_KEY is empty: anyone who reaches it "

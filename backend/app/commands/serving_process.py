@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from threading import Thread
 
-from app.composition import application
+from app.composition.http_app import create_process_app
 from app.observability.logs import log_config
 from app.runtime import signals
 from app.server.child_process import BEAT, FAILED
@@ -31,7 +31,7 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
             channel.send(BEAT, socket.MSG_DONTWAIT)
 
     try:
-        server = Server(application(settings), settings, listener, beat)
+        server = Server(create_process_app(settings), settings, listener, beat)
         signal.signal(signal.SIGTERM, server.handle_exit)
         signals.handle(signal.SIG_IGN, signal.SIGINT, signal.SIGHUP)
         Thread(target=_end_with_supervisor, args=(channel,), daemon=True).start()

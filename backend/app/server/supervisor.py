@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 class CannotServe(Exception):
     """The service cannot be started, or not be kept up; the sentence says why."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The service cannot be kept up: {reason}")
+
 
 class Supervisor:
     """Runs server processes until a signal stops the service.

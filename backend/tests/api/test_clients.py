@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import CONTENT_TYPE, form, raw_part

@@ -22,7 +22,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit.live import LiveServer, serve, wait_until
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.databases import execute

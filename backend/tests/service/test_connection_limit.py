@@ -9,7 +9,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import form, part

@@ -18,7 +18,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 
 from app.api.middleware.body_limit import FORM_ALLOWANCE, LINGER_SECONDS
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.storage.local.blocks import BLOCK

@@ -12,10 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.commands.migrate import migrate_now
-from app.composition import open_storage
-from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
+from app.storage.local.backend import LocalStorage
+from testkit.databases import prepare
 from testkit.live import PATIENCE, wait_until
 from testkit.service import ROOT
 
@@ -61,7 +60,7 @@ def handles(pid: int, number: int) -> bool:
 
 
 async def make_storage(data_dir: Path) -> None:
-    storage = open_storage(Settings(data_dir=data_dir))
+    storage = LocalStorage(data_dir / "images")
     await storage.prepare()
     await storage.close()
 
@@ -92,13 +91,13 @@ def test_a_first_start_can_be_stopped_at_any_moment(tmp_path: Path, step: int) -
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
     wait_until(lambda: processes_of(tmp_path) == [])
     with embedded_postgres(tmp_path / "data" / "postgres") as url:
-        migrate_now(url)
+        asyncio.run(prepare(url))
 
 
 @pytest.mark.parametrize("command", ["fsck", "migrate", "backfill-dimensions"])
 def test_a_command_can_be_stopped_at_any_moment(tmp_path: Path, command: str) -> None:
     with embedded_postgres(tmp_path / "data" / "postgres") as url:
-        migrate_now(url)
+        asyncio.run(prepare(url))
     asyncio.run(make_storage(tmp_path / "data"))
     stopped = 0
     for step in range(8):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.live import LiveServer, serve, wait_until

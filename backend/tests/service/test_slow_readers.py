@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_writer import MAX_UNSENT
 from testkit import pictures

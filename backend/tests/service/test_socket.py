@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
-from app.composition import create_app
+from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.storage.local.blocks import BLOCK
 from testkit import pictures

@@ -58,8 +58,8 @@ def test_a_failed_start_ends_with_its_reason_and_announces_nothing(
 def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
     start_own: StartService, project: Path, workers: int
 ) -> None:
-    with (project / "backend/app/composition.py").open("a") as program:
-        program.write("\n\ndef application(settings):\n    raise RuntimeError('broken')\n")
+    with (project / "backend/app/composition/http_app.py").open("a") as program:
+        program.write("\n\ndef create_process_app(settings):\n    raise RuntimeError('broken')\n")
     service = start_own(f"WORKERS={workers}")
     assert service.process.wait(PATIENCE) != 0
     assert "The service cannot be kept up: RuntimeError: broken\n" in service.output
@@ -70,9 +70,9 @@ def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
 def test_server_processes_that_are_slow_to_load_are_waited_for(
     start_own: StartService, project: Path
 ) -> None:
-    with (project / "backend/app/composition.py").open("a") as program:
+    with (project / "backend/app/composition/http_app.py").open("a") as program:
         program.write(
-            "\n\ndef application(settings, build=application):\n"
+            "\n\ndef create_process_app(settings, build=create_process_app):\n"
             "    __import__('time').sleep(8)\n"
             "    return build(settings)\n"
         )
@@ -156,14 +156,14 @@ def test_a_server_process_that_the_system_cannot_start_ends_the_service_with_the
         "sys.executable = '/nowhere/python'\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "try:\n"
-        "    serve._serve_by_workers(Settings(workers=2), listener, lambda: None)\n"
+        "    serve._serve_by_processes(Settings(workers=2), listener, lambda: None)\n"
         "except serve.CannotServe as error:\n"
         "    print(error)\n"
     )
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program], cwd=BACKEND, capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("FileNotFoundError: ")
+    assert done.stdout.startswith("The service cannot be kept up: FileNotFoundError: ")
     assert "/nowhere/python" in done.stdout
 
 

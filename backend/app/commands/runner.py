@@ -1,0 +1,63 @@
+"""Runs a command over the service's resources; a failure that is no defect is one line."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from app.composition.resources import Resources, located_database, open_resources
+from app.composition.roles import COMMAND
+from app.config.settings import Settings
+from app.database.embedded import EmbeddedDatabaseError, shared_postgres
+from app.database.revisions import SchemaError
+from app.domain.errors import DatabaseUnavailable, StorageError
+from app.observability.reasons import reason
+from app.server.listener import CannotListen
+from app.server.supervisor import CannotServe
+from app.services.identity import WrongStorage
+
+EXPECTED: Final = (
+    CannotListen,
+    CannotServe,
+    DatabaseUnavailable,
+    EmbeddedDatabaseError,
+    SchemaError,
+    StorageError,
+    WrongStorage,
+)
+"""What may prevent a command from its work, whatever the command."""
+
+
+def run(
+    settings: Settings, work: Callable[[Resources], Awaitable[int]], undone: str, status: int
+) -> int:
+    """Do a command's work, beside the service or without it; return the exit status.
+
+    Args:
+        settings: Which resources.
+        work: What the command does; returns the exit status.
+        undone: Begins the line that says why the work could not be done, such as "Not checked".
+        status: The exit status then.
+    """
+
+    async def do_work(located: Settings) -> int:
+        async with open_resources(located, COMMAND) as resources:
+            return await work(resources)
+
+    try:
+        with located_database(settings, shared_postgres) as located:
+            return asyncio.run(do_work(located))
+    except EXPECTED as error:
+        print(f"{undone}: {explain(error)}", file=sys.stderr)
+        return status
+
+
+def explain(error: Exception) -> str:
+    """Return what an expected error means, in one line for the operator."""
+    match error:
+        case StorageError():
+            return f"The image storage cannot be used: {reason(error)}"
+        case DatabaseUnavailable():
+            return reason(error)
+        case _:
+            return str(error)

@@ -1,0 +1,120 @@
+"""The application: the routers of a role over its resources, and what surrounds each request."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from app import __version__
+from app.api import docs, page
+from app.api.application import Application
+from app.api.context import State
+from app.api.images.file_route import FileRoute
+from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
+from app.api.middleware.access_log import AccessLog
+from app.api.middleware.authentication import Authentication, require_api_key
+from app.api.middleware.body_limit import FORM_ALLOWANCE, BodyLimit
+from app.api.middleware.cross_site import CrossSiteGuard
+from app.api.middleware.proxy_headers import ProxyHeaders
+from app.api.problems import handlers
+from app.api.problems.catalogue import INTERNAL_ERROR
+from app.api.problems.openapi import documented
+from app.composition.resources import open_resources
+from app.composition.roles import SERVICE, Role, Served
+from app.config.settings import Settings
+from app.database.schema_watch import watched_schema
+from app.domain.errors import StorageError
+from app.domain.limits import UploadLimits
+from app.imaging.dimensions import configure_pillow
+from app.observability.logs import keep_records_short
+from app.observability.reasons import reason
+from app.services.use_cases import Services
+
+_DESCRIPTION: Final = """
+Keeps JPEG and PNG images exactly as they are, and gives each a link that lasts.
+
+`curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
+
+Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457); their `type` leads to
+[a description](problems).
+"""
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
+    """Build the application; its lifespan opens the resources."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        configure_pillow()
+        limits = UploadLimits(
+            max_upload_bytes=settings.max_upload_bytes,
+            batch_max_files=settings.batch_max_files,
+            uploads_per_hour_per_ip=settings.uploads_per_hour_per_ip,
+        )
+        async with AsyncExitStack() as opened:
+            resources = await opened.enter_async_context(open_resources(settings, role))
+            services = Services.over(*resources, limits)
+            opened.push_async_callback(services.uploads.close)
+            try:
+                await services.readiness.prepare_storage()
+            except StorageError as error:
+                _log.error("the image storage cannot be used yet: %s", reason(error))
+            await opened.enter_async_context(watched_schema(resources.database))
+            yield State(settings=settings, services=services, drain=asyncio.Event())
+
+    per_file = settings.max_upload_bytes + FORM_ALLOWANCE
+    caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
+    has_key = bool(settings.api_key.get_secret_value())
+    app = Application(
+        title="Image host",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # Nothing collects it yet; to find that out would cost a request as much as opening a file.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        redirect_slashes=False,
+        generate_unique_id_function=_route_name,
+        middleware=[  # each around the next, and all around the error handlers and the routes
+            Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
+            Middleware(AccessLog),
+            Middleware(BodyLimit, caps=caps),
+            Middleware(Authentication, api_key=settings.api_key),
+            *([] if has_key else [Middleware(CrossSiteGuard, settings=settings)]),
+        ],
+        routes=[FileRoute()],
+    )
+    protection = [Depends(require_api_key)] if has_key else []
+    for served in (*role.routers, Served(page.page_router())):
+        app.include_router(
+            served.router,
+            dependencies=protection if served.needs_key else [],
+            responses=documented(*served.problems, INTERNAL_ERROR),
+        )
+    app.include_router(docs.docs_router(app, settings.public_path))
+    app.mount(docs.ASSETS_PATH, docs.docs_assets())
+    handlers.install_error_handlers(app)
+    return app
+
+
+def create_process_app(settings: Settings) -> FastAPI:
+    """Build the application of a process that only serves it."""
+    keep_records_short()
+    app = create_app(settings)
+    # What is loaded by now stays: the collector need not traverse it again and again.
+    gc.freeze()
+    return app
+
+
+def _route_name(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,65 @@
+"""What a process works with: opened from the settings, closed in the reverse order."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import SecretStr
+from sqlalchemy.engine import URL
+
+from app.composition.roles import Role
+from app.config.settings import Settings
+from app.database.engine import Database
+from app.storage.base import StorageBackend
+from app.storage.local.backend import LocalStorage
+
+
+class Resources(NamedTuple):
+    """Where the rows and the files are."""
+
+    database: Database
+    storage: StorageBackend
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, role: Role) -> AsyncIterator[Resources]:
+    """Open what a role needs. Nothing is connected to, or written, before its first use."""
+    async with AsyncExitStack() as opened:
+        database = Database(
+            settings.database_url.get_secret_value(),
+            settings.database_connections,
+            maintenance=not role.has_clients,
+        )
+        opened.push_async_callback(database.close)
+        storage = open_storage(settings)
+        opened.push_async_callback(storage.close)
+        yield Resources(database, storage)
+
+
+def open_storage(settings: Settings) -> StorageBackend:
+    """Open the storage alone, as a start does before there is a database."""
+    return LocalStorage(
+        settings.data_dir / "images", settings.storage_threads, settings.max_connections
+    )
+
+
+@contextmanager
+def located_database(
+    settings: Settings, embedded: Callable[[Path], AbstractContextManager[URL]]
+) -> Iterator[Settings]:
+    """Yield the settings with the URL of the database: DATABASE_URL, or the embedded one's.
+
+    Args:
+        settings: As they were read.
+        embedded: Runs or finds the embedded database of a folder, until the end of the block.
+
+    Raises:
+        EmbeddedDatabaseError: If the embedded database cannot be used.
+    """
+    if settings.database_url.get_secret_value():
+        yield settings
+        return
+    with embedded(settings.data_dir / "postgres") as url:
+        address = SecretStr(url.render_as_string(hide_password=False))
+        yield settings.model_copy(update={"database_url": address})
