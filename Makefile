@@ -57,7 +57,7 @@ lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \
 		&& ../$(BIN)/mypy && ../$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## Format the code and mend what the linter can
+format: $(VENV)/.dev ## Format the code, and fix what the linter can
 	@cd backend && ../$(BIN)/ruff check --fix . ; ../$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed

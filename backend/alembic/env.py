@@ -17,7 +17,7 @@ _SET_COMPATIBLE_FROM = text(
 
 def write_compatible_from(
     ctx: MigrationContext,
-    step: MigrationInfo,  # noqa: ARG001 - all four are given by name
+    step: MigrationInfo,  # noqa: ARG001 - all four are passed by name
     heads: Collection[str],
     run_args: Mapping[str, object],  # noqa: ARG001 - the same
 ) -> None:

@@ -1,4 +1,4 @@
-"""An image host that people trust with their pictures."""
+"""An image host that people trust with their images."""
 
 from typing import Final
 

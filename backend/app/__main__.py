@@ -1,18 +1,18 @@
-"""`python -m app`: runs a command, which Ctrl-C, SIGTERM and a closed terminal end in one line."""
+"""`python -m app`: runs a command. Ctrl-C, SIGTERM or a closed terminal end it with one line."""
 
 import sys
 
 from app.runtime import signals
 
 _EXIT_BY_SIGNAL = 128
-"""The exit status of what a signal has ended is this and its number, as shells have it."""
+"""Added to the number of the signal that has ended a command, as shells do."""
 
 
 def main() -> int:
     """Run the command that the arguments name; return the exit status."""
     interruption = signals.Interruption()
     try:
-        with signals.held():  # an import that an exception breaks off may hide it
+        with signals.held():  # an interrupted import may swallow the exception
             from app.commands import arguments  # noqa: PLC0415
         return arguments.run(sys.argv[1:])
     except KeyboardInterrupt as error:
@@ -20,7 +20,7 @@ def main() -> int:
         print(f"Stopped by {number.name}; run the command again to go on.", file=sys.stderr)
         return _EXIT_BY_SIGNAL + number
     finally:
-        signals.ignore()  # what is left is to end
+        signals.ignore()  # only the end is left
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from app.database.revisions import require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.runtime import signals
 from app.server.http_server import Server, failure
-from app.server.listener import address_of, allow_open_files, listen, refuse_newcomers
+from app.server.listener import address_of, allow_open_files, listen, refuse_new_connections
 from app.server.supervisor import CannotServe, Supervisor
 from app.services.identity import StorageIdentity, require_unused
 
@@ -114,7 +114,7 @@ def _serve_here(
 
             def stop(number: int, frame: FrameType | None) -> None:
                 received.append(number)
-                refuse_newcomers(listener)
+                refuse_new_connections(listener)
                 server.handle_exit(number, frame)
 
             signals.handle(stop, *signals.ENDING)

@@ -139,7 +139,7 @@ def _initialize(folder: Path, programs: Programs) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(mode=0o700)
-        programs.give(fresh)
+        programs.chown(fresh)
         programs.initdb(fresh)
         fresh.rename(folder)
     finally:
@@ -157,7 +157,7 @@ def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
         yield folder
         return
     with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
-        programs.give(Path(private))
+        programs.chown(Path(private))
         yield Path(private)
 
 

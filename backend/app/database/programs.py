@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 USER_FOR_ROOT: Final = "pgserver"
-"""Who runs PostgreSQL, which refuses to be run by root, where root runs the service."""
+"""The user who runs PostgreSQL where root runs the service: PostgreSQL refuses root."""
 PORT: Final = 5432
 """Names the socket; nothing listens on the network."""
 OPENED: Final = stat.S_IXGRP | stat.S_IXOTH
@@ -29,11 +29,11 @@ class EmbeddedDatabaseError(Exception):
 class Programs:
     """Runs the programs without a shell, in the C locale, out of reach of the terminal's signals.
 
-    So neither a locale that is not installed, nor settings meant for another PostgreSQL, nor a
-    sign in a path that a shell would read get in the way.
+    So they depend neither on installed locales, nor on settings for another PostgreSQL, nor on
+    characters in a path that are special to a shell.
 
     Raises:
-        EmbeddedDatabaseError: If the wheel is not there, or root finds nobody to run them.
+        EmbeddedDatabaseError: If the wheel is not installed, or root cannot create that user.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class Programs:
             open_way_to(self._folder)
 
     def initdb(self, folder: Path) -> None:
-        """Make a database cluster in an empty folder, sorted by code points on every system.
+        """Create a database cluster in an empty folder, which sorts by code points on every system.
 
         Raises:
-            EmbeddedDatabaseError: With initdb's own words.
+            EmbeddedDatabaseError: If initdb fails; the sentence quotes it.
         """
         done = subprocess.run(  # noqa: S603 - our own arguments
             self._command(
@@ -79,7 +79,7 @@ class Programs:
     def postgres(self, folder: Path, log: Path, *options: str) -> "subprocess.Popen[bytes]":
         """Start a server over a folder, which writes its log to `log`."""
         with log.open("ab") as output:
-            self.give(log)
+            self.chown(log)
             return subprocess.Popen(  # noqa: S603 - our own arguments
                 self._command("postgres", "-D", str(folder), "-p", str(PORT), *options),
                 **self._options,
@@ -88,7 +88,7 @@ class Programs:
                 stderr=output,
             )
 
-    def give(self, path: Path) -> None:
+    def chown(self, path: Path) -> None:
         """Make the user who runs the programs the owner of a file or folder."""
         if self._user:
             os.chown(path, self._user["user"], self._user["group"])
@@ -121,14 +121,14 @@ class Programs:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         return {
             **self._user,
-            "cwd": "/",  # ours may be closed to that user
+            "cwd": "/",  # that user may not enter ours
             "env": environment | {"LC_ALL": "C"},
             "start_new_session": True,
         }
 
 
 def last_words(output: str) -> str:
-    """Return what a program gives as the reason of its failure: with its hint, in one line."""
+    """Return the reason that a program prints for its failure, with its hint, in one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for number in range(len(lines) - 1, -1, -1):
         if any(mark in lines[number] for mark in ("FATAL:", "PANIC:", "error:")):

@@ -11,14 +11,14 @@ request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 """The id of the request that is served in this context; `-` outside of any."""
 
 ACCESS_FIELDS: Final = ("method", "path", "status", "duration_ms", "bytes", "client")
-"""What an access line says: attributes of its log record."""
+"""The fields of an access line: attributes of its log record."""
 
 
 class TextFormatter(logging.Formatter):
     """Lines for people: time, level, logger, request id, message; a trace on lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Return the line of a record."""
         line = (
             f"{_timestamp(record)} {record.levelname} {record.name} {request_id.get()} "
             f"{record.getMessage()}"
@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
     """Lines for machines: one JSON object each, the access fields as members of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Return the line of a record."""
         line: dict[str, Any] = {
             "time": _timestamp(record),
             "level": record.levelname,
@@ -47,7 +47,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
-    """Describe the logging of the whole process, for `logging.config.dictConfig`."""
+    """Return the logging of the whole process, for `logging.config.dictConfig`."""
     formatter = {"text": TextFormatter, "json": JsonFormatter}[log_format]
     return {
         "version": 1,
@@ -56,9 +56,9 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
         "loggers": {
-            # Says at WARNING what a client did wrong; the client is told, the log need not be.
+            # Logs a client's mistakes at WARNING; the response reports them.
             "python_multipart": {"level": "ERROR"},
-            # Says at INFO each step that it takes.
+            # Logs each step at INFO.
             "alembic": {"level": "WARNING"},
             "uvicorn": {"level": "WARNING"},
         },
@@ -66,15 +66,15 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
 
 
 def keep_records_short() -> None:
-    """Do not find out for each record which thread and process it is from: no line here says it.
+    """Skip the lookup of thread and process for each record, which no format prints.
 
-    For the whole process, once, where it begins.
+    Called once, at the start of a process.
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    """Write the time in UTC, to the millisecond (RFC 3339)."""
+    """Return the time in UTC, to the millisecond (RFC 3339)."""
     seconds, rest = divmod(record.created, 1)
     return f"{_second(int(seconds))}.{int(rest * 1000):03}+00:00"
 

@@ -24,11 +24,11 @@ _ADVICE: Final = {
 
 
 def reason(error: BaseException) -> str:
-    """Return why an error was raised: what it says itself, or its cause, or itself, in one line."""
-    if given := getattr(error, "reason", ""):
-        return str(given)
+    """Return in one line why an error was raised: its own reason, or its cause, or itself."""
+    if own := getattr(error, "reason", ""):
+        return str(own)
     cause = error.__cause__ or error
-    # SQLAlchemy's own words are the statement.
+    # SQLAlchemy's own message is the statement.
     cause = getattr(cause, "orig", None) or cause
     if isinstance(cause, OSError) and cause.strerror:
         return _system_reason(cause)

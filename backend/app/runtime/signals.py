@@ -1,4 +1,4 @@
-"""The signals that end a process: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that was closed."""
+"""The signals that end a process: Ctrl-C, SIGTERM, and the SIGHUP of a closed terminal."""
 
 import signal
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Keep the signals pending until the block is done.
+    """Keep the signals pending until the end of the block.
 
-    A process that is started in the block inherits that.
+    A process that is started in the block inherits the mask.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
@@ -23,31 +23,31 @@ def held() -> Iterator[None]:
 
 
 def release() -> None:
-    """Accept the signals that a parent process has held."""
+    """Unblock the signals that a parent process has held."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def are_pending() -> bool:
-    """Return whether one of the signals waits for the end of `held`."""
+    """Return whether one of the signals is pending in `held`."""
     pending = signal.sigpending()
     return any(n in pending and signal.getsignal(n) != signal.SIG_IGN for n in ENDING)
 
 
 def handle(handler: "signal._HANDLER", *numbers: int) -> None:
-    """Set a handler, but leave SIGHUP ignored where `nohup` had it ignored."""
+    """Set a handler, but leave SIGHUP ignored where `nohup` has set that."""
     for number in numbers:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def ignore() -> None:
-    """Let nothing interrupt the end."""
+    """Ignore the signals from now on."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended what was being begun."""
+    """A signal has ended a start."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Interruption:
         handle(self._interrupt, signal.SIGTERM, signal.SIGHUP)
 
     def signal_of(self, error: KeyboardInterrupt) -> signal.Signals:
-        """Return the signal that the exception is about."""
+        """Return the signal that has caused the exception."""
         return signal.Signals(error.number if isinstance(error, Interrupted) else self._number)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:

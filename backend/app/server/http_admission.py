@@ -1,15 +1,15 @@
-"""Which connections a process keeps, and which it closes when there are too many (ADR 0021)."""
+"""Which connections a process keeps, and which it closes when there are too many (ADR 21)."""
 
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Protocol
 
 _CANDIDATES: Final = 16
-"""How many of those that wait for longest are looked at."""
+"""How many of the longest idle are examined."""
 
 
 class Connection(Protocol):
-    """What the admission needs to know of a connection."""
+    """A connection, as the admission uses it."""
 
     def has_unread_input(self) -> bool:
         """Return whether the client has sent something that is not read yet."""
@@ -21,9 +21,9 @@ class Connection(Protocol):
 class Admission:
     """The connections of one process: `most` that have not asked yet, and `most` that have.
 
-    Each further one has the one of its kind closed that waits for longest. So clients that ask for
-    nothing keep out nobody who asks, and a connection in use makes room for another request only.
-    One that works is never closed: where all of them work, a request is refused.
+    Each further one closes the longest idle of its kind. So clients that send no request keep no
+    others out, and a connection in use makes room for another request only. One that works is never
+    closed: where all of them work, a request is refused.
     """
 
     def __init__(self, most: int) -> None:
@@ -41,7 +41,7 @@ class Admission:
             self._close_one(self._silent)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that is lost."""
+        """Remove a connection that is lost."""
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
         self._working.discard(connection)
@@ -50,28 +50,28 @@ class Admission:
         """Return whether one more connection may work.
 
         Args:
-            tasks: How many requests are worked on, also for clients that have left.
+            tasks: How many requests are being served, also for clients that have left.
         """
         return len(self._working) < self._most and tasks < 2 * self._most
 
     def has_room_for_health(self) -> bool:
-        """Return whether one more connection may ask for the health of the service."""
+        """Return whether one more connection may make a health check."""
         return len(self._working) < 2 * self._most
 
     def begin(self, connection: Connection) -> None:
-        """Note that a connection works."""
+        """Record that a connection serves a request."""
         self.remove(connection)
         self._working.add(connection)
         if len(self._working) + len(self._idle) > self._most:
             self._close_one(self._idle)
 
     def rest(self, connection: Connection) -> None:
-        """Note that a connection waits for its next request."""
+        """Record that a connection is idle."""
         self.remove(connection)
         self._idle[connection] = None
 
     def _close_one(self, waiting: Iterable[Connection]) -> None:
-        """Close the one that waits for longest, unless its request is about to be read."""
+        """Close the longest idle one that has no request about to be read."""
         longest = islice(waiting, _CANDIDATES)
         connection = next((one for one in longest if not one.has_unread_input()), None)
         if connection is not None:

@@ -1,15 +1,15 @@
-"""The heads of requests: which are refused, and what one says without its offer to upgrade."""
+"""The heads of requests: which are ambiguous, and how one reads without its offer to upgrade."""
 
 from collections.abc import Sequence
 
 Fields = Sequence[tuple[bytes, bytes]]
-"""Header fields in the order they came: name in lower case, and value."""
+"""Header fields in the order of the request: name in lower case, and value."""
 
 
 def find_ambiguity(method: bytes, version: str, fields: Fields) -> str:
-    """Return why a proxy may read the request in another way than we do; empty if it may not.
+    """Return why a proxy may interpret the request differently; empty if none may.
 
-    What else is ambiguous, such as two lengths, httptools refuses by itself.
+    httptools itself refuses other ambiguities, such as two lengths.
     """
     hosts = [value for name, value in fields if name == b"host"]
     codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]

@@ -1,8 +1,8 @@
 """HTTP/1.1 on the wire: uvicorn's protocol, with the bounds that it leaves to a proxy.
 
-Here ends what the application never gets to see: heads that do not end, requests that a proxy in
-front may read in another way than we do, offers of other protocols, clients beyond
-`MAX_CONNECTIONS`, and those that do not take their response (ADR 0011, ADR 0021).
+It refuses what must not reach the application: endless heads, requests that a proxy in front may
+interpret differently, offers of other protocols, clients beyond `MAX_CONNECTIONS`, and clients that
+do not take their response (ADR 11, ADR 21).
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from app.server.http_admission import Admission
 from app.server.http_writer import ResponseWriter, has_unread_input
 
 HEAD_SECONDS: Final = 10.0
-"""From the beginning of a connection, or of a further request on it, to the end of its head."""
+"""From the start of a connection, or of a further request on it, to the end of the head."""
 MAX_HEAD_BYTES: Final = 32 * 1024
 """For request line and header fields; also for all between two bytes of a body, and after it."""
 MAX_PIPELINED: Final = 16
-"""Requests that may wait on a connection while an earlier one is answered."""
+"""Requests that may be queued on a connection while an earlier one is answered."""
 CLOSE_SECONDS: Final = 1.0
 """How long an idle client may take to close a connection that a stopping service has closed."""
 
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
-    """Return what uvicorn makes the connections of one process with."""
+    """Return the factory of the connections of one process, for uvicorn."""
     factory = partial(BoundedHttpProtocol, Admission(max_connections))
     return cast("type[asyncio.Protocol]", factory)
 
@@ -50,7 +50,7 @@ def bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, admission: Admission, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on to uvicorn
+    def __init__(self, admission: Admission, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to uvicorn
         super().__init__(*args, **kwargs)
         self._admission = admission
         self._head_deadline: TimerHandle | None = None
@@ -59,17 +59,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Bytes since the last head or piece of a body."""
         self._in_head = False
         self._input_ended = False
-        """What else arrives is thrown away."""
+        """Whatever else arrives is discarded."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start the deadline for the first head."""
         super().connection_made(transport)
         self._writer = ResponseWriter(transport, self.loop, lambda: self.cycle.more_body)
         self._watch_head()
         self._admission.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self._admission.remove(self)
         self._cancel_head_deadline()
         self._writer.deadline.stop()
@@ -82,11 +82,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return has_unread_input(self.transport)
 
     def close(self) -> None:
-        """Close when the client has taken its responses, or does not go on to take them."""
+        """Close when the client has taken its responses, or misses the deadline for that."""
         self._writer.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, and see how much of it was neither a whole head nor a body."""
+        """Parse what arrived, and bound what is neither a complete head nor part of a body."""
         if self._input_ended:
             return
         self._unset_keepalive_if_required()
@@ -96,11 +96,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(MALFORMED_REQUEST, str(error))
         if self._overhead > MAX_HEAD_BYTES:
-            self._refuse(HEAD_TOO_LARGE, f"{self._overhead} bytes without a whole head")
+            self._refuse(HEAD_TOO_LARGE, f"{self._overhead} bytes without a complete head")
         self._watch_head()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer the requests that came whole, then close; the rest of another will not come.
+        """Answer the requests that are complete, then close; the rest of another will not arrive.
 
         Returns:
             Whether the connection stays open for responses.
@@ -117,12 +117,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field of the head; one after the body is not as good (RFC 9110, section 6.5.1)."""
+        """Keep a field of the head, but none of a trailer (RFC 9110, section 6.5.1)."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin a request, unless it is one that others may read in another way."""
+        """Begin a request, unless it is refused."""
         if self._is_offer():
             return
         self._in_head = False
@@ -139,28 +139,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._admission.begin(self)
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a piece of a body."""
+        """Pass on a piece of a body."""
         self._overhead = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Hand on that a request has come whole."""
+        """Pass on the end of a request."""
         if not self._is_offer():
             super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """Begin to wait for the client to take what was sent."""
+        """Start the deadline for the client to take what was sent."""
         super().pause_writing()
         self._writer.deadline.start()
 
     def resume_writing(self) -> None:
-        """Stop waiting: the client has taken nearly all."""
+        """Stop the deadline: the client has taken nearly all."""
         if not self.transport.is_closing():
             self._writer.deadline.stop()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, or see to it that the connection ends."""
+        """Go on to the next request, or end the connection."""
         self._writer.end()
         if self._input_ended and self.pipeline and self.pipeline[-1][0].more_body:
             self.close()
@@ -169,15 +169,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._admission.rest(self)
 
     def end_with_answer(self) -> None:
-        """Let an answer whose head is not sent yet say that it is the connection's last."""
+        """Add `Connection: close` to a response whose head is not sent yet."""
         if self._has_unanswered_request() and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """End the connection with the answer to what has begun to arrive, or now.
+        """End the connection after the response to a request that has begun to arrive, or now.
 
-        Ours to the client first, and wholly when the client closes too: a request that crosses the
-        end of the connection meets no reset, which would take an answer not yet read with it.
+        First the side towards the client, then, when the client closes too, the other: a request
+        that crosses the end meets no reset, which would discard a response not yet read.
         """
         if self._has_unanswered_request():
             self.cycle.keep_alive = False
@@ -190,14 +190,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._linger = self.loop.call_later(CLOSE_SECONDS, self.close)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close the connection that nobody uses."""
+        """Close an idle connection."""
         self.close()
 
     def _parse(self, data: bytes) -> None:
         """Parse what arrived, without the offers of other protocols (RFC 9110, section 7.8).
 
-        After an offer the parser takes all that follows for the other protocol. So another parser
-        goes on with the same head without the offer, and with what follows.
+        After an offer the parser takes all that follows for the other protocol. So a new parser is
+        fed the same head without the offer, and what follows.
         """
         while True:
             try:
@@ -216,7 +216,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _find_refusal(self) -> tuple[Problem, str] | None:
-        """Return why the request is not served, if it is not: the problem, and what to log."""
+        """Return why the request is refused, if it is: the problem, and the reason to log."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
             return HEAD_TOO_LARGE, f"{size} bytes"
@@ -230,7 +230,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return None
 
     def _has_room(self, method: bytes) -> bool:
-        """Return whether the request may be served beside others; health is asked at any time."""
+        """Return whether the request may be served beside others; health checks have spare room."""
         return self._admission.has_room(len(self.tasks)) or (
             method in {b"GET", b"HEAD"}
             and self.url.startswith(_HEALTH_PREFIX)
@@ -243,7 +243,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return not getattr(self.cycle, "response_complete", True)
 
     def _answers_whole_requests(self) -> bool:
-        """Return whether a request that has come to its end is not answered yet."""
+        """Return whether a complete request is not answered yet."""
         return self._has_unanswered_request() and bool(self.pipeline or not self.cycle.more_body)
 
     def _watch_head(self) -> None:
@@ -254,16 +254,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _head_overdue(self) -> None:
         if self._overhead:
-            self._refuse(REQUEST_TOO_SLOW, f"no whole head within {HEAD_SECONDS:g} s")
+            self._refuse(REQUEST_TOO_SLOW, f"no complete head within {HEAD_SECONDS:g} s")
         else:
-            self.close()  # it asked nothing, so there is nothing to answer
+            self.close()  # there is no request to answer
 
     def _refuse(self, problem: Problem, reason: str) -> None:
         """Answer with a problem and close; requests that came before are answered first.
 
         Args:
-            problem: The answer.
-            reason: What the log says besides, in words of ours.
+            problem: The response.
+            reason: For the log; holds nothing that the client sent.
         """
         if self._input_ended or self.transport.is_closing():
             return
@@ -286,13 +286,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         fields = [*self.server_state.default_headers, *answer.raw_headers]
         head = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *head, b"\r\n", answer.body]))
-        # Closed only later: the answer would not survive data that is on its way (see BodyLimit).
+        # Closed later: a reset would discard the response (see BodyLimit).
         self.transport.write_eof()
         self.flow.resume_reading()
         self._linger = self.loop.call_later(LINGER_SECONDS, self.close)
 
     def _end_input(self) -> None:
-        """Read no further request, and close when those that came whole are answered."""
+        """Read no further request, and close when the complete ones are answered."""
         self._input_ended = True
         self.cycle.keep_alive = False
 

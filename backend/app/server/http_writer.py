@@ -1,7 +1,7 @@
-"""What the responses of one connection are written to, and the deadline for a client to take them.
+"""Writes the responses of one connection, and bounds how long a client may take for them.
 
 A client is judged by the bytes that it takes, wherever they wait for it: in the transport's buffer
-or in the kernel's (ADR 0021).
+or in the kernel's (ADR 21).
 """
 
 import asyncio
@@ -26,8 +26,8 @@ WRITE_MIN_RATE: Final = 256
 MAX_UNSENT: Final = 128 * 1024
 """Bytes of a connection that the kernel keeps besides those on their way to the client."""
 
-_LOOKS: Final = 10
-"""How often the client is looked at within `WRITE_SECONDS`."""
+_CHECKS: Final = 10
+"""How often the client's progress is checked within `WRITE_SECONDS`."""
 _CONTINUE: Final = b"HTTP/1.1 100 "
 
 
@@ -41,7 +41,7 @@ class ResponseWriter:
     Args:
         transport: The connection.
         loop: The event loop that runs it.
-        is_reading: Whether the request that is answered is still being read.
+        is_reading: Returns whether the request that is answered is still being read.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class ResponseWriter:
 class WriteDeadline:
     """Aborts a connection whose client does not take what waits for it.
 
-    While it runs, time uses up a budget of `WRITE_SECONDS`, and bytes that the client takes win it
-    back. The kernel's buffer counts, for it may hold megabytes: a client that takes these is not
+    While it runs, time consumes a budget of `WRITE_SECONDS`, and bytes that the client takes fill it
+    up again. The kernel's buffer counts, for it may hold megabytes: a client that takes these is not
     idle, though nothing more can be written until it has taken them.
     """
 
@@ -108,29 +108,29 @@ class WriteDeadline:
         _bound_unsent(transport)
 
     def start(self) -> None:
-        """Begin to wait for the client, unless that has begun."""
+        """Start, unless it runs."""
         if self._timer is None:
             self._budget = WRITE_SECONDS
             self._untaken = 0
-            self._look_again()
+            self._schedule()
 
     def stop(self) -> None:
-        """Stop waiting: the client has taken enough, or the connection is lost."""
+        """Stop: the client has taken enough, or the connection is lost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look_again(self) -> None:
-        self._timer = self._loop.call_later(WRITE_SECONDS / _LOOKS, self._look)
+    def _schedule(self) -> None:
+        self._timer = self._loop.call_later(WRITE_SECONDS / _CHECKS, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         untaken = self._transport.get_write_buffer_size() + _count_in_kernel(self._transport)
         taken = max(self._untaken - untaken, 0)
         self._untaken = untaken
-        left = self._budget - WRITE_SECONDS / _LOOKS + taken / WRITE_MIN_RATE
+        left = self._budget - WRITE_SECONDS / _CHECKS + taken / WRITE_MIN_RATE
         self._budget = min(left, WRITE_SECONDS)
         if self._budget > 0:
-            self._look_again()
+            self._schedule()
         else:
             self._transport.abort()
 

@@ -13,9 +13,9 @@ from app.config.environment import origin
 from app.config.settings import Settings
 
 FILES_PER_CONNECTION: Final = 3
-"""The connection itself, the file that it brings or takes, and a connection beyond the limit."""
+"""The connection itself, the file that it uploads or downloads, and one beyond the limit."""
 OTHER_FILES: Final = 200
-"""Libraries, the log, what the storage has to itself."""
+"""Libraries, the log, files of the storage."""
 
 _SO_ATTACH_FILTER: Final = 26
 """Of Linux, which Python does not name."""
@@ -41,7 +41,7 @@ def listen(settings: Settings) -> socket.socket:
     """Open the listening socket.
 
     Raises:
-        CannotListen: If the address is taken, or is none of this machine.
+        CannotListen: If the address is taken, or not of this machine.
     """
     host, port = settings.host, settings.port
     with ExitStack() as opened:
@@ -53,10 +53,10 @@ def listen(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(settings.backlog)
-        except (OSError, UnicodeError) as error:  # the latter of a name that DNS cannot hold
+        except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot encode
             if getattr(error, "errno", None) == errno.EADDRINUSE:
                 raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
-            reason = getattr(error, "strerror", None) or "it is no name of a host"
+            reason = getattr(error, "strerror", None) or "it is not a host name"
             raise CannotListen(
                 f"Port {port} of {host} cannot be used: {reason}. "
                 f"The address is {origin('host')}. The port is {origin('port')}."
@@ -72,12 +72,12 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def refuse_newcomers(listener: socket.socket) -> None:
-    """Drop what would begin a connection; those that have begun can still be accepted.
+def refuse_new_connections(listener: socket.socket) -> None:
+    """Drop packets that would begin a connection; those that have begun can still be accepted.
 
-    To close the socket would reset all that wait in its backlog. A client whose packet is dropped
+    Closing the socket would reset every connection in its backlog. A client whose packet is dropped
     sends another after a second: by then the socket is closed, or another service has the port.
-    Systems other than Linux know no such filter; there the backlog is emptied and then closed.
+    Other systems than Linux have no such filter: a connection that arrives last may be reset.
     """
     program = ctypes.create_string_buffer(_DROP_SYN)
     count = len(_DROP_SYN) // 8

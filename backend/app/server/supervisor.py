@@ -12,7 +12,7 @@ from typing import Final, cast
 from app.runtime import signals
 from app.server.child_process import ServerProcess
 from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
-from app.server.listener import refuse_newcomers
+from app.server.listener import refuse_new_connections
 
 MOST_MISSED: Final = 6
 """Beats. A process that misses more hangs, and is killed."""
@@ -153,7 +153,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Let the processes finish; the deadline, or a second Ctrl-C, kills them."""
-        refuse_newcomers(self._listener)
+        refuse_new_connections(self._listener)
         for process in self._processes.values():
             process.send(signal.SIGTERM)
         self._listener.close()

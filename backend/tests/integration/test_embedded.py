@@ -150,7 +150,7 @@ def test_a_folder_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
     for path in (tmp_path / "postgres", tmp_path / "postgres" / "PG_VERSION"):
-        Programs().give(path)
+        Programs().chown(path)
         path.chmod(0o700)
     with (
         pytest.raises(

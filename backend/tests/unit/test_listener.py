@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.config.settings import Settings
-from app.server.listener import CannotListen, address_of, listen, refuse_newcomers
+from app.server.listener import CannotListen, address_of, listen, refuse_new_connections
 from testkit.live import PATIENCE
 
 
@@ -19,7 +19,7 @@ def listener() -> Iterator[socket.socket]:
 @pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
 def test_newcomers_are_dropped_and_who_waits_can_still_be_accepted(listener: socket.socket) -> None:
     with socket.create_connection(listener.getsockname()) as early:
-        refuse_newcomers(listener)
+        refuse_new_connections(listener)
         with socket.socket() as late:
             late.settimeout(0.2)
             with pytest.raises(TimeoutError):
