@@ -94,9 +94,9 @@ class ResponseWriter:
 class WriteDeadline:
     """Aborts a connection whose client does not take what waits for it.
 
-    While it runs, time consumes a budget of `WRITE_SECONDS`, and bytes that the client takes fill it
-    up again. The kernel's buffer counts, for it may hold megabytes: a client that takes these is not
-    idle, though nothing more can be written until it has taken them.
+    While it runs, time consumes a budget of `WRITE_SECONDS`, and bytes that the client takes refill
+    it. The kernel's buffer counts, for it may hold megabytes: a client that takes these is active,
+    though nothing more can be written until it has taken them.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

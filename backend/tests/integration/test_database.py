@@ -122,7 +122,7 @@ def test_every_constraint_has_a_name() -> None:
     assert all(constraint.name for constraint in ImageRow.metadata.tables["images"].constraints)
 
 
-async def test_a_database_that_refuses_connections_is_away() -> None:
+async def test_a_database_that_refuses_connections_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x")
@@ -132,7 +132,7 @@ async def test_a_database_that_refuses_connections_is_away() -> None:
     await database.close()
 
 
-async def test_a_database_that_does_not_exist_is_away(postgres_url: URL) -> None:
+async def test_a_database_that_does_not_exist_is_unavailable(postgres_url: URL) -> None:
     database = Database(postgres_url.set(database="no_such_database"))
     with pytest.raises(DatabaseUnavailable):
         await select_one(database)
@@ -140,7 +140,9 @@ async def test_a_database_that_does_not_exist_is_away(postgres_url: URL) -> None
 
 
 @pytest.mark.parametrize("query", ["FROM no_such_table", "no_such_column FROM pg_class"])
-async def test_a_database_that_is_not_migrated_yet_is_away(postgres_url: URL, query: str) -> None:
+async def test_a_database_that_is_not_migrated_yet_is_unavailable(
+    postgres_url: URL, query: str
+) -> None:
     database = Database(postgres_url)
     with pytest.raises(DatabaseUnavailable):
         async with database.read() as session:
@@ -148,7 +150,7 @@ async def test_a_database_that_is_not_migrated_yet_is_away(postgres_url: URL, qu
     await database.close()
 
 
-async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
+async def test_an_exhausted_pool_is_an_error_after_a_timeout(
     database_url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.database.engine.POOL_TIMEOUT", 0.05)
@@ -171,7 +173,7 @@ async def test_a_full_pool_is_told_instead_of_waiting_for_ever(
     await database.close()
 
 
-async def test_a_statement_that_takes_too_long_is_told(
+async def test_a_statement_that_exceeds_its_deadline_is_an_outage(
     database_url: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.database.engine.COMMAND_TIMEOUT", 0.05)
@@ -182,7 +184,9 @@ async def test_a_statement_that_takes_too_long_is_told(
     await database.close()
 
 
-async def test_a_connection_that_the_server_ended_is_replaced_unseen(database: Database) -> None:
+async def test_a_connection_that_the_server_closed_is_replaced_without_an_error(
+    database: Database,
+) -> None:
     async with database.read() as session:
         pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar()
     async with database.read() as first, database.read() as second:
@@ -256,7 +260,7 @@ REPLACED = {"08006", "25006", "26000", "57P01", "57P02", "57P03", "57P05"}
 
 
 @pytest.mark.parametrize("state", OUTAGES)
-async def test_what_the_server_cannot_do_at_the_moment_is_an_outage(
+async def test_a_temporary_failure_of_the_server_is_an_outage(
     database: Database, state: str
 ) -> None:
     async def process() -> int:
@@ -306,7 +310,7 @@ async def test_a_serialization_failure_is_an_outage(database: Database) -> None:
         await session.execute(text("DROP TABLE counters"))
 
 
-async def test_a_plan_that_a_migration_made_invalid_is_an_outage_once(
+async def test_a_plan_that_a_migration_invalidates_is_an_outage_once(
     database: Database, database_url: URL
 ) -> None:
     async def read() -> None:

@@ -75,7 +75,7 @@ def ask_as_another_user(url: URL, *environment: str) -> subprocess.CompletedProc
     "closed",
     [".", ".postgresql", ".postgresql/postgresql.crt", ".postgresql/postgresql.key", ".pgpass"],
 )
-def test_what_lies_unreadable_in_home_is_passed_over(
+def test_unreadable_certificates_in_home_are_ignored(
     tcp: URL, tmp_path: Path, closed: str, mode: str
 ) -> None:
     """As where the service runs with sudo, and HOME is still that of who typed it."""
@@ -95,7 +95,9 @@ def test_a_user_without_home_and_name_connects(tcp: URL) -> None:
     assert asked.stdout == "1\n1\n", asked.stderr
 
 
-def test_certificates_that_verify_are_not_passed_over(tcp: URL, tmp_path: Path) -> None:
+def test_unreadable_certificates_are_an_error_where_the_server_is_verified(
+    tcp: URL, tmp_path: Path
+) -> None:
     (tmp_path / ".postgresql").mkdir(mode=0)
     asked = ask_as_another_user(tcp, "PGSSLMODE=verify-full", f"HOME={tmp_path}")
     assert asked.stdout == "1\n"
@@ -135,7 +137,7 @@ async def test_a_server_whose_authority_the_system_trusts_is_verified(
         assert "doesn't match" in refused.value.reason or "not valid" in refused.value.reason
 
 
-async def test_what_is_meant_for_the_server_reaches_it(tcp: URL) -> None:
+async def test_settings_for_the_server_reach_it(tcp: URL) -> None:
     query = "application_name=image%20host&options=-c%20statement_timeout%3D3s"
     database = Database(f"{text_of(tcp)}?{query}")
     async with database.read() as session:

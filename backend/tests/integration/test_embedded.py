@@ -76,12 +76,12 @@ def test_it_stops_with_its_service(tmp_path: Path) -> None:
     assert has_ended(process)
 
 
-def test_one_that_was_killed_is_no_hindrance_to_the_end_of_its_service(tmp_path: Path) -> None:
+def test_a_killed_server_does_not_delay_the_end_of_its_service(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres"):
         postmaster(tmp_path / "postgres").kill()
 
 
-def test_one_that_is_stopped_is_killed_in_the_end(
+def test_a_server_that_does_not_stop_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the service would wait for ever for a server that hangs."""
@@ -109,7 +109,7 @@ def test_a_second_service_is_refused_and_the_first_goes_on(tmp_path: Path) -> No
         assert postmaster(tmp_path / "postgres").is_running()
 
 
-async def test_a_pid_that_now_belongs_to_another_program_is_no_hindrance(tmp_path: Path) -> None:
+async def test_a_stale_pid_that_belongs_to_another_program_is_ignored(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder):
         lines = (folder / "postmaster.pid").read_text().splitlines()
@@ -118,7 +118,7 @@ async def test_a_pid_that_now_belongs_to_another_program_is_no_hindrance(tmp_pat
     assert await answers(folder)
 
 
-async def test_a_pid_that_now_belongs_to_another_database_leaves_that_one_alone(
+async def test_a_stale_pid_that_belongs_to_another_database_does_not_stop_that_one(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "postgres"
@@ -131,7 +131,7 @@ async def test_a_pid_that_now_belongs_to_another_database_leaves_that_one_alone(
         assert not has_ended(other)
 
 
-def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(EmbeddedDatabaseError, match="cannot use"),
@@ -140,13 +140,13 @@ def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_cluster_half_made_by_a_killed_start_is_made_anew(tmp_path: Path) -> None:
+async def test_a_cluster_left_unfinished_by_a_killed_start_is_created_again(tmp_path: Path) -> None:
     (tmp_path / "postgres.new").mkdir()
     (tmp_path / "postgres.new" / "PG_VERSION").write_text("18\n")
     assert await answers(tmp_path / "postgres")
 
 
-def test_a_folder_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("18\n")
     for path in (tmp_path / "postgres", tmp_path / "postgres" / "PG_VERSION"):
@@ -200,7 +200,7 @@ async def test_a_first_start_that_fails_in_the_middle_leaves_nothing(
     assert await answers(tmp_path / "postgres")
 
 
-def test_a_dead_process_that_nobody_collected_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_zombie_with_the_stale_pid_is_ignored(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder):
         rest = (folder / "postmaster.pid").read_text().partition("\n")[2]
@@ -237,7 +237,7 @@ def start_elsewhere(folder: Path, **environment: str) -> str:
         {"PGPORT": "9999", "PGDATA": "/nowhere", "PGOPTIONS": "--nonsense"},
     ],
 )
-def test_neither_locale_nor_environment_get_in_the_way(
+def test_locale_and_environment_of_the_service_have_no_effect(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     for _ in range(2):
@@ -252,7 +252,9 @@ def test_a_folder_name_that_the_locale_cannot_write_is_fine(tmp_path: Path) -> N
         )
 
 
-async def test_texts_are_sorted_by_code_points_and_known_in_every_language(tmp_path: Path) -> None:
+async def test_text_is_sorted_by_code_points_and_letters_of_every_language_are_known(
+    tmp_path: Path,
+) -> None:
     with embedded_postgres(tmp_path / "postgres") as url:
         assert await fetch_value(url, "SELECT 'Z' < 'a' AND 'a' < 'ä'")
         assert await fetch_value(url, "SELECT lower('ÄÉ图Ж')") == "äé图ж"
@@ -260,7 +262,7 @@ async def test_texts_are_sorted_by_code_points_and_known_in_every_language(tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_a_user_without_a_name_is_told_so_in_one_line(tmp_path: Path) -> None:
+def test_a_user_without_a_name_is_reported_in_one_line(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o777)
     programs = Programs()
@@ -319,14 +321,14 @@ def test_a_server_that_does_not_start_says_why_in_one_line(tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-async def test_it_allows_as_many_connections_as_it_was_told_on_every_start(tmp_path: Path) -> None:
+async def test_max_connections_is_applied_on_every_start(tmp_path: Path) -> None:
     for connections in (20, 330, 20):
         with embedded_postgres(tmp_path / "postgres", connections) as url:
             assert await fetch_value(url, "SHOW max_connections") == str(connections)
 
 
 @pytest.mark.parametrize("lines", [5, 8], ids=["while it started", "ready"])
-async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_one(
+async def test_a_server_that_a_killed_service_left_is_restarted_with_the_new_settings(
     tmp_path: Path, lines: int
 ) -> None:
     folder = tmp_path / "postgres"
@@ -350,6 +352,6 @@ async def test_one_that_a_killed_service_left_is_given_the_settings_of_the_new_o
         assert has_ended(left)
 
 
-async def test_a_command_waits_for_the_database_of_a_service_that_starts(tmp_path: Path) -> None:
+async def test_a_command_waits_for_the_database_of_a_starting_service(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / "postgres"), shared_postgres(tmp_path / "postgres") as url:
         assert await fetch_value(url, "SELECT 1") == 1

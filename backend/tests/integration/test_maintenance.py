@@ -92,7 +92,7 @@ async def test_a_statement_of_the_service_has_a_deadline(
         await database.close()
 
 
-async def test_no_statement_of_fsck_is_ended_because_it_takes_long(
+async def test_no_statement_of_fsck_has_a_deadline(
     settings: Settings,
     storage: LocalStorage,
     capsys: pytest.CaptureFixture[str],
@@ -108,7 +108,7 @@ async def test_no_statement_of_fsck_is_ended_because_it_takes_long(
     assert told.out.endswith("2 images compared: 1 findings\n")
 
 
-async def test_no_statement_of_the_backfill_is_ended_because_it_takes_long(
+async def test_no_statement_of_the_backfill_has_a_deadline(
     settings: Settings,
     database: Database,
     storage: LocalStorage,
@@ -150,7 +150,7 @@ async def running_at_a_terminal(
 
 
 @pytest.mark.parametrize("command", ["fsck", "backfill-dimensions"])
-async def test_a_person_at_a_terminal_sees_that_counting_goes_on(
+async def test_a_terminal_shows_for_how_long_images_are_counted(
     settings: Settings, database: Database, storage: LocalStorage, command: str
 ) -> None:
     await StorageIdentity(database, storage).establish()

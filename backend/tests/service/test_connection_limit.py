@@ -71,7 +71,7 @@ def working(server: LiveServer, clients: ExitStack, count: int) -> list[socket.s
     return uploads
 
 
-def test_clients_in_use_are_served_beside_more_silent_ones_than_there_may_be_connections(
+def test_active_clients_are_served_beside_more_silent_ones_than_max_connections(
     server: LiveServer, clients: ExitStack
 ) -> None:
     in_use = connect(server, clients, 5)
@@ -82,7 +82,7 @@ def test_clients_in_use_are_served_beside_more_silent_ones_than_there_may_be_con
         assert httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE).status_code == 200
 
 
-def test_the_connection_that_was_idle_for_longest_makes_room(
+def test_the_longest_idle_connection_is_closed_for_another(
     server: LiveServer, clients: ExitStack
 ) -> None:
     idle = connect(server, clients, MOST)
@@ -94,7 +94,7 @@ def test_the_connection_that_was_idle_for_longest_makes_room(
     assert not any(is_closed(client) for client in [idle[0], *idle[2:]])
 
 
-def test_of_those_that_never_asked_the_oldest_makes_room_and_nobody_else(
+def test_of_connections_without_a_request_only_the_oldest_is_closed(
     server: LiveServer, clients: ExitStack
 ) -> None:
     idle = connect(server, clients, MOST)
@@ -106,7 +106,7 @@ def test_of_those_that_never_asked_the_oldest_makes_room_and_nobody_else(
     assert not any(is_closed(client) for client in [*idle, *silent[3:]])
 
 
-def test_clients_that_keep_coming_are_served_under_a_flood_of_silent_ones(
+def test_returning_clients_are_served_under_a_flood_of_silent_ones(
     server: LiveServer,
 ) -> None:
     over = threading.Event()
@@ -130,7 +130,7 @@ def test_clients_that_keep_coming_are_served_under_a_flood_of_silent_ones(
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_a_request_that_waits_to_be_read_is_served_whoever_came_after_it(
+def test_a_request_that_waits_to_be_read_is_served_before_later_ones(
     settings: Settings, clients: ExitStack, loop: Literal["uvloop", "asyncio"]
 ) -> None:
     app = create_app(settings)
@@ -150,7 +150,7 @@ def test_a_request_that_waits_to_be_read_is_served_whoever_came_after_it(
         assert [client.recv(65536)[9:12] for client in asking] == [b"200"] * 5
 
 
-def test_work_is_never_ended_and_more_of_it_is_told_when_to_try_again(
+def test_requests_under_way_are_never_cut_off_and_further_ones_get_503_with_retry_after(
     server: LiveServer, clients: ExitStack
 ) -> None:
     uploads = working(server, clients, MOST)
@@ -165,7 +165,7 @@ def test_work_is_never_ended_and_more_of_it_is_told_when_to_try_again(
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-def test_health_is_answered_also_when_all_work(
+def test_health_is_answered_also_at_max_connections(
     server: LiveServer, clients: ExitStack, path: str
 ) -> None:
     working(server, clients, MOST)
@@ -177,7 +177,7 @@ def test_health_is_answered_also_when_all_work(
     assert read_problem(ask(server, upload)) == (503, "too-many-connections")
 
 
-def test_connections_are_bounded_also_where_all_of_them_ask_for_health(
+def test_connections_for_health_checks_are_bounded_too(
     server: LiveServer, clients: ExitStack
 ) -> None:
     connect(server, clients, 10 * MOST, LIVE)
@@ -185,7 +185,7 @@ def test_connections_are_bounded_also_where_all_of_them_ask_for_health(
     assert httpx.get(f"{server.url}/health/live", timeout=PATIENCE).status_code == 200
 
 
-def test_clients_that_left_with_work_begun_count_until_it_is_done(
+def test_requests_of_clients_that_left_count_until_they_are_done(
     server: LiveServer, clients: ExitStack
 ) -> None:
     with ExitStack() as leaving:

@@ -63,7 +63,7 @@ def host_that_refuses(request: pytest.FixtureRequest, host: Host) -> Iterator[Ho
     )
 
 
-def test_a_row_that_the_database_refuses_takes_the_file_back(host_that_refuses: Host) -> None:
+def test_the_file_of_a_row_that_the_database_refuses_is_discarded(host_that_refuses: Host) -> None:
     host = host_that_refuses
     for content in (JPEG, LARGE):
         assert_problem(host.upload(content, "refused.jpg"), 500, "internal-error")
@@ -71,7 +71,7 @@ def test_a_row_that_the_database_refuses_takes_the_file_back(host_that_refuses: 
     assert host.upload(JPEG).status_code == 201
 
 
-def test_a_batch_tells_of_the_files_beside_one_whose_row_is_refused(
+def test_a_batch_reports_the_other_files_where_one_row_is_refused(
     host_that_refuses: Host,
 ) -> None:
     host = host_that_refuses
@@ -87,7 +87,7 @@ def test_a_batch_tells_of_the_files_beside_one_whose_row_is_refused(
 
 @pytest.mark.parametrize("content", [JPEG, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize(("when", "rows"), [("before", 0), ("after", 1)])
-def test_an_upload_cut_at_commit_keeps_its_file_whatever_became_of_the_row(
+def test_an_upload_cut_off_at_commit_keeps_its_file_whatever_became_of_the_row(
     host: Host, proxy: DatabaseProxy, content: bytes, when: Cut, rows: int
 ) -> None:
     proxy.cut("COMMIT", when)
@@ -99,7 +99,7 @@ def test_an_upload_cut_at_commit_keeps_its_file_whatever_became_of_the_row(
 
 
 @pytest.mark.parametrize(("when", "rows"), [("before", 1), ("after", 2)])
-def test_a_batch_cut_at_its_first_commit_stores_the_rest(
+def test_a_batch_cut_off_at_its_first_commit_stores_the_rest(
     host: Host, proxy: DatabaseProxy, when: Cut, rows: int
 ) -> None:
     proxy.cut("COMMIT", when)
@@ -113,7 +113,7 @@ def test_a_batch_cut_at_its_first_commit_stores_the_rest(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT"])
-def test_an_upload_cut_before_its_commit_is_taken_back(
+def test_an_upload_cut_off_before_its_commit_is_discarded(
     host: Host, proxy: DatabaseProxy, statement: str, when: Cut
 ) -> None:
     for number, content in enumerate((JPEG, LARGE), start=1):
@@ -133,7 +133,7 @@ def test_an_upload_cut_before_its_commit_is_taken_back(
         ("COMMIT", "after", 0),
     ],
 )
-def test_a_delete_cut_anywhere_never_takes_the_file_of_a_row_that_stays(
+def test_a_delete_cut_off_anywhere_never_removes_the_file_of_a_row_that_stays(
     host: Host, proxy: DatabaseProxy, statement: str, when: Cut, left: int
 ) -> None:
     image = host.upload(JPEG).json()
@@ -149,7 +149,7 @@ def test_a_delete_cut_anywhere_never_takes_the_file_of_a_row_that_stays(
         assert_problem(host.delete(image["id"]), 404, "image-not-found")
 
 
-def test_a_question_cut_off_is_answered_the_next_time(host: Host, proxy: DatabaseProxy) -> None:
+def test_a_read_cut_off_succeeds_the_next_time(host: Host, proxy: DatabaseProxy) -> None:
     image = host.upload(JPEG).json()
     for path in (f"/{image['id']}", f"/{image['id']}/file", ""):
         proxy.cut("SELECT", "after")
@@ -159,7 +159,7 @@ def test_a_question_cut_off_is_answered_the_next_time(host: Host, proxy: Databas
     assert proxy.cuts == 3
 
 
-def test_a_slow_database_makes_answers_late_and_nothing_else(
+def test_a_slow_database_delays_responses_and_nothing_else(
     host: Host, proxy: DatabaseProxy
 ) -> None:
     proxy.delay = 0.1
@@ -172,7 +172,7 @@ def test_a_slow_database_makes_answers_late_and_nothing_else(
     host.assert_keeps(rows=4, files=4)
 
 
-def test_a_database_that_hangs_is_told_in_bounded_time_and_leaves_nothing(
+def test_a_database_that_hangs_costs_503_within_the_deadline_and_leaves_nothing(
     short_timeouts: None, host: Host, proxy: DatabaseProxy
 ) -> None:
     """More requests than connections: some hang on a statement, the rest waits for a connection."""
@@ -213,7 +213,7 @@ def test_a_database_that_hangs_at_commit_keeps_the_file_for_the_row_that_may_com
     assert len(list(host.images.glob("??/*"))) == 1
 
 
-def test_connections_that_a_network_drops_silently_cost_one_round_of_requests(
+def test_connections_that_a_network_drops_silently_fail_one_round_of_requests(
     short_timeouts: None, host: Host, proxy: DatabaseProxy
 ) -> None:
     """More of them than a client would try again for."""
@@ -234,7 +234,7 @@ def test_connections_that_a_network_drops_silently_cost_one_round_of_requests(
     host.assert_sound()
 
 
-def test_a_primary_that_takes_no_more_writes_is_left_for_the_new_one(tmp_path: Path) -> None:
+def test_a_primary_that_became_read_only_is_abandoned_for_the_new_one(tmp_path: Path) -> None:
     """Behind one address, as in a cloud's failover; the old one lives on and answers reads."""
     with (
         embedded_postgres(tmp_path / "old") as old,
@@ -262,7 +262,7 @@ def test_a_primary_that_takes_no_more_writes_is_left_for_the_new_one(tmp_path: P
             assert host.delete(image.json()["id"]).status_code == 204
 
 
-def test_readiness_leaves_a_primary_that_takes_no_more_writes_for_the_new_one(
+def test_readiness_abandons_a_primary_that_became_read_only_for_the_new_one(
     tmp_path: Path,
 ) -> None:
     """Also where nobody uploads, and the old one answers the reads of all."""
@@ -286,7 +286,7 @@ def test_readiness_leaves_a_primary_that_takes_no_more_writes_for_the_new_one(
 
 
 @pytest.mark.parametrize("timeout", ["lock_timeout", "statement_timeout"])
-def test_a_timeout_of_the_server_is_told_and_takes_the_file_back(
+def test_a_timeout_of_the_server_is_reported_and_the_file_discarded(
     database_url: URL, tmp_path: Path, timeout: str
 ) -> None:
     url = database_url.update_query_dict({"options": f"-c {timeout}=1s"})
@@ -361,7 +361,7 @@ class Load:
         return answer
 
 
-def test_a_database_that_restarts_under_load_costs_503_and_no_picture(tmp_path: Path) -> None:
+def test_a_database_that_restarts_under_load_costs_503_and_no_image(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         asyncio.run(prepare(url))

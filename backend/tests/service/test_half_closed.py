@@ -62,7 +62,7 @@ def test_a_client_that_half_closes_after_its_request_gets_its_answer(
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("path", [UPLOAD, BATCH])
-def test_an_upload_that_came_whole_before_the_end_is_stored_and_answered(
+def test_an_upload_that_is_complete_before_the_half_close_is_stored_and_answered(
     server: LiveServer, stored_files: StoredFiles, path: str, framing: str
 ) -> None:
     field = "file" if path == UPLOAD else "files"
@@ -79,14 +79,16 @@ def test_an_upload_that_came_whole_before_the_end_is_stored_and_answered(
     assert [file.read_bytes() for file in stored_files()] == [LARGE]
 
 
-def test_a_delete_before_the_end_is_answered(server: LiveServer, stored_files: StoredFiles) -> None:
+def test_a_delete_before_the_half_close_is_answered(
+    server: LiveServer, stored_files: StoredFiles
+) -> None:
     image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()
     request = f"DELETE /api/v1/images/{image['id']} HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert statuses(ask_and_half_close(server, request.encode())) == [b"204"]
     assert stored_files() == []
 
 
-def test_a_large_download_comes_whole_to_a_client_that_half_closed(
+def test_a_client_that_half_closed_gets_its_complete_download(
     server: LiveServer, settings: Settings
 ) -> None:
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": LARGE}).json()["url"]
@@ -101,7 +103,7 @@ def test_a_large_download_comes_whole_to_a_client_that_half_closed(
     wait_until(lambda: not open_files_below(settings.data_dir))
 
 
-def test_requests_sent_together_before_the_end_are_all_answered(server: LiveServer) -> None:
+def test_pipelined_requests_before_the_half_close_are_all_answered(server: LiveServer) -> None:
     body = form(part(JPEG))
     upload = head(UPLOAD, f"Content-Length: {len(body)}") + body
     answers = ask_and_half_close(server, LIST, upload, LIST + upload, LIST)
@@ -109,7 +111,7 @@ def test_requests_sent_together_before_the_end_are_all_answered(server: LiveServ
 
 
 @pytest.mark.parametrize("broken", ["a head", "a body", "no HTTP"])
-def test_whole_requests_are_answered_though_what_follows_is_broken_off(
+def test_complete_requests_are_answered_though_the_next_is_broken_off(
     server: LiveServer, stored_files: StoredFiles, broken: str
 ) -> None:
     rest = {
@@ -121,7 +123,7 @@ def test_whole_requests_are_answered_though_what_follows_is_broken_off(
     assert_nothing_stored(server, stored_files)
 
 
-def test_requests_before_one_that_is_no_http_are_answered_and_then_it_is_over(
+def test_requests_before_malformed_http_are_answered_and_the_connection_closed(
     server: LiveServer,
 ) -> None:
     with server.connect() as client:
@@ -133,7 +135,7 @@ def test_requests_before_one_that_is_no_http_are_answered_and_then_it_is_over(
 @pytest.mark.parametrize(
     "sent", ["nothing", "half a head", "half a body", "all but the last chunk"]
 )
-def test_a_client_that_half_closes_before_its_request_is_whole_is_disconnected(
+def test_a_client_that_half_closes_before_its_request_is_complete_is_disconnected(
     server: LiveServer,
     settings: Settings,
     stored_files: StoredFiles,

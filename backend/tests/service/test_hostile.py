@@ -66,7 +66,7 @@ def has_answer(client: socket.socket) -> bool:
         return bool(selector.select(0))
 
 
-def test_200_slow_uploads_do_not_disturb_others_and_end_with_nothing_left(
+def test_200_slow_uploads_do_not_delay_others_and_leave_nothing(
     server: LiveServer,
     settings: Settings,
     stored_files: StoredFiles,
@@ -115,7 +115,7 @@ def test_200_slow_uploads_do_not_disturb_others_and_end_with_nothing_left(
     ("path", "framing"),
     [(UPLOAD, "Content-Length: 1000000"), (BATCH, "Transfer-Encoding: chunked")],
 )
-def test_a_body_that_stops_is_given_up(  # noqa: PLR0913, PLR0917 - fixtures and a case
+def test_a_body_that_stalls_is_aborted(  # noqa: PLR0913, PLR0917 - fixtures and a case
     server: LiveServer,
     settings: Settings,
     stored_files: StoredFiles,
@@ -137,7 +137,7 @@ def test_a_body_that_stops_is_given_up(  # noqa: PLR0913, PLR0917 - fixtures and
     wait_until(lambda: not open_files_below(settings.data_dir))
 
 
-def test_a_fast_start_does_not_buy_a_slow_end(
+def test_a_fast_start_does_not_extend_the_deadline_of_a_slow_end(
     server: LiveServer, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.5)
@@ -155,7 +155,7 @@ def test_a_fast_start_does_not_buy_a_slow_end(
     wait_until(lambda: not stored_files())
 
 
-def test_a_slow_but_steady_upload_is_let_finish(
+def test_a_slow_but_steady_upload_completes(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 1.0)
@@ -171,7 +171,7 @@ def test_a_slow_but_steady_upload_is_let_finish(
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /docs HTTP/1.1\r\nHost: x\r\n", b"\r\n", b"G"])
-def test_a_head_that_does_not_come_is_given_up(
+def test_a_head_that_does_not_arrive_is_aborted(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(f"{PROTOCOL}.HEAD_SECONDS", 0.3)
@@ -182,7 +182,7 @@ def test_a_head_that_does_not_come_is_given_up(
     wait_until(lambda: connections(server) == 0)
 
 
-def test_a_head_that_trickles_is_given_up_also_on_a_connection_in_use(
+def test_a_head_that_trickles_is_aborted_also_on_a_connection_in_use(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{PROTOCOL}.HEAD_SECONDS", 0.5)
@@ -224,9 +224,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("case", ENDLESS)
-def test_what_does_not_end_is_cut_off_after_little_more_than_is_allowed(
-    server: LiveServer, case: str
-) -> None:
+def test_endless_input_is_cut_off_soon_after_its_limit(server: LiveServer, case: str) -> None:
     begin, more = ENDLESS[case]
     sent = 0
     with server.connect() as client:
@@ -240,7 +238,7 @@ def test_what_does_not_end_is_cut_off_after_little_more_than_is_allowed(
         assert read_problem(client.recv(65536)) == (431, "head-too-large")
 
 
-def test_many_requests_at_once_on_one_connection_are_bounded(server: LiveServer) -> None:
+def test_pipelined_requests_are_bounded(server: LiveServer) -> None:
     request = b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n"
     answer = ask(server, request * 3)
     assert answer.count(b"HTTP/1.1 200 ") == 3
@@ -304,7 +302,7 @@ REFUSED_CHUNKS = {
 }
 
 
-def test_what_others_may_read_in_another_way_is_refused_with_all_that_follows(
+def test_an_ambiguous_request_is_refused_with_all_that_follows(
     server: LiveServer, stored_files: StoredFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
     shapes = REFUSED_SHAPES | {
@@ -323,7 +321,7 @@ def test_what_others_may_read_in_another_way_is_refused_with_all_that_follows(
     assert_nothing_stored(server, stored_files)
 
 
-def test_what_all_read_in_the_same_way_is_served(server: LiveServer) -> None:
+def test_an_unambiguous_request_is_served(server: LiveServer) -> None:
     body = form(part(JPEG))
     for framed in (
         UPLOAD_CHUNKED + b"%x;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(body), body),
@@ -335,7 +333,7 @@ def test_what_all_read_in_the_same_way_is_served(server: LiveServer) -> None:
     assert ask(server, b"GET /health/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_field_after_the_body_does_not_replace_what_the_proxy_wrote(settings: Settings) -> None:
+def test_a_trailer_field_does_not_replace_a_field_of_the_proxy(settings: Settings) -> None:
     trusted = settings.model_copy(update={"trusted_proxies": (ip_network("127.0.0.0/8"),)})
     body = form(part(JPEG))
     late = b"%x\r\n%s\r\n0\r\nX-Forwarded-Proto: https\r\n\r\n" % (len(body), body)
@@ -362,7 +360,7 @@ TRAVERSALS = [
 ]
 
 
-def test_no_address_leads_out_of_the_storage(server: LiveServer) -> None:
+def test_no_url_leads_out_of_the_storage(server: LiveServer) -> None:
     for path in TRAVERSALS:
         answer = ask(
             server, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
@@ -375,7 +373,7 @@ def test_no_address_leads_out_of_the_storage(server: LiveServer) -> None:
     "name",
     ["../../../evil.jpg", "..\\..\\evil.jpg", "/tmp/evil.jpg", "%2e%2e%2fevil.jpg"],  # noqa: S108
 )
-def test_no_name_leads_out_of_the_storage(
+def test_no_file_name_leads_out_of_the_storage(
     server: LiveServer, settings: Settings, stored_files: StoredFiles, name: str
 ) -> None:
     header = f'Content-Disposition: form-data; name="file"; filename="{name}"'.encode()
@@ -410,7 +408,7 @@ def test_an_upload_over_the_limit_never_writes_more_than_the_limit(
     assert_nothing_stored(server, stored_files)
 
 
-def test_a_body_without_an_end_is_cut_off_at_the_limit(
+def test_an_endless_body_is_cut_off_at_the_limit(
     server: LiveServer, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 0.2)
@@ -434,9 +432,7 @@ def test_10000_files_in_a_batch_store_none(server: LiveServer, stored_files: Sto
     assert_nothing_stored(server, stored_files)
 
 
-def test_a_form_within_a_form_is_not_looked_into(
-    server: LiveServer, stored_files: StoredFiles
-) -> None:
+def test_a_nested_form_is_not_parsed(server: LiveServer, stored_files: StoredFiles) -> None:
     """RFC 7578, section 4.3, has done away with multipart/mixed within a form."""
     inner = form(part(JPEG)).replace(BOUNDARY.encode(), b"inner")
     mixed = b"Content-Type: multipart/mixed; boundary=inner"
@@ -495,7 +491,7 @@ def show_in_browser(url: str, folder: Path) -> str:
 
 
 @needs_chromium
-def test_no_picture_runs_a_script_in_a_browser(settings: Settings, tmp_path: Path) -> None:
+def test_no_image_runs_a_script_in_a_browser(settings: Settings, tmp_path: Path) -> None:
     app = create_app(settings)
     pages: dict[str, str] = {}
 
@@ -529,7 +525,7 @@ def test_no_picture_runs_a_script_in_a_browser(settings: Settings, tmp_path: Pat
             assert "RAN" not in show_in_browser(url, tmp_path / "browser").replace(SCRIPT, ""), case
 
 
-def test_an_answer_without_a_body_arrives_like_any_other(server: LiveServer) -> None:
+def test_a_response_without_a_body_arrives_like_any_other(server: LiveServer) -> None:
     """The head of an answer waits for its body, and for nothing else; the connection goes on."""
     image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()
     path = image["url"].removeprefix(server.url)
@@ -559,14 +555,14 @@ def read_answer(client: socket.socket, *, has_body: bool) -> tuple[bytes, bytes,
     return head, separator, body
 
 
-def test_head_and_body_of_an_answer_are_one_packet(server: LiveServer) -> None:
+def test_head_and_body_of_a_response_are_one_packet(server: LiveServer) -> None:
     with server.connect() as client:
         for _ in range(3):
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(65536).endswith(b"}")
 
 
-def test_bytes_of_a_picture_that_look_like_an_answer_are_never_taken_for_one(
+def test_bytes_of_an_image_that_look_like_a_response_are_never_taken_for_one(
     server: LiveServer,
 ) -> None:
     forged = (
@@ -589,7 +585,7 @@ def test_a_head_does_not_wait_for_a_body_that_is_late(server: LiveServer) -> Non
 
 
 @pytest.mark.parametrize("host", ['evil.example/x>; rel="next", <http://a', "a b", "a/b", "@"])
-def test_a_host_that_is_none_is_not_repeated(settings: Settings, host: str) -> None:
+def test_an_invalid_host_is_not_echoed(settings: Settings, host: str) -> None:
     behind_a_proxy = settings.model_copy(update={"trusted_proxies": (ip_network("192.0.2.1"),)})
     body = form(part(JPEG))
     head = (

@@ -74,7 +74,7 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
     assert [download(service, image) for image in images] == sent
 
 
-def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService) -> None:
+def test_server_processes_whose_supervisor_was_killed_release_the_port(start: StartService) -> None:
     service = start("WORKERS=2").wait_until_it_serves()
     upload(service)
     processes = service.all_processes()
@@ -90,7 +90,7 @@ def test_workers_whose_parent_was_killed_give_the_port_back(start: StartService)
     assert len(listed_ids(start().wait_until_it_serves())) == 1
 
 
-def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
+def test_the_writer_process_ends_with_a_killed_service(
     start: StartService,
 ) -> None:
     service = start().wait_until_it_serves()
@@ -105,7 +105,7 @@ def test_a_service_that_is_killed_takes_the_process_that_writes_uploads_along(
     assert len(listed_ids(start().wait_until_it_serves())) == 1  # and stops the database in the end
 
 
-def test_a_database_that_outlived_its_service_is_taken_over(start: StartService) -> None:
+def test_a_database_that_outlived_its_service_is_replaced(start: StartService) -> None:
     service = start().wait_until_it_serves()
     image = upload(service)
     database = [p for p in service.all_processes() if "postgres" in p.name()]
@@ -156,14 +156,16 @@ def test_services_may_share_a_database_and_a_folder(start: StartService, databas
         ("IMAGE_HOST_PORT=x", "IMAGE_HOST_PORT from the environment: "),
     ],
 )
-def test_a_bad_setting_is_told_in_one_line(start: StartService, setting: str, line: str) -> None:
+def test_a_bad_setting_is_reported_in_one_line(
+    start: StartService, setting: str, line: str
+) -> None:
     service = start(setting)
     assert service.process.wait(PATIENCE) != 0
     assert service.output.startswith(f"Bad settings:\n{line}")
     assert "Traceback" not in service.output
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(
+def test_a_port_in_use_is_reported_before_anything_is_started(
     start: StartService, project: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -175,7 +177,9 @@ def test_a_port_in_use_is_told_before_anything_is_started(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_request_in_hand_is_finished_before_the_end(start: StartService, workers: int) -> None:
+def test_a_request_under_way_is_finished_before_the_service_ends(
+    start: StartService, workers: int
+) -> None:
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     body = form(part(JPEG))
     port = int(service.url.rpartition(":")[2])
@@ -196,7 +200,7 @@ def test_a_request_in_hand_is_finished_before_the_end(start: StartService, worke
     assert len(list((service.log.parent / "data" / "images").glob("??/*.jpg"))) == 1
 
 
-def test_the_log_can_be_read_by_machines_and_keeps_secrets(start: StartService) -> None:
+def test_the_json_log_is_valid_and_holds_no_secret(start: StartService) -> None:
     service = start("LOG_FORMAT=json", "API_KEY=s3cret-key").wait_until_it_serves()
     response = httpx.get(
         f"{service.url}/api/v1/images?token=hidden", headers={"authorization": "Bearer s3cret-key"}
@@ -221,7 +225,7 @@ def test_help_lists_every_command(project: Path) -> None:
     assert set(re.findall(r"^  make ([a-z-]+) +\S", listing.stdout, re.MULTILINE)) == commands
 
 
-def test_nobody_is_believed_by_default_and_no_server_is_named(start: StartService) -> None:
+def test_no_proxy_is_trusted_by_default_and_no_server_is_named(start: StartService) -> None:
     service = start().wait_until_it_serves()
     response = httpx.post(
         f"{service.url}{UPLOAD}", files={"file": JPEG}, headers={"x-forwarded-proto": "https"}
@@ -238,7 +242,7 @@ def test_a_signal_while_the_database_starts_leaves_nothing(start: StartService) 
     assert not (service.data_dir / "postgres" / "postmaster.pid").exists()
 
 
-def test_after_a_delete_none_of_four_workers_serves_the_image(start: StartService) -> None:
+def test_after_a_delete_none_of_four_server_processes_serves_the_image(start: StartService) -> None:
     service = start("WORKERS=4").wait_until_it_serves()
     for _ in range(3):
         image = upload(service)

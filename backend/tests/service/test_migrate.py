@@ -60,7 +60,7 @@ def test_a_service_on_an_empty_database_refuses_to_start_until_it_is_migrated(
     upload(start(*settings).wait_until_it_serves())
 
 
-def test_a_service_on_a_database_of_before_refuses_to_start_until_it_is_migrated(
+def test_a_service_on_a_legacy_database_refuses_to_start_until_it_is_migrated(
     start: StartService, project: Path, empty: URL
 ) -> None:
     asyncio.run(load_lean(empty))
@@ -70,7 +70,7 @@ def test_a_service_on_a_database_of_before_refuses_to_start_until_it_is_migrated
     assert_serves_lean_images(start(setting(empty)).wait_until_it_serves())
 
 
-def test_a_service_on_a_database_of_later_refuses_to_start(
+def test_a_service_on_a_database_of_a_later_version_refuses_to_start(
     start: StartService, project: Path, empty: URL
 ) -> None:
     make(project, "migrate", setting(empty))
@@ -112,7 +112,7 @@ def test_the_embedded_database_of_a_later_version_is_refused(
     assert "Traceback" not in service.output
 
 
-def test_a_database_that_cannot_be_migrated_is_told_with_the_cause(project: Path) -> None:
+def test_a_database_that_cannot_be_migrated_is_reported_with_the_cause(project: Path) -> None:
     run = make(project, "migrate")
     assert run.returncode != 0
     assert run.stderr.startswith("Not migrated: There is no embedded database in /")
@@ -123,7 +123,7 @@ def test_a_database_that_cannot_be_migrated_is_told_with_the_cause(project: Path
     assert "Traceback" not in run.stderr
 
 
-def test_the_way_back_is_there_for_the_version_of_before(project: Path, empty: URL) -> None:
+def test_downgrade_restores_the_previous_schema(project: Path, empty: URL) -> None:
     make(project, "migrate", setting(empty))
     run = make(project, "migrate", setting(empty), "ARGS=--to 0001")
     assert run.stdout.endswith("The schema of the database is at 0001.\n")

@@ -148,14 +148,16 @@ def test_a_quota_is_exact_through_a_pooler(database_url: URL, tmp_path: Path) ->
         assert left_behind(pool) == {"servers": SERVERS}
 
 
-def test_a_schema_goes_up_and_back_through_a_pooler(pool: URL) -> None:
+def test_a_schema_is_upgraded_and_downgraded_through_a_pooler(pool: URL) -> None:
     for target in (HEAD, FIRST, HEAD):
         output = output_of(app(pool, "migrate", "--to", target))
         assert output.endswith(f"The schema of the database is at {target}.\n")
     assert left_behind(pool) == {"servers": SERVERS}
 
 
-def test_processes_that_migrate_at_once_take_turns_through_a_pooler(pool: URL) -> None:
+def test_processes_that_migrate_at_once_do_so_one_after_the_other_through_a_pooler(
+    pool: URL,
+) -> None:
     processes = [app(pool, "migrate") for _ in range(3)]
     outputs = [output_of(process) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
@@ -163,7 +165,7 @@ def test_processes_that_migrate_at_once_take_turns_through_a_pooler(pool: URL) -
     assert left_behind(pool) == {"servers": SERVERS}
 
 
-def test_who_waits_for_a_migration_that_is_killed_goes_on_with_it(pool: URL, lean: URL) -> None:
+def test_a_process_that_waits_for_a_killed_migration_completes_it(pool: URL, lean: URL) -> None:
     with asyncio.Runner() as runner, ExitStack() as opened:
         backup = Database(lean).maintain()
         connection = runner.run(backup.__aenter__())
@@ -177,7 +179,7 @@ def test_who_waits_for_a_migration_that_is_killed_goes_on_with_it(pool: URL, lea
         assert output_of(second).endswith(f"The schema of the database is at {HEAD}.\n")
 
 
-def test_rows_are_checked_and_measured_through_a_pooler(pool: URL, tmp_path: Path) -> None:
+def test_fsck_and_backfill_work_through_a_pooler(pool: URL, tmp_path: Path) -> None:
     copy_lean_files(tmp_path)
     output_of(app(pool, "migrate"))
     with hosting(make_settings(pool, tmp_path), pool):  # makes the folders that are still missing
@@ -190,7 +192,7 @@ def test_rows_are_checked_and_measured_through_a_pooler(pool: URL, tmp_path: Pat
 
 
 @pytest.mark.parametrize("command", ["", "migrate", "fsck", "backfill-dimensions"])
-def test_a_pooler_that_lets_no_transactions_through_is_refused_in_one_line(
+def test_a_pooler_without_transactions_is_refused_in_one_line(
     lean: URL, command: str, tmp_path: Path
 ) -> None:
     with pooled(lean, "statement") as url:

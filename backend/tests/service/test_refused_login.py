@@ -58,24 +58,24 @@ def refusal(url: URL, command: str, data_dir: Path) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_wrong_password_is_told(locked: URL, command: str, tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported(locked: URL, command: str, tmp_path: Path) -> None:
     line = refusal(locked.set(password=WRONG), command, tmp_path)
     assert "The database refused the password of user images." in line
 
 
-def test_a_missing_password_is_told(locked: URL, tmp_path: Path) -> None:
+def test_a_missing_password_is_reported(locked: URL, tmp_path: Path) -> None:
     line = refusal(locked.set(password=""), "", tmp_path)
     assert line == "The database refused the password of user images.\n"
 
 
 @needs_pgbouncer
-def test_a_wrong_password_is_told_through_a_pooler(locked: URL, tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_through_a_pooler(locked: URL, tmp_path: Path) -> None:
     with pooled(locked, password=PASSWORD) as pool:
         line = refusal(pool.set(password=WRONG), "", tmp_path)
     assert line == "The database refused the password of user images.\n"
 
 
-def test_who_or_what_does_not_exist_is_told(locked: URL, tmp_path: Path) -> None:
+def test_an_unknown_role_or_database_is_reported(locked: URL, tmp_path: Path) -> None:
     for url, words in {
         locked.set(username="nobody", password=""): 'role "nobody" does not exist',
         locked.set(database="nothing"): 'database "nothing" does not exist',
@@ -87,7 +87,7 @@ def test_who_or_what_does_not_exist_is_told(locked: URL, tmp_path: Path) -> None
         assert line == f"The database refused the connection: {words}.\n"
 
 
-def test_a_password_that_is_changed_while_the_service_runs_costs_503_until_it_is_right_again(
+def test_a_password_changed_while_the_service_runs_costs_503_until_it_is_right_again(
     locked: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever changes it in two places changes it in one of them first."""

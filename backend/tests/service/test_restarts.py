@@ -46,7 +46,7 @@ def ask(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_waits_in_the_backlog_is_served_before_the_end(
+def test_connections_in_the_backlog_are_served_before_the_service_ends(
     start: StartService, workers: int
 ) -> None:
     service = start(f"WORKERS={workers}").wait_until_it_serves()

@@ -62,7 +62,7 @@ def read_slowly(client: socket.socket, seconds: float) -> bytes:
 
 @pytest.mark.parametrize("size", [SIZE, 200_000], ids=["a large file", "the end of a file"])
 @pytest.mark.parametrize("then", ["keep-alive", "close"])
-def test_a_client_that_takes_little_at_a_time_gets_its_whole_file(
+def test_a_client_that_reads_slowly_gets_its_whole_file(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch, size: int, then: str
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.5)
@@ -79,7 +79,7 @@ def test_a_client_that_takes_little_at_a_time_gets_its_whole_file(
 
 @pytest.mark.parametrize("size", [SIZE, 1_000_000, 200_000])
 @pytest.mark.parametrize("then", ["keep-alive", "close"])
-def test_a_client_that_takes_nothing_is_given_up(
+def test_a_client_that_reads_nothing_is_disconnected(
     server: LiveServer,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -93,7 +93,7 @@ def test_a_client_that_takes_nothing_is_given_up(
     wait_until(lambda: not open_files_below(settings.data_dir))
 
 
-def test_a_client_that_stops_after_a_fast_start_is_given_up_too(
+def test_a_client_that_stalls_after_a_fast_start_is_disconnected(
     server: LiveServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
@@ -104,7 +104,7 @@ def test_a_client_that_stops_after_a_fast_start_is_given_up_too(
     wait_until(lambda: not server.state.connections)
 
 
-def test_a_client_that_takes_a_byte_now_and_then_is_given_up(
+def test_a_client_that_reads_a_byte_now_and_then_is_disconnected(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.0)
@@ -114,7 +114,7 @@ def test_a_client_that_takes_a_byte_now_and_then_is_given_up(
             read_slowly(client, 0.5)
 
 
-def test_what_a_client_does_not_take_is_bounded(server: LiveServer) -> None:
+def test_the_buffer_for_a_client_that_does_not_read_is_bounded(server: LiveServer) -> None:
     with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
         client.recv(100)
         time.sleep(0.5)  # the service has written what it may
@@ -126,7 +126,7 @@ def test_what_a_client_does_not_take_is_bounded(server: LiveServer) -> None:
 @pytest.mark.parametrize(
     ("example", "path"), [("image-host.conf", ""), ("image-host-below-a-path.conf", "/pics")]
 )
-def test_what_a_client_does_not_take_of_a_proxy_is_bounded_too(
+def test_the_buffer_for_a_client_that_does_not_read_from_a_proxy_is_bounded_too(
     server: LiveServer, tmp_path: Path, example: str, path: str
 ) -> None:
     """While nginx waits for room in the kernel, it takes nothing of the service."""

@@ -32,7 +32,7 @@ def server(settings: Settings) -> Iterator[LiveServer]:
 
 
 @pytest.mark.parametrize("path", [UPLOAD, BATCH])
-def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
+def test_an_upload_that_is_broken_off_leaves_nothing(
     server: LiveServer, settings: Settings, stored_files: StoredFiles, path: str
 ) -> None:
     field = "file" if path == UPLOAD else "files"
@@ -57,7 +57,7 @@ def test_a_body_declared_too_long_is_refused_before_any_of_it_is_read(
     assert_nothing_stored(server, stored_files)
 
 
-def test_a_client_that_asks_before_sending_too_much_is_never_told_to_go_on(
+def test_expect_100_continue_of_too_large_a_body_is_refused(
     server: LiveServer,
 ) -> None:
     with server.connect() as client:
@@ -67,7 +67,7 @@ def test_a_client_that_asks_before_sending_too_much_is_never_told_to_go_on(
     assert b"100 Continue" not in answer
 
 
-def test_a_client_that_asks_before_sending_is_told_to_go_on(server: LiveServer) -> None:
+def test_expect_100_continue_is_answered(server: LiveServer) -> None:
     body = form(part(JPEG))
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {len(body)}", "Expect: 100-continue"))
@@ -76,7 +76,7 @@ def test_a_client_that_asks_before_sending_is_told_to_go_on(server: LiveServer) 
         assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
 
 
-def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(
+def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
@@ -103,7 +103,7 @@ def test_a_client_that_is_still_sending_can_read_an_early_answer(server: LiveSer
     assert b'"/problems#invalid-file-type"' in answer
 
 
-def test_a_length_that_promises_more_than_comes_stores_nothing(
+def test_a_content_length_larger_than_the_body_stores_nothing(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     body = form(part(JPEG))
@@ -114,7 +114,7 @@ def test_a_length_that_promises_more_than_comes_stores_nothing(
     assert_nothing_stored(server, stored_files)
 
 
-def test_a_length_that_promises_less_than_comes_stores_nothing(
+def test_a_content_length_smaller_than_the_body_stores_nothing(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     body = form(part(JPEG))
@@ -125,13 +125,13 @@ def test_a_length_that_promises_less_than_comes_stores_nothing(
 
 
 @pytest.mark.parametrize("length", ["abc", "-5", "1, 2"])
-def test_a_length_that_is_no_number_is_refused(server: LiveServer, length: str) -> None:
+def test_a_content_length_that_is_not_a_number_is_refused(server: LiveServer, length: str) -> None:
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {length}") + form(part(JPEG)))
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_client_that_leaves_a_download_leaves_no_file_open(
+def test_a_download_that_is_broken_off_leaves_no_file_open(
     server: LiveServer, settings: Settings
 ) -> None:
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": LARGE}).json()["url"]
@@ -157,7 +157,7 @@ def test_one_connection_serves_many_requests(server: LiveServer) -> None:
             assert client.get(response.json()["url"]).content == JPEG
 
 
-def test_many_uploads_at_once_are_all_stored_whole(
+def test_concurrent_uploads_are_all_stored_completely(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     def upload(number: int) -> bool:
@@ -181,7 +181,7 @@ def test_a_header_that_names_another_host_is_used_for_links_only(settings: Setti
     assert response.json()["url"].startswith("http://evil.example/api/v1/images/")
 
 
-def test_a_silent_client_is_not_waited_for_after_its_answer(
+def test_the_wait_for_a_silent_client_after_its_response_is_bounded(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.api.middleware.body_limit.LINGER_SECONDS", 0.2)

@@ -118,7 +118,7 @@ def test_a_body_in_a_later_packet_is_never_taken_for_a_request(
     assert [file.read_bytes() for file in stored_files()] == [content]
 
 
-def test_an_offer_hides_nothing_that_is_refused_without_it(
+def test_an_offer_hides_nothing_that_is_otherwise_refused(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     offer = OFFERS["h2c, as curl and Java send it"]
@@ -135,7 +135,7 @@ def test_an_offer_hides_nothing_that_is_refused_without_it(
     assert_nothing_stored(server, stored_files)
 
 
-def test_a_client_with_an_offer_that_asks_before_sending_is_told_to_go_on(
+def test_expect_100_continue_beside_an_offer_is_answered(
     server: LiveServer,
 ) -> None:
     fields = (f"Content-Length: {len(BODY)}", "Expect: 100-continue", *OFFERS["TLS"])
@@ -146,7 +146,7 @@ def test_a_client_with_an_offer_that_asks_before_sending_is_told_to_go_on(
         assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
 
 
-def test_the_log_advises_nobody_about_websockets(
+def test_an_offer_of_websockets_is_not_logged(
     server: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert ask(server, offer_in(LIVE + b"\r\n", *OFFERS["a WebSocket"])).startswith(

@@ -25,7 +25,7 @@ from app.config.database_url import Host, parse_database_url
         ("postgresql:///x?host=a:1&host=b:2", [Host("a", 1), Host("b", 2)]),
     ],
 )
-def test_hosts_are_found_wherever_they_stand(url: str, hosts: list[Host]) -> None:
+def test_hosts_are_parsed_wherever_they_are_written(url: str, hosts: list[Host]) -> None:
     assert list(parse_database_url(url).hosts) == hosts
 
 
@@ -40,18 +40,18 @@ def test_user_password_and_name_may_be_parameters(url: str) -> None:
     assert (address.user, address.password, address.database) == ("me", "p@ss", "images")
 
 
-def test_tls_is_asked_for_as_libpq_has_it() -> None:
+def test_tls_parameters_are_those_of_libpq() -> None:
     for query, mode in {"ssl=true": "require", "sslrootcert=system": "verify-full"}.items():
         assert parse_database_url(f"postgresql://db?{query}").tls["sslmode"] == mode
 
 
 @pytest.mark.parametrize("password", ["a:b", "a+b", "a=b&c", "a[b]", "ä ß", "~!$'()*,;"])
-def test_what_is_unambiguous_in_a_password_needs_no_encoding(password: str) -> None:
+def test_unambiguous_characters_of_a_password_need_no_encoding(password: str) -> None:
     assert parse_database_url(f"postgresql://me:{password}@db/x").password == password
 
 
 @pytest.mark.parametrize("password", ["p@ss/w:o?r#d%20", "%", "@@", "ä ß", ""])
-def test_what_sqlalchemy_writes_is_read_back(password: str) -> None:
+def test_a_url_that_sqlalchemy_renders_is_parsed_back(password: str) -> None:
     url = URL.create("postgresql+asyncpg", "me", password, "db", 5433, "x", {"host": "/a b,c@d"})
     address = parse_database_url(url.render_as_string(hide_password=False))
     assert (address.user, address.password or "") == ("me", password)
@@ -97,11 +97,11 @@ def test_parameters_of_hosted_databases_are_understood(query: str) -> None:
         ("host=a,b&port=1,2,3", "3 ports for 2 hosts"),
     ],
 )
-def test_a_parameter_that_is_not_understood_is_named(query: str, named: str) -> None:
+def test_an_unknown_parameter_is_named(query: str, named: str) -> None:
     with pytest.raises(ValueError, match=named) as refused:
         parse_database_url(f"postgresql://me:pa55word@db/x?{query}")
     assert "pa55word" not in str(refused.value)
 
 
-def test_a_password_is_not_shown() -> None:
+def test_a_password_is_not_printed() -> None:
     assert "pa55word" not in repr(parse_database_url("postgresql://me:pa55word@db/x"))

@@ -17,7 +17,9 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
-def test_newcomers_are_dropped_and_who_waits_can_still_be_accepted(listener: socket.socket) -> None:
+def test_new_connections_are_dropped_and_those_in_the_backlog_accepted(
+    listener: socket.socket,
+) -> None:
     with socket.create_connection(listener.getsockname()) as early:
         refuse_new_connections(listener)
         with socket.socket() as late:
@@ -38,7 +40,7 @@ def test_a_taken_port_says_what_to_set(listener: socket.socket) -> None:
 
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "a..b", "x" * 64, ".example.org"])
 @pytest.mark.parametrize("name", ["HOST", "IMAGE_HOST_HOST"])
-def test_a_host_that_is_none_says_which_variable_it_is(
+def test_an_invalid_host_names_its_variable(
     name: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, host)

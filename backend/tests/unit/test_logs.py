@@ -49,7 +49,7 @@ def test_a_json_line_stays_one_line_with_a_trace() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_the_configuration_is_one_that_logging_takes(log_format: str) -> None:
+def test_the_configuration_is_valid_for_logging(log_format: str) -> None:
     config = log_config("json" if log_format == "json" else "text")
     formatter = config["formatters"]["line"]["()"]()
     assert isinstance(formatter, logging.Formatter)

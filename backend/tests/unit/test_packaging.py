@@ -51,7 +51,7 @@ def test_the_locks_agree_with_one_another() -> None:
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
     ],
 )
-def test_files_that_others_read_follow_their_schema(schema: str, file: str) -> None:
+def test_files_for_other_programs_follow_their_schema(schema: str, file: str) -> None:
     run = subprocess.run(  # noqa: S603 - our own arguments
         [
             *(sys.executable, "-m", "check_jsonschema", "-o", "json"),
@@ -120,7 +120,7 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
     assert "locks/core.txt" in dockerfile
 
 
-def test_the_container_is_given_longer_to_stop_than_requests_are_to_finish() -> None:
+def test_the_container_may_take_longer_to_stop_than_requests_to_finish() -> None:
     grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
     assert grace
     assert int(grace[1]) > END_SECONDS
@@ -132,7 +132,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_systemd_unit_gives_the_service_longer_to_stop_than_it_takes() -> None:
+def test_the_systemd_unit_allows_more_time_to_stop_than_the_service_takes() -> None:
     unit = UNIT.read_text()
     seconds = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert seconds
@@ -143,7 +143,7 @@ def test_the_systemd_unit_gives_the_service_longer_to_stop_than_it_takes() -> No
 @pytest.mark.skipif(
     which("systemd-analyze") is None, reason="NO SYSTEMD, so the unit is NOT TESTED"
 )
-def test_the_systemd_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+def test_the_systemd_unit_is_valid(tmp_path: Path) -> None:
     unit = UNIT.read_text().replace("/opt/image-host/.venv/bin/python", sys.executable)
     (tmp_path / UNIT.name).write_text(unit.replace("User=image-host", "User=root"))
     checked = subprocess.run(  # noqa: S603 - our own arguments

@@ -41,7 +41,7 @@ def test_a_cause_is_one_line_with_words_and_path(cause: BaseException, line: str
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
-def test_what_a_file_system_lacks_is_advice_to_choose_another(number: int) -> None:
+def test_an_unsupported_operation_advises_another_file_system(number: int) -> None:
     line = reason(unavailable(OSError(number, "fsync: no", "/data")))
     assert line.endswith(
         ": /data; this file system cannot do that: choose another one for DATA_DIR"
@@ -49,7 +49,7 @@ def test_what_a_file_system_lacks_is_advice_to_choose_another(number: int) -> No
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
-def test_what_is_forbidden_names_the_user(number: int) -> None:
+def test_a_permission_error_names_the_user(number: int) -> None:
     line = reason(unavailable(OSError(number, "open: no", "/data")))
     assert f"uid {os.geteuid()}" in line
 
