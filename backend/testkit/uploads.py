@@ -9,11 +9,13 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from app.database.engine import Database
+from app.domain.errors import StorageFull, StorageUnavailable
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.models import ImageRow
 from app.services.use_cases import Services
-from app.storage.base import StorageBackend
+from app.storage.base import StagedObject, StorageBackend
+from app.storage.memory import MemoryStorage
 from testkit import pictures
 from testkit.forms import stream
 from testkit.storages import read_all
@@ -91,3 +93,48 @@ async def row_keys(database: Database) -> list[str]:
 
 async def stored_keys(storage: StorageBackend) -> list[str]:
     return [info.key async for info in storage.list()]
+
+
+async def assert_nothing_is_left(database: Database, storage: MemoryStorage) -> None:
+    assert await stored_keys(storage) == []
+    assert await row_keys(database) == []
+
+
+class Watched(MemoryStorage):
+    """Remembers the staged objects, and fails where it should."""
+
+    def __init__(self, fail_in: str = "") -> None:
+        super().__init__()
+        self.staged: list[WatchedObject] = []
+        self.fail_in = fail_in
+
+    async def stage(self, key: str, content_type: str) -> StagedObject:
+        staged = WatchedObject(await super().stage(key, content_type), self.fail_in)
+        self.staged.append(staged)
+        return staged
+
+
+class WatchedObject:
+    def __init__(self, inner: StagedObject, fail_in: str) -> None:
+        self.inner = inner
+        self.fail_in = fail_in
+        self.end = ""
+
+    async def write(self, data: bytes) -> None:
+        if self.fail_in == "write":
+            raise StorageFull
+        await self.inner.write(data)
+
+    async def seal(self) -> None:
+        await self.inner.seal()
+        self.end = "sealed"
+
+    async def publish(self) -> None:
+        if self.fail_in == "publish":
+            raise StorageUnavailable
+        await self.inner.publish()
+        self.end = "published"
+
+    async def discard(self) -> None:
+        await self.inner.discard()
+        self.end = "discarded"

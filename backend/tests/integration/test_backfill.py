@@ -1,4 +1,4 @@
-"""Rows of before get their dimensions: all that can be told, once, beside a service that works."""
+"""Rows of earlier versions are completed from their files, once, beside a running service."""
 
 import asyncio
 from collections import Counter
@@ -74,7 +74,7 @@ class Store:
         async with self.database.read() as session:
             return dict((await session.execute(select(IMAGES))).mappings().one())
 
-    async def told(self, images: list[Image]) -> list[tuple[bytes | None, bool | None]]:
+    async def checked(self, images: list[Image]) -> list[tuple[bytes | None, bool | None]]:
         async with self.database.read() as session:
             rows = {image.id: image for image in await session.scalars(select(ImageRow))}
         return [(rows[image.id].checksum, rows[image.id].truncated) for image in images]
@@ -96,7 +96,7 @@ async def run(store: Store, backfill: Backfill | None = None) -> Counter[Outcome
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 500])
-async def test_every_row_gets_what_its_file_tells_once(
+async def test_every_row_is_completed_from_its_file_once(
     store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill_module, "BATCH_ROWS", at_once)
@@ -131,7 +131,7 @@ async def test_what_is_not_whole_is_counted_and_passed_over(store: Store) -> Non
     assert await run(store) == {Outcome.FILLED_IN: 1, **expected}
     assert await run(store) == expected
     assert await store.sizes([missing, unreadable, cut, fine]) == [(None, None)] * 3 + [(30, 20)]
-    assert await store.told([missing, cut]) == [(None, None)] * 2
+    assert await store.checked([missing, cut]) == [(None, None)] * 2
 
 
 async def test_every_row_gets_its_checksum_and_whether_it_is_truncated(store: Store) -> None:
@@ -139,7 +139,7 @@ async def test_every_row_gets_its_checksum_and_whether_it_is_truncated(store: St
     contents = [JPEG, JPEG[:-1], large + bytes(200_000), large[:-1], NO_HEADER]
     images = await store.upload(*contents)
     await run(store)
-    assert await store.told(images) == [
+    assert await store.checked(images) == [
         (sha256(content).digest(), content in {JPEG[:-1], large[:-1], NO_HEADER})
         for content in contents
     ]
@@ -150,7 +150,7 @@ async def test_a_row_that_was_measured_by_an_earlier_version_gets_the_rest(store
     await store.execute("UPDATE images SET width = 1, height = 2")
     assert await run(store) == {Outcome.FILLED_IN: 1}
     assert await store.sizes(images) == [(1, 2)]
-    assert await store.told(images) == [(sha256(JPEG).digest(), False)]
+    assert await store.checked(images) == [(sha256(JPEG).digest(), False)]
 
 
 async def test_of_a_row_that_lacks_its_size_alone_only_the_header_is_read(store: Store) -> None:
@@ -171,13 +171,13 @@ async def test_of_a_row_that_lacks_its_size_alone_only_the_header_is_read(store:
     content = pictures.sized_jpeg(1_000_000)
     images = await store.upload(content)
     await run(store)
-    told = await store.told(images)
+    before = await store.checked(images)
     await store.execute("UPDATE images SET width = NULL, height = NULL")
     backfill = Backfill(store.database, Counting(store.root))
     assert await run(store, backfill) == {Outcome.FILLED_IN: 1}
     assert Counting.blocks == 1
     assert await store.sizes(images) == [(64, 48)]
-    assert await store.told(images) == told
+    assert await store.checked(images) == before
 
 
 async def test_a_file_that_cannot_be_opened_does_not_hold_up_the_others(store: Store) -> None:
@@ -188,7 +188,7 @@ async def test_a_file_that_cannot_be_opened_does_not_hold_up_the_others(store: S
     assert await store.sizes([fine]) == [(30, 20)]
 
 
-async def test_a_storage_that_is_away_ends_the_run_and_the_next_goes_on(
+async def test_an_unavailable_storage_ends_the_run_and_the_next_continues(
     store: Store, tmp_path: Path
 ) -> None:
     images = await store.upload(JPEG, PNG)
@@ -220,7 +220,7 @@ async def test_a_run_that_is_stopped_is_taken_up_by_the_next(
     assert set(await store.sizes(images)) == {(64, 48)}
 
 
-async def test_pictures_that_are_deleted_meanwhile_stay_deleted(store: Store) -> None:
+async def test_images_that_are_deleted_during_the_run_stay_deleted(store: Store) -> None:
     """One before its file is opened, one after it was measured."""
     images = sorted(await store.upload(*[JPEG] * 4), key=lambda image: image.storage_key)
     services = store.services
@@ -244,7 +244,7 @@ async def test_what_is_known_is_not_written_again(store: Store) -> None:
         async with store.database.write() as session:
             await complete_rows(session, [FoundFacts(image.id, *facts)])
     assert await store.sizes([image]) == [(1, 2)]
-    assert await store.told([image]) == [(bytes(32), True)]
+    assert await store.checked([image]) == [(bytes(32), True)]
 
 
 async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(

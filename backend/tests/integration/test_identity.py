@@ -41,7 +41,7 @@ class Volume:
         self._aside = root.with_name("volume")
 
     def unmount(self, place: str) -> None:
-        """Take it away; what it was mounted on is missing, or a folder."""
+        """Unmount it; what it was mounted on is missing, or a folder."""
         self.root.rename(self._aside)
         if place != "missing":
             self.root.mkdir()
@@ -92,9 +92,7 @@ async def upload(database: Database, storage: LocalStorage) -> Image:
         return (await insert_images(session, [row]))[image_id]
 
 
-async def test_a_new_database_and_a_new_folder_are_given_an_id(
-    database: Database, root: Path
-) -> None:
+async def test_a_new_database_and_a_new_folder_get_an_id(database: Database, root: Path) -> None:
     await start(database, root)
     known = await known_id(database)
     assert known is not None
@@ -265,7 +263,7 @@ async def test_a_backend_that_cannot_be_mistaken_needs_no_mark(database: Databas
 
 
 @pytest.mark.parametrize("place", ["missing", "empty", "folders", "another"])
-async def test_a_volume_that_goes_away_while_the_service_runs_is_noticed_at_once(
+async def test_a_volume_that_is_unmounted_while_the_service_runs_is_noticed_at_once(
     database: Database, root: Path, volume: Volume, open_storage: OpenStorage, place: str
 ) -> None:
     """No upload lies under its mount point, and no image counts as lost."""

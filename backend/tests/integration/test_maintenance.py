@@ -103,9 +103,9 @@ async def test_no_statement_of_fsck_has_a_deadline(
     options = parser.parse_args(["--repair", "--delete-broken-rows"])
     async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
         status = await asyncio.to_thread(fsck.run, settings, options)
-    told = capsys.readouterr()
-    assert (status, told.err) == (fsck.EXIT_FINDINGS, "")
-    assert told.out.endswith("2 images compared: 1 findings\n")
+    output = capsys.readouterr()
+    assert (status, output.err) == (fsck.EXIT_FINDINGS, "")
+    assert output.out.endswith("2 images compared: 1 findings\n")
 
 
 async def test_no_statement_of_the_backfill_has_a_deadline(

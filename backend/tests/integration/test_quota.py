@@ -120,7 +120,7 @@ async def test_the_quota_is_exact_for_uploads_and_batches_of_two_processes(
         await database.close()
 
 
-async def test_a_used_up_quota_is_told_before_the_file_is_read(
+async def test_a_used_up_quota_is_reported_before_the_file_is_read(
     database: Database, storage: MemoryStorage
 ) -> None:
     services = services_with_quota(database, storage, 1)
@@ -129,7 +129,7 @@ async def test_a_used_up_quota_is_told_before_the_file_is_read(
         await services.uploads.upload(broken_off(), ADDRESS)
 
 
-async def test_a_deleted_image_gives_its_place_back_at_once(
+async def test_a_deleted_image_frees_its_place_at_once(
     database: Database, storage: MemoryStorage
 ) -> None:
     services = services_with_quota(database, storage, 1)
@@ -275,7 +275,7 @@ async def usage(database: Database, address: IpAddress) -> Usage:
     return found[subscriber]
 
 
-async def test_usage_forgets_after_the_period_and_tells_when(database: Database) -> None:
+async def test_usage_expires_after_the_period_and_says_when(database: Database) -> None:
     now = datetime.now(UTC)
     for minutes in (61, 50, 1):
         await add(database, row(now - timedelta(minutes=minutes), str(ADDRESS)))

@@ -77,7 +77,7 @@ async def test_the_indexes_are_the_same_afterwards(database_url: URL, tmp_path: 
     assert len(before) > 6
 
 
-async def test_a_host_with_images_is_refused_unless_told_otherwise(
+async def test_a_host_with_images_is_refused_unless_asked_to_add(
     database_url: URL, tmp_path: Path
 ) -> None:
     await fill(database_url, tmp_path / "images")
@@ -88,7 +88,7 @@ async def test_a_host_with_images_is_refused_unless_told_otherwise(
     assert row[0] == 2 * COUNT
 
 
-def test_a_database_that_is_away_is_told_in_a_line(
+def test_an_unavailable_database_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing")

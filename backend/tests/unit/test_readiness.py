@@ -10,7 +10,7 @@ from app.services.readiness import Probe
 
 
 class Dependency:
-    """Counts how often it is checked; fails, and hangs, when it is told to."""
+    """Counts how often it is checked; fails, and hangs, on request."""
 
     def __init__(self) -> None:
         self.checks = 0

@@ -1,4 +1,4 @@
-"""What is remembered of images is never told when it is no longer true, whoever changed it.
+"""What is remembered of files is never used once it is stale, whoever changed it.
 
 Two services over one database and one folder stand for two workers.
 """
@@ -132,7 +132,7 @@ async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembe
         await remembering.files.find(image.id)
 
 
-async def test_a_look_up_that_was_overtaken_by_a_delete_brings_nothing_back(
+async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
     workers: tuple[Services, Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleting, remembering = workers
@@ -161,7 +161,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
     return most
 
 
-async def test_ten_thousand_images_in_turn_give_their_own_bytes_in_bounded_memory(
+async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memory(
     database: Database,
     root: Path,
     little_memory: int,
