@@ -135,8 +135,8 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Shorten every timeout of calls that wait for the disk."""
+def set_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set every timeout of calls that wait for the disk."""
     for module, name in (
         (calls, "DISK_SECONDS"),
         (writer, "DISK_SECONDS"),

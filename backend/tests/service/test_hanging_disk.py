@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.storage.local import writer_program
 from testkit import pictures
-from testkit.disks import disk_that_freezes, network_disk, shorten_deadlines
+from testkit.disks import disk_that_freezes, network_disk, set_deadlines
 from testkit.host import Host, assert_problem, hosting
 from testkit.live import wait_until
 from testkit.settings import make_settings
@@ -32,7 +32,7 @@ HostOn = Callable[[Path], Host]
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_deadlines(monkeypatch, 2.0)
+    set_deadlines(monkeypatch, 2.0)
 
 
 @pytest.fixture

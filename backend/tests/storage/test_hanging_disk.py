@@ -26,7 +26,7 @@ from testkit.disks import (
     NetworkDisk,
     disk_that_freezes,
     network_disk,
-    shorten_deadlines,
+    set_deadlines,
 )
 from testkit.faulty_disk import FaultyDisk
 from testkit.live import PATIENCE, until
@@ -39,7 +39,7 @@ BACKEND = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_deadlines(monkeypatch, 0.5)
+    set_deadlines(monkeypatch, 0.5)
 
 
 @pytest.fixture
@@ -435,8 +435,13 @@ async def test_a_process_ends_although_its_disk_hangs(
     ],
 )
 async def test_prepare_names_call_path_and_reason_of_an_unsuitable_disk(
-    open_storage: OpenStorage, tmp_path: Path, failure: str, words: str
+    open_storage: OpenStorage,
+    tmp_path: Path,
+    failure: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    set_deadlines(monkeypatch, PATIENCE)  # none is to be met
     with network_disk(tmp_path, failure) as disk:
         storage = open_storage(disk.folder)
         with pytest.raises(StorageUnavailable) as raised:
