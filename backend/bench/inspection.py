@@ -1,4 +1,4 @@
-"""What it costs an upload that its bytes are looked at: `python -m bench.inspection`.
+"""What looking at an upload's bytes costs: `python -m bench.inspection`.
 
 Uploads through the service to a real folder and a real PostgreSQL, in turn with everything and
 with one part left out, so that all see the same machine. And the time that the worst headers take.
@@ -35,7 +35,7 @@ from bench.__main__ import folder_of
 SIZES: Final = {"42 KB": 42_000, "947 KB": 947_000}
 ROUNDS: Final = 100
 AT_ONCE: Final = 8
-"""Uploads under way together, so that the processor is what they wait for."""
+"""Uploads in progress together, so that the processor is what they wait for."""
 PIECE: Final = 64 * 1024
 """Bytes that come at once, as from a socket."""
 LIMITS: Final = UploadLimits(
@@ -64,7 +64,7 @@ WAYS: Final = ("everything", "no checksum", *(f"no {part}" for part in PARTS))
 
 
 class File(NamedTuple):
-    """A picture on its way in."""
+    """An image on its way in."""
 
     filename: str
     chunks: AsyncIterator[bytes]
@@ -76,11 +76,11 @@ def photograph(size: int) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0112] = "Maker", "Model", 6
     begin = exif.tobytes() + thumbnail
-    picture = _jpeg(640, 480)
+    image = _jpeg(640, 480)
     segment = b"\xff\xe1" + struct.pack(">H", len(begin) + 2) + begin
-    picture = picture[:2] + segment + picture[2:]
-    pixels = secrets.token_bytes(max(size - len(picture), 0)).replace(b"\xff", b"\xff\0")
-    return picture[:-2] + pixels + picture[-2:]
+    image = image[:2] + segment + image[2:]
+    pixels = secrets.token_bytes(max(size - len(image), 0)).replace(b"\xff", b"\xff\0")
+    return image[:-2] + pixels + image[-2:]
 
 
 def _jpeg(width: int, height: int) -> bytes:

@@ -31,7 +31,7 @@ from testkit.uploads import File, files
 
 LIMITS = UploadLimits(max_upload_bytes=100 * BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0)
 ACKNOWLEDGE = "acknowledge"
-"""The last effect: the caller is told. What follows it on the line is what it is told."""
+"""The last effect: the caller gets its answer, which follows on the line."""
 PIECE = 50_000
 """Bytes that arrive at once; not a divisor of anything."""
 
@@ -76,17 +76,17 @@ async def carry_out(orders: Orders) -> None:
     effects.watch_files()
     watch(database, effects)
 
-    told: list[str] = []
+    answer: list[str] = []
     match orders["action"]:
         case "upload":
-            told.append(str((await services.uploads.upload(incoming[0], None)).id))
+            answer.append(str((await services.uploads.upload(incoming[0], None)).id))
         case "batch":
             results = await services.uploads.upload_batch(files(*incoming), None)
-            told += [str(result.id) for result in results if isinstance(result, Image)]
+            answer += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
             await services.deletion.delete(UUID(orders["image_id"]))
     effects.announce(ACKNOWLEDGE)
-    say(" ".join(["acknowledged", *told]))
+    say(" ".join(["acknowledged", *answer]))
 
 
 def watch(database: Database, effects: Effects) -> None:

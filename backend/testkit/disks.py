@@ -94,7 +94,7 @@ class NetworkDisk:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """Let all that needs the server wait for it."""
+        """Have all that needs the server wait for it."""
         self._server.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -113,7 +113,7 @@ class NetworkDisk:
 
 @contextmanager
 def network_disk(folder: Path, *failures: str) -> Iterator[NetworkDisk]:
-    """Mount a folder behind a server, whose calls fail as told (`FSYNCDIR=EINVAL`)."""
+    """Mount a folder behind a server, whose calls fail as given (`FSYNCDIR=EINVAL`)."""
     source, mounted = folder / "source", folder / "mounted"
     source.mkdir()
     mounted.mkdir()
@@ -135,8 +135,8 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def shorten_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let all that waits for the disk do so for a short time."""
+def set_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set every timeout of calls that wait for the disk."""
     for module, name in (
         (calls, "DISK_SECONDS"),
         (writer, "DISK_SECONDS"),

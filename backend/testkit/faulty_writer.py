@@ -1,7 +1,7 @@
-"""The program of the writer process, over a disk that fails as a test wants it to.
+"""The program of the writer process, over a disk that fails as a test wants.
 
-The faults stand as JSON in the file that WRITER_FAULTS names, written by `testkit.faulty_disk`; it
-is read again for each order, and where there is no file, nothing fails.
+The faults are JSON in the file that WRITER_FAULTS names, written by `testkit.faulty_disk`; it
+is read again for each batch, and where there is no file, nothing fails.
 """
 
 import json
@@ -20,22 +20,22 @@ FAULTS = Path(os.environ["WRITER_FAULTS"])
 
 
 class Disk:
-    """Stands before the functions of the system that the program uses."""
+    """Wraps the functions of the system that the program uses."""
 
     def __init__(self) -> None:
-        self._met: dict[str, Any] = {}
+        self._faults: dict[str, Any] = {}
         self._fsync, self._rename, self._carry_out = os.fsync, os.rename, writer_program.carry_out
 
-    def stand_before_the_system(self) -> None:
+    def wrap_the_system(self) -> None:
         vars(os).update(fsync=self.fsync, rename=self.rename)
         vars(writer_program)["carry_out"] = self.carry_out
 
     def carry_out(self, *args: Any) -> list[writer_program.Outcome]:
         try:
-            self._met = json.loads(FAULTS.read_text())
+            self._faults = json.loads(FAULTS.read_text())
         except FileNotFoundError:
-            self._met = {}
-        user = self._met.get("user")
+            self._faults = {}
+        user = self._faults.get("user")
         if user:
             os.seteuid(user)
         try:
@@ -45,17 +45,17 @@ class Disk:
                 os.seteuid(0)
 
     def fsync(self, descriptor: int) -> None:
-        self._meet("fsync of folder" if path_of(descriptor).is_dir() else "fsync of file")
+        self._fail("fsync of folder" if path_of(descriptor).is_dir() else "fsync of file")
         self._fsync(descriptor)
 
     def rename(self, *names: Any) -> None:
-        self._meet("rename")
+        self._fail("rename")
         self._rename(*names)
 
-    def _meet(self, step: str) -> None:
-        if self._met.get("step") != step:
+    def _fail(self, step: str) -> None:
+        if self._faults.get("step") != step:
             return
-        if number := self._met["errno"]:
+        if number := self._faults["errno"]:
             raise OSError(number, os.strerror(number))
         FAULTS.with_suffix(".reached").touch()
         while FAULTS.exists():
@@ -63,5 +63,5 @@ class Disk:
 
 
 if __name__ == "__main__":
-    Disk().stand_before_the_system()
+    Disk().wrap_the_system()
     writer_program.main(*map(int, sys.argv[1:]))

@@ -93,7 +93,7 @@ class Server:
             except OSError as error:
                 if error.errno == errno.ENODEV:
                     return
-                if error.errno in {errno.ENOENT, errno.EINTR}:  # taken back meanwhile
+                if error.errno in {errno.ENOENT, errno.EINTR}:  # taken back since
                     continue
                 raise
             _, number, unique, node = struct.unpack_from("<IIQQ", request)
@@ -103,7 +103,7 @@ class Server:
             try:
                 op = Op(number)
                 if op in self._failures:
-                    raise OSError(self._failures[op], "as told")
+                    raise OSError(self._failures[op], "as requested")
                 answer = self._answers[op](self._paths[node or 1], request[40:])
             except (ValueError, KeyError):
                 failure = errno.ENOSYS
@@ -238,9 +238,9 @@ def mount(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    told = dict(argument.split("=") for argument in sys.argv[3:])
+    failures = dict(argument.split("=") for argument in sys.argv[3:])
     server = Server(
-        Path(sys.argv[1]), {Op[call]: getattr(errno, number) for call, number in told.items()}
+        Path(sys.argv[1]), {Op[call]: getattr(errno, number) for call, number in failures.items()}
     )
     opened = mount(Path(sys.argv[2]))
     print("mounted", flush=True)  # noqa: T201 - to who started it

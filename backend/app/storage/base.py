@@ -1,4 +1,4 @@
-"""What a storage backend is: objects of bytes under keys, put whole or not at all."""
+"""What a storage backend is: objects of bytes under keys, stored whole or not at all."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
 
 
 def is_key(name: str) -> bool:
-    """Tell whether a name is 32 hexadecimal digits and maybe an extension.
+    """Return whether a name is 32 hexadecimal digits and maybe an extension.
 
     So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
     """
@@ -30,11 +30,11 @@ def require_key(key: str) -> str:
 
 
 Skipped = Callable[[str], object]
-"""Takes the name of a thing that is none of the service's, and that is left alone."""
+"""Takes the name of what is no object, such as a file manager's, and is left alone."""
 
 
 def ignore(name: str) -> None:
-    """Do nothing about a thing that is none of the service's."""
+    """Do nothing about what is no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +102,17 @@ class ObjectReader(Protocol):
 
 @runtime_checkable
 class StagingArea(Protocol):
-    """A backend that can tell what uploads left behind that came to no end.
-
-    Of the backends that keep such leftovers; one that does not, does not have these methods.
-    """
+    """A backend that keeps leftovers of uploads that did not end, and can list them."""
 
     def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
-        """Go through all that is staged, also by uploads under way.
+        """Yield all that is staged, also by uploads in progress.
 
         Raises:
             StorageUnavailable: If it cannot be listed.
         """
 
     async def discard_staged(self, name: str) -> None:
-        """Remove what `list_staged` gave under this name, if it is still there.
+        """Remove what `list_staged` yielded under this name, if it is still there.
 
         Raises:
             StorageUnavailable: If it may still be there.
@@ -123,11 +120,11 @@ class StagingArea(Protocol):
 
 
 class Mark(NamedTuple):
-    """What a storage carries to be recognised."""
+    """What a storage is recognised by."""
 
     storage_id: UUID
     is_confirmed: bool = True
-    """Whether a database is known to know the id. If not, the one that made it was stopped."""
+    """Whether a database has the id. If that is not known, whoever made it was stopped."""
 
 
 @runtime_checkable
@@ -139,17 +136,17 @@ class Marked(Protocol):
 
     @property
     def location(self) -> str:
-        """Where it is, in words for the operator."""
+        """Where it is, for the operator."""
 
     async def read_mark(self) -> Mark | None:
         """Return the mark; None if there is none, or nothing at all.
 
         Raises:
-            StorageUnavailable: If that cannot be told.
+            StorageUnavailable: If that cannot be found out.
         """
 
     async def write_mark(self, mark: Mark) -> None:
-        """Put a mark in place of the one that may be there.
+        """Write a mark, in place of the one that may be there.
 
         Raises:
             StorageError: If it may not be there.
@@ -159,7 +156,7 @@ class Marked(Protocol):
         """Return whether there is any object, also where folders are missing.
 
         Raises:
-            StorageUnavailable: If that cannot be told.
+            StorageUnavailable: If that cannot be found out.
         """
 
     def require_mark(self, storage_id: UUID) -> None:
@@ -210,11 +207,10 @@ class StorageBackend(Protocol):
         """
 
     def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
-        """Go through all objects in the order of their keys, in bounded memory.
+        """Yield all objects in the order of their keys, in bounded memory.
 
         Args:
-            skipped: Takes the name of each thing there that is no object, such as what a file
-                manager left.
+            skipped: Takes the name of each thing there that is no object.
 
         Raises:
             StorageUnavailable: If they cannot all be listed.
@@ -235,4 +231,4 @@ class StorageBackend(Protocol):
         """
 
     async def close(self) -> None:
-        """Release what is held. Uploads still under way fail with `StorageUnavailable`."""
+        """Release what is held. Uploads still in progress fail with `StorageUnavailable`."""

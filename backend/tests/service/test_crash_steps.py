@@ -56,9 +56,9 @@ class Run:
     def __init__(self, lines: list[str]) -> None:
         assert lines[-1] == f"end {-signal.SIGKILL}", lines
         self.effects = [line for line in lines[:-1] if not line.startswith("acknowledged")]
-        told = [line.split()[1:] for line in lines if line.startswith("acknowledged")]
-        self.acknowledged = bool(told)
-        self.image_ids = [UUID(word) for words in told for word in words]
+        acknowledged = [line.split()[1:] for line in lines if line.startswith("acknowledged")]
+        self.acknowledged = bool(acknowledged)
+        self.image_ids = [UUID(word) for words in acknowledged for word in words]
 
 
 Driver = Callable[[Orders], Run]
@@ -66,7 +66,7 @@ Driver = Callable[[Orders], Run]
 
 @pytest.fixture
 def driver() -> Iterator[Driver]:
-    """Start the process whose forks carry out what they are told."""
+    """Start the process whose forks carry out orders."""
     with subprocess.Popen(  # noqa: S603 - our own arguments
         [sys.executable, "-m", crash_driver.__name__],
         cwd=Path(__file__).parents[2],
@@ -76,11 +76,11 @@ def driver() -> Iterator[Driver]:
     ) as process:
         assert process.stdin
         assert process.stdout
-        tell, answers = process.stdin, process.stdout
+        requests, answers = process.stdin, process.stdout
 
         def run(orders: Orders) -> Run:
-            tell.write(json.dumps(orders) + "\n")
-            tell.flush()
+            requests.write(json.dumps(orders) + "\n")
+            requests.flush()
             lines: list[str] = []
             while not lines or not lines[-1].startswith("end "):
                 line = answers.readline()
@@ -89,7 +89,7 @@ def driver() -> Iterator[Driver]:
             return Run(lines)
 
         yield run
-        tell.close()
+        requests.close()
 
 
 class Host:

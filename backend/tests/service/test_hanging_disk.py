@@ -1,4 +1,4 @@
-"""A disk that hangs, or refuses what uploads need: what clients and the operator are told."""
+"""A disk that hangs, or refuses what uploads need: what clients get and the operator reads."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.storage.local import writer_program
 from testkit import pictures
-from testkit.disks import disk_that_freezes, network_disk, shorten_deadlines
+from testkit.disks import disk_that_freezes, network_disk, set_deadlines
 from testkit.host import Host, assert_problem, hosting
 from testkit.live import wait_until
 from testkit.settings import make_settings
@@ -32,7 +32,7 @@ HostOn = Callable[[Path], Host]
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_deadlines(monkeypatch, 2.0)
+    set_deadlines(monkeypatch, 2.0)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def lines_about(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [record.getMessage() for record in caplog.records if words in record.getMessage()]
 
 
-def test_a_stopped_writer_is_told_503_and_the_next_upload_is_stored(
+def test_uploads_to_a_stopped_writer_answer_503_and_the_next_is_stored(
     host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
     image = host.upload(JPEG).json()
@@ -79,14 +79,14 @@ def test_a_stopped_writer_is_told_503_and_the_next_upload_is_stored(
     host.assert_keeps(rows=2, files=2)
 
 
-def test_readiness_tells_of_a_stopped_writer_and_the_log_once_with_the_cause(
+def test_readiness_reports_a_stopped_writer_and_the_log_its_cause_once(
     host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
     assert host.client.get(READY).status_code == 200
     writer_of_this_process().send_signal(signal.SIGSTOP)
     while (answer := host.client.get(READY)).is_success:
-        time.sleep(0.1)  # the result of the last probe is given for a second
+        time.sleep(0.1)  # the result of the last probe is returned for a second
     assert_problem(answer, 503, "not-ready")
     assert answer.json()["down"] == ["storage"]
     [line] = lines_about(caplog, "the storage is unavailable")
@@ -97,7 +97,7 @@ def test_readiness_tells_of_a_stopped_writer_and_the_log_once_with_the_cause(
     assert len(lines_about(caplog, "the storage is available again")) == 1
 
 
-def test_a_disk_that_hangs_keeps_downloads_and_lists_going_and_takes_uploads_when_it_is_back(
+def test_a_hanging_disk_leaves_downloads_and_lists_working_and_recovers(
     database_url: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with disk_that_freezes(tmp_path) as disk, host_on(disk.folder, database_url) as host:
@@ -126,7 +126,7 @@ def test_a_disk_that_hangs_keeps_downloads_and_lists_going_and_takes_uploads_whe
         host.assert_keeps(rows=2, files=2)
 
 
-def test_a_folder_that_hangs_answers_503_and_all_that_needs_no_disk_goes_on(
+def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
     database_url: URL, tmp_path: Path
 ) -> None:
     with network_disk(tmp_path) as disk, host_on(disk.folder, database_url) as host:
@@ -149,7 +149,7 @@ def test_a_folder_that_hangs_answers_503_and_all_that_needs_no_disk_goes_on(
         assert host.upload(JPEG).status_code == 201
 
 
-def test_a_service_ends_although_its_disk_hangs(database_url: URL, tmp_path: Path) -> None:
+def test_a_service_stops_although_its_disk_hangs(database_url: URL, tmp_path: Path) -> None:
     with network_disk(tmp_path) as disk:
         with host_on(disk.folder, database_url) as host:
             image = host.upload(JPEG).json()
@@ -169,7 +169,7 @@ def test_a_service_ends_although_its_disk_hangs(database_url: URL, tmp_path: Pat
         ("MKDIR=EROFS", f"mkdir: Read-only file system (EROFS): {{folder}}; {READ_ONLY}"),
     ],
 )
-def test_a_file_system_that_cannot_keep_uploads_is_named_in_one_line_at_the_start(
+def test_an_unsuitable_file_system_is_one_line_at_the_start(
     database_url: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: str, words: str
 ) -> None:
     with network_disk(tmp_path, failure) as disk, host_on(disk.folder, database_url) as host:
@@ -209,7 +209,7 @@ def socket_open_to_others(database_url: URL) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: another user; this one is not root")
-def test_a_data_folder_that_may_not_be_written_is_named_with_the_user_at_the_start(
+def test_a_data_folder_without_permission_is_named_with_the_user_at_the_start(
     database_url: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
     with TemporaryDirectory() as folder:  # pytest's own may not be entered by others

@@ -1,4 +1,4 @@
-"""A storage that is full, forbidden, broken or slow: what the client is told, and what is left."""
+"""A storage that is full, forbidden, broken or slow: what the client gets, and what is left."""
 
 import asyncio
 import errno
@@ -82,7 +82,7 @@ def host_on_small_disk(database_url: URL, small_disk: Path) -> Iterator[Host]:
         yield host
 
 
-def test_a_disk_that_fills_up_in_the_middle_of_a_file_takes_back_what_was_written(
+def test_a_disk_that_fills_up_in_the_middle_of_a_file_leaves_nothing_of_it(
     host_on_small_disk: Host,
 ) -> None:
     host = host_on_small_disk
@@ -92,7 +92,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_file_takes_back_what_was_writte
     assert host.download(image["id"]) == JPEG
 
 
-def test_a_batch_keeps_the_files_that_a_filling_disk_still_takes(host_on_small_disk: Host) -> None:
+def test_a_batch_keeps_the_files_stored_before_the_disk_was_full(host_on_small_disk: Host) -> None:
     host = host_on_small_disk
     answer = host.batch(("0.jpg", JPEG), ("1.jpg", LARGE), ("2.jpg", JPEG))
     assert answer.status_code == 207
@@ -103,7 +103,7 @@ def test_a_batch_keeps_the_files_that_a_filling_disk_still_takes(host_on_small_d
     assert [host.download(image["id"]) for image in answer.json()["uploaded"]] == [JPEG, JPEG]
 
 
-def test_a_full_disk_takes_nothing_and_goes_on_serving_until_there_is_room(
+def test_a_full_disk_rejects_uploads_and_serves_on_until_there_is_room(
     host_on_small_disk: Host, small_disk: Path
 ) -> None:
     host = host_on_small_disk
@@ -157,7 +157,7 @@ def owner_of_server(url: URL) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-def test_a_database_that_cannot_grow_takes_no_upload_says_507_and_still_serves(
+def test_a_full_database_answers_507_and_still_serves(
     database_on_small_disk: tuple[URL, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, disk = database_on_small_disk
@@ -215,7 +215,7 @@ def nobodys_host(disk: FaultyDisk, database_url: URL) -> Iterator[Host]:
 
 
 @contextmanager
-def privileges_given_up(folder: Path, disk: FaultyDisk) -> Iterator[None]:
+def privileges_dropped(folder: Path, disk: FaultyDisk) -> Iterator[None]:
     """Be a user whom permissions bind, in all threads and in the process that writes uploads.
 
     The folder becomes that user's own.
@@ -233,13 +233,13 @@ def privileges_given_up(folder: Path, disk: FaultyDisk) -> Iterator[None]:
             os.seteuid(0)
 
 
-def test_a_storage_that_must_not_be_written_says_so_and_still_serves(
+def test_a_read_only_storage_answers_503_and_still_serves(
     nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
     staging = host.images / "staging"
-    with privileges_given_up(host.images.parents[1], disk):
+    with privileges_dropped(host.images.parents[1], disk):
         staging.chmod(0o500)
         for content in (JPEG, LARGE):
             assert_problem(host.upload(content), 503, "storage-unavailable")
@@ -250,11 +250,11 @@ def test_a_storage_that_must_not_be_written_says_so_and_still_serves(
     host.assert_keeps(rows=2, files=2)
 
 
-def test_a_folder_that_must_not_be_entered_takes_the_upload_back(
+def test_a_folder_without_permission_fails_the_upload_and_leaves_nothing(
     nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
-    with privileges_given_up(host.images.parents[1], disk):
+    with privileges_dropped(host.images.parents[1], disk):
         for folder in host.images.glob("??"):
             folder.chmod(0o500)
         for content in (JPEG, LARGE):
@@ -263,22 +263,20 @@ def test_a_folder_that_must_not_be_entered_takes_the_upload_back(
     host.assert_keeps(rows=0, files=0)
 
 
-def test_a_file_that_must_not_be_removed_stays_behind_a_delete(
+def test_a_file_that_cannot_be_removed_is_left_by_a_delete(
     nobodys_host: Host, disk: FaultyDisk
 ) -> None:
     host = nobodys_host
     image = host.upload(JPEG).json()
     folder = host.images / image["storage_key"][:2]
-    with privileges_given_up(host.images.parents[1], disk):
+    with privileges_dropped(host.images.parents[1], disk):
         folder.chmod(0o500)
         assert host.delete(image["id"]).status_code == 204
         assert_problem(host.delete(image["id"]), 404, "image-not-found")
     host.assert_keeps(rows=0, files=1)
 
 
-def test_uploads_that_wait_for_a_slow_disk_keep_nobody_else_waiting(
-    disk: FaultyDisk, host: Host
-) -> None:
+def test_uploads_on_a_slow_disk_delay_nothing_else(disk: FaultyDisk, host: Host) -> None:
     first = host.upload(JPEG).json()
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         with disk.hanging("fsync of file") as is_reached:

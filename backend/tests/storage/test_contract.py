@@ -101,7 +101,7 @@ async def test_a_published_object_can_be_discarded(storage: StorageBackend) -> N
         (100, None),
     ],
 )
-async def test_a_span_is_what_slicing_would_give(
+async def test_a_span_equals_the_slice_of_the_bytes(
     storage: StorageBackend, put: Put, start: int, length: int | None
 ) -> None:
     await put(KEY, LARGE)
@@ -120,7 +120,7 @@ async def test_a_reader_may_be_closed_early_and_twice(storage: StorageBackend, p
     assert await reader.read() == b""
 
 
-async def test_opening_no_byte_of_an_object_shows_whether_it_is_there(
+async def test_an_empty_span_proves_that_the_object_exists(
     storage: StorageBackend, put: Put
 ) -> None:
     await put(KEY, b"x")

@@ -26,7 +26,7 @@ from testkit.disks import (
     NetworkDisk,
     disk_that_freezes,
     network_disk,
-    shorten_deadlines,
+    set_deadlines,
 )
 from testkit.faulty_disk import FaultyDisk
 from testkit.live import PATIENCE, until
@@ -39,7 +39,7 @@ BACKEND = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_deadlines(monkeypatch, 0.5)
+    set_deadlines(monkeypatch, 0.5)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def all_files(root: Path) -> list[str]:
     return [path.name for path in root.rglob("*") if path.is_file()]
 
 
-async def test_an_upload_to_a_stopped_writer_fails_and_the_next_has_another(
+async def test_an_upload_to_a_stopped_writer_fails_and_the_next_gets_a_new_one(
     storage: LocalStorage, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stopped = running(storage)
@@ -146,13 +146,13 @@ async def test_an_upload_to_a_stopped_writer_fails_and_the_next_has_another(
     assert all_files(tmp_path) == [KEY]
 
 
-async def test_all_that_wait_for_a_stopped_writer_fail_with_it_and_kill_no_other(
+async def test_uploads_queued_for_a_stopped_writer_fail_with_it_and_kill_no_other(
     storage: LocalStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage._writer._items, "_max_size", 1)
     os.kill(running(storage).pid, signal.SIGSTOP)
     uploads = []
-    for number in range(4):  # the last ones have not waited for long when the first is given up
+    for number in range(4):  # the last ones have not waited for long when the first times out
         uploads.append(asyncio.create_task(put(storage, f"{number:02x}{KEY[2:]}")))
         await asyncio.sleep(0.1)
     outcomes = await asyncio.gather(*uploads, return_exceptions=True)
@@ -161,7 +161,7 @@ async def test_all_that_wait_for_a_stopped_writer_fail_with_it_and_kill_no_other
     assert blocks_lent(storage) == 0
 
 
-async def test_an_upload_that_is_cancelled_does_not_wait_for_a_stopped_writer_for_ever(
+async def test_a_cancelled_upload_waits_for_a_stopped_writer_no_longer_than_the_deadline(
     storage: LocalStorage,
 ) -> None:
     os.kill(running(storage).pid, signal.SIGSTOP)
@@ -175,7 +175,7 @@ async def test_an_upload_that_is_cancelled_does_not_wait_for_a_stopped_writer_fo
     await put_at_last(storage, OTHER)
 
 
-async def test_readiness_finds_a_stopped_writer_and_its_successor(storage: LocalStorage) -> None:
+async def test_probe_finds_a_stopped_writer_and_its_replacement(storage: LocalStorage) -> None:
     os.kill(running(storage).pid, signal.SIGSTOP)
     with pytest.raises(StorageUnavailable) as failure:
         await storage.probe()
@@ -183,7 +183,7 @@ async def test_readiness_finds_a_stopped_writer_and_its_successor(storage: Local
     await prepare(storage)
 
 
-async def test_readiness_finds_that_no_writer_can_be_started(
+async def test_probe_finds_that_no_writer_can_be_started(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await running(storage).end()
@@ -198,7 +198,7 @@ async def test_readiness_finds_that_no_writer_can_be_started(
     await prepare(storage)
 
 
-async def test_readiness_calls_a_busy_writer_working(
+async def test_probe_takes_a_busy_writer_for_a_working_one(
     disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "DISK_SECONDS", PATIENCE)
@@ -217,7 +217,7 @@ async def test_readiness_calls_a_busy_writer_working(
     await storage.probe()
 
 
-async def test_readiness_follows_a_disk_that_carries_out_no_upload(
+async def test_probe_fails_while_uploads_do(
     disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path
 ) -> None:
     storage = open_storage(tmp_path / "images")
@@ -232,7 +232,7 @@ async def test_readiness_follows_a_disk_that_carries_out_no_upload(
     assert all_files(tmp_path / "images") == []
 
 
-async def test_a_writer_that_the_disk_keeps_from_ending_keeps_its_memory_and_nobody_else(
+async def test_a_stuck_writer_keeps_its_memory_and_blocks_nothing_else(
     on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk
 ) -> None:
     storage = on_freezing_disk
@@ -257,7 +257,7 @@ async def test_a_writer_that_the_disk_keeps_from_ending_keeps_its_memory_and_nob
     await prepare(storage)
 
 
-async def test_a_disk_that_stays_away_is_given_a_bounded_number_of_processes(
+async def test_a_hanging_disk_gets_a_bounded_number_of_processes(
     on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "MOST_STUCK", 2)
@@ -274,7 +274,7 @@ async def test_a_disk_that_stays_away_is_given_a_bounded_number_of_processes(
 
 
 @pytest.mark.parametrize("name", ["open", "stat", "delete", "list", "probe"])
-async def test_nobody_waits_for_a_hanging_folder_for_ever(
+async def test_every_call_on_a_hanging_folder_times_out(
     on_network: LocalStorage, network: NetworkDisk, name: str
 ) -> None:
     storage = on_network
@@ -290,7 +290,7 @@ async def test_nobody_waits_for_a_hanging_folder_for_ever(
 
     before = open_descriptors()
     with network.hanging():
-        await asyncio.sleep(1.1)  # the kernel remembers what it was told for a second
+        await asyncio.sleep(1.1)  # the kernel caches attributes for a second
         outcomes = await asyncio.gather(*(call() for _ in range(5)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 5
         assert all("no answer" in reason(each) for each in outcomes if isinstance(each, Exception))
@@ -299,7 +299,7 @@ async def test_nobody_waits_for_a_hanging_folder_for_ever(
     await (await storage.open(OTHER)).close()
 
 
-async def test_a_file_closed_while_the_folder_hangs_does_not_stop_the_event_loop(
+async def test_closing_a_file_on_a_hanging_folder_does_not_block_the_event_loop(
     on_network: LocalStorage, network: NetworkDisk
 ) -> None:
     """Closing asks the server where there is one."""
@@ -330,7 +330,7 @@ async def test_a_file_deleted_while_the_folder_hangs_is_removed_afterwards(
     await until(lambda: all_files(network.folder) == [])
 
 
-async def test_threads_that_hang_are_replaced_and_are_no_more_than_so_many(
+async def test_stuck_threads_are_replaced_and_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "MOST_STUCK", 3)
@@ -351,7 +351,7 @@ async def test_threads_that_hang_are_replaced_and_are_no_more_than_so_many(
     assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=PATIENCE)) == 1
 
 
-async def test_a_result_that_comes_too_late_is_taken_back() -> None:
+async def test_a_late_result_is_undone() -> None:
     pool = threads.Threads(1, "pool")
     may_return, undone = threading.Event(), list[str]()
 
@@ -367,7 +367,7 @@ async def test_a_result_that_comes_too_late_is_taken_back() -> None:
     await until(lambda: undone == ["opened"])
 
 
-async def test_what_waits_for_a_thread_in_vain_is_left_out_unless_it_must_run() -> None:
+async def test_a_call_that_timed_out_in_the_queue_is_left_out_unless_it_must_run() -> None:
     pool = threads.Threads(1, "pool")
     may_return, made = threading.Event(), list[str]()
     slow = asyncio.create_task(
@@ -410,7 +410,7 @@ async def test_a_process_ends_although_its_disk_hangs(
         "asyncio.run(main())\n"
     )
     with network.hanging():
-        await asyncio.sleep(1.1)  # the kernel remembers what it was told for a second
+        await asyncio.sleep(1.1)  # the kernel caches attributes for a second
         ended = subprocess.run(  # noqa: ASYNC221, S603 - our own arguments
             [sys.executable, "-c", program, str(network.folder), KEY],
             cwd=BACKEND,
@@ -434,9 +434,14 @@ async def test_a_process_ends_although_its_disk_hangs(
         ("CREATE=EACCES", "open: Permission denied (EACCES): {root}/staging/check-"),
     ],
 )
-async def test_a_disk_that_cannot_keep_uploads_is_told_at_the_start_with_call_path_and_words(
-    open_storage: OpenStorage, tmp_path: Path, failure: str, words: str
+async def test_prepare_names_call_path_and_reason_of_an_unsuitable_disk(
+    open_storage: OpenStorage,
+    tmp_path: Path,
+    failure: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    set_deadlines(monkeypatch, PATIENCE)  # none is to be met
     with network_disk(tmp_path, failure) as disk:
         storage = open_storage(disk.folder)
         with pytest.raises(StorageUnavailable) as raised:
@@ -445,7 +450,7 @@ async def test_a_disk_that_cannot_keep_uploads_is_told_at_the_start_with_call_pa
         await storage.close()
 
 
-async def test_a_network_disk_that_lost_its_server_is_told(
+async def test_a_network_disk_that_lost_its_server_is_unavailable(
     on_network: LocalStorage, network: NetworkDisk
 ) -> None:
     network.lose()

@@ -177,7 +177,7 @@ async def test_no_descriptor_and_no_memory_stays_in_use(
     assert blocks_taken(storage) == 0
 
 
-async def test_a_full_disk_is_told_and_the_rest_taken_back(
+async def test_a_full_disk_is_storage_full_and_the_file_is_removed(
     storage: LocalStorage, files: Files, writer_pid: int, small_file_limit: None
 ) -> None:
     before = open_descriptors(writer_pid)
@@ -191,7 +191,7 @@ async def test_a_full_disk_is_told_and_the_rest_taken_back(
     assert blocks_taken(storage) == 0
 
 
-async def test_a_disk_full_at_the_last_block_is_told_on_publish(
+async def test_a_disk_full_at_the_last_block_fails_publish(
     storage: LocalStorage, files: Files, small_file_limit: None
 ) -> None:
     staged = await storage.stage(KEY, "image/jpeg")
@@ -203,13 +203,13 @@ async def test_a_disk_full_at_the_last_block_is_told_on_publish(
     assert files.all() == []
 
 
-async def test_a_folder_that_is_missing_is_no_missing_object(
+async def test_a_missing_folder_is_unavailable_and_not_a_missing_object(
     storage: LocalStorage, files: Files
 ) -> None:
     shutil.rmtree(files.root)
     with pytest.raises(StorageUnavailable):
         await storage.probe()
-    assert not files.root.exists(), "a volume that went away must not be made anew"
+    assert not files.root.exists(), "the folder of a lost volume must not be made again"
     staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(b"x")
     with pytest.raises(StorageUnavailable):
@@ -230,7 +230,7 @@ async def test_an_error_names_its_call_once(storage: LocalStorage, files: Files)
     )
 
 
-async def test_a_target_folder_that_is_missing_takes_the_upload_back(
+async def test_a_missing_target_folder_fails_publish_and_leaves_nothing(
     storage: LocalStorage, files: Files
 ) -> None:
     files.published.parent.rmdir()
@@ -242,7 +242,7 @@ async def test_a_target_folder_that_is_missing_takes_the_upload_back(
     assert files.all() == []
 
 
-async def test_a_read_only_folder_is_told(
+async def test_a_read_only_folder_is_unavailable(
     storage: LocalStorage, files: Files, without_privileges: None
 ) -> None:
     files.staging.chmod(0o500)
@@ -257,7 +257,7 @@ async def test_a_read_only_folder_is_told(
     await storage.probe()
 
 
-async def test_a_file_that_must_not_be_read_is_told(
+async def test_a_file_without_read_permission_is_unavailable(
     storage: LocalStorage, files: Files, without_privileges: None
 ) -> None:
     files.published.write_bytes(b"x")
@@ -266,7 +266,7 @@ async def test_a_file_that_must_not_be_read_is_told(
         await storage.open(KEY)
 
 
-async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(
+async def test_a_folder_that_cannot_be_made_is_unavailable_until_it_can(
     open_storage: OpenStorage, tmp_path: Path
 ) -> None:
     (tmp_path / "images").write_text("a file in the way")
@@ -277,7 +277,7 @@ async def test_a_place_where_no_folder_can_be_made_is_told_until_it_can(
     await storage.probe()
 
 
-async def test_a_file_that_shrinks_while_it_is_read_is_told(
+async def test_a_file_that_shrinks_while_it_is_read_is_an_error(
     storage: LocalStorage, files: Files
 ) -> None:
     files.published.write_bytes(b"x" * 3 * BLOCK)
@@ -305,7 +305,7 @@ async def test_a_file_deleted_while_its_folder_is_listed_is_left_out(
     assert [info async for info in storage.list()] == []
 
 
-async def test_a_cancelled_write_is_over_before_the_discard_begins(
+async def test_a_cancelled_write_ends_before_the_discard_begins(
     storage: LocalStorage, files: Files
 ) -> None:
     for _ in range(20):
@@ -322,12 +322,12 @@ async def test_a_cancelled_write_is_over_before_the_discard_begins(
         assert files.all() == []
 
 
-async def test_a_missing_object_is_told(storage: LocalStorage) -> None:
+async def test_a_missing_object_is_named(storage: LocalStorage) -> None:
     with pytest.raises(ObjectNotFound, match=KEY):
         await storage.open(KEY)
 
 
-async def test_a_write_that_is_cut_short_is_noticed(
+async def test_a_short_write_fails_the_upload(
     storage: LocalStorage, small_file_limit: None
 ) -> None:
     staged = await storage.stage(KEY, "image/jpeg")
@@ -392,7 +392,7 @@ async def put(storage: LocalStorage, data: bytes, key: str = KEY) -> None:
 @pytest.fixture
 def cached_storage(storage: LocalStorage) -> LocalStorage:
     if not storage._can_read_cached:
-        pytest.skip("this filesystem does not tell what it has in memory")
+        pytest.skip("this filesystem does not report what is in the page cache")
     return storage
 
 
@@ -418,7 +418,7 @@ async def is_opened_in_place(storage: LocalStorage, length: int = 1) -> bool:
 
 
 @pytest.mark.parametrize("length", [0, 1])
-async def test_only_a_file_opened_lately_is_opened_in_place(
+async def test_only_a_file_opened_recently_is_opened_in_place(
     cached_storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     storage = cached_storage
@@ -456,7 +456,7 @@ async def test_a_warm_file_that_is_removed_is_not_found(
         await storage.open(KEY, 0, length)
 
 
-async def test_what_the_page_cache_has_not_is_read_in_a_thread(
+async def test_what_is_not_in_the_page_cache_is_read_in_a_thread(
     cached_storage: LocalStorage, files: Files
 ) -> None:
     storage = cached_storage
@@ -493,7 +493,7 @@ async def test_a_warm_file_that_shrinks_while_it_is_sent_is_an_error(
     await reader.close()
 
 
-async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
+async def test_an_overloaded_disk_refuses_writes_and_no_discard(
     storage: LocalStorage, files: Files, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage._writer._items, "_max_queue_delay", 0.0)
@@ -513,7 +513,7 @@ async def test_too_many_that_wait_for_the_disk_are_refused_and_discards_are_not(
     assert blocks_taken(storage) == 0
 
 
-async def test_more_uploads_than_there_may_be_are_refused(
+async def test_more_uploads_than_blocks_are_refused(
     open_storage: OpenStorage, files: Files
 ) -> None:
     storage = open_storage(files.root, uploads=1)
@@ -530,7 +530,7 @@ async def test_more_uploads_than_there_may_be_are_refused(
     assert len(files.all()) == 2
 
 
-async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
+async def test_a_killed_writer_fails_its_batch_and_is_replaced(
     storage: LocalStorage, files: Files, writer_pid: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     staged = await storage.stage(KEY, "image/jpeg")
@@ -551,11 +551,11 @@ async def test_a_writer_that_is_killed_fails_what_it_had_and_is_replaced(
 async def killed(storage: LocalStorage, writer_pid: int) -> None:
     running = writer_process(storage)
     os.kill(writer_pid, signal.SIGKILL)
-    while not running.has_ended:  # noqa: ASYNC110 - nothing tells of it
+    while not running.has_ended:  # noqa: ASYNC110 - nothing signals it
         await asyncio.sleep(0.01)
 
 
-async def test_a_writer_that_is_killed_while_nobody_uploads_is_missed_by_nobody(
+async def test_a_writer_killed_while_idle_is_replaced_unnoticed(
     storage: LocalStorage, files: Files, writer_pid: int
 ) -> None:
     await killed(storage, writer_pid)
@@ -563,7 +563,7 @@ async def test_a_writer_that_is_killed_while_nobody_uploads_is_missed_by_nobody(
     assert files.published.read_bytes() == b"x"
 
 
-async def test_a_file_goes_on_where_the_writer_was_replaced(
+async def test_an_upload_continues_with_a_replaced_writer(
     storage: LocalStorage, files: Files, writer_pid: int
 ) -> None:
     data = os.urandom(2 * BLOCK + 1)
@@ -575,7 +575,7 @@ async def test_a_file_goes_on_where_the_writer_was_replaced(
     assert files.published.read_bytes() == data
 
 
-async def test_no_writer_where_none_can_be_started(
+async def test_a_writer_that_cannot_be_started_fails_publish(
     storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged = await storage.stage(KEY, "image/jpeg")
@@ -592,7 +592,7 @@ async def test_no_writer_where_none_can_be_started(
     assert files.all() == [files.published]
 
 
-async def test_a_start_tells_that_uploads_cannot_be_written(
+async def test_prepare_fails_where_no_writer_can_be_started(
     open_storage: OpenStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = open_storage(files.root)
@@ -604,7 +604,7 @@ async def test_a_start_tells_that_uploads_cannot_be_written(
     assert files.all() == []
 
 
-async def test_memory_that_cannot_be_had_is_a_failure_of_the_storage(
+async def test_shared_memory_that_cannot_be_allocated_is_storage_full(
     open_storage: OpenStorage, files: Files
 ) -> None:
     storage = open_storage(files.root)
@@ -620,7 +620,7 @@ async def test_memory_that_cannot_be_had_is_a_failure_of_the_storage(
     await put(storage, b"x")
 
 
-async def test_the_memory_of_a_crowd_goes_back_to_the_system(
+async def test_memory_of_a_burst_of_uploads_is_returned_to_the_system(
     storage: LocalStorage, files: Files
 ) -> None:
     crowd = [
@@ -653,7 +653,7 @@ async def test_a_writer_that_does_not_end_is_killed(
         os.kill(writer_pid, 0)
 
 
-async def test_what_is_under_way_when_the_storage_closes_is_whole_or_fails(
+async def test_uploads_in_progress_at_close_are_whole_or_fail(
     storage: LocalStorage, files: Files, writer_pid: int
 ) -> None:
     """Orders that wait must not be carried out from other memory than what was filled."""
@@ -680,7 +680,7 @@ async def test_what_is_under_way_when_the_storage_closes_is_whole_or_fails(
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-async def test_a_writer_leaves_signals_to_the_service(
+async def test_a_writer_ignores_the_signals_that_stop_the_service(
     storage: LocalStorage, writer_pid: int, number: signal.Signals
 ) -> None:
     """A terminal and a supervisor send them to all processes, and uploads are still under way."""
@@ -689,7 +689,7 @@ async def test_a_writer_leaves_signals_to_the_service(
     assert writer_process(storage).pid == writer_pid
 
 
-async def test_files_that_are_published_together_fail_each_by_itself(
+async def test_files_published_in_a_batch_fail_one_by_one(
     storage: LocalStorage, files: Files
 ) -> None:
     keys = [f"{number:02x}{KEY[2:]}" for number in range(6)]
@@ -717,7 +717,7 @@ async def test_a_cancelled_open_leaves_no_file_open(storage: LocalStorage) -> No
     await until(lambda: open_descriptors() == before)  # another thread closes it
 
 
-async def test_a_delete_is_not_refused_however_many_wait(
+async def test_deletes_are_not_refused_under_overload(
     storage: LocalStorage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(storage, b"x")

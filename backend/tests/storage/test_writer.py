@@ -36,7 +36,7 @@ def get_outcomes() -> Iterator[GetOutcomes]:
 
 @pytest.fixture
 def carry_out(get_outcomes: GetOutcomes) -> CarryOut:
-    """Give what stopped each order."""
+    """Return the failure of each order."""
     return lambda *orders: [outcome.failure for outcome in get_outcomes(*orders)]
 
 
@@ -79,7 +79,7 @@ def test_a_file_is_written_synced_renamed_and_its_folder_synced(
     assert (tmp_path / "1/file").read_bytes() == DATA[:10]
 
 
-def test_files_take_each_step_together(
+def test_a_batch_of_files_takes_each_step_together(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = note_calls(monkeypatch, tmp_path)
@@ -93,7 +93,7 @@ def test_files_take_each_step_together(
     ]
 
 
-def test_a_file_that_fails_takes_no_further_step_and_stops_no_other(
+def test_a_failed_file_takes_no_further_step_and_stops_no_other(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders = [published(tmp_path, number) for number in range(4)]
@@ -119,7 +119,7 @@ def test_a_file_that_fails_takes_no_further_step_and_stops_no_other(
     assert found == {"staged-0", "staged-1", "staged-2", "3/file"}
 
 
-def test_pieces_are_put_together_where_they_belong(carry_out: CarryOut, tmp_path: Path) -> None:
+def test_pieces_are_written_at_their_offsets(carry_out: CarryOut, tmp_path: Path) -> None:
     path, target = str(tmp_path / "staged"), str(tmp_path / "file")
     assert carry_out(Order(path, 0, PAGE, 2 * PAGE, None)) == [None]
     assert carry_out(Order(path, 2 * PAGE, 0, PAGE, None)) == [None]
@@ -127,7 +127,7 @@ def test_pieces_are_put_together_where_they_belong(carry_out: CarryOut, tmp_path
     assert (tmp_path / "file").read_bytes() == DATA[PAGE : 3 * PAGE] + DATA[:PAGE] + DATA[5:12]
 
 
-def test_the_last_order_of_a_file_tells_the_checksum_of_all_pieces(
+def test_the_last_order_of_a_file_returns_the_checksum_of_all_pieces(
     get_outcomes: GetOutcomes, tmp_path: Path
 ) -> None:
     path, target = str(tmp_path / "staged"), str(tmp_path / "file")
@@ -136,10 +136,10 @@ def test_the_last_order_of_a_file_tells_the_checksum_of_all_pieces(
         Order(path, 2 * PAGE, 0, 100, None),
         Order(path, 2 * PAGE + 100, 5, 7, target),
     ]
-    told = [get_outcomes(order, published(tmp_path, n)) for n, order in enumerate(orders)]
-    assert told[0][0].digest() is told[1][0].digest() is None
-    assert told[2][0].digest() == sha256((tmp_path / "file").read_bytes()).digest()
-    assert {outcomes[1].digest() for outcomes in told} == {sha256(DATA[:10]).digest()}
+    each = [get_outcomes(order, published(tmp_path, n)) for n, order in enumerate(orders)]
+    assert each[0][0].digest() is each[1][0].digest() is None
+    assert each[2][0].digest() == sha256((tmp_path / "file").read_bytes()).digest()
+    assert {outcomes[1].digest() for outcomes in each} == {sha256(DATA[:10]).digest()}
 
 
 def test_a_file_whose_pieces_another_process_wrote_has_no_checksum(
@@ -150,7 +150,7 @@ def test_a_file_whose_pieces_another_process_wrote_has_no_checksum(
     assert get_outcomes(Order(path, 5, 0, 7, target)) == [Outcome()]
 
 
-def test_checksums_of_files_that_are_never_complete_make_room(
+def test_checksums_of_files_never_completed_are_evicted(
     get_outcomes: GetOutcomes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_program, "MOST_CHECKSUMS", 3)
@@ -182,7 +182,7 @@ def is_cached(path: Path) -> bool:
             return False
 
 
-def test_what_cannot_be_written_past_the_page_cache_is_written_through_it(
+def test_partial_pages_are_written_through_the_page_cache(
     carry_out: CarryOut, tmp_path: Path
 ) -> None:
     """Memory at an odd address is what the system refuses of a filesystem that can do it."""
@@ -206,7 +206,7 @@ def test_a_filesystem_that_refuses_direct_writes_is_written_through_the_page_cac
     assert (tmp_path / "staged").read_bytes() == DATA[:PAGE]
 
 
-def test_a_write_that_is_cut_short_goes_on(
+def test_a_short_write_is_continued(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pwrite = os.pwrite
@@ -218,17 +218,17 @@ def test_a_write_that_is_cut_short_goes_on(
 
 
 @pytest.mark.parametrize("length", [100, PAGE + 100, 2 * PAGE])
-def test_a_piece_that_went_through_the_page_cache_is_synced_before_its_file_is_closed(
+def test_a_piece_in_the_page_cache_is_synced_before_its_file_is_closed(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    """Else the last fsync, of another descriptor, may not be told that it was lost."""
+    """Else the last fsync, of another descriptor, may not report that it was lost."""
     monkeypatch.setattr(writer_program, "_DIRECT", 0)
     calls = note_calls(monkeypatch, tmp_path)
     assert carry_out(Order(str(tmp_path / "staged"), 0, 0, length, None)) == [None]
     assert calls == ["write staged", "fsync staged"]
 
 
-def test_what_is_left_of_a_direct_write_that_is_cut_short_is_written_and_synced(
+def test_the_rest_of_a_short_direct_write_is_written_and_synced(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = note_calls(monkeypatch, tmp_path)
@@ -239,7 +239,7 @@ def test_what_is_left_of_a_direct_write_that_is_cut_short_is_written_and_synced(
     assert calls == ["write staged"] * 3 + ["fsync staged"]
 
 
-def test_a_disk_that_fails_past_the_page_cache_is_told(
+def test_a_failed_direct_write_is_reported(
     carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pwrite = os.pwrite
@@ -270,7 +270,7 @@ def test_pieces_of_several_files_wait_for_the_disk_together(
     assert carry_out(*orders) == [None] * 2
 
 
-async def test_what_stops_a_whole_group_is_reported_however_long_its_paths_are() -> None:
+async def test_failures_of_a_whole_batch_are_reported_however_long_its_paths() -> None:
     memory = SharedMemory(1)
     process = await WriterProcess.start(memory.descriptor, 2)
     order = Order(f"/{'x' * 4000}", 0, 0, 1, f"/{'y' * 4000}")

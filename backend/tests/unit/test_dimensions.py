@@ -1,4 +1,4 @@
-"""Width and height from headers: of every kind of picture, and of whatever else is sent."""
+"""Width and height from headers: of every kind of image, and of anything else."""
 
 import asyncio
 import struct
@@ -38,19 +38,17 @@ def _configured() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
-async def test_a_picture_of_every_kind_has_the_size_that_viewers_show(
-    name: str, piece: int
-) -> None:
+async def test_an_image_of_every_kind_has_the_size_that_viewers_show(name: str, piece: int) -> None:
     assert await measure(KINDS[name][0], piece) == pictures.shown(name)
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_a_picture_broken_off_anywhere_has_its_size_or_none(name: str) -> None:
-    picture, content_type = KINDS[name]
+async def test_an_image_cut_anywhere_has_its_size_or_none(name: str) -> None:
+    image, content_type = KINDS[name]
     found = []
-    for end in [*range(8, min(len(picture), 3000), 7), len(picture)]:
+    for end in [*range(8, min(len(image), 3000), 7), len(image)]:
         reader = HeaderReader(ImageType(content_type))
-        reader.feed(picture[:end])
+        reader.feed(image[:end])
         found.append(await reader.measure())
     assert found[0] is None
     assert found[-1] == pictures.shown(name)
@@ -66,14 +64,14 @@ LARGEST = {
 
 
 @pytest.mark.parametrize("case", LARGEST)
-async def test_the_largest_and_the_smallest_sizes_are_told(case: str) -> None:
+async def test_the_largest_and_the_smallest_sizes_are_measured(case: str) -> None:
     header, size = LARGEST[case]
     assert await measure(header) == size
 
 
 NO_PICTURE = {
     "50 gigapixels": png_header(223_607, 223_607) + PNG_END,
-    "more pixels than any picture": png_header(MAX_SIDE, MAX_SIDE) + PNG_END,
+    "more pixels than any image": png_header(MAX_SIDE, MAX_SIDE) + PNG_END,
     "a side that no PNG may have": png_header(MAX_SIDE + 1, 1) + PNG_END,
     "a PNG without width": png_header(0, 1) + PNG_END,
     "a PNG without height": png_header(1, 0) + PNG_END,
@@ -106,12 +104,12 @@ NO_PICTURE = {
 
 
 @pytest.mark.parametrize("case", NO_PICTURE)
-async def test_a_header_that_tells_no_size_is_no_failure(case: str) -> None:
+async def test_a_header_without_a_size_measures_none(case: str) -> None:
     assert await measure(NO_PICTURE[case]) is None
 
 
 @pytest.mark.parametrize("case", BOMBS)
-async def test_a_bomb_does_not_go_off_and_has_the_size_of_its_header(case: str) -> None:
+async def test_a_bomb_is_not_decompressed_and_has_the_size_of_its_header(case: str) -> None:
     await measure(KINDS["baseline.jpg"][0])  # Pillow loads its parsers
     tracemalloc.start()
     try:
@@ -123,8 +121,8 @@ async def test_a_bomb_does_not_go_off_and_has_the_size_of_its_header(case: str) 
     assert peak < MEMORY
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
-def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak of a process")
+def test_bombs_do_not_grow_the_memory_of_the_process() -> None:
     """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
     code = (
         "import asyncio, re, pathlib; from testkit import bombs, pictures\n"
@@ -151,9 +149,7 @@ def test_bombs_leave_the_memory_of_a_process_as_it_was() -> None:
 
 @pytest.mark.parametrize("case", TURNED | UPRIGHT)
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
-async def test_the_orientation_is_found_wherever_in_the_exif_it_stands(
-    case: str, piece: int
-) -> None:
+async def test_the_orientation_is_found_anywhere_in_the_exif(case: str, piece: int) -> None:
     """What a browser shows of these is asked in `e2e/test_orientation.py`."""
     size = await measure((TURNED | UPRIGHT)[case], piece)
     assert size == ((48, 64) if case in TURNED else (64, 48))
@@ -163,15 +159,15 @@ async def test_the_orientation_is_found_wherever_in_the_exif_it_stands(
 @pytest.mark.parametrize("orientation", range(1, 9))
 async def test_every_orientation_is_found_far_into_the_exif(orientation: int, order: str) -> None:
     entry = (ORIENTATION, SHORT, 1, orientation)
-    picture = jpeg_with(segment(0xE1, EXIF + tiff(entry, order=order, gap=40_000)))
-    assert await measure(picture) == ((48, 64) if orientation > 4 else (64, 48))
+    image = jpeg_with(segment(0xE1, EXIF + tiff(entry, order=order, gap=40_000)))
+    assert await measure(image) == ((48, 64) if orientation > 4 else (64, 48))
 
 
-async def test_damaged_exif_does_not_turn_a_picture() -> None:
+async def test_damaged_exif_does_not_turn_an_image() -> None:
     whole = exif(6)
     for end in range(6, len(whole)):
-        picture = jpeg_with(segment(0xE1, whole[:end]))
-        assert await measure(picture) in {(64, 48), (48, 64)}
+        image = jpeg_with(segment(0xE1, whole[:end]))
+        assert await measure(image) in {(64, 48), (48, 64)}
     for orientation in (0, 9, 255, 65_535):
         assert await measure(jpeg_with(segment(0xE1, exif(orientation)))) == (64, 48)
 
@@ -181,7 +177,7 @@ async def test_only_the_first_exif_counts() -> None:
     assert await measure(jpeg_with(two)) == (64, 48)
 
 
-async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
+async def test_measuring_times_out_where_no_thread_is_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("app.imaging.dimensions.THREAD_SECONDS", 0.05)
@@ -200,7 +196,7 @@ async def test_an_upload_does_not_wait_for_threads_that_do_not_come(
     assert await reader.measure() == (64, 48)
 
 
-async def test_an_upload_does_not_fail_where_no_thread_can_be_started(
+async def test_measuring_does_not_raise_where_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = HeaderReader(ImageType.JPEG)
@@ -217,18 +213,18 @@ async def test_an_upload_does_not_fail_where_no_thread_can_be_started(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A picture with some bytes of its header changed, removed, or put in."""
-    picture = bytearray(KINDS[draw(st.sampled_from(sorted(KINDS)))][0][:6000])
+    """An image with some bytes of its header changed, removed, or put in."""
+    image = bytearray(KINDS[draw(st.sampled_from(sorted(KINDS)))][0][:6000])
     for _ in range(draw(st.integers(1, 6))):
-        at = draw(st.integers(4, min(len(picture), 1500)))
+        at = draw(st.integers(4, min(len(image), 1500)))
         new = draw(
             st.binary(max_size=12)
             | st.sampled_from(
                 [b"\xff\xc0", b"\xff\xe1", b"Exif\0\0MM\0*", b"\xff\xff\xff\xff", b"eXIf", b"IHDR"]
             )
         )
-        picture[at : at + draw(st.integers(0, 12))] = new
-    return bytes(picture[: draw(st.integers(8, len(picture)))])
+        image[at : at + draw(st.integers(0, 12))] = new
+    return bytes(image[: draw(st.integers(8, len(image)))])
 
 
 def keeps(reader: HeaderReader) -> int:
@@ -248,7 +244,7 @@ async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
 
 
 @given(damaged(), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
-def test_no_damage_raises_and_the_pieces_make_no_difference(data: bytes, sizes: list[int]) -> None:
+def test_damage_never_raises_whatever_the_pieces(data: bytes, sizes: list[int]) -> None:
     with asyncio.Runner() as runner:
         size = runner.run(measured(data, sizes))
         assert runner.run(measured(data, [len(data)])) == size
@@ -258,13 +254,13 @@ def test_no_damage_raises_and_the_pieces_make_no_difference(data: bytes, sizes: 
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]), st.binary(max_size=3000))
-def test_no_bytes_raise(begin: bytes, data: bytes) -> None:
+def test_arbitrary_bytes_never_raise(begin: bytes, data: bytes) -> None:
     with asyncio.Runner() as runner:
         runner.run(measured(begin + data, [997]))
 
 
 @given(damaged())
-def test_no_damage_makes_it_take_more_memory_than_its_bound(data: bytes) -> None:
+def test_damage_never_takes_more_memory_than_the_bound(data: bytes) -> None:
     with asyncio.Runner() as runner:
         runner.run(measured(data, [len(data)]))
         tracemalloc.start()
@@ -276,7 +272,7 @@ def test_no_damage_makes_it_take_more_memory_than_its_bound(data: bytes) -> None
     assert peak < MEMORY
 
 
-def test_nothing_is_kept_of_what_tells_nothing() -> None:
+def test_only_what_is_needed_of_a_header_is_kept() -> None:
     reader = HeaderReader(ImageType.JPEG)
     large = jpeg_with(segment(0xE2, bytes(65_533)) * 40)
     for piece in split(large, 10_000):

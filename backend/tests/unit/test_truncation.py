@@ -1,4 +1,4 @@
-"""Whether a file ends before its image does: told for every kind of image, cut anywhere."""
+"""Whether a file ends before its image does, of every kind of image, cut anywhere."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_an_image_is_truncated_wherever_it_is_cut(content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [pictures.jpeg(), pictures.png()], ids=["JPEG", "PNG"])
 @pytest.mark.parametrize("piece", [1, 2, 3, 11, 12, 13, 1000])
-def test_pieces_of_any_size_tell_the_same(content: bytes, piece: int) -> None:
+def test_pieces_of_any_size_give_the_same_result(content: bytes, piece: int) -> None:
     assert truncated(content, piece) is False
     assert truncated(content[:-1], piece) is True
 
@@ -59,7 +59,7 @@ def test_the_end_of_a_thumbnail_is_not_that_of_the_image() -> None:
     assert truncated(embedded[: -len(IEND)]) is True
 
 
-def test_a_film_of_padding_instead_of_the_rest_is_truncated() -> None:
+def test_padding_instead_of_the_rest_is_truncated() -> None:
     """As downloads end that reserve the file's size and then break off."""
     for content in (pictures.jpeg(), pictures.png()):
         half = len(content) // 2
@@ -68,7 +68,7 @@ def test_a_film_of_padding_instead_of_the_rest_is_truncated() -> None:
 
 @pytest.mark.parametrize("content", [pictures.jpeg(300, 300), pictures.png(300, 300)])
 @pytest.mark.parametrize("piece", [999, 64 * 1024])
-def test_its_last_bytes_alone_tell_of_a_whole_image_and_leave_others_open(
+def test_the_tail_alone_proves_a_whole_image_and_leaves_others_unknown(
     content: bytes, piece: int
 ) -> None:
     assert truncated(content, piece, everywhere=False) is False
@@ -90,11 +90,11 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_an_order_of_parts_that_is_not_understood_is_unknown(case: str) -> None:
+def test_an_unknown_order_of_parts_is_unknown(case: str) -> None:
     assert truncated(UNKNOWN[case]) is None
 
 
-def test_it_holds_next_to_nothing_of_a_file() -> None:
+def test_memory_is_bounded() -> None:
     for content in (jpeg_with(segment(0xE2, bytes(65_533)) * 40), png_with()):
         image_type = detect(content)
         assert image_type
@@ -106,7 +106,7 @@ def test_it_holds_next_to_nothing_of_a_file() -> None:
 
 
 @pytest.mark.parametrize("image_type", ImageType)
-def test_no_bytes_make_it_fail(image_type: ImageType) -> None:
+def test_arbitrary_bytes_never_fail(image_type: ImageType) -> None:
     for content in (b"", b"\xff" * 100_000, bytes(100_000), b"\xff\xd8" * 50_000):
         finder = EndFinder(image_type, everywhere=True)
         for data in split(content, 999):

@@ -49,8 +49,8 @@ _STAGED: Final = re.compile(rf"{KEY.pattern}|check-[0-9a-f]{{32}}(\.published)?"
 class LocalStorage(MarkedFolder):
     """A `StorageBackend` over a folder, which `prepare` makes when it first succeeds.
 
-    From then on a missing folder is a failure: a volume that went away must not be mistaken for
-    an empty one.
+    From then on a missing folder is a failure: a volume that is not mounted must not be mistaken
+    for an empty one.
 
     Args:
         root: The folder.

@@ -29,7 +29,7 @@ class Block:
 
     Args:
         memory: All of it.
-        begin: Where the block stands in it.
+        begin: Where the block begins in it.
     """
 
     def __init__(self, memory: mmap.mmap, begin: int) -> None:

@@ -43,7 +43,7 @@ class WriterProcess:
 
     @classmethod
     async def start(cls, memory: int, threads: int) -> "WriterProcess":
-        """Start the program over shared memory, given by its descriptor.
+        """Start the program over shared memory, named by its descriptor.
 
         Raises:
             OSError: If no process can be started.

@@ -170,7 +170,7 @@ def _complete(future: Future[_Result], function: Callable[[], _Result]) -> None:
 
 
 async def shield_until_done(work: "asyncio.Future[_Result]", seconds: float | None = None) -> bool:
-    """Wait until work in a thread or another process is done, even if cancelled meanwhile.
+    """Wait until work in a thread or another process is done, even if cancelled before.
 
     So no two calls on a file overlap, and none is left running after its owner has gone.
 

@@ -91,7 +91,7 @@ class Writer:
         """Have an order about a block carried out, in a batch with those that are queued with it.
 
         It waits in the queue, and then for the disk, no longer than `DISK_SECONDS` each; behind
-        a batch that was given up no longer than that one.
+        a batch that timed out no longer than that one.
 
         Returns:
             With a file's last order its SHA-256; None if several processes have written it.

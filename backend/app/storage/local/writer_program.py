@@ -58,9 +58,9 @@ class Order(NamedTuple):
     path: str
     """The staged file. It is made with its first piece."""
     offset: int
-    """Where in the file the piece belongs."""
+    """Where in the file the piece begins."""
     begin: int
-    """Where in the shared memory it stands."""
+    """Where in the shared memory it begins."""
     length: int
     """Its bytes."""
     target: str | None
