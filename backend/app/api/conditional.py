@@ -139,8 +139,10 @@ def _http_date(moment: datetime) -> str:
 
 def _date(value: str | None) -> datetime | None:
     """Read an HTTP date (section 5.6.7); None if there is none that can be read."""
+    if not value:
+        return None
     try:
-        date = parsedate_to_datetime(value or "")
+        date = parsedate_to_datetime(value)
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -69,6 +69,16 @@ async def test_files_health_and_docs_need_no_key(open_client: OpenClient) -> Non
             assert (await client.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("case", BAD)
+async def test_a_wrong_key_does_no_harm_where_none_is_needed(
+    open_client: OpenClient, case: str
+) -> None:
+    async with open_client(api_key=SecretStr(KEY)) as client:
+        for path in (f"{IMAGE}/file", f"{IMAGE}/file?download=1"):
+            response = await client.get(path, headers=BAD[case])  # type: ignore[arg-type]
+            assert_problem(response, 404, "image-not-found")
+
+
 async def test_the_docs_ask_for_a_key_only_where_there_is_one(
     open_client: OpenClient, client: httpx.AsyncClient
 ) -> None:
