@@ -61,3 +61,10 @@ def test_every_decision_record_is_in_the_index_under_its_number() -> None:
         number = int(record.name[:4])
         assert f"| [{number}]({record.name}) |" in index
         assert record.read_text().startswith(f"# {number}. "), record.name
+
+
+def test_every_decision_record_that_the_code_names_exists() -> None:
+    numbers = {int(record.name[:4]) for record in ADRS.glob("0*.md")}
+    for path in (ROOT / "backend").rglob("*.py"):
+        for named in re.findall(r"\bADRs? (\d+)", path.read_text("utf-8")):
+            assert int(named) in numbers, path
