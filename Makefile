@@ -41,8 +41,8 @@ torture: $(VENV)/.dev ## Kill and stop the service and its database while client
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench $(ARGS)
 
-perf: $(VENV)/.dev ## Measure processor time a request on the hot paths, in 20 seconds
-	@PYTHONPATH=backend $(BIN)/python -m bench.perf
+perf: $(VENV)/.dev ## Measure processor time a request on the hot paths, in 20 seconds (ARGS="--json")
+	@PYTHONPATH=backend $(BIN)/python -m bench.perf $(ARGS)
 
 load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by Locust (ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.load $(ARGS)
@@ -57,7 +57,7 @@ lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \
 		&& ../$(BIN)/mypy && ../$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## Format the code, and fix what the linter can
+format: $(VENV)/.dev ## Format the code and fix what the linter can
 	@cd backend && ../$(BIN)/ruff check --fix . ; ../$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed

@@ -36,6 +36,8 @@ MIDDLE: Final = 500_000
 """The row of the list at which a page is asked for."""
 
 START: Final = "start"
+EXPLAINED: Final = {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
+"""Statements that have a plan; SHOW, as commands send it, has none."""
 STRAY: Final = f"{0:032x}.jpg"
 BROKEN_ROW: Final = """
 INSERT INTO images (id, filename, storage_key, content_type, file_size)
@@ -143,6 +145,8 @@ async def plans(url: URL, asked: Queries) -> None:
             for name, queries in asked.items():
                 first = dict(reversed(queries))
                 for text, arguments in reversed(first.items()):
+                    if text.split(maxsplit=1)[0] not in EXPLAINED:
+                        continue
                     explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {text}"
                     plan = await connection.fetch(explain, *arguments)
                     if warm:

@@ -3,10 +3,12 @@
 The application is called as a server calls it (ASGI), without sockets and without a load generator,
 over a real PostgreSQL and a real folder. Counted is the processor time of this process with all its
 threads; PostgreSQL and the process that writes uploads are not in it. Works take turns, round by
-round, and each is told as a ratio to the bare answer, the least that FastAPI does for a request, so
-that the figures of two machines, or of two revisions on one, can be compared.
+round, and each is reported as a ratio to the bare answer of the same round, the least that FastAPI
+does for a request, so that the figures of two machines, or of two revisions on one, can be
+compared: the median of the rounds, and the lowest and highest.
 """
 
+import argparse
 import asyncio
 import json
 import logging
@@ -14,11 +16,11 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import uvloop
 from fastapi import FastAPI
@@ -45,8 +47,27 @@ AT_ONCE: Final = 16
 COLD_IMAGES: Final = ROUNDS * REQUESTS
 """Each is downloaded once: neither its row nor its file is remembered."""
 
+BARE: Final = "bare answer"
+
 Headers = list[tuple[bytes, bytes]]
 Work = Callable[[], Awaitable[object]]
+
+
+class Figure(NamedTuple):
+    """What one work took."""
+
+    microseconds: float
+    """Of processor time a request: the median of the rounds."""
+    ratio: float
+    """To the bare answer: the median of the rounds."""
+    lowest_ratio: float
+    highest_ratio: float
+
+    @classmethod
+    def of(cls, values: list[float], bare: list[float]) -> Self:
+        """Compare a work with the bare answer, round by round."""
+        ratios = [value / other for value, other in zip(values, bare, strict=True)]
+        return cls(median(values), median(ratios), min(ratios), max(ratios))
 
 
 class Client:
@@ -128,7 +149,7 @@ async def works(client: Client) -> dict[str, Work]:
     cold: Iterator[str] = cycle([await upload() for _ in range(COLD_IMAGES + 1)])
     bare = Client(references.app, {})
     return {
-        "bare answer": lambda: bare.request("/bare", 200),
+        BARE: lambda: bare.request("/bare", 200),
         "download 42 KB, hot": lambda: client.request(f"{hot}/file", 200),
         "download 42 KB, cold": lambda: client.request(f"{next(cold)}/file", 200),
         "conditional GET, 304": lambda: client.request(
@@ -140,8 +161,8 @@ async def works(client: Client) -> dict[str, Work]:
     }
 
 
-async def measure(folder: Path, url: str) -> dict[str, float]:
-    """Return microseconds of processor time a request, by work: the median of the rounds."""
+async def measure(folder: Path, url: str) -> dict[str, list[float]]:
+    """Return microseconds of processor time a request, by work and round."""
     await migrate(Database(url), lambda _line: None)
     samples: dict[str, list[float]] = {}
     async with opened(folder, url) as client:
@@ -155,11 +176,14 @@ async def measure(folder: Path, url: str) -> dict[str, float]:
                     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
                 spent = (time.process_time() - begin) / REQUESTS
                 samples.setdefault(name, []).append(spent * 1e6)
-    return {name: median(islice(values, 1, None)) for name, values in samples.items()}
+    return {name: values[1:] for name, values in samples.items()}  # the first warms up
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and print a table, or JSON for programs that compare revisions."""
+    parser = argparse.ArgumentParser(prog="make perf", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
     keep_records_short()
     access_log = logging.StreamHandler(Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     access_log.setFormatter(TextFormatter())
@@ -171,9 +195,12 @@ def main() -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         spent = runner.run(measure(folder, url.render_as_string(hide_password=False)))
-    bare = spent["bare answer"]
-    for name, microseconds in spent.items():
-        print(f"{name:<22} {microseconds:7.0f} µs {microseconds / bare:7.2f} x")
+    figures = {name: Figure.of(values, spent[BARE]) for name, values in spent.items()}
+    if options.json:
+        print(json.dumps({name: figure._asdict() for name, figure in figures.items()}, indent=2))
+        return
+    for name, (microseconds, ratio, lowest, highest) in figures.items():
+        print(f"{name:<22} {microseconds:7.0f} µs {ratio:7.2f} x  ({lowest:.2f} to {highest:.2f})")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
 
 import httpx
 import hypothesis
@@ -41,13 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let clients wait as long as a busy machine needs; give the session a folder of its own.
 
     httpx's default timeout is 5 seconds. The folder that all sessions of a user share by default
-    is closed to other users by each.
+    is closed to other users by each. Temporary files lie in it too, so that those of services that
+    tests kill, such as the folders of databases' sockets, are removed with it.
     """
     for phase in ("connect", "read", "write", "pool"):
         setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
     if not config.option.basetemp:
-        folder = mkdtemp(prefix="image-host-tests-")
+        folder = tempfile.mkdtemp(prefix="image-host-tests-")
         config.option.basetemp = folder
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
         config.add_cleanup(lambda: rmtree(folder, ignore_errors=True))
 
 
