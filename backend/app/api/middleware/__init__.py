@@ -1,1 +1,1 @@
-"""ASGI middleware, in the order in which `composition` wraps it."""
+"""ASGI middleware; its order is in `composition/http_app.py`."""
