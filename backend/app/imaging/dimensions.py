@@ -8,12 +8,11 @@ KiB, whatever a client sends, so that neither its time nor its memory needs anot
 import asyncio
 import warnings
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final
 
 from PIL import Image, ImageFile, PngImagePlugin
 
-from app.imaging import jpeg, png
-from app.imaging.formats import ImageType
+from app.imaging.formats import WALKS, ImageType
 from app.imaging.header import Header
 from app.imaging.walker import Walker
 
@@ -28,15 +27,6 @@ MAX_PIXELS: Final = 2**32
 THREAD_SECONDS: Final = 1.0
 """How long to wait for a thread, where all are held up by a slow disk."""
 
-_WALKS: Final = {ImageType.JPEG: jpeg.walk_header, ImageType.PNG: png.walk_header}
-
-
-class Dimensions(NamedTuple):
-    """Pixels, as viewers show the image."""
-
-    width: int
-    height: int
-
 
 class HeaderReader:
     """Looks for the header in a file's bytes, as they pass by in pieces of any size.
@@ -47,7 +37,7 @@ class HeaderReader:
 
     def __init__(self, image_type: ImageType) -> None:
         self._header = Header()
-        self._walker = Walker(_WALKS[image_type](self._header))
+        self._walker = Walker(WALKS[image_type](self._header))
         self._bytes_left = MAX_HEADER_BYTES
 
     @property
@@ -62,11 +52,11 @@ class HeaderReader:
             self._bytes_left -= len(part)
             self._walker.feed(part)
 
-    async def measure(self) -> Dimensions | None:
-        """Return width and height; None if the header lacks them or was not found. Never raises.
+    async def measure(self) -> tuple[int, int] | None:
+        """Return width and height in pixels, as viewers show the image; None if they are unknown.
 
-        Pillow works in a thread. One that does not come in time is not waited for, and where the
-        system allows no more threads there is none.
+        Never raises. Pillow works in a thread. One that does not come in time is not waited for,
+        and where the system allows no more threads there is none.
         """
         if not self._header.frame:
             return None
@@ -91,7 +81,7 @@ def configure_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _measure(header: Header) -> Dimensions | None:
+def _measure(header: Header) -> tuple[int, int] | None:
     try:
         with Image.open(BytesIO(header.frame), formats=("JPEG", "PNG")) as image:
             width, height = image.size
@@ -99,4 +89,4 @@ def _measure(header: Header) -> Dimensions | None:
         return None
     if max(width, height) > MAX_SIDE:
         return None
-    return Dimensions(height, width) if header.is_turned else Dimensions(width, height)
+    return (height, width) if header.is_turned else (width, height)

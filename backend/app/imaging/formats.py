@@ -1,11 +1,10 @@
-"""The accepted image types, and how the first bytes of a file show its type.
-
-The parts of a type's files are in a module of its own, such as `jpeg`.
-"""
+"""The accepted image types: what a new one needs is named here, and is in a module of its own."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
+
+from app.imaging import jpeg, png
 
 HEAD_BYTES: Final = 8
 """How many bytes of a file's start `detect` needs, or all of a shorter file."""
@@ -31,6 +30,11 @@ EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = {
     ImageType.PNG: (".png",),
 }
 """The file name endings of each accepted media type, in lower case; the first is the usual one."""
+
+WALKS: Final = {ImageType.JPEG: jpeg.walk, ImageType.PNG: png.walk}
+"""Over the parts of a file, to where its pixels begin."""
+ENDS: Final = {ImageType.JPEG: jpeg.END, ImageType.PNG: png.END}
+"""What an image ends with."""
 
 
 def detect(head: bytes) -> ImageType | None:

@@ -26,8 +26,8 @@ _ENDS_OF_HEADER: Final = frozenset({_SOI, _EOI, _SOS})
 _EXIF: Final = b"Exif\0"
 
 
-def walk_header(header: Header) -> Walk[None]:
-    """Iterate over segments until the pixels begin.
+def walk(header: Header) -> Walk[bool]:
+    """Iterate over segments to the first scan; return False if there is none.
 
     Exif is in the first APP1 segment that begins with its name and a padding byte (CIPA DC-008,
     4.7.2) and holds something; like other segments it may follow the frame header.
@@ -37,10 +37,8 @@ def walk_header(header: Header) -> Walk[None]:
         length_field = yield 2
         length = int.from_bytes(length_field) - len(length_field)
         if length < 0:
-            return
-        if marker in _FRAMES and not header.frame:
-            if length > FRAME_BYTES:
-                return
+            return False
+        if marker in _FRAMES and not header.frame and length <= FRAME_BYTES:
             frame = yield length
             header.frame = bytes((0xFF, _SOI, 0xFF, marker)) + length_field + frame
             continue
@@ -50,16 +48,6 @@ def walk_header(header: Header) -> Walk[None]:
             if length and name.startswith(_EXIF):
                 header.is_turned = yield from walk_exif(length)
                 continue
-        yield -length
-
-
-def walk_to_pixels() -> Walk[bool]:
-    """Iterate over segments to the first scan; return False if there is none."""
-    yield 2
-    while (marker := (yield from _next_marker())) not in _ENDS_OF_HEADER:
-        length = int.from_bytes((yield 2)) - 2
-        if length < 0:
-            return False
         yield -length
     return marker == _SOS
 

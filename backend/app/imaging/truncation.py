@@ -7,15 +7,13 @@ does not matter.
 
 from typing import Final
 
-from app.imaging import jpeg, png
-from app.imaging.formats import ImageType
+from app.imaging.formats import ENDS, WALKS, ImageType
+from app.imaging.header import Header
 from app.imaging.walker import Walker
 
 TAIL: Final = 4096
 """Bytes of the file's own end that are searched in any case."""
 
-_WALKS: Final = {ImageType.JPEG: jpeg.walk_to_pixels, ImageType.PNG: png.walk_to_pixels}
-_ENDS: Final = {ImageType.JPEG: jpeg.END, ImageType.PNG: png.END}
 _SEAM: Final = 11
 """Most bytes of an end that may come before the next piece."""
 
@@ -30,8 +28,9 @@ class EndFinder:
     """
 
     def __init__(self, image_type: ImageType, *, everywhere: bool) -> None:
-        self._walker = Walker(_WALKS[image_type]())
-        self._end = _ENDS[image_type]
+        known = Header(frame=b"any", is_turned=False)  # so that the walk keeps nothing
+        self._walker = Walker(WALKS[image_type](known))
+        self._end = ENDS[image_type]
         self._everywhere = everywhere
         self._found = False
         self._tail = b""

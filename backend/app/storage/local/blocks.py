@@ -4,24 +4,19 @@ import mmap
 import os
 from heapq import heappop, heappush
 from tempfile import TemporaryFile
-from typing import BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from app.domain.errors import StorageUnavailable
 from app.runtime.batching import Overloaded
 from app.storage.local.writer_program import named
 
+if TYPE_CHECKING:
+    from app.storage.local.process import WriterProcess
+
 BLOCK: Final = 256 * 1024
 """Bytes that an upload holds in memory, and has written at a time."""
 KEPT: Final = 64
 """Blocks whose memory is kept for the next uploads. That of others is returned to the system."""
-
-
-class Reader(Protocol):
-    """A process that writes files from the memory."""
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it reads no more."""
 
 
 class Block:
@@ -36,8 +31,8 @@ class Block:
         self._memory = memory
         self.begin = begin
         self.filled = 0
-        self.stuck_reader: Reader | None = None
-        """A process that was killed, and may read the block until it has ended."""
+        self.stuck_process: WriterProcess | None = None
+        """One that was killed, and may read the block until it has ended."""
 
     @property
     def is_full(self) -> bool:
@@ -88,7 +83,7 @@ class SharedMemory:
 
     def release(self, block: Block) -> None:
         """Free a block; it is allocated again once no process can read it any more."""
-        if block.stuck_reader and not block.stuck_reader.has_ended:
+        if block.stuck_process and not block.stuck_process.has_ended:
             self._withheld.append(block)
             return
         heappush(self._free, block.begin)

@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from contextlib import suppress
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 from app.domain.errors import StorageError, StorageUnavailable
 from app.storage.local.calls import Call
@@ -19,8 +19,6 @@ WARM_SECONDS: Final = 10.0
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Of Linux. Elsewhere every block is read in a thread."""
-
-_Block = TypeVar("_Block", bytes, bytearray)
 
 
 class FileReader:
@@ -96,7 +94,7 @@ class FileReader:
                 return None
         return self
 
-    def _read(self) -> bytes:
+    def _read(self) -> bytes | bytearray:
         with named("read", self._name):
             block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:
@@ -114,7 +112,7 @@ class FileReader:
         del buffer[count:]
         return self._advance(buffer)
 
-    def _advance(self, block: _Block) -> _Block:
+    def _advance(self, block: bytes | bytearray) -> bytes | bytearray:
         self._position += len(block)
         self._left -= len(block)
         if not self._left:
@@ -137,9 +135,6 @@ class WarmFiles:
 
     def __contains__(self, name: str) -> bool:
         return monotonic() < self._expiry.get(name, 0.0)
-
-    def __len__(self) -> int:
-        return len(self._expiry)
 
     def add(self, name: str) -> None:
         """Remember a file that was opened now; the one opened longest ago makes room."""

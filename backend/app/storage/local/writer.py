@@ -131,14 +131,12 @@ class Writer:
     async def _carry_out(self, items: Sequence[_Item]) -> Sequence[bytes | Exception | None]:
         """Ask the process, but not about items that have been queued for too long."""
         now = monotonic()
-        is_late = [
-            item.since <= self._killed_at or now - item.since > DISK_SECONDS for item in items
-        ]
-        in_time = [item for item, late in zip(items, is_late, strict=True) if not late]
+        late = [item.since <= self._killed_at or now - item.since > DISK_SECONDS for item in items]
+        in_time = [item for item, is_late in zip(items, late, strict=True) if not is_late]
         results = iter(await self._ask(in_time) if in_time else ())
         return [
-            _no_answer(now - item.since, item) if late else next(results)
-            for item, late in zip(items, is_late, strict=True)
+            _no_answer(now - item.since, item) if is_late else next(results)
+            for item, is_late in zip(items, late, strict=True)
         ]
 
     async def _ask(self, items: Sequence[_Item]) -> Sequence[bytes | Exception | None]:
@@ -198,7 +196,7 @@ class Writer:
             self._stuck.append(process)
             for item in items:
                 if item.block:
-                    item.block.stuck_reader = process
+                    item.block.stuck_process = process
         self._killed_at = monotonic()
 
     def _count_stuck(self) -> int:
@@ -206,11 +204,7 @@ class Writer:
         return len(self._stuck)
 
     def _shared_memory(self) -> SharedMemory:
-        """Return the memory, which is made when it is first needed, and never for a closed writer.
-
-        Raises:
-            StorageUnavailable: If the writer is closed.
-        """
+        """Return the memory, which is made when it is first needed, unless the writer is closed."""
         if self._is_closed:
             raise StorageUnavailable
         if self._memory is None:
