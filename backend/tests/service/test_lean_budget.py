@@ -35,6 +35,7 @@ OFF: Final = {
     "prometheus_client": "metrics",
     "pyvips": "thumbnails",
     "redis": "the cache",
+    "tqdm": "the progress of commands",
     "valkey": "the cache",
 }
 """Libraries of what a default service does not do."""
