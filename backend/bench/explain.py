@@ -1,7 +1,7 @@
 """Shows how PostgreSQL carries out each statement over a million images: `make explain`.
 
-The service is asked for everything that it can do, then its fsck and its backfill are run, and what
-reaches the database meanwhile is explained: the real statements, with what it costs to carry them
+The service is asked for everything that it can do, then its fsck and its backfill are run, and the
+statements that reach the database are explained: the real ones, with what it costs to carry them
 out.
 """
 
@@ -59,7 +59,7 @@ Queries = dict[str, list[Query]]
 
 @contextmanager
 def heard() -> Iterator[list[Query]]:
-    """Collect what all engines of this process send to their databases meanwhile."""
+    """Collect what all engines of this process send to their databases in the block."""
     queries: list[Query] = []
 
     def listen(

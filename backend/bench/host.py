@@ -49,7 +49,7 @@ class Host:
         whole.touch()
 
     def execute(self, statement: str, *arguments: object) -> list[Any]:
-        """Carry out a statement on the database; give the rows that it returns."""
+        """Carry out a statement on the database; return its rows."""
         with shared_postgres(self.data / "postgres") as url:
             return asyncio.run(seed.execute(url, statement, *arguments))
 

@@ -33,7 +33,7 @@ BATCH: Final = 10_000
 
 
 class SeedRefused(Exception):
-    """Nothing was added; the sentence tells why."""
+    """Nothing was added; the sentence says why."""
 
 
 async def prepare(url: URL, images: Path) -> None:
@@ -59,7 +59,7 @@ async def connect(url: URL) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
 
 
 async def execute(url: URL, statement: str, *arguments: object) -> "list[asyncpg.Record]":
-    """Carry out a statement, and give the rows that it returns."""
+    """Carry out a statement, and return its rows."""
     async with connect(url) as connection:
         return await connection.fetch(statement, *arguments)
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from bench.wrk import BenchmarkFailed
 
 BACKEND: Final = Path(__file__).parents[1]
-PATIENCE: Final = 60.0
+TIMEOUT: Final = 60.0
 """Seconds for a server to start or to stop."""
 
 
@@ -126,7 +126,7 @@ def _process(
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -139,7 +139,7 @@ def _when_ready(
     address: Callable[[], str],
     path: str,
 ) -> Server:
-    while process.poll() is None and time.perf_counter() < begin + PATIENCE:
+    while process.poll() is None and time.perf_counter() < begin + TIMEOUT:
         url = address()
         if url and _answers(url + path):
             return Server(url, process.pid, time.perf_counter() - begin)
@@ -149,7 +149,7 @@ def _when_ready(
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=PATIENCE).is_success
+        return httpx.get(url, trust_env=False, timeout=TIMEOUT).is_success
     except httpx.TransportError:
         return False
 

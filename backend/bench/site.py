@@ -98,7 +98,7 @@ class Site:
         return str(file)
 
     def remove_uploads(self) -> int:
-        """Take back what was uploaded to the service or to the references; tell how many."""
+        """Take back what was uploaded to the service or to the references; return how many."""
         removed = self.host.remove_uploads()
         if "references" in vars(self):  # they run, and have their table
             removed += self._remove_usual_uploads()

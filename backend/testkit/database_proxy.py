@@ -1,4 +1,4 @@
-"""A proxy between the service and its database that fails exactly where it is told to.
+"""A proxy between the service and its database that fails exactly where a test wants it to.
 
 It understands as much of PostgreSQL's protocol as it takes to see which statement a message
 carries out: https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 
 from sqlalchemy.engine import URL
 
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 
 _ENCRYPTION_REQUESTS: Final = (80877103, 80877104)
 """TLS and GSSAPI; refused, so that the proxy can read what follows."""
@@ -22,7 +22,7 @@ Fault = Cut | Literal["hold"]
 
 
 class DatabaseProxy:
-    """Passes everything on until it is told otherwise. Its methods may be called from any thread.
+    """Passes everything on until a fault is ordered. Its methods may be called from any thread.
 
     Args:
         url: The address of the database itself.
@@ -63,7 +63,7 @@ class DatabaseProxy:
         holds = threading.Event()
         self._loop.call_soon_threadsafe(self._open.clear)
         self._loop.call_soon_threadsafe(holds.set)
-        assert holds.wait(PATIENCE)
+        assert holds.wait(TIMEOUT)
 
     def hold_at(self, statement: str) -> None:
         """Begin to hold when a statement that begins like this is on its way to the database."""
@@ -74,7 +74,7 @@ class DatabaseProxy:
         dropped = threading.Event()
         self._loop.call_soon_threadsafe(lambda: self._dropped.update(self._sessions))
         self._loop.call_soon_threadsafe(dropped.set)
-        assert dropped.wait(PATIENCE)
+        assert dropped.wait(TIMEOUT)
 
     def lead_to(self, url: URL) -> None:
         """Connect to another database from now on; the connections that there are stay."""
@@ -94,7 +94,7 @@ class DatabaseProxy:
             yield self
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
     def _run(self) -> None:
         self._stop = asyncio.Event()
@@ -144,7 +144,7 @@ class DatabaseProxy:
         await writer.drain()
 
     def take_fault(self, statement: str) -> Fault | None:
-        """Begin what is to happen to this statement, once; tell what it is."""
+        """Begin the fault of this statement, once; return it."""
         self.statements.append(statement)
         if self._fault and statement.startswith(self._fault[0]):
             (_, fault), self._fault = self._fault, None
@@ -204,7 +204,7 @@ class _Session:
                 return
 
     def _carried_out_by(self, message: bytes) -> str | None:
-        """Tell the statement that a message asks to carry out, if it does."""
+        """Return the statement that a message asks to execute, if it does."""
         kind, body = message[:1], message[5:]
         match kind:
             case b"Q":  # query

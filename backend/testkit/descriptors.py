@@ -1,10 +1,10 @@
-"""Which files a process has open, as Linux tells it."""
+"""Which files a process has open, as Linux reports it."""
 
 from pathlib import Path
 
 
 def path_of(descriptor: int) -> Path:
-    """Tell which file a descriptor of this process is of."""
+    """Return which file a descriptor of this process is of."""
     return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 

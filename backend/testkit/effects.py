@@ -21,7 +21,7 @@ _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class Effects:
-    """Announces each effect, and ends both processes before the one that it is told.
+    """Announces each effect, and ends both processes before a chosen one.
 
     Args:
         root: The folder of the images.
@@ -67,7 +67,7 @@ class Effects:
                 os.kill(process, signal.SIGKILL)
 
     def _role(self, path: Path) -> str:
-        """Tell what a path is for; keys are random."""
+        """Return what a path is for; keys are random."""
         match path.relative_to(self._root).parts:
             case ["staging"]:
                 return "staging folder"

@@ -15,7 +15,7 @@ from app.config.settings import Settings
 from testkit import problems
 from testkit.databases import execute
 from testkit.descriptors import open_files_below
-from testkit.live import PATIENCE, serve, wait_until
+from testkit.live import TIMEOUT, serve, wait_until
 from testkit.sockets import BATCH, UPLOAD
 
 
@@ -76,7 +76,7 @@ def hosting(settings: Settings, database_url: URL) -> Iterator[Host]:
     """Run the service; `database_url` is the database itself, whatever the settings say."""
     with (
         serve(create_app(settings)) as server,
-        httpx.Client(base_url=server.url, timeout=2 * PATIENCE) as client,
+        httpx.Client(base_url=server.url, timeout=2 * TIMEOUT) as client,
     ):
         yield Host(client, settings, database_url)
 

@@ -17,8 +17,8 @@ from uvicorn.server import ServerState
 
 from app.server.http_protocol import bounded_protocol
 
-PATIENCE = 30.0
-"""Seconds to wait for what is certain to happen, on a machine as slow as may be."""
+TIMEOUT = 30.0
+"""Seconds to wait for what is certain to happen, also on a slow machine."""
 
 StoredFiles = Callable[[], list[Path]]
 
@@ -33,7 +33,7 @@ class LiveServer:
         return f"http://127.0.0.1:{self.port}"
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def serve(
             yield LiveServer(listener.getsockname()[1], server.server_state)
         finally:
             server.should_exit = True
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
 
 def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None:
@@ -73,8 +73,8 @@ def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until something is true; fail if it does not become so."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until something is true; fail if it does not within `TIMEOUT`."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
@@ -82,6 +82,6 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Do as `wait_until`, while the event loop goes on."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - nothing sets an event for it
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.programs import NGINX
 
 _EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
@@ -78,7 +78,7 @@ def nginx(folder: Path, site: str, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 def _port(listener: socket.socket) -> int:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from sqlalchemy.engine import URL
 
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.programs import PGBOUNCER
 
 PoolMode = Literal["session", "transaction", "statement"]
@@ -37,7 +37,7 @@ logfile = {folder}/log
 def pooled(
     database: URL, mode: PoolMode = "transaction", *, servers: int = 3, password: str = ""
 ) -> Iterator[URL]:
-    """Run a PgBouncer in a folder of its own; give the address of the database through it.
+    """Run a PgBouncer in a folder of its own; yield the address of the database through it.
 
     Args:
         database: The database itself.
@@ -78,4 +78,4 @@ def pooled(
             )
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)

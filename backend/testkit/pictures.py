@@ -37,7 +37,7 @@ def sized_jpeg(size: int) -> bytes:
 
 @cache
 def of_every_kind() -> dict[str, tuple[bytes, str]]:
-    """Give a picture of each kind, and its media type. All have 64 by 48 pixels."""
+    """Return an image of each kind, and its media type. All have 64 by 48 pixels."""
     noise = _noise(64, 48)
     turned = [noise.rotate(90), noise.rotate(180)]
     plain_jpeg, plain_png = _save(noise, "JPEG"), _save(noise, "PNG")
@@ -85,7 +85,7 @@ def of_every_kind() -> dict[str, tuple[bytes, str]]:
 
 
 def shown(name: str) -> tuple[int, int]:
-    """Tell the width and height that viewers give a picture of `of_every_kind`."""
+    """Return the width and height with which viewers show an image of `of_every_kind`."""
     orientation = re.match(r"orientation-(\d)|(xmp-first)", name)
     turned = orientation and (orientation[2] or orientation[1] in "5678")
     return (48, 64) if turned else (64, 48)

@@ -8,7 +8,7 @@ import httpx
 
 
 class Relay:
-    """Passes on what it is sent, until its connections are cut.
+    """Passes on what it receives, until its connections are cut.
 
     Args:
         port: Where the service listens.
@@ -53,7 +53,7 @@ class Relay:
 
 @asynccontextmanager
 async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
-    """Run a relay to a service; give its own address."""
+    """Run a relay to a service; yield its own address."""
     relay = Relay(httpx.URL(url).port or 80)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     try:

@@ -46,7 +46,7 @@ def dump(url: URL) -> str:
 
 
 def lean_schema() -> str:
-    """Give the statements of the fixture that make the schema."""
+    """Return the statements of the fixture that make the schema."""
     return "".join(
         line for line in LEAN_DUMP.splitlines(keepends=True) if not line.startswith("INSERT ")
     )

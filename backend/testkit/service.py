@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from testkit import pictures
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.settings import setting_names
 from testkit.sockets import UPLOAD
 
@@ -71,7 +71,7 @@ class Service:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the whole foreground, as a terminal does, and wait for the end."""
         os.killpg(self.process.pid, number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 def is_ours(process: psutil.Process) -> bool:
@@ -140,7 +140,7 @@ def starting_services(project: Path) -> Iterator[StartService]:
 
 def upload(service: Service, content: bytes = JPEG, filename: str = "photo.jpg") -> dict[str, Any]:
     response = httpx.post(
-        f"{service.url}{UPLOAD}", files={"file": (filename, content)}, timeout=PATIENCE
+        f"{service.url}{UPLOAD}", files={"file": (filename, content)}, timeout=TIMEOUT
     )
     assert response.status_code == httpx.codes.CREATED
     image: dict[str, Any] = response.json()
@@ -148,11 +148,11 @@ def upload(service: Service, content: bytes = JPEG, filename: str = "photo.jpg")
 
 
 def download(service: Service, image: dict[str, Any]) -> bytes:
-    return httpx.get(f"{service.url}{IMAGES}/{image['id']}/file", timeout=PATIENCE).content
+    return httpx.get(f"{service.url}{IMAGES}/{image['id']}/file", timeout=TIMEOUT).content
 
 
 def delete(service: Service, image: dict[str, Any]) -> None:
-    response = httpx.delete(f"{service.url}{IMAGES}/{image['id']}", timeout=PATIENCE)
+    response = httpx.delete(f"{service.url}{IMAGES}/{image['id']}", timeout=TIMEOUT)
     assert response.status_code == httpx.codes.NO_CONTENT
 
 
@@ -180,7 +180,7 @@ def storage_unavailable(service: Service) -> Iterator[None]:
 
 
 def _listed(service: Service) -> list[dict[str, Any]]:
-    response = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}, timeout=PATIENCE)
+    response = httpx.get(f"{service.url}{IMAGES}", params={"limit": 100}, timeout=TIMEOUT)
     items: list[dict[str, Any]] = response.json()["items"]
     return items
 

@@ -39,7 +39,7 @@ KILLS_BETWEEN_CHECKS: Final = 25
 PAUSES: Final = (0.3, 2.0, 20.0)
 """Seconds for which something is stopped, or hangs: less and more than anything waits for it."""
 DISK_BYTES: Final = 4 * 1024**3
-PATIENCE: Final = 120.0
+TIMEOUT: Final = 120.0
 """Seconds for the service to be ready again after a kill."""
 
 
@@ -101,7 +101,7 @@ class Processes:
     def stop_service(self) -> None:
         if self._service:
             self._service.terminate()
-            self._service.wait(PATIENCE)
+            self._service.wait(TIMEOUT)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -133,8 +133,8 @@ class Processes:
         family = [psutil.Process(self._service.pid), *self._workers()]
         for process in family:
             _kill(process)
-        self._service.wait(PATIENCE)
-        psutil.wait_procs(family, PATIENCE)
+        self._service.wait(TIMEOUT)
+        psutil.wait_procs(family, TIMEOUT)
         self.start_service()
 
     def kill_database(self) -> None:
@@ -147,7 +147,7 @@ class Processes:
         for process in (psutil.Process(self._service.pid), *self._workers()):
             _kill(process)
         self.kill_database()
-        self._service.wait(PATIENCE)
+        self._service.wait(TIMEOUT)
         self.start_service()
 
     def stop_a_worker(self, seconds: float) -> None:
@@ -258,7 +258,7 @@ class Torture:
 
     async def _ready(self) -> None:
         """Wait until all is well again; the service must manage by itself."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         async with httpx.AsyncClient() as client:
             while time.monotonic() < deadline:
                 try:

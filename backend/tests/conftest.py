@@ -23,7 +23,7 @@ from testkit.asgi import CLIENT, OpenClient, open_client
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
-from testkit.live import PATIENCE, StoredFiles
+from testkit.live import TIMEOUT, StoredFiles
 from testkit.settings import make_settings, setting_names
 from testkit.storages import OpenStorage
 
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     tests kill, such as the folders of databases' sockets, are removed with it.
     """
     for phase in ("connect", "read", "write", "pool"):
-        setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE)
+        setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, phase, TIMEOUT)
     if not config.option.basetemp:
         folder = tempfile.mkdtemp(prefix="image-host-tests-")
         config.option.basetemp = folder
@@ -98,7 +98,7 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
 
 @pytest.fixture
 async def database_url(_session_database: URL) -> URL:
-    """Give a database with no rows, of no storage yet."""
+    """Return a database with no rows, of no storage yet."""
     await execute(_session_database, "TRUNCATE images")
     await execute(_session_database, "UPDATE installation SET storage_id = NULL")
     return _session_database
@@ -113,7 +113,7 @@ async def database(database_url: URL) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
-    """Give a proxy before the database."""
+    """Yield a proxy before the database."""
     with DatabaseProxy(database_url).running() as proxy:
         yield proxy
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import backfill, fsck, migrate, serve
+from app.commands import fsck_options, migrate, serve
 from app.config.environment import InvalidSettings, load_settings
 from app.observability.logs import log_config
+from app.runtime import signals
 
 EXIT_BAD_SETTINGS: Final = 2
 
@@ -22,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
         prog="python -m app", description="Serves, unless another command is named."
     )
     commands = parser.add_subparsers(dest="command")
-    fsck.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
+    fsck_options.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
     commands.add_parser(
         "backfill",
@@ -38,10 +39,14 @@ def run(arguments: Sequence[str]) -> int:
     logging.config.dictConfig(log_config(settings.log_format))
     match options.command:
         case "fsck":
+            with signals.held():  # as in `__main__`; a service does without what only this needs
+                from app.commands import fsck  # noqa: PLC0415
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
         case "backfill" | "backfill-dimensions":
+            with signals.held():
+                from app.commands import backfill  # noqa: PLC0415
             return backfill.run(settings)
         case _:
             return serve.run(settings)

@@ -14,7 +14,7 @@ from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import CONTENT_TYPE, form, raw_part
-from testkit.live import PATIENCE, serve
+from testkit.live import TIMEOUT, serve
 
 CURL = which("curl")
 JPEG = pictures.jpeg()
@@ -36,14 +36,14 @@ def address(settings: Settings) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_httpx(address: str, name: str) -> None:
-    image = httpx.post(address, files={"file": (name, JPEG)}, timeout=PATIENCE).json()
+    image = httpx.post(address, files={"file": (name, JPEG)}, timeout=TIMEOUT).json()
     assert image["filename"] == NAMES[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_requests(address: str, name: str) -> None:
     requests: Any = pytest.importorskip("requests")
-    image = requests.post(address, files={"file": (name, JPEG)}, timeout=PATIENCE).json()
+    image = requests.post(address, files={"file": (name, JPEG)}, timeout=TIMEOUT).json()
     assert image["filename"] == NAMES[name]
 
 
@@ -58,7 +58,7 @@ def test_curl(address: str, tmp_path: Path, name: str, options: list[str]) -> No
         cwd=tmp_path,
         capture_output=True,
         check=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert json.loads(run.stdout)["filename"] == NAMES[name]
 
@@ -76,5 +76,5 @@ OTHERS = {
 def test_the_bytes_of_other_clients(client: str, address: str) -> None:
     body = form(raw_part(JPEG, b'Content-Disposition: form-data; name="file"; ' + OTHERS[client]))
     headers = {"content-type": CONTENT_TYPE}
-    answer = httpx.post(address, content=body, headers=headers, timeout=PATIENCE)
+    answer = httpx.post(address, content=body, headers=headers, timeout=TIMEOUT)
     assert answer.json()["filename"] == '图".jpg'

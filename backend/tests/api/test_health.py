@@ -15,7 +15,7 @@ from app.database.revisions import FIRST
 from testkit import pictures
 from testkit.asgi import OpenClient
 from testkit.databases import prepare
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.problems import assert_problem
 
 UPLOAD = "/api/v1/images/upload"
@@ -81,7 +81,7 @@ async def test_a_database_down_at_start_or_later_is_reported_and_recovers(
 
 async def assert_database_is_down(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/live")).status_code == 200
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while (response := await client.get("/health/ready")).is_success:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert_problem(response, 503, "not-ready")
@@ -95,7 +95,7 @@ async def assert_database_is_down(client: httpx.AsyncClient) -> None:
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while (await client.get("/health/ready")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -136,7 +136,7 @@ async def test_a_database_that_comes_back_unmigrated_is_reported_until_it_is_mig
         address = SecretStr(url.render_as_string(hide_password=False))
     async with open_client(database_url=address) as client:
         with embedded_postgres(folder):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while "make migrate" not in caplog.text:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await assert_database_is_down(client)

@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, async_playwright, expect
 
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.page import OPTIONS, OpenPage
 from testkit.programs import CHROMIUM
 from testkit.service import IMAGES, Service, StartService, make_checkout, starting_services
 
 DESKTOP = {"width": 1280, "height": 800}
 
-expect.set_options(timeout=PATIENCE * 1000)
+expect.set_options(timeout=TIMEOUT * 1000)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(_open_service: Service) -> Service:
     """Return the session's service, with no images."""
-    async with httpx.AsyncClient(base_url=_open_service.url, timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(base_url=_open_service.url, timeout=TIMEOUT) as client:
         while items := (await client.get(IMAGES, params={"limit": 100})).json()["items"]:
             await asyncio.gather(*[client.delete(f"{IMAGES}/{image['id']}") for image in items])
     return _open_service
@@ -60,7 +60,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
     async def open_page(url: str, **options: Any) -> Page:
         context = await browser.new_context(**{"viewport": DESKTOP, **OPTIONS, **options})
         contexts.append(context)
-        context.set_default_timeout(PATIENCE * 1000)
+        context.set_default_timeout(TIMEOUT * 1000)
         page = await context.new_page()
         host = httpx.URL(url).netloc.decode()
 

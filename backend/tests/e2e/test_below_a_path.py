@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 
 from testkit import pictures
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.nginx import nginx, site_of
 from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium, needs_nginx
@@ -97,7 +97,7 @@ async def test_the_page_uploads_shows_and_deletes(site: Site, open_page: OpenPag
 
 def test_every_address_that_an_answer_names_leads_back_to_the_service(site: Site) -> None:
     images = f"{site.url}api/v1/images"
-    with httpx.Client(timeout=PATIENCE) as client:
+    with httpx.Client(timeout=TIMEOUT) as client:
         stored = [
             client.post(f"{images}/upload", files={"file": ("a.jpg", JPEG)}) for _ in range(2)
         ]

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from testkit import pictures
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.page import OPTIONS, OpenPage, shown
 from testkit.programs import needs_chromium
 from testkit.service import (
@@ -354,7 +354,7 @@ async def test_deleting_an_image_that_is_already_gone_removes_its_tile(
 async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     service: Service, open_page: OpenPage
 ) -> None:
-    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(base_url=service.url, timeout=TIMEOUT) as client:
         for start in range(0, MANY, 20):
             files = [("files", (f"{n}.png", pictures.png(8, 8))) for n in range(start, start + 20)]
             assert (await client.post(f"{IMAGES}/batch", files=files)).status_code == 201
@@ -369,7 +369,7 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     await expect(page.get_by_role("dialog").get_by_text("There is no connection")).to_be_visible()
     await page.keyboard.press("Escape")
     await page.context.set_offline(False)  # loading resumes by itself
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while len(names := await shown(page)) < MANY:
             await page.mouse.wheel(0, 4000)
             await asyncio.sleep(0.02)

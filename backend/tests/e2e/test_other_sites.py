@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from testkit import pictures
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.programs import CHROMIUM, needs_chromium
 from testkit.service import IMAGES, Service, listed_names, upload
 
@@ -62,7 +62,7 @@ async def open_tab() -> AsyncIterator[OpenTab]:
 
         async def open_tab(url: str) -> Page:
             page = await browser.new_page()
-            page.set_default_timeout(PATIENCE * 1000)
+            page.set_default_timeout(TIMEOUT * 1000)
             await page.goto(url)
             return page
 

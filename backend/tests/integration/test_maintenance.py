@@ -26,7 +26,7 @@ from app.services.use_cases import Services
 from app.statements.backfill import count_incomplete
 from app.storage.local.backend import LocalStorage
 from testkit import pictures
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage
 from testkit.uploads import execute, file
 
@@ -162,8 +162,8 @@ async def test_a_terminal_shows_for_how_long_images_are_counted(
             )
             shown = b""
             while b"Counting images, 00:02" not in shown:
-                readable, _, _ = await asyncio.to_thread(select, [terminal], [], [], PATIENCE)
+                readable, _, _ = await asyncio.to_thread(select, [terminal], [], [], TIMEOUT)
                 assert readable, shown
                 shown += os.read(terminal, 1 << 16)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             assert await process.wait() in {0, fsck.EXIT_FINDINGS}

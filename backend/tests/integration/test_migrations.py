@@ -40,7 +40,7 @@ from app.models import Base
 from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from testkit.databases import execute
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.schema import (
     LEAN_IMAGES,
     copy_lean_files,
@@ -407,7 +407,7 @@ async def test_a_process_that_waits_for_the_migration_lock_blocks_no_concurrent_
         await other.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
         waiting = asyncio.create_task(migrated(lean))
         await asyncio.sleep(0.5)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await other.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
         assert not waiting.done()
     assert (await waiting)[0] == "Waiting for another process that is migrating"
@@ -420,7 +420,7 @@ async def test_the_migration_lock_blocks_no_concurrent_index(lean: URL) -> None:
     await execute(lean, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
     async with _lock(Database(lean), print), Database(lean).maintain() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await connection.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
 
 
@@ -433,7 +433,7 @@ async def test_a_migration_ends_when_the_connection_that_holds_its_lock_is_lost(
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
             "WHERE locktype = 'advisory' AND datname = current_database()"
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not await query(lean, terminate):  # noqa: ASYNC110 - nothing sets an event
                 await asyncio.sleep(0.01)
             with pytest.raises(SchemaError, match="lock of migrations was lost: run it again"):
@@ -521,7 +521,7 @@ async def test_a_migration_that_is_interrupted_says_so(lean: URL) -> None:
         try:
             assert_waits(process)
             process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=TIMEOUT)
         finally:
             process.kill()
     assert output == "Stopped by SIGINT; run the command again to go on.\n"
@@ -539,7 +539,7 @@ def test_processes_that_migrate_at_once_do_so_one_after_the_other(lean: URL) -> 
             for process in processes:
                 assert_waits(process)
             runner.run(holder.__aexit__(None, None, None))
-            outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+            outputs = [process.communicate(timeout=TIMEOUT)[0] for process in processes]
         finally:
             for process in processes:
                 process.kill()

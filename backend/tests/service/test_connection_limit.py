@@ -13,7 +13,7 @@ from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import pictures
 from testkit.forms import form, part
-from testkit.live import PATIENCE, LiveServer, serve, wait_until
+from testkit.live import TIMEOUT, LiveServer, serve, wait_until
 from testkit.problems import read_problem
 from testkit.sockets import UPLOAD, ask, head
 
@@ -79,7 +79,7 @@ def test_active_clients_are_served_beside_more_silent_ones_than_max_connections(
         assert [status(client) for client in in_use] == [b"200"] * 5
         connect(server, clients, 25)
         assert [status(client) for client in in_use] == [b"200"] * 5
-        assert httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE).status_code == 200
+        assert httpx.get(f"{server.url}/api/v1/images", timeout=TIMEOUT).status_code == 200
 
 
 def test_the_longest_idle_connection_is_closed_for_another(
@@ -121,7 +121,7 @@ def test_returning_clients_are_served_under_a_flood_of_silent_ones(
     thread.start()
     try:
         for _ in range(30):
-            answer = httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE)
+            answer = httpx.get(f"{server.url}/api/v1/images", timeout=TIMEOUT)
             assert answer.status_code == 200
         wait_until(lambda: len(server.state.connections) <= 2 * MOST)
     finally:
@@ -139,11 +139,11 @@ def test_a_request_that_waits_to_be_read_is_served_before_later_ones(
     @app.get("/standstill")
     async def stand_still() -> None:
         begun.set()
-        over.wait(PATIENCE)
+        over.wait(TIMEOUT)
 
     with serve(app, MOST, loop) as server:
         connect(server, clients, 1, b"GET /standstill HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert begun.wait(PATIENCE)
+        assert begun.wait(TIMEOUT)
         asking = connect(server, clients, 5, LIST)
         connect(server, clients, 3 * MOST)
         over.set()
@@ -161,7 +161,7 @@ def test_requests_under_way_are_never_cut_off_and_further_ones_get_503_with_retr
     for client in uploads:
         client.sendall(BODY[-10:])
         assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
-    assert httpx.get(f"{server.url}/api/v1/images", timeout=PATIENCE).status_code == 200
+    assert httpx.get(f"{server.url}/api/v1/images", timeout=TIMEOUT).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -171,7 +171,7 @@ def test_health_is_answered_also_at_max_connections(
     working(server, clients, MOST)
     connect(server, clients, MOST)
     for method in ("GET", "HEAD"):
-        answer = httpx.request(method, f"{server.url}{path}", timeout=PATIENCE)
+        answer = httpx.request(method, f"{server.url}{path}", timeout=TIMEOUT)
         assert answer.status_code == 200
     upload = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n".encode()
     assert read_problem(ask(server, upload)) == (503, "too-many-connections")
@@ -182,7 +182,7 @@ def test_connections_for_health_checks_are_bounded_too(
 ) -> None:
     connect(server, clients, 10 * MOST, LIVE)
     wait_until(lambda: len(server.state.connections) <= 2 * MOST)
-    assert httpx.get(f"{server.url}/health/live", timeout=PATIENCE).status_code == 200
+    assert httpx.get(f"{server.url}/health/live", timeout=TIMEOUT).status_code == 200
 
 
 def test_requests_of_clients_that_left_count_until_they_are_done(

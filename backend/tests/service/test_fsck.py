@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from testkit import pictures
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.service import StartService, fsck, upload
 
 
@@ -179,7 +179,7 @@ def test_a_check_that_a_person_stops_says_how_to_go_on(start: StartService, proj
         stderr=subprocess.PIPE,
         text=True,
     )
-    _, said = process.communicate(timeout=PATIENCE)
+    _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     second = images_of(project)[1].name
     to_go_on, stopped = said.splitlines()[-2:]
@@ -209,7 +209,7 @@ def test_a_folder_is_adopted_on_request(start: StartService, project: Path) -> N
     service.stop()
     (project / "data/images/storage-id").unlink()
     service = start()
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     [line] = [line for line in service.output.splitlines() if "image storage" in line]
     assert "was expected, and there is none. Mount its volume or set DATA_DIR" in line
     assert "Traceback" not in service.output
@@ -226,7 +226,7 @@ def test_no_new_database_is_made_beside_images(start: StartService, project: Pat
     service.stop()
     (project / "data/postgres").rename(project / "postgres")
     service = start()
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     assert "it is in use, and the database is not there" in service.output
     assert not (project / "data/postgres").exists()
     (project / "postgres").rename(project / "data/postgres")

@@ -25,7 +25,7 @@ from app.storage.local.blocks import BLOCK
 from testkit import pictures
 from testkit.descriptors import open_files_below
 from testkit.forms import BOUNDARY, form, part, raw_part
-from testkit.live import PATIENCE, LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
+from testkit.live import TIMEOUT, LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
 from testkit.problems import read_problem
 from testkit.programs import CHROMIUM, needs_chromium
 from testkit.settings import MAX_UPLOAD_BYTES
@@ -45,7 +45,7 @@ def server(settings: Settings) -> Iterator[LiveServer]:
 def get_times(url: str, count: int) -> list[float]:
     """Ask as ordinary people do; no answer may be an error. Seconds for each."""
     times = []
-    with httpx.Client(timeout=PATIENCE) as client:
+    with httpx.Client(timeout=TIMEOUT) as client:
         for _ in range(count):
             begin = time.perf_counter()
             assert client.get(url).content == JPEG
@@ -95,7 +95,7 @@ def test_200_slow_uploads_do_not_delay_others_and_leave_nothing(
     thread.start()
     try:
         attacked = get_times(url, 200)
-        fresh = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}, timeout=PATIENCE)
+        fresh = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}, timeout=TIMEOUT)
         assert fresh.status_code == 201
         answers = [read_to_end(client) for client in slow]
     finally:
@@ -147,7 +147,7 @@ def test_a_fast_start_does_not_extend_the_deadline_of_a_slow_end(
         client.settimeout(0)
         with selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while not selector.select(0.1):
                 client.send(b"x")
                 assert time.monotonic() < deadline
@@ -192,7 +192,7 @@ def test_a_head_that_trickles_is_aborted_also_on_a_connection_in_use(
         client.sendall(b"GET /health/live HTTP/1.1\r\nX: ")
         with selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while not selector.select(0.05):
                 client.sendall(b"x")
                 assert time.monotonic() < deadline

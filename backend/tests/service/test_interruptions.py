@@ -15,7 +15,7 @@ import pytest
 from app.database.embedded import embedded_postgres
 from app.storage.local.backend import LocalStorage
 from testkit.databases import prepare
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.service import ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -44,7 +44,7 @@ def run_and_interrupt(
         wait_until(lambda: handles(process.pid, signal.SIGTERM) or process.poll() is not None)
         time.sleep(seconds)
         os.killpg(process.pid, number)
-        status = process.wait(PATIENCE)
+        status = process.wait(TIMEOUT)
         log.seek(0)
         return status, log.read().decode()
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from testkit import pictures
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.sockets import UPLOAD
 
 BACKEND: Final = Path(__file__).parents[2]
@@ -35,6 +35,7 @@ OFF: Final = {
     "prometheus_client": "metrics",
     "pyvips": "thumbnails",
     "redis": "the cache",
+    "tqdm": "the progress of commands",
     "valkey": "the cache",
 }
 """Libraries of what a default service does not do."""
@@ -149,7 +150,7 @@ def _run(folder: Path) -> Lean:
         others=[" ".join(other.cmdline()) for other in others],
     )
     process.terminate()
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(TIMEOUT) == 0
     seen.modules = set((folder / "modules").read_text().split())
     return seen
 

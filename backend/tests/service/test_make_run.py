@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from testkit import pictures
 from testkit.forms import CONTENT_TYPE, form, part
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended
 from testkit.service import JPEG, StartService, download, listed_ids, upload
 from testkit.sockets import UPLOAD
@@ -51,7 +51,7 @@ def test_upload_restart_download_delete_stop(
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     assert listed_ids(service) == [image["id"]]
     assert download(service, image) == JPEG
-    response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}", timeout=PATIENCE)
+    response = httpx.delete(f"{service.url}/api/v1/images/{image['id']}", timeout=TIMEOUT)
     assert response.status_code == 204
     assert listed_ids(service) == []
     processes = service.all_processes()
@@ -66,7 +66,7 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
     for process in service.all_processes():
         with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's comes and goes
             process.kill()
-    service.process.wait(PATIENCE)
+    service.process.wait(TIMEOUT)
 
     service = start().wait_until_it_serves()
     wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200)
@@ -112,7 +112,7 @@ def test_a_database_that_outlived_its_service_is_replaced(start: StartService) -
     for process in psutil.Process(service.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # the writer ends with its service
             process.kill()
-    service.process.wait(PATIENCE)
+    service.process.wait(TIMEOUT)
     assert all(process.is_running() for process in database[:1])
 
     service = start().wait_until_it_serves()
@@ -131,7 +131,7 @@ def test_services_with_their_own_data_run_side_by_side(start: StartService, tmp_
 def test_a_second_service_on_the_same_embedded_database_is_refused(start: StartService) -> None:
     first = start().wait_until_it_serves()
     second = start()
-    assert second.process.wait(PATIENCE) != 0
+    assert second.process.wait(TIMEOUT) != 0
     assert "Another service uses the embedded database in /" in second.output
     assert "Traceback" not in second.output
     assert httpx.get(f"{first.url}/health/ready").status_code == 200
@@ -160,7 +160,7 @@ def test_a_bad_setting_is_reported_in_one_line(
     start: StartService, setting: str, line: str
 ) -> None:
     service = start(setting)
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     assert service.output.startswith(f"Bad settings:\n{line}")
     assert "Traceback" not in service.output
 
@@ -171,7 +171,7 @@ def test_a_port_in_use_is_reported_before_anything_is_started(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         service = start(f"PORT={port}")
-        assert service.process.wait(PATIENCE) != 0
+        assert service.process.wait(TIMEOUT) != 0
     assert service.output.startswith(f"Port {port} of 127.0.0.1 is in use; set HOST or PORT.")
     assert not (project / "data").exists()
 
@@ -183,7 +183,7 @@ def test_a_request_under_way_is_finished_before_the_service_ends(
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     body = form(part(JPEG))
     port = int(service.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
         client.sendall(
             f"POST {UPLOAD} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode()
@@ -253,9 +253,9 @@ def test_after_a_delete_none_of_four_server_processes_serves_the_image(start: St
             # On a connection of its own, for whichever worker takes it.
             headers = known if number % 3 == 0 else {}
             address = path if number % 3 == 1 else f"{path}/file"
-            return httpx.get(address, headers=headers, timeout=PATIENCE).status_code
+            return httpx.get(address, headers=headers, timeout=TIMEOUT).status_code
 
         with ThreadPoolExecutor(16) as clients:
             assert set(clients.map(ask, range(120))) == {200, 304}
-            assert httpx.delete(path, timeout=PATIENCE).status_code == 204
+            assert httpx.delete(path, timeout=TIMEOUT).status_code == 204
             assert set(clients.map(ask, range(120))) == {404}

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from app.database.embedded import embedded_postgres
 from app.database.revisions import HEAD
 from testkit.databases import execute
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean, migrate_further
 from testkit.service import Service, StartService, listed_ids, make, upload
 
@@ -32,7 +32,7 @@ def setting(url: URL) -> str:
 
 def assert_refuses(service: Service, line: str) -> None:
     """Check that it ends with one line that says what to do, and nothing else."""
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     said = [text for text in service.output.splitlines() if not text.startswith("make: ***")]
     assert len(said) == 1, service.output
     assert line in said[0]
@@ -107,7 +107,7 @@ def test_the_embedded_database_of_a_later_version_is_refused(
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(migrate_further(url, "9999", compatible_from="9998"))
     service = start()
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     assert "The schema of the database is at 9999" in service.output
     assert "Traceback" not in service.output
 

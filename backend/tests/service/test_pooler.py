@@ -21,7 +21,7 @@ from app.database.revisions import FIRST, HEAD
 from testkit import pictures
 from testkit.databases import execute
 from testkit.host import hosting
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.pgbouncer import pooled
 from testkit.programs import needs_pgbouncer
 from testkit.schema import copy_lean_files, load_lean
@@ -83,7 +83,7 @@ def wait_for_line(process: subprocess.Popen[str], line: str) -> None:
 
 def output_of(process: subprocess.Popen[str]) -> str:
     with running(process):
-        return process.communicate(timeout=2 * PATIENCE)[0]
+        return process.communicate(timeout=2 * TIMEOUT)[0]
 
 
 def left_behind(pool: URL) -> Counter[str]:

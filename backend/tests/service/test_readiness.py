@@ -18,7 +18,7 @@ from app.storage.local.backend import THREADS
 from testkit import pictures
 from testkit.database_proxy import DatabaseProxy
 from testkit.host import Host, assert_problem, hosting
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.settings import make_settings
 
 READY = "/health/ready"
@@ -65,7 +65,7 @@ def test_asking_costs_database_and_storage_one_probe_a_second_however_often(
 
     def ask(method: str) -> int:
         asked = 0
-        with httpx.Client(base_url=host.client.base_url, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=host.client.base_url, timeout=TIMEOUT) as client:
             while time.monotonic() < over:
                 answer = client.request(method, READY)
                 assert answer.status_code == 200, client.get(READY).text
@@ -94,7 +94,7 @@ def test_a_database_that_hangs_is_reported_in_bounded_time_to_all_who_ask(
         for answer in pool.map(host.client.get, [READY] * 60):
             assert_problem(answer, 503, "not-ready")
             assert answer.json()["down"] == ["database"]
-    assert time.monotonic() - begin < PATIENCE
+    assert time.monotonic() - begin < TIMEOUT
     proxy.release()
     wait_until(lambda: host.client.get(READY).is_success)
 

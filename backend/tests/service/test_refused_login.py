@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from app.database.embedded import embedded_postgres
 from testkit.databases import execute, prepare
 from testkit.host import assert_problem, hosting
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.pgbouncer import pooled
 from testkit.programs import needs_pgbouncer
 from testkit.settings import make_settings
@@ -47,7 +47,7 @@ def refusal(url: URL, command: str, data_dir: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=2 * PATIENCE,
+        timeout=2 * TIMEOUT,
     )
     assert run.returncode in {1, 2}
     assert run.stdout == ""

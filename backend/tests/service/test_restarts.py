@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from testkit import pictures
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
 from testkit.service import Service, StartService
@@ -29,7 +29,7 @@ READINESS = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 def connect(service: Service) -> socket.socket:
     port = int(service.url.rpartition(":")[2])
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    return socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
 
 
 def read_answer(client: socket.socket) -> bytes:
@@ -66,7 +66,7 @@ def test_connections_in_the_backlog_are_served_before_the_service_ends(
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert b"connection: close\r\n" in answer.lower()
-    assert service.process.wait(PATIENCE) == 0
+    assert service.process.wait(TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -88,13 +88,13 @@ def test_no_client_meets_a_reset_when_the_service_stops_under_load(
                 outcomes[read_answer(client)[:12].decode()] += 1
 
     def on_one_connection() -> None:
-        with suppress(httpx.ConnectError), httpx.Client(timeout=PATIENCE) as client:
+        with suppress(httpx.ConnectError), httpx.Client(timeout=TIMEOUT) as client:
             while True:
                 response = client.get(f"{service.url}{LISTING}")
                 outcomes[f"HTTP/1.1 {response.status_code}"] += 1
 
     def uploads() -> None:
-        with suppress(httpx.ConnectError), httpx.Client(timeout=PATIENCE) as client:
+        with suppress(httpx.ConnectError), httpx.Client(timeout=TIMEOUT) as client:
             while True:
                 response = client.post(f"{service.url}{UPLOAD}", files={"file": JPEG})
                 outcomes[f"HTTP/1.1 {response.status_code}"] += 1
@@ -105,8 +105,8 @@ def test_no_client_meets_a_reset_when_the_service_stops_under_load(
         wait_until(lambda: outcomes.total() > 100)
         service.main.send_signal(signal.SIGTERM)
         for client in running:
-            client.result(PATIENCE)
-    assert service.process.wait(PATIENCE) == 0
+            client.result(TIMEOUT)
+    assert service.process.wait(TIMEOUT) == 0
     assert set(outcomes) == {"HTTP/1.1 200", "HTTP/1.1 201"}
 
 
@@ -128,7 +128,7 @@ def test_a_request_on_a_kept_connection_is_answered_after_the_signal(
         answer = read_answer(half_sent)
         assert answer.startswith(b"HTTP/1.1 503 "), "it is not ready for more"
         assert b"connection: close\r\n" in answer.lower()
-    assert service.process.wait(PATIENCE) == 0
+    assert service.process.wait(TIMEOUT) == 0
 
 
 def test_idle_connections_do_not_delay_the_end(start: StartService) -> None:
@@ -139,7 +139,7 @@ def test_idle_connections_do_not_delay_the_end(start: StartService) -> None:
         service.main.send_signal(signal.SIGTERM)
         assert asked.recv(65536) == b"", "closed, not reset"
         assert silent.recv(65536) == b""
-        assert service.process.wait(PATIENCE) == 0
+        assert service.process.wait(TIMEOUT) == 0
 
 
 def free_port() -> int:
@@ -172,7 +172,7 @@ def test_a_rolling_restart_behind_nginx_shows_no_error(
         front = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
 
         def work(ask: Callable[[httpx.Client], httpx.Response]) -> None:
-            with httpx.Client(base_url=front, timeout=PATIENCE) as client:
+            with httpx.Client(base_url=front, timeout=TIMEOUT) as client:
                 while not stop.is_set():
                     outcomes[ask(client).status_code] += 1
 
@@ -187,10 +187,10 @@ def test_a_rolling_restart_behind_nginx_shows_no_error(
                     before = outcomes.total()
                     wait_until(lambda before=before: outcomes.total() > before + 200)  # type: ignore[misc]
                     services[number].main.send_signal(signal.SIGTERM)
-                    assert services[number].process.wait(PATIENCE) == 0
+                    assert services[number].process.wait(TIMEOUT) == 0
                     services[number] = begin(number)
         finally:
             stop.set()
         for client in running:
-            client.result(PATIENCE)
+            client.result(TIMEOUT)
     assert set(outcomes) == {200, 201}, outcomes

@@ -20,7 +20,7 @@ from app.database.embedded import shared_postgres
 from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
 from testkit.databases import fetch_value
 from testkit.forms import CONTENT_TYPE
-from testkit.live import PATIENCE, wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended, has_ended
 from testkit.service import ROOT, StartService, starting_services, upload
 
@@ -45,7 +45,7 @@ def test_a_failed_start_ends_with_its_reason_and_announces_nothing(
 ) -> None:
     (project / "backend/app/web/page.css").unlink()
     service = start_own(f"WORKERS={workers}")
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     reasons = [line for line in service.output.splitlines() if "page.css" in line]
     assert len(reasons) == 1, service.output
     assert reasons[0].startswith("The service cannot be kept up: FileNotFoundError: ")
@@ -61,7 +61,7 @@ def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
     with (project / "backend/app/composition/http_app.py").open("a") as program:
         program.write("\n\ndef create_process_app(settings):\n    raise RuntimeError('broken')\n")
     service = start_own(f"WORKERS={workers}")
-    assert service.process.wait(PATIENCE) != 0
+    assert service.process.wait(TIMEOUT) != 0
     assert "The service cannot be kept up: RuntimeError: broken\n" in service.output
     assert "Traceback" in service.output
     assert "Image host:" not in service.output
@@ -87,7 +87,7 @@ def test_server_processes_that_end_as_soon_as_they_start_end_the_service(
     service = start_own("WORKERS=2").wait_until_it_serves()
     (project / "backend/app/web/page.css").unlink()
     service.serving()[0].kill()
-    assert service.process.wait(2 * PATIENCE) != 0
+    assert service.process.wait(2 * TIMEOUT) != 0
     assert service.output.count(" takes its place") == 4
     assert "5 server processes in a row ended as soon as they were started" in service.output
     assert "page.css" in service.output.splitlines()[-2], "the last line is make's"
@@ -114,7 +114,7 @@ def test_no_request_fails_while_one_of_the_server_processes_ends(start: StartSer
     service = start("WORKERS=2").wait_until_it_serves()
     service.serving()[0].terminate()
     for _ in range(50):
-        assert httpx.get(f"{service.url}/health/live", timeout=PATIENCE).status_code == 200
+        assert httpx.get(f"{service.url}/health/live", timeout=TIMEOUT).status_code == 200
 
 
 @pytest.mark.parametrize("beats", [b".", b""], ids=["after a beat", "before the first"])
@@ -143,7 +143,7 @@ def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beat
     wait_until(lambda: "takes its place" in log.read_text() or process.poll() is not None)
     processes = psutil.Process(process.pid).children()
     process.terminate()
-    assert process.wait(PATIENCE) == (0 if beats else 1), "1 = before it has served"
+    assert process.wait(TIMEOUT) == (0 if beats else 1), "1 = before it has served"
     assert_ended(processes)
     assert " hangs and is killed\n" in log.read_text()
 

@@ -29,7 +29,7 @@ from testkit.disks import (
     set_deadlines,
 )
 from testkit.faulty_disk import FaultyDisk
-from testkit.live import PATIENCE, until
+from testkit.live import TIMEOUT, until
 from testkit.storages import OpenStorage
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
@@ -83,7 +83,7 @@ async def on_network(
 
 async def prepare(storage: LocalStorage) -> None:
     """Have the folders made, however slow this machine is."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             try:
                 await storage.probe()
@@ -104,7 +104,7 @@ async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None
 
 async def put_at_last(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
     """Upload, which may take more than a short deadline on a slow machine."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             try:
                 await put(storage, key, data)
@@ -169,7 +169,7 @@ async def test_a_cancelled_upload_waits_for_a_stopped_writer_no_longer_than_the_
     await asyncio.sleep(0.1)
     upload.cancel()
     with pytest.raises((asyncio.CancelledError, StorageUnavailable)):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await upload
     assert blocks_lent(storage) <= 1  # this test, unlike the service, does not discard then
     await put_at_last(storage, OTHER)
@@ -201,19 +201,19 @@ async def test_probe_finds_that_no_writer_can_be_started(
 async def test_probe_takes_a_busy_writer_for_a_working_one(
     disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "DISK_SECONDS", PATIENCE)
+    monkeypatch.setattr(writer, "DISK_SECONDS", TIMEOUT)
     storage = open_storage(tmp_path / "images")
     await prepare(storage)
     with disk.hanging("fsync of file") as is_reached:
         upload = asyncio.create_task(put(storage))
         await until(is_reached)
-        monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
+        monkeypatch.setattr(writer, "BUSY_SECONDS", TIMEOUT)
         await storage.probe()
         monkeypatch.setattr(writer, "BUSY_SECONDS", 0)
         with pytest.raises(StorageUnavailable):
             await storage.probe()
     await upload
-    monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
+    monkeypatch.setattr(writer, "BUSY_SECONDS", TIMEOUT)
     await storage.probe()
 
 
@@ -307,7 +307,7 @@ async def test_closing_a_file_on_a_hanging_folder_does_not_block_the_event_loop(
     await put_at_last(storage, data=b"x" * 3 * file_reader.READ_BLOCK)
     before = open_descriptors()
     reader = await storage.open(KEY)
-    release = threading.Timer(PATIENCE, network.go_on)
+    release = threading.Timer(TIMEOUT, network.go_on)
     with network.hanging():
         release.start()
         await reader.close()
@@ -341,14 +341,14 @@ async def test_stuck_threads_are_replaced_and_bounded(
             with pytest.raises(StorageUnavailable):
                 await pool.run(calls.Call("read", "/slow", may_return.wait))
             if len(pool._stuck) < 3:
-                assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=PATIENCE))
+                assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=TIMEOUT))
         with pytest.raises(StorageUnavailable) as failure:
             await pool.run(calls.Call("read", "/quick", lambda: 1))
         assert "/quick" in reason(failure.value)
     finally:
         may_return.set()
     await until(lambda: not pool._stuck)
-    assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=PATIENCE)) == 1
+    assert await pool.run(calls.Call("read", "/quick", lambda: 1, seconds=TIMEOUT)) == 1
 
 
 async def test_a_late_result_is_undone() -> None:
@@ -371,7 +371,7 @@ async def test_a_call_that_timed_out_in_the_queue_is_left_out_unless_it_must_run
     pool = threads.Threads(1, "pool")
     may_return, made = threading.Event(), list[str]()
     slow = asyncio.create_task(
-        pool.run(calls.Call("read", "/slow", may_return.wait, seconds=PATIENCE))
+        pool.run(calls.Call("read", "/slow", may_return.wait, seconds=TIMEOUT))
     )
     await asyncio.sleep(0)
     try:
@@ -416,7 +416,7 @@ async def test_a_process_ends_although_its_disk_hangs(
             cwd=BACKEND,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     assert (ended.returncode, ended.stdout) == (0, "StorageUnavailable\n"), ended.stderr
@@ -441,7 +441,7 @@ async def test_prepare_names_call_path_and_reason_of_an_unsuitable_disk(
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    set_deadlines(monkeypatch, PATIENCE)  # none is to be met
+    set_deadlines(monkeypatch, TIMEOUT)  # none is to be met
     with network_disk(tmp_path, failure) as disk:
         storage = open_storage(disk.folder)
         with pytest.raises(StorageUnavailable) as raised:

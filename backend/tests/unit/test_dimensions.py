@@ -21,7 +21,7 @@ from app.imaging.walker import MAX_STEPS
 from testkit import pictures
 from testkit.bombs import BOMBS, measure
 from testkit.forms import split
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 from testkit.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
 from testkit.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
@@ -188,7 +188,7 @@ async def test_measuring_times_out_where_no_thread_is_free(
         asyncio.get_running_loop().set_default_executor(threads)
         threads.submit(release.wait)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 assert await reader.measure() is None
         finally:
             release.set()

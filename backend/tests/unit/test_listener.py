@@ -6,13 +6,13 @@ import pytest
 
 from app.config.settings import Settings
 from app.server.listener import CannotListen, address_of, listen, refuse_new_connections
-from testkit.live import PATIENCE
+from testkit.live import TIMEOUT
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with listen(Settings(port=0)) as listener:
-        listener.settimeout(PATIENCE)
+        listener.settimeout(TIMEOUT)
         yield listener
 
 
