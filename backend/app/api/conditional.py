@@ -1,4 +1,4 @@
-"""Conditional and range requests on a file that never changes (RFC 9110, sections 13 and 14).
+"""Conditional requests for a file that never changes: `If-…` headers (RFC 9110, section 13).
 
 Pure functions of the request and of what is known of the file: no byte of it is read here.
 """
@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
 
-_ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
-_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+from app.api.ranges import parse_range
+
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 _CONDITIONS: Final = {
     b"if-match",
     b"if-none-match",
@@ -27,14 +28,6 @@ class PreconditionFailed(Exception):
 
     def __init__(self) -> None:
         super().__init__("The file is not the one that the request's condition names.")
-
-
-class RangeNotSatisfiable(Exception):
-    """The file of `size` bytes has no byte of the requested range."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"The requested range lies outside the file of {size} bytes.")
-        self.size = size
 
 
 class FileState(NamedTuple):
@@ -68,16 +61,18 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
         PreconditionFailed: If the request must not be carried out.
         RangeNotSatisfiable: If the range lies outside the file.
     """
+    whole = Selection(200, 0, file.size)
     if _CONDITIONS.isdisjoint([name for name, _ in headers.raw]):
-        return Selection(200, 0, file.size)
+        return whole
     if not _may_proceed(headers, file):
         raise PreconditionFailed
     if _is_known_to_client(headers, file):
         return Selection(304)
     # Section 14.2: ranges are defined for GET alone.
     if method == "GET" and "range" in headers and _range_applies(headers, file):
-        return _select_range(headers["range"], file.size)
-    return Selection(200, 0, file.size)
+        found = parse_range(headers["range"], file.size)
+        return Selection(206, *found) if found else whole
+    return whole
 
 
 def _may_proceed(headers: Headers, file: FileState) -> bool:
@@ -107,23 +102,6 @@ def _range_applies(headers: Headers, file: FileState) -> bool:
     """Section 13.1.5: a tag compared strongly, or exactly the date that was sent."""
     validator = headers.get("if-range", file.etag).strip()
     return validator == file.etag or _date(validator) == file.modified
-
-
-def _select_range(value: str, size: int) -> Selection:
-    """Section 14.1.2. A range that is malformed, or one of several, is ignored: 200."""
-    found = _RANGE.fullmatch(value.strip())
-    first, last = found.groups() if found else ("", "")
-    if first:
-        start, end = int(first), min(int(last or size), size - 1)
-        if last and int(last) < start:
-            return Selection(200, 0, size)
-    elif last:
-        start, end = max(size - int(last), 0), size - 1
-    else:
-        return Selection(200, 0, size)
-    if start > end:
-        raise RangeNotSatisfiable(size)
-    return Selection(206, start, end - start + 1)
 
 
 def _entity_tags(headers: Headers, name: str) -> list[str] | None:

@@ -19,9 +19,9 @@ from app.api.images.file_route import FileRoute
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.access_log import AccessLog
 from app.api.middleware.authentication import Authentication, require_api_key
-from app.api.middleware.body_limit import FORM_ALLOWANCE, BodyLimit
 from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
+from app.api.middleware.request_body import FORM_ALLOWANCE, BodyLimit
 from app.api.problems import handlers
 from app.api.problems.catalogue import INTERNAL_ERROR
 from app.api.problems.openapi import documented

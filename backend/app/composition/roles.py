@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter
 
-from app.api import discovery, health
+from app.api import health, limits
 from app.api.images import files, metadata, upload
 from app.api.middleware.authentication import InvalidKey
 from app.api.problems import reference
@@ -32,7 +32,7 @@ SERVICE: Final = Role(
     routers=(
         Served(upload.router, needs_key=True, problems=(InvalidKey, UNKNOWN_HOST)),
         Served(metadata.router, needs_key=True, problems=(InvalidKey, UNKNOWN_HOST)),
-        Served(discovery.router, problems=(UNKNOWN_HOST,)),
+        Served(limits.router, problems=(UNKNOWN_HOST,)),
         Served(files.router),
         Served(health.router),
         Served(reference.router),

@@ -15,8 +15,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import health
-from app.api.middleware.body_limit import LINGER_SECONDS
 from app.api.middleware.proxy_headers import parse_address
+from app.api.middleware.request_body import LINGER_SECONDS
 from app.api.problems.catalogue import (
     HEAD_TOO_LARGE,
     MALFORMED_REQUEST,

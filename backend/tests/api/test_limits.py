@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.middleware.body_limit import FORM_ALLOWANCE
+from app.api.middleware.request_body import FORM_ALLOWANCE
 from testkit import pictures
 from testkit.asgi import CLIENT, OpenClient
 from testkit.forms import CONTENT_TYPE, form, part, split

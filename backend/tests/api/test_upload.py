@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.api.forms.multipart import MAX_OTHER_PARTS
-from app.api.middleware.body_limit import LINGER_BYTES
+from app.api.middleware.request_body import LINGER_BYTES
 from testkit import pictures
 from testkit.asgi import CLIENT, OpenClient
 from testkit.faulty_disk import FaultyDisk

@@ -17,7 +17,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
-from app.api.middleware.body_limit import FORM_ALLOWANCE, LINGER_SECONDS
+from app.api.middleware.request_body import FORM_ALLOWANCE, LINGER_SECONDS
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
@@ -32,7 +32,7 @@ from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, SMUGGLED, UPLOAD, ask, connections, head, read_to_end
 
 JPEG = pictures.jpeg()
-LIMITS = "app.api.middleware.body_limit"
+LIMITS = "app.api.middleware.request_body"
 PROTOCOL = "app.server.http_protocol"
 
 

@@ -184,7 +184,7 @@ def test_a_header_that_names_another_host_is_used_for_links_only(settings: Setti
 def test_the_wait_for_a_silent_client_after_its_response_is_bounded(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.middleware.body_limit.LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("app.api.middleware.request_body.LINGER_SECONDS", 0.2)
     with server.connect() as client:
         client.sendall(head(UPLOAD, "Content-Length: 1000000") + form(part(b"text" * 200))[:500])
         assert read_to_end(client).startswith(b"HTTP/1.1 400 ")

@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from app.api.conditional import (
-    FileState,
-    PreconditionFailed,
-    RangeNotSatisfiable,
-    Selection,
-    select,
-)
+from app.api.conditional import FileState, PreconditionFailed, Selection, select
+from app.api.ranges import RangeNotSatisfiable
 
 FILE = FileState('"abc"', datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC), 1000)
 WHOLE = Selection(200, 0, 1000)

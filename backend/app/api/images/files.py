@@ -1,26 +1,19 @@
-"""The file of an image, whole or a range of it."""
+"""The routes of an image's file, whole or a range of it; `services/files.py` finds and opens it."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.status import (
-    HTTP_200_OK,
-    HTTP_206_PARTIAL_CONTENT,
-    HTTP_304_NOT_MODIFIED,
-)
+from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
 
-from app.api.conditional import (
-    PreconditionFailed,
-    RangeNotSatisfiable,
-    select,
-)
+from app.api.conditional import PreconditionFailed, select
 from app.api.context import ContextDep
 from app.api.images.file_headers import FileHeaders, file_headers
 from app.api.images.file_response import FileResponse
 from app.api.images.paths import FILE_PATH
 from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import documented
+from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
 from app.services.hot_files import HotFile

@@ -15,7 +15,7 @@ from app.api.forms.rejections import (
     UnsupportedBody,
 )
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
-from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
+from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED
 from app.api.problems.handlers import problem_response
 from app.api.problems.openapi import documented

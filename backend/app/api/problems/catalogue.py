@@ -2,11 +2,12 @@
 
 from typing import Any, Final
 
-from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
+from app.api.conditional import PreconditionFailed
 from app.api.forms.rejections import FORM_MEDIA_TYPE, UnsupportedBody
 from app.api.middleware.authentication import InvalidKey
-from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
+from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
+from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseFull,
     DatabaseUnavailable,

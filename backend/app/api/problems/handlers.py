@@ -11,13 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api.conditional import RangeNotSatisfiable
 from app.api.forms.rejections import FORM_MEDIA_TYPE, MissingField, UnsupportedBody
 from app.api.images.cursor import InvalidCursor
 from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.paths import FILE_URL
 from app.api.middleware.authentication import InvalidKey
-from app.api.middleware.body_limit import BodyTooLarge
+from app.api.middleware.request_body import BodyTooLarge
 from app.api.problems.catalogue import (
     INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
@@ -27,6 +26,7 @@ from app.api.problems.catalogue import (
 )
 from app.api.problems.problem import Problem, ProblemResponse
 from app.api.problems.registry import PROBLEMS, problem_of
+from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageDamaged,

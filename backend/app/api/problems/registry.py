@@ -4,13 +4,14 @@ from typing import Final
 
 from fastapi.exceptions import RequestValidationError
 
-from app.api.conditional import PreconditionFailed, RangeNotSatisfiable
+from app.api.conditional import PreconditionFailed
 from app.api.forms.rejections import MalformedMultipart, MissingField, UnsupportedBody
 from app.api.images.cursor import InvalidCursor
 from app.api.middleware.authentication import InvalidKey
-from app.api.middleware.body_limit import BodyTooLarge, RequestTooSlow
+from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems import catalogue as kinds
 from app.api.problems.problem import Problem
+from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseFull,
     DatabaseUnavailable,

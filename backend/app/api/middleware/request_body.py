@@ -1,4 +1,4 @@
-"""Limits on the size of a body, and on how long a client may take to send it.
+"""Limits on the size of a request body, and the deadline for a client that sends it slowly.
 
 No request is read further than its route allows, whatever its headers say, and no longer than a
 deadline that advances with the bytes received (ADR 0011).

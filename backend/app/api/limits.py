@@ -1,4 +1,4 @@
-"""What a client may ask before it uploads: the limits of the service."""
+"""The route of the limits, which a client may ask for before it uploads."""
 
 from typing import Final
 
