@@ -10,10 +10,9 @@ from starlette.datastructures import URL, Headers
 from starlette.types import Scope
 
 from app.api.images.paths import IMAGES_PATH
-from app.api.middleware.proxy_headers import parse_address
 from app.config.settings import Settings
 from app.domain.actor import Actor
-from app.domain.image import IpAddress
+from app.domain.ip_address import IpAddress, parse_address
 from app.services.use_cases import Services
 
 NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on

@@ -4,11 +4,10 @@ Named tuples, because twenty of them are made in less than half the time of froz
 """
 
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 from uuid import UUID
 
-IpAddress = IPv4Address | IPv6Address
+from app.domain.ip_address import IpAddress
 
 
 class Image(NamedTuple):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from app.domain.image import IpAddress
+from app.domain.ip_address import IpAddress
 
 QUOTA_PERIOD: Final = timedelta(hours=1)
 INTERFACE_BITS: Final = (1 << 64) - 1

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.filenames import MAX_CHARACTERS
-from app.domain.image import IpAddress
+from app.domain.ip_address import IpAddress
 from app.imaging.formats import ImageType
 from app.models.base import Base
 

@@ -15,7 +15,6 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import health
-from app.api.middleware.proxy_headers import parse_address
 from app.api.middleware.request_body import LINGER_SECONDS
 from app.api.problems.catalogue import (
     HEAD_TOO_LARGE,
@@ -24,6 +23,7 @@ from app.api.problems.catalogue import (
     TOO_MANY_CONNECTIONS,
 )
 from app.api.problems.problem import Problem
+from app.domain.ip_address import parse_address
 from app.server import http_head
 from app.server.http_admission import Admission
 from app.server.http_writer import ResponseWriter, has_unread_input

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from app.database.engine import Database, WriteSession
 from app.domain.errors import QuotaExceeded
-from app.domain.image import Image, IpAddress, NewImage
+from app.domain.image import Image, NewImage
+from app.domain.ip_address import IpAddress
 from app.domain.limits import subscriber_of
 from app.services.batched_statements import batched
 from app.statements.images import insert_images

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
 from app.domain.filenames import sanitize_filename
-from app.domain.image import IpAddress, NewImage
+from app.domain.image import NewImage
+from app.domain.ip_address import IpAddress
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
 from app.imaging.truncation import EndFinder

@@ -16,7 +16,8 @@ from app.domain.errors import (
     UploadRejected,
 )
 from app.domain.filenames import sanitize_filename
-from app.domain.image import Image, IpAddress
+from app.domain.image import Image
+from app.domain.ip_address import IpAddress
 from app.services.insertion import Insertion
 from app.services.quota import UploadQuota
 from app.services.staging import IncomingFile, StagedImage, Staging

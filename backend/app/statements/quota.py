@@ -10,7 +10,8 @@ from sqlalchemy import Integer, bindparam, column, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.image import Image, IpAddress, NewImage
+from app.domain.image import Image, NewImage
+from app.domain.ip_address import IpAddress
 from app.domain.limits import QUOTA_PERIOD, last_address_of, subscriber_of
 from app.statements.images import INCOMING, columns_of, images_by_id, insertion
 

@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, QuotaExceeded
-from app.domain.image import Image, IpAddress
+from app.domain.image import Image
+from app.domain.ip_address import IpAddress
 from app.domain.limits import UploadLimits, subscriber_of
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services

@@ -5,39 +5,20 @@ its end, and believed as far as trusted proxies wrote it. uvicorn's own middlewa
 but does not recognise an IPv4 proxy on a dual-stack socket, and takes anything for an address.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain.image import IpAddress
+from app.domain.ip_address import IpAddress, parse_address
 
 _SCHEMES: Final = ("http", "https")
-_WITH_PORT: Final = re.compile(r"\[(.*)\](?::\w*)?|([^:]*):\w*")
 _LONGEST: Final = 100
 """Characters of an address with its scope and port; longer entries are not parsed or cached."""
 _IPV4: Final = int(IPv6Address("::ffff:0.0.0.0"))
 """Where IPv6 has the addresses of IPv4 (RFC 4291, section 2.5.5.2)."""
-
-
-def parse_address(text: str) -> IpAddress | None:
-    """Return an IP address, written with or without quotes, brackets and a port, or None.
-
-    An address of IPv4 is one however it is written, and a scope (`%eth0`) is no part of an address.
-    """
-    text = text.strip(' \t"')
-    found = _WITH_PORT.fullmatch(text)
-    try:
-        address = ip_address((found[1] or found[2]) if found else text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        address = IPv6Address(int(address))
-        return address.ipv4_mapped or address
-    return address
 
 
 class ProxyHeaders:
