@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from app import __version__
 from app.api.context import ContextDep
-from app.api.problems.catalogue import NOT_READY
+from app.api.problems.kinds import NOT_READY
 from app.api.problems.openapi import documented
 
 router = APIRouter(prefix="/health", tags=["health"])

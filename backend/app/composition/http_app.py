@@ -23,7 +23,7 @@ from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
 from app.api.middleware.request_body import FORM_ALLOWANCE, BodyLimit
 from app.api.problems import handlers
-from app.api.problems.catalogue import INTERNAL_ERROR
+from app.api.problems.kinds import INTERNAL_ERROR
 from app.api.problems.openapi import documented
 from app.composition.resources import open_resources
 from app.composition.roles import SERVICE, Role, Served

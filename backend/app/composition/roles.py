@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from app.api import health, limits
 from app.api.images import files, metadata, upload
 from app.api.middleware.authentication import InvalidKey
-from app.api.problems import reference
-from app.api.problems.catalogue import UNKNOWN_HOST
+from app.api.problems import type_page
+from app.api.problems.kinds import UNKNOWN_HOST
 from app.api.problems.problem import Problem
 
 
@@ -35,7 +35,7 @@ SERVICE: Final = Role(
         Served(limits.router, problems=(UNKNOWN_HOST,)),
         Served(files.router),
         Served(health.router),
-        Served(reference.router),
+        Served(type_page.router),
     ),
 )
 COMMAND: Final = Role(has_clients=False)

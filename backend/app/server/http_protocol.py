@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import health
 from app.api.middleware.request_body import LINGER_SECONDS
-from app.api.problems.catalogue import (
+from app.api.problems.kinds import (
     HEAD_TOO_LARGE,
     MALFORMED_REQUEST,
     REQUEST_TOO_SLOW,

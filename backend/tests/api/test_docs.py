@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app.api.problems.registry import PROBLEMS
+from app.api.problems.kinds import PROBLEMS
 from testkit.asgi import OpenClient
 
 

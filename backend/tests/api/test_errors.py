@@ -4,10 +4,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from app.api.problems.catalogue import INTERNAL_ERROR
 from app.api.problems.handlers import problem_response
+from app.api.problems.kinds import INTERNAL_ERROR, PROBLEMS, problem_of
 from app.api.problems.openapi import documented
-from app.api.problems.registry import PROBLEMS, problem_of
 from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.listing import Listing
 from app.services.lookup import ImageLookup

@@ -11,7 +11,7 @@ from app.api.context import ContextDep
 from app.api.images.file_headers import FileHeaders, file_headers
 from app.api.images.file_response import FileResponse
 from app.api.images.paths import FILE_PATH
-from app.api.problems.catalogue import INTERNAL_ERROR, INVALID_REQUEST
+from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable

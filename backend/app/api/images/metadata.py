@@ -9,7 +9,7 @@ from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
-from app.api.problems.catalogue import CROSS_SITE_REQUEST
+from app.api.problems.kinds import CROSS_SITE_REQUEST
 from app.api.problems.openapi import documented
 from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut

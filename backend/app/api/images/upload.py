@@ -16,10 +16,9 @@ from app.api.forms.rejections import (
 )
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
-from app.api.problems.catalogue import CROSS_SITE_REQUEST, NO_FILE_STORED
 from app.api.problems.handlers import problem_response
+from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import documented
-from app.api.problems.registry import problem_of
 from app.domain.errors import (
     DatabaseFull,
     DatabaseUnavailable,
@@ -164,7 +163,7 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
         return JSONResponse(content, HTTP_207_MULTI_STATUS)
     worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
-        return problem_response(worst, **content)
+        return problem_response(worst, content)
     return NO_FILE_STORED.response(**content)
 
 

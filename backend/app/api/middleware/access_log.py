@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems.catalogue import INTERNAL_ERROR
+from app.api.problems.kinds import INTERNAL_ERROR
 from app.observability.logs import request_id
 
 CLIENT_CLOSED_REQUEST: Final = 499

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.images.paths import FILE_URL
-from app.api.problems.catalogue import CROSS_SITE_REQUEST, UNKNOWN_HOST
+from app.api.problems.kinds import CROSS_SITE_REQUEST, UNKNOWN_HOST
 from app.api.problems.problem import ProblemResponse
 from app.config.settings import Settings
 

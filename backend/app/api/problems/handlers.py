@@ -1,8 +1,9 @@
 """Handlers that turn whatever a route raises into an answer with a problem."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -17,15 +18,15 @@ from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.paths import FILE_URL
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge
-from app.api.problems.catalogue import (
+from app.api.problems.kinds import (
     INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    PROBLEMS,
     TRAILING_SLASH,
-    limit_members,
+    problem_of,
 )
 from app.api.problems.problem import Problem, ProblemResponse
-from app.api.problems.registry import PROBLEMS, problem_of
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
@@ -43,41 +44,52 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = logging.getLogger(__name__)
 
 
-def problem_response(error: Exception, **members: object) -> ProblemResponse:
+def problem_response(error: Exception, members: Mapping[str, Any] = {}) -> ProblemResponse:
     """Return the answer to an error: its problem, headers, and extension members."""
     problem = problem_of(error)
-    headers: dict[str, str] = {}
+    _log_failure(problem, error)
+    return problem.response(headers=_headers(error), **error_members(error), **members)
+
+
+def error_members(error: Exception) -> dict[str, Any]:
+    """Return the members of its problem that differ from error to error: `detail`, and others."""
     detail = str(error)
+    members: dict[str, Any] = {}
     match error:
-        case InvalidKey():
-            headers["WWW-Authenticate"] = "Bearer"
-        case QuotaExceeded(allowed=quota, retry_after=seconds):
-            window = int(QUOTA_PERIOD.total_seconds())
-            headers["Retry-After"] = str(seconds)
-            # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
-            headers["RateLimit-Policy"] = f'"uploads";q={quota};w={window}'
-            headers["RateLimit"] = f'"uploads";r=0;t={seconds}'
-        case UnsupportedBody():
-            # RFC 9110, sections 12.5.1 and 12.5.3; Accept-Post: Linked Data Platform 1.0, 7.1
-            headers["Accept"] = headers["Accept-Post"] = FORM_MEDIA_TYPE
-            headers["Accept-Encoding"] = "identity"
-        case RangeNotSatisfiable(size=size):
-            headers["Content-Range"] = f"bytes */{size}"
+        case LimitExceeded() | BodyTooLarge():
+            members = {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
         case MissingField(field=name):
             members["errors"] = [{"in": "body", "field": name, "detail": detail}]
         case InvalidCursor():
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
         case RequestValidationError():
-            members["errors"] = [
+            members["errors"] = errors = [
                 {"in": item["loc"][0], "field": str(item["loc"][-1]), "detail": item["msg"]}
                 for item in error.errors()
             ]
-            first = error.errors()[0]
-            detail = f"{first['loc'][-1]}: {first['msg']}"
-    if isinstance(error, LimitExceeded | BodyTooLarge):
-        members |= limit_members(error)
-    _log_failure(problem, error)
-    return problem.response(detail, headers, **members)
+            detail = "{field}: {detail}".format(**errors[0])
+    return {"detail": detail, **members}
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case InvalidKey():
+            return {"WWW-Authenticate": "Bearer"}
+        case QuotaExceeded(allowed=quota, retry_after=seconds):
+            window = int(QUOTA_PERIOD.total_seconds())
+            # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more
+            return {
+                "Retry-After": str(seconds),
+                "RateLimit-Policy": f'"uploads";q={quota};w={window}',
+                "RateLimit": f'"uploads";r=0;t={seconds}',
+            }
+        case UnsupportedBody():
+            # RFC 9110, sections 12.5.1 and 12.5.3; Accept-Post: Linked Data Platform 1.0, 7.1
+            form = FORM_MEDIA_TYPE
+            return {"Accept": form, "Accept-Post": form, "Accept-Encoding": "identity"}
+        case RangeNotSatisfiable(size=size):
+            return {"Content-Range": f"bytes */{size}"}
+    return {}
 
 
 def _log_failure(problem: Problem, error: Exception) -> None:

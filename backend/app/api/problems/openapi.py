@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from typing import Any, Final
 
+from app.api.problems.handlers import error_members
+from app.api.problems.kinds import problem_of
 from app.api.problems.problem import Problem
-from app.api.problems.registry import problem_of
 from app.schemas.problem import PROBLEM_MEDIA_TYPE
 
 _HEADERS: Final = {
@@ -30,10 +31,13 @@ def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, A
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         problem = kind if isinstance(kind, Problem) else problem_of(kind)
+        members = problem.example_members
+        if isinstance(problem.example, Exception):
+            members = error_members(problem.example)
         response = responses.setdefault(problem.status, _response(problem.status))
         response["content"][PROBLEM_MEDIA_TYPE]["examples"][problem.slug] = {
             "summary": problem.title,
-            "value": problem.body(**problem.example_members),
+            "value": problem.body(**members),
         }
     return responses
 

@@ -21,13 +21,19 @@ class Problem:
 
     slug: str
     status: int
-    title: str
     advice: str
     """What whoever meets it can do, for the page that `type` leads to."""
-    example: str
-    """A `detail`, and the default one."""
+    example: str | Exception
+    """An exception that has this kind; or a `detail`, where no exception has."""
     example_members: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Extension members that go with the example."""
+    """Extension members that go with the detail."""
+    exact_title: str = ""
+    """Where the title is not the slug in words."""
+
+    @property
+    def title(self) -> str:
+        """Its short name, for people."""
+        return self.exact_title or self.slug.replace("-", " ").capitalize()
 
     @property
     def type(self) -> str:
@@ -40,7 +46,7 @@ class Problem:
             "type": self.type,
             "title": self.title,
             "status": self.status,
-            "detail": detail or self.example,
+            "detail": detail or str(self.example),
             **members,
         }
 

@@ -1,9 +1,18 @@
-"""Every kind of problem that the service answers with, by status (RFC 9457, ADR 0007)."""
+"""Every kind of problem, by status, and which exception is of which kind (RFC 9457, ADR 0007)."""
 
-from typing import Any, Final
+from typing import Final
+from uuid import UUID
+
+from fastapi.exceptions import RequestValidationError
 
 from app.api.conditional import PreconditionFailed
-from app.api.forms.rejections import FORM_MEDIA_TYPE, UnsupportedBody
+from app.api.forms.rejections import (
+    FORM_MEDIA_TYPE,
+    MalformedMultipart,
+    MissingField,
+    UnsupportedBody,
+)
+from app.api.images.cursor import InvalidCursor
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
@@ -13,8 +22,10 @@ from app.domain.errors import (
     DatabaseUnavailable,
     EmptyFile,
     FileTooLarge,
+    ImageDamaged,
+    ImageHostError,
+    ImageNotFound,
     InvalidFileType,
-    LimitExceeded,
     QuotaExceeded,
     StorageFull,
     StorageUnavailable,
@@ -22,21 +33,9 @@ from app.domain.errors import (
 )
 from app.schemas.image import EXAMPLE_ID
 
-
-def limit_members(error: LimitExceeded | BodyTooLarge) -> dict[str, Any]:
-    """Return the members that name a limit, its value and what exceeded it."""
-    return {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
-
-
-_TOO_MANY_FILES: Final = TooManyFiles(20, 21)
-_FILE_TOO_LARGE: Final = FileTooLarge(52_428_800, 52_490_240)
-_BODY_TOO_LARGE: Final = BodyTooLarge(52_494_336, 73_400_320)
-_QUOTA_EXCEEDED: Final = QuotaExceeded(100, 100, 1260)
-
 TRAILING_SLASH: Final = Problem(
     "trailing-slash",
     307,
-    "Trailing slash",
     "No URL of the service ends in a slash, except that of its page. Location has the right one; "
     "clients that follow it repeat the request as it was.",
     "This URL has a trailing slash; the right one is /api/v1/images.",
@@ -44,7 +43,6 @@ TRAILING_SLASH: Final = Problem(
 MALFORMED_REQUEST: Final = Problem(
     "malformed-request",
     400,
-    "Malformed request",
     "What arrived is not an HTTP/1.1 request that every implementation reads in the same way: "
     "check Host, Content-Length and Transfer-Encoding. The service's log has the reason.",
     "This is not a request of HTTP/1.1, or one that could be understood in two ways.",
@@ -52,34 +50,27 @@ MALFORMED_REQUEST: Final = Problem(
 MALFORMED_FORM: Final = Problem(
     "malformed-form",
     400,
-    "Malformed form",
     "The body is not a complete multipart/form-data form, or it has more files than the call "
     "takes. Nothing of it was stored.",
-    "The form ends before its final boundary.",
+    MalformedMultipart("The form ends before its final boundary."),
 )
 INVALID_FILE_TYPE: Final = Problem(
     "invalid-file-type",
     400,
-    "Invalid file type",
     "The first bytes of the file are not those of a JPEG or PNG image. Convert it; renaming it "
     "does not help, because names and declared types are ignored.",
-    str(InvalidFileType()),
+    InvalidFileType(),
 )
-EMPTY_FILE: Final = Problem(
-    "empty-file", 400, "Empty file", "The file has no bytes.", str(EmptyFile())
-)
+EMPTY_FILE: Final = Problem("empty-file", 400, "The file has no bytes.", EmptyFile())
 TOO_MANY_FILES: Final = Problem(
     "too-many-files",
     400,
-    "Too many files",
     "Send the files in several batches. Nothing of this one was stored.",
-    str(_TOO_MANY_FILES),
-    limit_members(_TOO_MANY_FILES),
+    TooManyFiles(20, 21),
 )
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
     400,
-    "No file stored",
     "None of the batch's files could be stored; `failed` has the reason for each.",
     "None of the files could be stored; 'failed' has the reason for each.",
     {
@@ -90,91 +81,80 @@ NO_FILE_STORED: Final = Problem(
 INVALID_KEY: Final = Problem(
     "invalid-key",
     401,
-    "Invalid API key",
     "Send the key as `Authorization: Bearer <key>`.",
-    str(InvalidKey()),
+    InvalidKey(),
+    exact_title="Invalid API key",
 )
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
     403,
-    "Cross-site request",
     "A browser sent this for a page of another site, which may not upload or delete where no "
     "API_KEY protects the service. If it is the service's own page behind a proxy, set PUBLIC_URL "
     "to the address that the browser shows. Programs other than browsers are not affected.",
     "A page of another site may not upload or delete here; if this is the service's own page, set "
     "PUBLIC_URL to the address that the browser shows.",
+    exact_title="Cross-site request",
 )
 NOT_FOUND: Final = Problem(
     "not-found",
     404,
-    "Not found",
     "The service has no such URL; its documentation lists those that it has.",
     "No such URL; see /docs.",
 )
 IMAGE_NOT_FOUND: Final = Problem(
     "image-not-found",
     404,
-    "Image not found",
     "No image has this id. It may have been deleted.",
-    f"No image has the id {EXAMPLE_ID}.",
+    ImageNotFound(UUID(EXAMPLE_ID)),
 )
 METHOD_NOT_ALLOWED: Final = Problem(
     "method-not-allowed",
     405,
-    "Method not allowed",
     "The URL exists, but does not take this method; the Allow header lists those that it takes.",
     "This URL does not take DELETE; it takes GET, HEAD.",
 )
 REQUEST_TOO_SLOW: Final = Problem(
     "request-too-slow",
     408,
-    "Request too slow",
     "The request stalled, or came too slowly. Nothing of it was stored; send it again.",
-    str(RequestTooSlow()),
+    RequestTooSlow(),
 )
 PRECONDITION_FAILED: Final = Problem(
     "precondition-failed",
     412,
-    "Precondition failed",
     "If-Match or If-Unmodified-Since names another file than the one stored.",
-    str(PreconditionFailed()),
+    PreconditionFailed(),
 )
 FILE_TOO_LARGE: Final = Problem(
     "file-too-large",
     413,
-    "File too large",
     "The file has more bytes than the service takes: more than `allowed`. `actual` is how many "
     "had been counted when reading stopped.",
-    str(_FILE_TOO_LARGE),
-    limit_members(_FILE_TOO_LARGE),
+    FileTooLarge(52_428_800, 52_490_240),
 )
 BODY_TOO_LARGE: Final = Problem(
     "body-too-large",
     413,
-    "Request body too large",
     "The request has more bytes than the call can use.",
-    str(_BODY_TOO_LARGE),
-    limit_members(_BODY_TOO_LARGE),
+    BodyTooLarge(52_494_336, 73_400_320),
+    exact_title="Request body too large",
 )
 UNSUPPORTED_BODY: Final = Problem(
     "unsupported-body",
     415,
-    "Unsupported body",
     f"The body must be a form, {FORM_MEDIA_TYPE}, without compression. Send the file as a part of "
     "it, neither by itself nor as JSON.",
-    str(UnsupportedBody("file")),
+    UnsupportedBody("file"),
 )
 RANGE_NOT_SATISFIABLE: Final = Problem(
     "range-not-satisfiable",
     416,
-    "Range not satisfiable",
     "The Range header asks for bytes beyond the end; Content-Range has the file's size.",
-    str(RangeNotSatisfiable(482_113)),
+    RangeNotSatisfiable(482_113),
 )
 UNKNOWN_HOST: Final = Problem(
     "unknown-host",
     421,
-    "Unknown host",
     "The request is for a name that anyone may have made resolve to this machine, so it may come "
     "from a page that did so (DNS rebinding). Without an API_KEY, a service that listens on "
     "loopback is known as localhost, by IP addresses, and by the host of PUBLIC_URL (then also by "
@@ -185,54 +165,41 @@ UNKNOWN_HOST: Final = Problem(
 INVALID_REQUEST: Final = Problem(
     "invalid-request",
     422,
-    "Invalid request",
     "A parameter is out of range, or the form has no file. `errors` names each bad input.",
-    "limit: Input should be less than or equal to 100",
-    {
-        "errors": [
-            {
-                "in": "query",
-                "field": "limit",
-                "detail": "Input should be less than or equal to 100",
-            }
-        ]
-    },
+    RequestValidationError(
+        [{"loc": ("query", "limit"), "msg": "Input should be less than or equal to 100"}]
+    ),
 )
 QUOTA_EXCEEDED: Final = Problem(
     "quota-exceeded",
     429,
-    "Quota exceeded",
     "Your address has added as many images as it may within an hour. Retry-After has the seconds "
     "until the next one is possible; RateLimit and RateLimit-Policy say the same to programs.",
-    str(_QUOTA_EXCEEDED),
-    limit_members(_QUOTA_EXCEEDED),
+    QuotaExceeded(100, 100, 1260),
 )
 HEAD_TOO_LARGE: Final = Problem(
     "head-too-large",
     431,
-    "Request head too large",
     "The URL and the header fields together are larger than 32 KiB. Remove cookies and other "
     "fields that the service does not ask for.",
     "The URL and the header fields of the request are too large.",
+    exact_title="Request head too large",
 )
 INTERNAL_ERROR: Final = Problem(
     "internal-error",
     500,
-    "Internal error",
     "The service met an unexpected error. Its log has the details under the X-Request-ID.",
     "The service met an unexpected error; the log has it under this X-Request-ID.",
 )
 IMAGE_DAMAGED: Final = Problem(
     "image-damaged",
     500,
-    "Image damaged",
     "The image is listed, but its file is missing or has another length than it should.",
-    f"The stored file of image {EXAMPLE_ID} is missing or damaged.",
+    ImageDamaged(UUID(EXAMPLE_ID)),
 )
 TOO_MANY_CONNECTIONS: Final = Problem(
     "too-many-connections",
     503,
-    "Too many connections",
     "The service is overloaded: it has as many clients as it may serve at once. Try again after "
     "the seconds in Retry-After.",
     "The service serves as many clients as it may at once; try again shortly.",
@@ -240,7 +207,6 @@ TOO_MANY_CONNECTIONS: Final = Problem(
 NOT_READY: Final = Problem(
     "not-ready",
     503,
-    "Not ready",
     "The service runs, but `down` names what it cannot use. It recovers by itself.",
     "Not available at the moment: database.",
     {"down": ["database"]},
@@ -248,28 +214,42 @@ NOT_READY: Final = Problem(
 DATABASE_UNAVAILABLE: Final = Problem(
     "database-unavailable",
     503,
-    "Database unavailable",
     "Try again after the seconds in Retry-After.",
-    str(DatabaseUnavailable()),
+    DatabaseUnavailable(),
 )
 STORAGE_UNAVAILABLE: Final = Problem(
     "storage-unavailable",
     503,
-    "Storage unavailable",
     "Try again after the seconds in Retry-After.",
-    str(StorageUnavailable()),
+    StorageUnavailable(),
 )
 DATABASE_FULL: Final = Problem(
     "database-full",
     507,
-    "Database full",
     "The operator must make room for the database before uploads can go on.",
-    str(DatabaseFull()),
+    DatabaseFull(),
 )
 STORAGE_FULL: Final = Problem(
     "storage-full",
     507,
-    "Storage full",
     "The operator must make room before uploads can go on.",
-    str(StorageFull()),
+    StorageFull(),
 )
+
+KINDS: Final = [value for value in list(vars().values()) if isinstance(value, Problem)]
+PROBLEMS: Final[dict[type[Exception], Problem]] = {
+    **{type(kind.example): kind for kind in KINDS if isinstance(kind.example, Exception)},
+    InvalidCursor: INVALID_REQUEST,
+    MissingField: INVALID_REQUEST,
+    ImageHostError: INTERNAL_ERROR,
+}
+"""By the class of the exception."""
+
+
+def problem_of(error: type[BaseException] | BaseException) -> Problem:
+    """Return the kind of an error or of an error class: its own, or that of the nearest base.
+
+    An error that is not in the table is an internal error.
+    """
+    bases = (error if isinstance(error, type) else type(error)).__mro__
+    return next((PROBLEMS[base] for base in bases if base in PROBLEMS), INTERNAL_ERROR)

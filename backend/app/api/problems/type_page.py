@@ -5,8 +5,8 @@ from html import escape
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from app.api.problems import catalogue
-from app.api.problems.problem import PROBLEMS_PATH, Problem
+from app.api.problems.kinds import KINDS
+from app.api.problems.problem import PROBLEMS_PATH
 
 router = APIRouter(include_in_schema=False)
 
@@ -14,12 +14,11 @@ router = APIRouter(include_in_schema=False)
 @router.head(PROBLEMS_PATH)
 @router.get(PROBLEMS_PATH)
 async def describe_problems() -> HTMLResponse:
-    """Describe every problem of the catalogue."""
-    kinds = {kind for kind in vars(catalogue).values() if isinstance(kind, Problem)}
+    """Describe every problem of the service."""
     entries = "".join(
         f'<h2 id="{kind.slug}">{kind.status} {escape(kind.title)}</h2>\n'
         f"<p>{escape(kind.advice)}</p>\n"
-        for kind in sorted(kinds, key=lambda kind: (kind.status, kind.slug))
+        for kind in sorted(KINDS, key=lambda kind: (kind.status, kind.slug))
     )
     return HTMLResponse(
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Errors</title>\n'
