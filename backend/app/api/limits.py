@@ -5,6 +5,8 @@ from typing import Final
 from fastapi import APIRouter
 
 from app.api.context import ContextDep
+from app.api.problems.kinds import UNKNOWN_HOST
+from app.api.problems.openapi import documented
 from app.imaging.formats import ImageType
 from app.schemas.limits import LimitsOut
 
@@ -14,7 +16,7 @@ router = APIRouter(tags=["limits"])
 
 
 @router.head(LIMITS_PATH, include_in_schema=False)
-@router.get(LIMITS_PATH, summary="Get the limits of uploads")
+@router.get(LIMITS_PATH, summary="Get the limits of uploads", responses=documented(UNKNOWN_HOST))
 async def get_limits(context: ContextDep) -> LimitsOut:
     """Return what an upload may be. Errors about a limit name it in the same way.
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from fastapi import Depends, FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__
@@ -18,15 +17,15 @@ from app.api.context import State
 from app.api.images.file_route import FileRoute
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.access_log import AccessLog
-from app.api.middleware.authentication import Authentication, require_api_key
+from app.api.middleware.authentication import Authentication, InvalidKey, require_api_key
 from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
 from app.api.middleware.request_body import FORM_ALLOWANCE, BodyLimit
 from app.api.problems import handlers
-from app.api.problems.kinds import INTERNAL_ERROR
+from app.api.problems.kinds import INTERNAL_ERROR, UNKNOWN_HOST
 from app.api.problems.openapi import documented
 from app.composition.resources import open_resources
-from app.composition.roles import SERVICE, Role, Served
+from app.composition.roles import SERVICE, Role
 from app.config.settings import Settings
 from app.database.schema_watch import watched_schema
 from app.domain.errors import StorageError
@@ -78,13 +77,11 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
+        openapi_url=None,  # and with it FastAPI's own pages of documentation
         # Nothing collects it yet; to find that out would cost a request as much as opening a file.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        generate_unique_id_function=_route_name,
+        generate_unique_id_function=lambda route: route.name,
         middleware=[  # each around the next, and all around the error handlers and the routes
             Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
             Middleware(AccessLog),
@@ -94,13 +91,14 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         ],
         routes=[FileRoute()],
     )
-    protection = [Depends(require_api_key)] if has_key else []
-    for served in (*role.routers, Served(page.page_router())):
+    for router in role.protected:
         app.include_router(
-            served.router,
-            dependencies=protection if served.needs_key else [],
-            responses=documented(*served.problems, INTERNAL_ERROR),
+            router,
+            dependencies=[Depends(require_api_key)] if has_key else [],
+            responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
         )
+    for router in (*role.public, page.page_router()):
+        app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.include_router(docs.docs_router(app, settings.public_path))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     handlers.install_error_handlers(app)
@@ -114,7 +112,3 @@ def create_process_app(settings: Settings) -> FastAPI:
     # What is loaded by now stays: the collector need not traverse it again and again.
     gc.freeze()
     return app
-
-
-def _route_name(route: APIRoute) -> str:
-    return route.name

@@ -6,36 +6,21 @@ from fastapi import APIRouter
 
 from app.api import health, limits
 from app.api.images import files, metadata, upload
-from app.api.middleware.authentication import InvalidKey
 from app.api.problems import type_page
-from app.api.problems.kinds import UNKNOWN_HOST
-from app.api.problems.problem import Problem
-
-
-class Served(NamedTuple):
-    """A router, and what all of its routes have in common."""
-
-    router: APIRouter
-    needs_key: bool = False
-    problems: tuple[type[Exception] | Problem, ...] = ()
 
 
 class Role(NamedTuple):
     """What a process does, and what it needs for that."""
 
-    routers: tuple[Served, ...] = ()
+    protected: tuple[APIRouter, ...] = ()
+    """Their calls need the API key, where there is one."""
+    public: tuple[APIRouter, ...] = ()
     has_clients: bool = True
     """Whether somebody waits for its statements, so that each has a deadline."""
 
 
 SERVICE: Final = Role(
-    routers=(
-        Served(upload.router, needs_key=True, problems=(InvalidKey, UNKNOWN_HOST)),
-        Served(metadata.router, needs_key=True, problems=(InvalidKey, UNKNOWN_HOST)),
-        Served(limits.router, problems=(UNKNOWN_HOST,)),
-        Served(files.router),
-        Served(health.router),
-        Served(type_page.router),
-    ),
+    protected=(upload.router, metadata.router),
+    public=(limits.router, files.router, health.router, type_page.router),
 )
 COMMAND: Final = Role(has_clients=False)

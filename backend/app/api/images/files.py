@@ -12,33 +12,24 @@ from app.api.images.file_headers import FileHeaders, file_headers
 from app.api.images.file_response import FileResponse
 from app.api.images.paths import FILE_PATH
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
-from app.api.problems.openapi import documented
+from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
 from app.services.hot_files import HotFile
 
 _BYTES: Final = {
-    image_type.value: {"schema": {"type": "string", "format": "binary"}} for image_type in ImageType
-}
-_HEADERS: Final = {
-    "Repr-Digest": {
-        "description": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), where it is "
-        "known",
-        "schema": {"type": "string"},
-    }
+    "headers": described_headers(
+        {"Repr-Digest": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), if known"}
+    ),
+    "content": {
+        image_type.value: {"schema": {"type": "string", "format": "binary"}}
+        for image_type in ImageType
+    },
 }
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    HTTP_200_OK: {
-        "description": "The file, exactly as it was uploaded",
-        "headers": _HEADERS,
-        "content": _BYTES,
-    },
-    HTTP_206_PARTIAL_CONTENT: {
-        "description": "The requested range of it",
-        "headers": _HEADERS,
-        "content": _BYTES,
-    },
+    HTTP_200_OK: {"description": "The file, exactly as it was uploaded", **_BYTES},
+    HTTP_206_PARTIAL_CONTENT: {"description": "The requested range of it", **_BYTES},
     HTTP_304_NOT_MODIFIED: {"description": "The client's copy is current"},
     **documented(
         ImageNotFound,

@@ -10,7 +10,7 @@ from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.kinds import CROSS_SITE_REQUEST
-from app.api.problems.openapi import documented
+from app.api.problems.openapi import described_headers, documented
 from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageList, ImageOut
 
@@ -24,12 +24,9 @@ router = APIRouter(tags=["images"])
     responses={
         HTTP_200_OK: {
             "description": "A page of images",
-            "headers": {
-                "Link": {
-                    "description": 'The next page, rel="next" (RFC 8288), where there is one',
-                    "schema": {"type": "string"},
-                }
-            },
+            "headers": described_headers(
+                {"Link": 'The next page, rel="next" (RFC 8288), where there is one'}
+            ),
         },
         **documented(InvalidCursor, DatabaseUnavailable),
     },

@@ -18,7 +18,7 @@ from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
-from app.api.problems.openapi import documented
+from app.api.problems.openapi import described_headers, documented
 from app.domain.errors import (
     DatabaseFull,
     DatabaseUnavailable,
@@ -41,6 +41,20 @@ _LINKS: Final = {
     for name in ("get_image", "get_image_file", "delete_image")
 }
 """What can be done next with the image that an answer carries."""
+_PROBLEMS: Final = (
+    CROSS_SITE_REQUEST,
+    MalformedMultipart,
+    RequestTooSlow,
+    BodyTooLarge,
+    UnsupportedBody,
+    MissingField,
+    QuotaExceeded,
+    DatabaseUnavailable,
+    DatabaseFull,
+    StorageUnavailable,
+    StorageFull,
+)
+"""What one image and a batch may be answered alike."""
 
 
 def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -63,27 +77,10 @@ router = APIRouter(tags=["images"])
     responses={
         HTTP_201_CREATED: {
             "description": "The image is stored, and durable",
-            "headers": {
-                "Location": {"description": "URL of the image", "schema": {"type": "string"}}
-            },
+            "headers": described_headers({"Location": "URL of the image"}),
             "links": _LINKS,
         },
-        **documented(
-            CROSS_SITE_REQUEST,
-            InvalidFileType,
-            EmptyFile,
-            MalformedMultipart,
-            RequestTooSlow,
-            FileTooLarge,
-            BodyTooLarge,
-            UnsupportedBody,
-            MissingField,
-            QuotaExceeded,
-            DatabaseUnavailable,
-            DatabaseFull,
-            StorageUnavailable,
-            StorageFull,
-        ),
+        **documented(*_PROBLEMS, InvalidFileType, EmptyFile, FileTooLarge),
     },
 )
 async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
@@ -115,21 +112,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             "description": "Some images are stored; `failed` has the reasons for the others",
             "model": BatchOut,
         },
-        **documented(
-            CROSS_SITE_REQUEST,
-            NO_FILE_STORED,
-            TooManyFiles,
-            MalformedMultipart,
-            RequestTooSlow,
-            BodyTooLarge,
-            UnsupportedBody,
-            MissingField,
-            QuotaExceeded,
-            DatabaseUnavailable,
-            DatabaseFull,
-            StorageUnavailable,
-            StorageFull,
-        ),
+        **documented(*_PROBLEMS, NO_FILE_STORED, TooManyFiles),
     },
 )
 async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
@@ -143,24 +126,14 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     results = await context.services.uploads.upload_batch(files, context.client_address)
     images_url = context.images_url
     failures = [result for result in results if isinstance(result, FailedUpload)]
-    body = BatchOut(
-        uploaded=[
-            ImageOut.of(result, images_url) for result in results if isinstance(result, Image)
-        ],
-        failed=[
-            FailedFile(
-                filename=failure.filename,
-                status=problem_of(failure.error).status,
-                detail=str(failure.error),
-            )
-            for failure in failures
-        ],
-    )
-    content = body.model_dump(mode="json")
-    if not failures:
-        return JSONResponse(content, HTTP_201_CREATED)
-    if body.uploaded:
-        return JSONResponse(content, HTTP_207_MULTI_STATUS)
+    uploaded = [ImageOut.of(image, images_url) for image in results if isinstance(image, Image)]
+    failed = [
+        FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
+        for filename, error in failures
+    ]
+    content = BatchOut(uploaded=uploaded, failed=failed).model_dump(mode="json")
+    if uploaded:
+        return JSONResponse(content, HTTP_207_MULTI_STATUS if failed else HTTP_201_CREATED)
     worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)

@@ -1,5 +1,6 @@
-"""The problems of a route in the OpenAPI document, each with an example of its body."""
+"""The responses of a route in the OpenAPI document: problems with examples, header fields."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -42,13 +43,18 @@ def documented(*kinds: type[Exception] | Problem) -> dict[int | str, dict[str, A
     return responses
 
 
+def described_headers(meanings: Mapping[str, str]) -> dict[str, Any]:
+    """Describe the header fields of a response, each by its meaning."""
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in meanings.items()
+    }
+
+
 def _response(status: int) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": {
-            name: {"description": meaning, "schema": {"type": "string"}}
-            for name, meaning in _HEADERS.get(status, {}).items()
-        },
+        "headers": described_headers(_HEADERS.get(status, {})),
         "content": {
             PROBLEM_MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/ProblemDetails"},
