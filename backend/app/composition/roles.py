@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.api import health, limits
 from app.api.images import files, metadata, upload
-from app.api.problems import type_page
+from app.api.problems import problems_page
 
 
 class Role(NamedTuple):
@@ -21,6 +21,6 @@ class Role(NamedTuple):
 
 SERVICE: Final = Role(
     protected=(upload.router, metadata.router),
-    public=(limits.router, files.router, health.router, type_page.router),
+    public=(limits.router, files.router, health.router, problems_page.router),
 )
 COMMAND: Final = Role(has_clients=False)

@@ -130,13 +130,11 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         self._answering = True
-        if not self._unread:
+        if not self._unread or message.get("more_body", False):
             await self._send(message)
         elif message["type"] == "http.response.start":
             headers = [*message.get("headers", ()), (b"connection", b"close")]
             await self._send({**message, "headers": headers})
-        elif message.get("more_body", False):
-            await self._send(message)
         else:
             await self._send({**message, "more_body": True})
             if not self._waits_for_100:

@@ -1,4 +1,4 @@
-"""The page that the `type` of a problem leads to: what each kind means, and what to do."""
+"""The page at `/problems`, to which the `type` of a problem leads: what each kind means."""
 
 from html import escape
 
