@@ -11,7 +11,6 @@ from typing import Any, Final
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -27,7 +26,7 @@ ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
 def docs_router(app: FastAPI, public_path: str) -> APIRouter:
     """Return a router with the documentation of the routes that an application has by now."""
-    document = json.dumps(describe(app, public_path), ensure_ascii=False)
+    document = json.dumps(describe(app), ensure_ascii=False)
     document = document.replace(f'"{PROBLEMS_PATH}#', f'"{public_path}{PROBLEMS_PATH}#')
     router = APIRouter(include_in_schema=False)
 
@@ -46,7 +45,7 @@ def docs_router(app: FastAPI, public_path: str) -> APIRouter:
         assets = ASSETS_PATH.removeprefix("/")
         return get_swagger_ui_html(
             openapi_url=OPENAPI_PATH.removeprefix("/"),
-            title="Image host",
+            title=app.title,
             swagger_js_url=f"{assets}/swagger-ui-bundle.js",
             swagger_css_url=f"{assets}/swagger-ui.css",
             swagger_favicon_url=f"{assets}/favicon.png",
@@ -61,21 +60,13 @@ def docs_assets() -> StaticFiles:
     return StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 
 
-def describe(app: FastAPI, public_path: str) -> dict[str, Any]:
+def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document: FastAPI's, with the errors as they really are.
 
     FastAPI would add to each route with a parameter a 422 of its own form; ours are described on
     the routes that can have them.
     """
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        routes=app.routes,
-        # Not PUBLIC_URL, because the reader may have come by another name, and a browser lets a
-        # page call none but its own.
-        servers=[{"url": public_path}] if public_path else None,
-    )
+    document = app.openapi()
     for path in document["paths"].values():
         for operation in path.values():
             content = operation["responses"].get("422", {}).get("content", {})

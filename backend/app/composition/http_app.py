@@ -76,6 +76,9 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         title="Image host",
         version=__version__,
         description=_DESCRIPTION,
+        # Not PUBLIC_URL, because the reader of the documentation may have come by another name, and
+        # a browser lets a page call none but its own.
+        servers=[{"url": settings.public_path}] if settings.public_path else None,
         lifespan=lifespan,
         openapi_url=None,  # and with it FastAPI's own pages of documentation
         # Nothing collects it yet; to find that out would cost a request as much as opening a file.

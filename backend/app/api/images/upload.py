@@ -19,17 +19,7 @@ from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
-from app.domain.errors import (
-    DatabaseFull,
-    DatabaseUnavailable,
-    EmptyFile,
-    FileTooLarge,
-    InvalidFileType,
-    QuotaExceeded,
-    StorageFull,
-    StorageUnavailable,
-    TooManyFiles,
-)
+from app.domain import errors
 from app.domain.image import Image
 from app.imaging.formats import ImageType
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
@@ -48,11 +38,11 @@ _PROBLEMS: Final = (
     BodyTooLarge,
     UnsupportedBody,
     MissingField,
-    QuotaExceeded,
-    DatabaseUnavailable,
-    DatabaseFull,
-    StorageUnavailable,
-    StorageFull,
+    errors.QuotaExceeded,
+    errors.DatabaseUnavailable,
+    errors.DatabaseFull,
+    errors.StorageUnavailable,
+    errors.StorageFull,
 )
 """What one image and a batch may be answered alike."""
 
@@ -80,7 +70,7 @@ router = APIRouter(tags=["images"])
             "headers": described_headers({"Location": "URL of the image"}),
             "links": _LINKS,
         },
-        **documented(*_PROBLEMS, InvalidFileType, EmptyFile, FileTooLarge),
+        **documented(*_PROBLEMS, errors.InvalidFileType, errors.EmptyFile, errors.FileTooLarge),
     },
 )
 async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
@@ -112,7 +102,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
             "description": "Some images are stored; `failed` has the reasons for the others",
             "model": BatchOut,
         },
-        **documented(*_PROBLEMS, NO_FILE_STORED, TooManyFiles),
+        **documented(*_PROBLEMS, NO_FILE_STORED, errors.TooManyFiles),
     },
 )
 async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:

@@ -18,14 +18,7 @@ from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.paths import FILE_URL
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge
-from app.api.problems.kinds import (
-    INTERNAL_ERROR,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    PROBLEMS,
-    TRAILING_SLASH,
-    problem_of,
-)
+from app.api.problems import kinds
 from app.api.problems.problem import Problem, ProblemResponse
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
@@ -46,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 def problem_response(error: Exception, members: Mapping[str, Any] = {}) -> ProblemResponse:
     """Return the answer to an error: its problem, headers, and extension members."""
-    problem = problem_of(error)
+    problem = kinds.problem_of(error)
     _log_failure(problem, error)
     return problem.response(headers=_headers(error), **error_members(error), **members)
 
@@ -104,7 +97,7 @@ def _log_failure(problem: Problem, error: Exception) -> None:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Have the application answer each error with its problem."""
-    for kind in (*PROBLEMS, HTTPException):
+    for kind in (*kinds.PROBLEMS, HTTPException):
         app.add_exception_handler(kind, _answer)
 
 
@@ -125,8 +118,8 @@ def _router_response(request: Request, error: HTTPException) -> ProblemResponse:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This URL does not take {request.method}; it takes {allowed}."
-        return METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
-    return INTERNAL_ERROR.response()
+        return kinds.METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
+    return kinds.INTERNAL_ERROR.response()
 
 
 def _unknown_url_response(request: Request) -> ProblemResponse:
@@ -139,10 +132,10 @@ def _unknown_url_response(request: Request) -> ProblemResponse:
     scope, base = request.scope, request.state.settings.public_path
     path = scope["path"].removesuffix("/")
     if path == scope["path"] or not _is_known({**scope, "path": path}):
-        return NOT_FOUND.response(f"No such URL; see {base}/docs.")
+        return kinds.NOT_FOUND.response(f"No such URL; see {base}/docs.")
     query = scope["query_string"].decode("latin-1")
     location = f"../{quote(path.rpartition('/')[2])}{'?' if query else ''}{query}"
-    return TRAILING_SLASH.response(
+    return kinds.TRAILING_SLASH.response(
         f"This URL has a trailing slash; the right one is {base}{path}.",
         {"Location": location},
     )

@@ -17,20 +17,7 @@ from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
-from app.domain.errors import (
-    DatabaseFull,
-    DatabaseUnavailable,
-    EmptyFile,
-    FileTooLarge,
-    ImageDamaged,
-    ImageHostError,
-    ImageNotFound,
-    InvalidFileType,
-    QuotaExceeded,
-    StorageFull,
-    StorageUnavailable,
-    TooManyFiles,
-)
+from app.domain import errors
 from app.schemas.image import EXAMPLE_ID
 
 TRAILING_SLASH: Final = Problem(
@@ -59,14 +46,14 @@ INVALID_FILE_TYPE: Final = Problem(
     400,
     "The first bytes of the file are not those of a JPEG or PNG image. Convert it; renaming it "
     "does not help, because names and declared types are ignored.",
-    InvalidFileType(),
+    errors.InvalidFileType(),
 )
-EMPTY_FILE: Final = Problem("empty-file", 400, "The file has no bytes.", EmptyFile())
+EMPTY_FILE: Final = Problem("empty-file", 400, "The file has no bytes.", errors.EmptyFile())
 TOO_MANY_FILES: Final = Problem(
     "too-many-files",
     400,
     "Send the files in several batches. Nothing of this one was stored.",
-    TooManyFiles(20, 21),
+    errors.TooManyFiles(20, 21),
 )
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
@@ -75,7 +62,9 @@ NO_FILE_STORED: Final = Problem(
     "None of the files could be stored; 'failed' has the reason for each.",
     {
         "uploaded": [],
-        "failed": [{"filename": "notes.txt", "status": 400, "detail": str(InvalidFileType())}],
+        "failed": [
+            {"filename": "notes.txt", "status": 400, "detail": str(errors.InvalidFileType())}
+        ],
     },
 )
 INVALID_KEY: Final = Problem(
@@ -105,7 +94,7 @@ IMAGE_NOT_FOUND: Final = Problem(
     "image-not-found",
     404,
     "No image has this id. It may have been deleted.",
-    ImageNotFound(UUID(EXAMPLE_ID)),
+    errors.ImageNotFound(UUID(EXAMPLE_ID)),
 )
 METHOD_NOT_ALLOWED: Final = Problem(
     "method-not-allowed",
@@ -130,7 +119,7 @@ FILE_TOO_LARGE: Final = Problem(
     413,
     "The file has more bytes than the service takes: more than `allowed`. `actual` is how many "
     "had been counted when reading stopped.",
-    FileTooLarge(52_428_800, 52_490_240),
+    errors.FileTooLarge(52_428_800, 52_490_240),
 )
 BODY_TOO_LARGE: Final = Problem(
     "body-too-large",
@@ -175,7 +164,7 @@ QUOTA_EXCEEDED: Final = Problem(
     429,
     "Your address has added as many images as it may within an hour. Retry-After has the seconds "
     "until the next one is possible; RateLimit and RateLimit-Policy say the same to programs.",
-    QuotaExceeded(100, 100, 1260),
+    errors.QuotaExceeded(100, 100, 1260),
 )
 HEAD_TOO_LARGE: Final = Problem(
     "head-too-large",
@@ -195,7 +184,7 @@ IMAGE_DAMAGED: Final = Problem(
     "image-damaged",
     500,
     "The image is listed, but its file is missing or has another length than it should.",
-    ImageDamaged(UUID(EXAMPLE_ID)),
+    errors.ImageDamaged(UUID(EXAMPLE_ID)),
 )
 TOO_MANY_CONNECTIONS: Final = Problem(
     "too-many-connections",
@@ -215,25 +204,25 @@ DATABASE_UNAVAILABLE: Final = Problem(
     "database-unavailable",
     503,
     "Try again after the seconds in Retry-After.",
-    DatabaseUnavailable(),
+    errors.DatabaseUnavailable(),
 )
 STORAGE_UNAVAILABLE: Final = Problem(
     "storage-unavailable",
     503,
     "Try again after the seconds in Retry-After.",
-    StorageUnavailable(),
+    errors.StorageUnavailable(),
 )
 DATABASE_FULL: Final = Problem(
     "database-full",
     507,
     "The operator must make room for the database before uploads can go on.",
-    DatabaseFull(),
+    errors.DatabaseFull(),
 )
 STORAGE_FULL: Final = Problem(
     "storage-full",
     507,
     "The operator must make room before uploads can go on.",
-    StorageFull(),
+    errors.StorageFull(),
 )
 
 KINDS: Final = [value for value in list(vars().values()) if isinstance(value, Problem)]
@@ -241,7 +230,7 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     **{type(kind.example): kind for kind in KINDS if isinstance(kind.example, Exception)},
     InvalidCursor: INVALID_REQUEST,
     MissingField: INVALID_REQUEST,
-    ImageHostError: INTERNAL_ERROR,
+    errors.ImageHostError: INTERNAL_ERROR,
 }
 """By the class of the exception."""
 
