@@ -44,7 +44,7 @@ _PROBLEMS: Final = (
     errors.StorageUnavailable,
     errors.StorageFull,
 )
-"""What one image and a batch may be answered alike."""
+"""Those that both calls may be answered with."""
 
 
 def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
