@@ -55,13 +55,11 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        address = value.get_secret_value()
-        if not address:
-            return value
-        if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
-            raise ValueError("must start with postgresql:// (or be empty: embedded database)")
-        parse_database_url(address)
-        return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", address))
+        if address := value.get_secret_value():
+            if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
+                raise ValueError("must start with postgresql:// (or be empty: embedded database)")
+            parse_database_url(address)
+        return value
 
     @field_validator("data_dir", mode="before")
     @classmethod

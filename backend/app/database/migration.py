@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database import revisions
 from app.database.engine import Database
 from app.database.legacy_schema import has_images, is_legacy
-from app.database.revisions import FIRST, ForeignSchema, NewerSchema, SchemaError
+from app.database.revisions import FIRST, SchemaError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -74,7 +74,7 @@ async def migrate(
         revision = await revisions.read_revision(connection)
         if revision is None and await has_images(connection):
             if not await is_legacy(connection):
-                raise ForeignSchema("a table `images`")
+                raise revisions.foreign_schema("a table `images`")
             report(
                 f"The schema is the legacy one, from before there were revisions: that is {FIRST}"
             )
@@ -87,7 +87,7 @@ async def migrate(
                     f"({revisions.HEAD}) works with"
                 )
                 return revision
-            raise NewerSchema(revision)
+            raise revisions.newer_schema(revision)
         if revision != wanted:
             report(f"Migrating the database from {revision or 'nothing'} to {wanted}")
             command = "upgrade" if (revision or "") < wanted else "downgrade"
@@ -166,7 +166,7 @@ async def _run_when_free(
                 raise asyncio.CancelledError from error
             raise
         except DBAPIError as error:
-            if not _is_locked(error):
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             if attempt == ATTEMPTS:
                 raise SchemaError(
@@ -178,10 +178,6 @@ async def _run_when_free(
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             return
-
-
-def _is_locked(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _run(connection: Connection, command: str, revision: str) -> None:
