@@ -43,7 +43,7 @@ class ProcessHandle(subprocess.Popen[bytes]):
     @property
     def was_killed(self) -> bool:
         """Whether a signal has ended it."""
-        return self.returncode is not None and self.returncode < 0
+        return self.returncode < 0
 
     def has_served_for(self, seconds: float) -> bool:
         """Return whether it has served for so many seconds."""
