@@ -427,7 +427,8 @@ async def test_a_migration_ends_when_the_connection_that_holds_its_lock_is_lost(
         migrating = asyncio.create_task(migrated(lean))
         terminate = (
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
-            "WHERE locktype = 'advisory' AND datname = current_database()"
+            "WHERE locktype = 'advisory' AND datname = current_database() AND EXISTS "
+            "(SELECT FROM pg_locks AS waiting WHERE NOT granted AND waiting.database = oid)"
         )
         async with asyncio.timeout(TIMEOUT):
             while not await query(lean, terminate):  # noqa: ASYNC110 - nothing sets an event
