@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from app.api.images.cursor import encode_cursor
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
-from app.commands import backfill, fsck
+from app.commands import backfill, fsck, fsck_options
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
@@ -120,7 +120,7 @@ def check(settings: Settings) -> Queries:
     """Let fsck find a row without a file, and a file without a row."""
     (settings.data_dir / "images" / STRAY[:2] / STRAY).write_bytes(b"stray")
     parser = argparse.ArgumentParser()
-    fsck.add_arguments(parser)
+    fsck_options.add_arguments(parser)
     with heard() as queries:
         options = ["--repair", "--delete-broken-rows", "--grace=0"]
         fsck.run(settings, parser.parse_args(options))

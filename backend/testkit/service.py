@@ -64,7 +64,7 @@ class Service:
         workers = [
             child
             for child in self.main.children()
-            if "app.commands.serving_process" in command_of(child)
+            if "app.commands.server_process" in command_of(child)
         ]
         return workers or [self.main]
 

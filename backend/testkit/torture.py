@@ -193,7 +193,7 @@ class Processes:
         return [
             child
             for child in children
-            if "app.commands.serving_process" in " ".join(_command(child))
+            if "app.commands.server_process" in " ".join(_command(child))
         ]
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from tqdm import tqdm
 
 from app.commands import runner
-from app.commands.fsck_options import add_arguments, repair_command
+from app.commands.fsck_options import repair_command
 from app.commands.fsck_reports import JsonReport, Report, TextReport
 from app.commands.progress import counted
 from app.composition.resources import Resources
@@ -20,8 +20,6 @@ from app.services.findings import BROKEN_ROWS, Kind
 from app.services.fsck import ConsistencyCheck
 from app.services.identity import StorageIdentity
 from app.services.removals import Removals, are_many, removed_kinds
-
-__all__ = ["add_arguments", "run"]
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -38,19 +36,13 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """
     report = (JsonReport if options.json else TextReport)()
     work = partial(_check, options, report)
+    status = EXIT_NOT_CHECKED
     try:
         status = runner.run(settings, work, "Not checked", EXIT_NOT_CHECKED)
-    except KeyboardInterrupt:
-        _print_how_to_go_on(options, report)
-        raise
-    if status == EXIT_NOT_CHECKED:
-        _print_how_to_go_on(options, report)
+    finally:
+        if status == EXIT_NOT_CHECKED and options.checksums and report.last:
+            print(f"To go on: --after {report.last}", file=sys.stderr)
     return status
-
-
-def _print_how_to_go_on(options: argparse.Namespace, report: Report) -> None:
-    if options.checksums and report.last:
-        print(f"To go on: --after {report.last}", file=sys.stderr)
 
 
 async def _check(options: argparse.Namespace, report: Report, resources: Resources) -> int:
@@ -101,12 +93,13 @@ async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report:
         )
         return EXIT_NOT_REPAIRED
     if not options.repair:
-        _advise(report.count, options, totals.images)
+        _advise(report, options, totals.images)
     return EXIT_FINDINGS if report.found else EXIT_CLEAN
 
 
-def _advise(count: Counter[Kind], options: argparse.Namespace, rows: int) -> None:
+def _advise(report: Report, options: argparse.Namespace, rows: int) -> None:
     """Print the commands that remove what was found."""
+    count = {kind: sums["count"] for kind, sums in report.sums.items()}
     for delete_broken_rows, what in (
         (False, "files without a row and old staging files"),
         (True, "rows whose files cannot be found again, too"),

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from app.services.findings import BROKEN_ROWS, Kind
@@ -15,9 +16,9 @@ _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.add_argument(
+    flag = partial(parser.add_argument, action="store_true")
+    flag(
         "--checksums",
-        action="store_true",
         help="also read every file, and compare it with the checksum taken at its upload",
     )
     parser.add_argument(
@@ -26,12 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="go on after this storage key, the last that an interrupted run compared",
     )
-    parser.add_argument(
-        "--repair", action="store_true", help="remove files without a row and old staging files"
-    )
-    parser.add_argument(
+    flag("--repair", help="remove files without a row and old staging files")
+    flag(
         "--delete-broken-rows",
-        action="store_true",
         help="with --repair: also remove rows whose file is missing, of another size or corrupt",
     )
     parser.add_argument(
@@ -48,12 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="leave files alone that are younger, such as 90s, 30m, 24h (the default) or 7d",
     )
-    parser.add_argument(
+    flag(
         "--adopt-storage",
-        action="store_true",
         help="first mark the storage as that of this database, whatever it was before",
     )
-    parser.add_argument("--json", action="store_true", help="report as one JSON document")
+    flag("--json", help="report as one JSON document")
 
 
 def repair_command(removals: Counter[Kind], options: argparse.Namespace, *, expect: bool) -> str:

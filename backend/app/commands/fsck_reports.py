@@ -18,9 +18,7 @@ class Report:
         self.last = ""
         """The key that was compared last."""
         self.found = 0
-        self.count = Counter[Kind]()
-        self._bytes = Counter[Kind]()
-        self._repaired = Counter[Kind]()
+        self.sums = {kind: {"count": 0, "bytes": 0, "repaired": 0} for kind in Kind}
         self._skipped = 0
         self._first_skipped = ""
         self._read = Counter[str]()
@@ -42,9 +40,10 @@ class Report:
         """Write a finding."""
         self._write(finding, repaired=repaired)
         self.found += 1
-        self.count[finding.kind] += 1
-        self._bytes[finding.kind] += finding.size
-        self._repaired[finding.kind] += repaired
+        sums = self.sums[finding.kind]
+        sums["count"] += 1
+        sums["bytes"] += finding.size
+        sums["repaired"] += repaired
 
     def end(self, *, with_bytes: bool) -> None:
         """Write the sums."""
@@ -59,11 +58,8 @@ class TextReport(Report):
 
     def end(self, *, with_bytes: bool) -> None:
         """Write a line for each kind."""
-        for kind in Kind:
-            print(
-                f"{kind}: {self.count[kind]} ({self._bytes[kind]} bytes), "
-                f"{self._repaired[kind]} repaired"
-            )
+        for kind, sums in self.sums.items():
+            print(f"{kind}: {sums['count']} ({sums['bytes']} bytes), {sums['repaired']} repaired")
         if self._skipped:
             print(f"left alone, not of the service: {self._skipped}, such as {self._first_skipped}")
         if with_bytes:
@@ -88,21 +84,8 @@ class JsonReport(Report):
 
     def end(self, *, with_bytes: bool) -> None:
         """Write the end of the document."""
-        sums = {
-            kind: {
-                "count": self.count[kind],
-                "bytes": self._bytes[kind],
-                "repaired": self._repaired[kind],
-            }
-            for kind in Kind
-        }
-        document: dict[str, object] = {
-            "images": self.images,
-            "skipped": self._skipped,
-            "sums": sums,
-        }
-        if with_bytes:
-            document["read"] = dict(self._read)
+        read = {"read": self._read} if with_bytes else {}
+        document = {"images": self.images, "skipped": self._skipped, "sums": self.sums, **read}
         begin = "" if self.found else '{"findings": ['
         print(f"{begin}], {json.dumps(document)[1:]}")
 

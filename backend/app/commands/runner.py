@@ -54,10 +54,6 @@ def run(
 
 def explain(error: Exception) -> str:
     """Return what an expected error means, in one line for the operator."""
-    match error:
-        case StorageError():
-            return f"The image storage cannot be used: {reason(error)}"
-        case DatabaseUnavailable():
-            return reason(error)
-        case _:
-            return str(error)
+    if isinstance(error, StorageError):
+        return f"The image storage cannot be used: {reason(error)}"
+    return reason(error) if isinstance(error, DatabaseUnavailable) else str(error)

@@ -46,21 +46,20 @@ def run(settings: Settings) -> int:
     Returns:
         0 = a signal has stopped it, 1 = it could not serve, and why.
     """
+    allow_open_files(settings)
+    own_postgres = partial(_own_postgres, settings)
+    serve = _serve_here if settings.workers == 1 else _serve_by_processes
     try:
-        _run(settings)
+        with listen(settings) as listener, located_database(settings, own_postgres) as located:
+            asyncio.run(_check(located))
+            try:
+                serve(located, listener, partial(_announce, settings, listener))
+            finally:
+                signals.ignore()
     except EXPECTED as error:
         print(explain(error), file=sys.stderr)
         return EXIT_FAILED
     return EXIT_STOPPED
-
-
-def _run(settings: Settings) -> None:
-    allow_open_files(settings)
-    own_postgres = partial(_own_postgres, settings)
-    with listen(settings) as listener, located_database(settings, own_postgres) as located:
-        asyncio.run(_check(located))
-        serve = _serve_here if settings.workers == 1 else _serve_by_processes
-        serve(located, listener, lambda: _announce(settings, listener))
 
 
 @contextmanager
@@ -121,8 +120,6 @@ def _serve_here(
         server.run()
     except Exception as error:
         raise CannotServe(failure(error)) from error
-    finally:
-        signals.ignore()
     if not is_announced:
         raise signals.Interrupted(received[0])
 
@@ -131,13 +128,11 @@ def _serve_by_processes(
     settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
 ) -> None:
     """Serve in several processes."""
-    command = [sys.executable, "-m", "app.commands.serving_process"]
+    command = [sys.executable, "-m", "app.commands.server_process"]
     try:
         Supervisor(command, pickle.dumps(settings), listener, settings.workers, on_serving).run()
     except OSError as error:
         raise CannotServe(failure(error)) from error
-    finally:
-        signals.ignore()
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

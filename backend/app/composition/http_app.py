@@ -27,7 +27,7 @@ from app.api.problems.openapi import documented
 from app.composition.resources import open_resources
 from app.composition.roles import SERVICE, Role
 from app.config.settings import Settings
-from app.database.schema_watch import watched_schema
+from app.database.revisions import watched_schema
 from app.domain.errors import StorageError
 from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow

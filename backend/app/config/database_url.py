@@ -125,9 +125,8 @@ def parse_database_url(url: str) -> DatabaseAddress:
 def _parse_query(text: str) -> dict[str, str]:
     if not re.fullmatch(r"(?:[A-Za-z_]+=[^&]*(?:&|$))*", text):
         raise ValueError(f"has parameters that are not of the form name=value; {_SPECIAL}")
-    pairs = parse_qsl(text, keep_blank_values=True)
     query: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in parse_qsl(text, keep_blank_values=True):
         # SQLAlchemy's form for several servers names each in a `host` of its own.
         query[name] = f"{query[name]},{value}" if name == "host" and name in query else value
     if query.get("ssl") == "true":  # libpq takes it, for JDBC's sake

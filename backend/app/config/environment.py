@@ -76,11 +76,8 @@ def origin(field: str) -> str:
 
 
 def _find() -> dict[str, _Found]:
-    known = [
-        _Found(name, value, _ENVIRONMENT)
-        for name, value in os.environ.items()
-        if name.lower().removeprefix(PREFIX.lower()) in Settings.model_fields
-    ]
+    variables = [_Found(name, value, _ENVIRONMENT) for name, value in os.environ.items()]
+    known = [item for item in variables if item.field in Settings.model_fields]
     items = [item for item in (*_read(Path(".env")), *known) if item.value]
     return {item.field: item for item in sorted(items, key=lambda item: item.has_prefix)}
 

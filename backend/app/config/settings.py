@@ -16,64 +16,50 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(
-        8000, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
-    )
-    workers: int = Field(1, ge=1, le=64, description="Server processes.")
-    database_url: SecretStr = Field(
-        SecretStr(""), description="postgresql://… of a PostgreSQL; empty = the embedded one."
-    )
-    public_url: str = Field(
-        "", description="Address that people use, with its path; empty = the one of the request."
-    )
-    data_dir: Path = Field(
-        Path("data"), description="Folder of the images and of the embedded database."
-    )
-    max_upload_bytes: int = Field(52_428_800, ge=1, description="Largest accepted file, in bytes.")
-    batch_max_files: int = Field(20, ge=1, le=1000, description="Most files in one batch upload.")
-    api_key: SecretStr = Field(
-        SecretStr(""),
-        description="Key that uploads, lists, metadata and deletes ask for; empty = open.",
-    )
-    uploads_per_hour_per_ip: int = Field(
-        0, ge=0, description="Most images one address may add within an hour; 0 = unlimited."
-    )
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (),
-        description="Addresses or networks, comma separated, whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed, and behind which any Host is; empty = none.",
-    )
-    max_connections: int = Field(
-        1000,
-        ge=1,
-        le=100_000,
-        description="Most clients that one process serves at once; more are answered 503.",
-    )
-    keep_alive_seconds: int = Field(
-        20, ge=1, le=3600, description="How long a connection may be idle between two requests."
-    )
-    backlog: int = Field(
-        2048, ge=1, le=65_535, description="Connections that may wait to be accepted."
-    )
-    database_connections: int = Field(
-        10, ge=2, le=1000, description="Most connections of one process to the database."
-    )
-    storage_threads: int = Field(
-        8, ge=1, le=256, description="Threads of one process that wait for the disk, each way."
-    )
-    log_format: Literal["text", "json"] = Field("text", description="text or json.")
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=0, le=65535)
+    """TCP port to listen on; 0 takes a free one."""
+    workers: int = Field(1, ge=1, le=64)
+    """Server processes."""
+    database_url: SecretStr = SecretStr("")
+    """postgresql://… of a PostgreSQL; empty = the embedded one."""
+    public_url: str = ""
+    """Address that people use, with its path; empty = the one of the request."""
+    data_dir: Path = Path("data")
+    """Folder of the images and of the embedded database."""
+    max_upload_bytes: int = Field(52_428_800, ge=1)
+    """Largest accepted file, in bytes."""
+    batch_max_files: int = Field(20, ge=1, le=1000)
+    """Most files in one batch upload."""
+    api_key: SecretStr = SecretStr("")
+    """Key that uploads, lists, metadata and deletes ask for; empty = open."""
+    uploads_per_hour_per_ip: int = Field(0, ge=0)
+    """Most images one address may add within an hour; 0 = unlimited."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses or networks, comma separated, whose X-Forwarded-For and X-Forwarded-Proto are
+    believed, and behind which any Host is; empty = none."""
+    max_connections: int = Field(1000, ge=1, le=100_000)
+    """Most clients that one process serves at once; more are answered 503."""
+    keep_alive_seconds: int = Field(20, ge=1, le=3600)
+    """How long a connection may be idle between two requests."""
+    backlog: int = Field(2048, ge=1, le=65_535)
+    """Connections that may wait to be accepted."""
+    database_connections: int = Field(10, ge=2, le=1000)
+    """Most connections of one process to the database."""
+    storage_threads: int = Field(8, ge=1, le=256)
+    """Threads of one process that wait for the disk, each way."""
+    log_format: Literal["text", "json"] = "text"
+    """Of each line of the log."""
 
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        address = value.get_secret_value()
-        if not address:
-            return value
-        if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
-            raise ValueError("must start with postgresql:// (or be empty: embedded database)")
-        parse_database_url(address)
-        return SecretStr(re.sub(r"^[^:]*", "postgresql+asyncpg", address))
+        if address := value.get_secret_value():
+            if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
+                raise ValueError("must start with postgresql:// (or be empty: embedded database)")
+            parse_database_url(address)
+        return value
 
     @field_validator("data_dir", mode="before")
     @classmethod

@@ -31,12 +31,6 @@ MAX_SOCKET_PATH: Final = 103
 class EmbeddedDatabaseInUse(EmbeddedDatabaseError):
     """Another service runs the database in this folder."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"Another service uses the embedded database in {folder}: stop it, set another "
-            "DATA_DIR, or let both use one PostgreSQL with DATABASE_URL."
-        )
-
 
 @contextmanager
 def embedded_postgres(folder: Path, connections: int = CONNECTIONS) -> Iterator[URL]:
@@ -117,15 +111,16 @@ def _address(socket_folder: Path) -> URL:
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system releases however the process ends."""
-    lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, mode=0o600)
-    try:
+    file = folder.with_name(f"{folder.name}.lock")
+    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise EmbeddedDatabaseInUse(folder) from error
+            raise EmbeddedDatabaseInUse(
+                f"Another service uses the embedded database in {folder}: stop it, set another "
+                "DATA_DIR, or let both use one PostgreSQL with DATABASE_URL."
+            ) from error
         yield
-    finally:
-        os.close(lock)
 
 
 def _initialize(folder: Path, programs: Programs) -> None:
@@ -148,23 +143,15 @@ def _initialize(folder: Path, programs: Programs) -> None:
 
 @contextmanager
 def _socket_folder(folder: Path, programs: Programs) -> Iterator[Path]:
-    """Yield the folder for the socket: that of the data, if its path is short enough, and text.
+    """Yield the folder for the socket: that of the data, if its path fits there, and in a URL.
 
     Else a temporary one that only the server's user may enter, for the socket needs no password.
     """
-    path = folder / f".s.PGSQL.{PORT}"
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH and _is_text(path):
+    path = str(folder / f".s.PGSQL.{PORT}")
+    # Bytes that are no text in the locale's encoding are not printable.
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH and path.isprintable():
         yield folder
         return
     with TemporaryDirectory(prefix="image-host-", ignore_cleanup_errors=True) as private:
         programs.chown(Path(private))
         yield Path(private)
-
-
-def _is_text(path: Path) -> bool:
-    """Return whether a path can be part of a URL: all of it is valid in the locale's encoding."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from app.config.database_url import parse_database_url
@@ -24,7 +24,6 @@ CONNECT_TIMEOUT: Final = 5.0
 COMMAND_TIMEOUT: Final = 10.0
 """Seconds for one statement of the service."""
 
-_DRIVER: Final = "postgresql+asyncpg://"
 _SERVER_TIMEOUTS: Final = """
     SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN
     ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
@@ -54,24 +53,13 @@ class Database:
         if isinstance(url, URL):
             url = url.render_as_string(hide_password=False)
         self._address = parse_database_url(url)
-        self._engine = create_async_engine(
-            _DRIVER,
-            async_creator=lambda: open_connection(
-                self._address, CONNECT_TIMEOUT, None if maintenance else COMMAND_TIMEOUT
-            ),
-            pool_size=connections,
-            # Beyond that SQLAlchemy would open a connection for each use, which costs as much as
-            # many statements.
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT,
-            hide_parameters=True,
-        )
-        if maintenance:
-            self._reading = self._engine
-            event.listen(self._engine.sync_engine, "begin", _lift_server_timeouts)
-        else:
-            # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
-            self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLAlchemy opens connections beyond a pool's size (`max_overflow`) for one use each, which
+        # costs as much as many statements.
+        pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
+        self._engine = self._make_engine(maintenance=maintenance, **pool)
+        # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
+        alone = {} if maintenance else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self._engine.execution_options(**alone)
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed_connection)
         event.listen(self._engine.sync_engine, "handle_error", _distrust_connections)
 
@@ -109,13 +97,7 @@ class Database:
         Raises:
             DatabaseUnavailable: As `read`.
         """
-        engine = create_async_engine(
-            _DRIVER,
-            async_creator=lambda: open_connection(self._address, CONNECT_TIMEOUT, None),
-            poolclass=NullPool,
-            hide_parameters=True,
-        )
-        event.listen(engine.sync_engine, "begin", _lift_server_timeouts)
+        engine = self._make_engine(maintenance=True, poolclass=NullPool)
         with translated_errors():
             async with engine.connect() as connection:
                 yield connection
@@ -123,6 +105,19 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+    def _make_engine(self, *, maintenance: bool, **pool: Any) -> AsyncEngine:  # noqa: ANN401 - as SQLAlchemy
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: open_connection(
+                self._address, CONNECT_TIMEOUT, None if maintenance else COMMAND_TIMEOUT
+            ),
+            hide_parameters=True,
+            **pool,
+        )
+        if maintenance:
+            event.listen(engine.sync_engine, "begin", _lift_server_timeouts)
+        return engine
 
 
 def _refuse_closed_connection(

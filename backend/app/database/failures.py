@@ -64,31 +64,18 @@ def login_failure(
     error: Exception, address: DatabaseAddress, host: Host, seconds: float
 ) -> DatabaseUnavailable:
     """Return the error that says why a host could not be connected to within `seconds`."""
-    said = first_line(error)
+    said = _first_line(error)
     if isinstance(error, InvalidPasswordError) or _mentions(error, _PASSWORD_REFUSED):
         reason = f"The database refused the password of user {address.login}."
-        return DatabaseUnavailable(reason, refused=True)
-    match error:
-        case PostgresError() if str(error.sqlstate).startswith(_REFUSED_STATES) or _mentions(
-            error, _REFUSED_BY_A_POOLER
-        ):
-            reason = f"The database refused the connection: {said}."
-            return DatabaseUnavailable(reason, refused=True)
-        case ValueError():
-            reason = f"The database cannot be reached as DATABASE_URL has it: {said}."
-            return DatabaseUnavailable(reason, refused=True)
-        case TimeoutError():
+    elif _has_state(error, _REFUSED_STATES) or _mentions(error, _REFUSED_BY_A_POOLER):
+        reason = f"The database refused the connection: {said}."
+    elif isinstance(error, ValueError):
+        reason = f"The database cannot be reached as DATABASE_URL has it: {said}."
+    else:
+        if isinstance(error, TimeoutError):
             said = f"no answer within {seconds:g} seconds"
-    return DatabaseUnavailable(f"The database is not available: {host}: {said}.")
-
-
-def _mentions(error: Exception, words: tuple[str, ...]) -> bool:
-    return isinstance(error, PostgresError) and any(word in str(error) for word in words)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, without the details that may follow."""
-    return str(error).split("\n", 1)[0].rstrip(".") or type(error).__name__
+        return DatabaseUnavailable(f"The database is not available: {host}: {said}.")
+    return DatabaseUnavailable(reason, refused=True)
 
 
 @contextmanager
@@ -104,17 +91,14 @@ def translated_errors(
         # SQLAlchemy's own error was raised from the driver's.
         cause = (error.orig and error.orig.__cause__) or error
         if _means_full(cause):
-            raise full(_words(cause)) from error
+            raise full(_explain(cause)) from error
         if error.connection_invalidated or _means_unavailable(cause):
-            raise _unavailable(cause) from error
+            raise DatabaseUnavailable(_explain(cause)) from error
         raise
-    # SQLAlchemy does not wrap these.
-    except (OSError, InterfaceError) as error:
-        raise _unavailable(error) from error
-    except PostgresError as error:
-        if _means_unavailable(error):
-            raise _unavailable(error) from error
-        raise
+    except (OSError, InterfaceError, PostgresError) as error:  # SQLAlchemy does not wrap these
+        if isinstance(error, PostgresError) and not _means_unavailable(error):
+            raise
+        raise DatabaseUnavailable(_explain(error)) from error
 
 
 def is_lost(error: BaseException) -> bool:
@@ -124,17 +108,9 @@ def is_lost(error: BaseException) -> bool:
 
 def _means_full(error: BaseException) -> bool:
     """Return whether the server's disk is full, or a quota, which has no SQLSTATE of its own."""
-    state = getattr(error, "sqlstate", None)
-    return state == "53100" or (state == "XX000" and os.strerror(EDQUOT) in str(error))
-
-
-def _unavailable(error: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(_words(error))
-
-
-def _words(error: BaseException) -> str:
-    said = "no answer in time" if isinstance(error, TimeoutError) else first_line(error)
-    return f"The database is not available: {said}."
+    return _has_state(error, ("53100",)) or (
+        _has_state(error, ("XX000",)) and os.strerror(EDQUOT) in str(error)
+    )
 
 
 def _means_unavailable(error: BaseException) -> bool:
@@ -143,5 +119,18 @@ def _means_unavailable(error: BaseException) -> bool:
 
 
 def _has_state(error: BaseException, states: tuple[str, ...]) -> bool:
-    state = getattr(error, "sqlstate", None)
-    return isinstance(state, str) and state.startswith(states)
+    return str(getattr(error, "sqlstate", None)).startswith(states)
+
+
+def _mentions(error: Exception, words: tuple[str, ...]) -> bool:
+    return isinstance(error, PostgresError) and any(word in str(error) for word in words)
+
+
+def _explain(error: BaseException) -> str:
+    said = "no answer in time" if isinstance(error, TimeoutError) else _first_line(error)
+    return f"The database is not available: {said}."
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without the details that may follow."""
+    return str(error).split("\n", 1)[0].rstrip(".") or type(error).__name__

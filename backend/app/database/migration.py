@@ -5,7 +5,6 @@ does not need it.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.database import revisions
 from app.database.engine import Database
 from app.database.legacy_schema import has_images, is_legacy
-from app.database.revisions import FIRST, ForeignSchema, NewerSchema, SchemaError
+from app.database.revisions import FIRST, SchemaError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -32,7 +31,7 @@ ATTEMPTS: Final = 30
 PAUSE_SECONDS: Final = 1.0
 """Between attempts to lock: whoever is queued for a table gets it, another process may finish."""
 OTHERS_SECONDS: Final = 600
-"""How long to wait for another process that migrates."""
+"""How long to wait for another process that migrates: so many pauses."""
 
 _SCRIPTS: Final = Path(__file__).parents[2] / "alembic"
 _ADVISORY_LOCK: Final = 0x696D6167_65686F73
@@ -74,7 +73,7 @@ async def migrate(
         revision = await revisions.read_revision(connection)
         if revision is None and await has_images(connection):
             if not await is_legacy(connection):
-                raise ForeignSchema("a table `images`")
+                raise revisions.foreign_schema("a table `images`")
             report(
                 f"The schema is the legacy one, from before there were revisions: that is {FIRST}"
             )
@@ -87,7 +86,7 @@ async def migrate(
                     f"({revisions.HEAD}) works with"
                 )
                 return revision
-            raise NewerSchema(revision)
+            raise revisions.newer_schema(revision)
         if revision != wanted:
             report(f"Migrating the database from {revision or 'nothing'} to {wanted}")
             command = "upgrade" if (revision or "") < wanted else "downgrade"
@@ -107,22 +106,18 @@ async def _lock(database: Database, report: Callable[[str], object]) -> AsyncIte
         SchemaError: If another process holds it for too long, or the connection that holds it is
             lost; the block is cancelled then.
     """
-    deadline = time.monotonic() + OTHERS_SECONDS
-    reported = False
     async with database.maintain() as connection:
         await connection.execution_options(isolation_level="READ COMMITTED")
-        while not await connection.scalar(
-            text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
-        ):
+        lock = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_LOCK})")
+        for attempt in range(OTHERS_SECONDS):
+            if await connection.scalar(lock):
+                break
             await connection.rollback()
-            if not reported:
+            if attempt == 0:
                 report("Waiting for another process that is migrating")
-                reported = True
-            if time.monotonic() > deadline:
-                raise SchemaError(
-                    f"Another process has been migrating for {OTHERS_SECONDS} seconds."
-                )
             await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            raise SchemaError(f"Another process has been migrating for {OTHERS_SECONDS} seconds.")
         # The result's portal, and its snapshot with it, lasts until the next statement.
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         driver = (await connection.get_raw_connection()).driver_connection
@@ -166,7 +161,7 @@ async def _run_when_free(
                 raise asyncio.CancelledError from error
             raise
         except DBAPIError as error:
-            if not _is_locked(error):
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             if attempt == ATTEMPTS:
                 raise SchemaError(
@@ -178,10 +173,6 @@ async def _run_when_free(
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             return
-
-
-def _is_locked(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _run(connection: Connection, command: str, revision: str) -> None:

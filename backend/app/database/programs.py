@@ -3,10 +3,12 @@
 import importlib.util
 import os
 import pwd
+import re
 import shlex
 import stat
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,18 +132,12 @@ class Programs:
 def last_words(output: str) -> str:
     """Return the reason that a program prints for its failure, with its hint, in one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for number in range(len(lines) - 1, -1, -1):
-        if any(mark in lines[number] for mark in ("FATAL:", "PANIC:", "error:")):
-            reason = lines[number]
-            hints = [
-                line.partition(mark)[2].strip()
-                for line in lines[number + 1 : number + 3]
-                for mark in ("DETAIL:", "HINT:", "detail:", "hint:")
-                if mark in line
-            ]
-            reason = reason.partition("FATAL:")[2] or reason.partition("PANIC:")[2] or reason
-            return " ".join([reason.strip(), *hints])
-    return lines[-1] if lines else "nothing"
+    failures = [n for n, line in enumerate(lines) if re.search("FATAL:|PANIC:|error:", line)]
+    if not failures:
+        return lines[-1] if lines else "nothing"
+    reason, *rest = lines[failures[-1] :]
+    hints = re.findall("(?:DETAIL|HINT|detail|hint):(.*)", "\n".join(rest[:2]))
+    return " ".join(part.strip() for part in (re.sub(".*?(FATAL|PANIC):", "", reason), *hints))
 
 
 def open_way_to(folder: Path) -> None:
@@ -162,20 +158,16 @@ def _open_to_others(folder: Path) -> None:
 
 
 def _user_for_root() -> pwd.struct_passwd:
-    try:
+    with suppress(KeyError):
         return pwd.getpwnam(USER_FOR_ROOT)
-    except KeyError:
-        pass
     command = ["useradd", "--system", USER_FOR_ROOT]
-    words = ""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         words = last_words(done.stderr)
-        return pwd.getpwnam(USER_FOR_ROOT)
     except FileNotFoundError:
         words = "there is no program useradd"
-    except KeyError:
-        pass
+    with suppress(KeyError):
+        return pwd.getpwnam(USER_FOR_ROOT)
     raise EmbeddedDatabaseError(
         f"PostgreSQL refuses to be run by root, and the user {USER_FOR_ROOT} cannot be made "
         f"({words}): start the service as another user."
@@ -183,7 +175,6 @@ def _user_for_root() -> pwd.struct_passwd:
 
 
 def _name(uid: int) -> str:
-    try:
+    with suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return str(uid)

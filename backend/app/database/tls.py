@@ -27,10 +27,8 @@ async def connect_with_tls(arguments: dict[str, Any], tls: Mapping[str, str]) ->
         ValueError: If a file that a parameter names cannot be read.
     """
     has_system_authorities = tls.get("sslrootcert") == SYSTEM_AUTHORITIES
-    for name in _FILES & tls.keys():
-        if not os.access(tls[name], os.R_OK) and not (
-            name == "sslrootcert" and has_system_authorities
-        ):
+    for name in (_FILES - {"sslrootcert"} if has_system_authorities else _FILES) & tls.keys():
+        if not os.access(tls[name], os.R_OK):
             raise ValueError(f"{name} names {tls[name]}, which cannot be read")
     if has_system_authorities:  # libpq's value, which the driver does not know
         return await asyncpg.connect(**arguments, ssl=_context_without_home(tls))

@@ -38,9 +38,7 @@ class JsonFormatter(logging.Formatter):
             "request_id": request_id.get(),
             "message": record.getMessage(),
         }
-        line.update(
-            (name, getattr(record, name)) for name in ACCESS_FIELDS if hasattr(record, name)
-        )
+        line |= {name: getattr(record, name) for name in ACCESS_FIELDS if hasattr(record, name)}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

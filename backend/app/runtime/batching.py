@@ -75,10 +75,16 @@ class Batcher(Generic[_Item, _Result]):
             self._workers.add(worker)
         return result
 
-    async def drain(self) -> None:
-        """Wait until the queue is empty and no batch is in progress."""
-        while self._workers:
-            await asyncio.wait(self._workers)
+    async def drain(self, seconds: float) -> None:
+        """Wait until the queue is empty and no batch is in progress; then cancel what is left."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._workers:
+                    await asyncio.wait(self._workers)
+        except TimeoutError:
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
 
     async def _work(self) -> None:
         try:

@@ -7,7 +7,6 @@ or in the kernel's (ADR 21).
 import asyncio
 import fcntl
 import socket
-import struct
 import sys
 import termios
 from asyncio import TimerHandle
@@ -159,6 +158,4 @@ def _count_in_kernel(transport: asyncio.Transport) -> int:
 
 def _ask_kernel(transport: asyncio.Transport, request: int) -> int:
     descriptor = transport.get_extra_info("socket").fileno()
-    answer: bytes = fcntl.ioctl(descriptor, request, struct.pack("i", 0))
-    (count,) = struct.unpack("i", answer)
-    return int(count)
+    return int.from_bytes(fcntl.ioctl(descriptor, request, bytes(4)), sys.byteorder)

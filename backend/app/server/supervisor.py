@@ -6,13 +6,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Final, cast
 
 from app.runtime import signals
-from app.server.child_process import ServerProcess
 from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
 from app.server.listener import refuse_new_connections
+from app.server.process_handle import ProcessHandle
 
 MOST_MISSED: Final = 6
 """Beats. A process that misses more hangs, and is killed."""
@@ -64,7 +63,7 @@ class Supervisor:
         self._is_announced = False
         self._failures = 0
         self._signals: list[int] = []
-        self._processes: dict[socket.socket, ServerProcess] = {}
+        self._processes: dict[socket.socket, ProcessHandle] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._next_beat = 0.0
@@ -81,7 +80,7 @@ class Supervisor:
         with self._woken, self._waker, self._selector:
             self._selector.register(self._woken, selectors.EVENT_READ)
             signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-            signals.handle(self._remember, *signals.ENDING)
+            signals.handle(lambda number, _: self._signals.append(number), *signals.ENDING)
             try:
                 for _ in range(self._count):
                     self._start()
@@ -93,11 +92,8 @@ class Supervisor:
         if not self._is_announced:
             raise signals.Interrupted(self._signals[0])
 
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
-        self._signals.append(number)
-
-    def _start(self) -> ServerProcess:
-        process = ServerProcess(self._command, self._settings, self._listener)
+    def _start(self) -> ProcessHandle:
+        process = ProcessHandle(self._command, self._settings, self._listener)
         self._processes[process.channel] = process
         self._selector.register(process.channel, selectors.EVENT_READ)
         return process
@@ -122,7 +118,7 @@ class Supervisor:
             ready.remove(self._woken)
         return ready
 
-    def _replace(self, process: ServerProcess) -> None:
+    def _replace(self, process: ProcessHandle) -> None:
         """Start another process in the place of one that has ended."""
         outcome = self._remove(process)
         if process.has_served_for(STABLE_SECONDS):
@@ -147,7 +143,7 @@ class Supervisor:
             most = MOST_MISSED_AT_START if process.since is None else MOST_MISSED
             process.missed_beats += 1
             if process.missed_beats > most:
-                process.send(signal.SIGKILL)
+                process.kill()
             if process.missed_beats == most + 1:
                 _log.error("server process %s hangs and is killed", process.pid)
 
@@ -155,7 +151,7 @@ class Supervisor:
         """Let the processes finish; the deadline, or a second Ctrl-C, kills them."""
         refuse_new_connections(self._listener)
         for process in self._processes.values():
-            process.send(signal.SIGTERM)
+            process.terminate()
         self._listener.close()
         deadline = time.monotonic() + END_SECONDS
         while self._processes:
@@ -164,9 +160,9 @@ class Supervisor:
                     self._remove(self._processes[channel])
             if time.monotonic() >= deadline or self._signals.count(signal.SIGINT) > 1:
                 for process in self._processes.values():
-                    process.send(signal.SIGKILL)
+                    process.kill()
 
-    def _remove(self, process: ServerProcess) -> str:
+    def _remove(self, process: ProcessHandle) -> str:
         self._selector.unregister(process.channel)
         del self._processes[process.channel]
         return process.collect()

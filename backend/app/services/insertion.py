@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
@@ -9,6 +10,13 @@ from app.domain.image import Image
 from app.services.batched_statements import batched
 from app.services.quota import UploadQuota
 from app.services.staging import StagedImage
+
+DRAIN_SECONDS: Final = 4.0
+"""How long rows may take that are not committed when the service ends.
+
+It has waited for their requests, so the database hangs by then; and a supervisor, or whoever runs
+the service, kills it soon.
+"""
 
 
 class Insertion:
@@ -39,8 +47,8 @@ class Insertion:
         return await asyncio.shield(insertion)
 
     async def drain(self) -> None:
-        """Wait until all rows that were submitted are committed, or failed."""
-        await self._batches.drain()
+        """Wait until all rows that were submitted are committed, or failed; cancel late ones."""
+        await self._batches.drain(DRAIN_SECONDS)
 
     async def _insert(self, images: Sequence[StagedImage]) -> Sequence[Image | Exception]:
         """Commit rows in one transaction, if need be each in its own.

@@ -103,7 +103,7 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 async def test_a_service_waits_for_a_database_unavailable_at_start(
     open_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.schema_watch.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.revisions.RETRY_SECONDS", 0.05)
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         await prepare(url)
@@ -129,7 +129,7 @@ async def test_a_database_that_comes_back_unmigrated_is_reported_until_it_is_mig
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("app.database.schema_watch.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("app.database.revisions.RETRY_SECONDS", 0.05)
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         await migrate(Database(url), print, FIRST)

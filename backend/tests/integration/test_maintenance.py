@@ -15,7 +15,7 @@ from select import select
 import pytest
 from sqlalchemy import text
 
-from app.commands import backfill, fsck
+from app.commands import backfill, fsck, fsck_options
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
@@ -99,7 +99,7 @@ async def test_no_statement_of_fsck_has_a_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parser = argparse.ArgumentParser()
-    fsck.add_arguments(parser)
+    fsck_options.add_arguments(parser)
     options = parser.parse_args(["--repair", "--delete-broken-rows"])
     async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
         status = await asyncio.to_thread(fsck.run, settings, options)

@@ -28,11 +28,7 @@ from app.database.migration import (
 from app.database.revisions import (
     FIRST,
     HEAD,
-    ForeignSchema,
-    NewerSchema,
-    OlderSchema,
     SchemaError,
-    WrongEncoding,
     require_head,
 )
 from app.domain.limits import UploadLimits
@@ -298,16 +294,16 @@ async def test_an_index_that_an_operator_added_is_no_hindrance(lean: URL) -> Non
 
 async def test_a_schema_that_is_older_or_newer_is_refused_with_what_to_do(lean: URL) -> None:
     database = Database(lean)
-    with pytest.raises(OlderSchema, match=r"not been migrated, .*needs 0003: run `make migrate`"):
+    with pytest.raises(SchemaError, match=r"not been migrated, .*needs 0003: run `make migrate`"):
         await require_head(database)
     await migrated(lean, FIRST)
-    with pytest.raises(OlderSchema, match="is at 0001"):
+    with pytest.raises(SchemaError, match="is at 0001"):
         await require_head(database)
     await migrated(lean)
     await migrate_further(lean, "9999", compatible_from="9998")
-    with pytest.raises(NewerSchema, match="is at 9999"):
+    with pytest.raises(SchemaError, match="is at 9999"):
         await require_head(database)
-    with pytest.raises(NewerSchema, match="make migrate ARGS='--to 0003'"):
+    with pytest.raises(SchemaError, match="make migrate ARGS='--to 0003'"):
         await migrated(lean)
     await database.close()
 
@@ -321,7 +317,7 @@ async def test_code_works_with_a_later_schema_that_is_compatible(lean: URL) -> N
         f"A later version has migrated the database to 9999, which this one ({HEAD}) works with"
     ]
     assert await query(lean, "SELECT version_num FROM alembic_version") == [("9999",)]
-    with pytest.raises(NewerSchema, match="is at 9999"):
+    with pytest.raises(SchemaError, match="is at 9999"):
         await migrated(lean, HEAD)  # it has no such downgrade
 
 
@@ -354,8 +350,8 @@ async def test_compatible_from_is_written_by_each_upgrade_and_downgrade(
         become(version)
         try:
             await assert_at_head(lean)
-        except NewerSchema:
-            return False
+        except SchemaError as error:
+            return "knows none after" not in str(error)
         return True
 
     become("0004")
@@ -364,7 +360,7 @@ async def test_compatible_from_is_written_by_each_upgrade_and_downgrade(
     become("0005")
     await migrated(lean)
     assert not await starts("0003")
-    with pytest.raises(NewerSchema, match="is at 0005"):
+    with pytest.raises(SchemaError, match="is at 0005"):
         await migrated(lean)
     assert await starts("0004")
     become("0005")
@@ -389,9 +385,9 @@ async def test_a_database_that_something_else_migrates_is_left_lock(empty: URL) 
     await execute(empty, "CREATE TABLE alembic_version (version_num varchar(32))")
     await execute(empty, "INSERT INTO alembic_version VALUES ('5f3a9c0d1e2b')")
     database = Database(empty)
-    with pytest.raises(ForeignSchema, match="'5f3a9c0d1e2b' that no version of this service"):
+    with pytest.raises(SchemaError, match="'5f3a9c0d1e2b' that no version of this service"):
         await require_head(database)
-    with pytest.raises(ForeignSchema, match="nothing was changed"):
+    with pytest.raises(SchemaError, match="nothing was changed"):
         await migrated(empty)
     assert "TABLE" not in dump(empty)
     await database.close()
@@ -431,7 +427,8 @@ async def test_a_migration_ends_when_the_connection_that_holds_its_lock_is_lost(
         migrating = asyncio.create_task(migrated(lean))
         terminate = (
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON oid = database "
-            "WHERE locktype = 'advisory' AND datname = current_database()"
+            "WHERE locktype = 'advisory' AND datname = current_database() AND EXISTS "
+            "(SELECT FROM pg_locks AS waiting WHERE NOT granted AND waiting.database = oid)"
         )
         async with asyncio.timeout(TIMEOUT):
             while not await query(lean, terminate):  # noqa: ASYNC110 - nothing sets an event
@@ -479,7 +476,7 @@ async def test_a_database_that_cannot_keep_every_file_name_is_refused(
     url = postgres_url.set(database=name)
     database = Database(url)
     for act in (migrated(url), require_head(database)):
-        with pytest.raises(WrongEncoding, match="ENCODING 'UTF8' TEMPLATE template0") as refused:
+        with pytest.raises(SchemaError, match="ENCODING 'UTF8' TEMPLATE template0") as refused:
             await act
         assert encoding in str(refused.value)
         assert "\n" not in str(refused.value)

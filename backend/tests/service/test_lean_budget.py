@@ -108,14 +108,14 @@ def test_a_start_takes_little_more_processor_time_than_the_framework(lean: Lean)
     )
 
 
-def test_a_serving_process_stays_small(lean: Lean) -> None:
+def test_a_server_process_stays_small(lean: Lean) -> None:
     assert lean.serving_bytes <= MAX_SERVING_MB * 1024**2, (
         "look for what is kept at start with `python -X tracemalloc`, or for a large library"
     )
     assert lean.threads <= MAX_THREADS, "let new waiting work use the threads that there are"
 
 
-def test_each_serving_process_has_one_writer_and_a_default_service_no_other_process(
+def test_each_server_process_has_one_writer_and_a_default_service_no_other_process(
     lean: Lean,
 ) -> None:
     assert len(lean.writer_bytes) == 1

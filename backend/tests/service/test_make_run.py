@@ -43,7 +43,7 @@ def test_upload_restart_download_delete_stop(
     assert download(service, image) == JPEG
     processes = service.all_processes()
     assert len(
-        [p for p in processes if "app.commands.serving_process" in " ".join(p.cmdline())]
+        [p for p in processes if "app.commands.server_process" in " ".join(p.cmdline())]
     ) == (workers if workers > 1 else 0)
     service.stop(number)
     assert_ended(processes)
@@ -81,7 +81,7 @@ def test_server_processes_whose_supervisor_was_killed_release_the_port(start: St
     workers = [
         process
         for process in processes
-        if "app.commands.serving_process" in " ".join(process.cmdline())
+        if "app.commands.server_process" in " ".join(process.cmdline())
     ]
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2

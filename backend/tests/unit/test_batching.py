@@ -149,3 +149,28 @@ async def test_a_cancelled_worker_cancels_all_that_wait() -> None:
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
     work.may_end.set()
     assert await numbers.submit(3) == 9
+
+
+async def test_draining_waits_for_all_batches() -> None:
+    work = Work()
+    work.may_end.clear()
+    numbers = batcher(work, max_size=1)
+    results = [numbers.submit(number) for number in (1, 2)]
+    await started()
+    draining = asyncio.create_task(numbers.drain(60))
+    await started()
+    assert not draining.done()
+    work.may_end.set()
+    await draining
+    assert [result.result() for result in results] == [1, 4]
+
+
+async def test_draining_cancels_batches_that_are_not_done_in_time() -> None:
+    work = Work()
+    work.may_end.clear()
+    numbers = batcher(work, max_size=1)
+    results = [numbers.submit(number) for number in (1, 2)]
+    await started()
+    await numbers.drain(0.01)
+    assert work.batches == [[1]]
+    assert all(result.cancelled() for result in results)

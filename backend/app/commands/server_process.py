@@ -1,4 +1,4 @@
-"""One of several server processes: `python -m app.commands.serving_process LISTENER CHANNEL`.
+"""One of several server processes: `python -m app.commands.server_process LISTENER CHANNEL`.
 
 The supervisor starts it, with its signals held and two descriptors: of the socket that all listen
 on, and of a channel, which carries the settings, and beats or the reason of a failure (ADR 30).
@@ -16,8 +16,8 @@ from threading import Thread
 from app.composition.http_app import create_process_app
 from app.observability.logs import log_config
 from app.runtime import signals
-from app.server.child_process import BEAT, FAILED
 from app.server.http_server import Server, failure
+from app.server.process_handle import BEAT, FAILED
 
 
 def main(listener: socket.socket, channel: socket.socket) -> int:

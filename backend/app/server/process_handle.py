@@ -1,4 +1,4 @@
-"""One server process, as the supervisor sees it, and what the two send each other."""
+"""The supervisor's handle on a server process, and what the two send each other."""
 
 import signal
 import socket
@@ -18,16 +18,14 @@ COLLECT_SECONDS: Final = 5.0
 """Between the end of a process's channel and that of the process."""
 
 
-class ServerProcess:
-    """One server process. Its end of the channel closes when it ends, and ours when we do."""
+class ProcessHandle(subprocess.Popen[bytes]):
+    """A server process. Its end of the channel closes when it ends, and ours when we do."""
 
     def __init__(self, command: Sequence[str], settings: bytes, listener: socket.socket) -> None:
         self.channel, theirs = socket.socketpair()
         descriptors = (listener.fileno(), theirs.fileno())
         with theirs, signals.held():  # until it can handle them
-            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
-                [*command, *map(str, descriptors)], pass_fds=descriptors
-            )
+            super().__init__([*command, *map(str, descriptors)], pass_fds=descriptors)
         with suppress(ConnectionError):  # of one that has ended already
             self.channel.sendall(settings)
         self.channel.settimeout(0)
@@ -38,11 +36,6 @@ class ServerProcess:
         """When it began to serve."""
 
     @property
-    def pid(self) -> int:
-        """The id of the process."""
-        return self._process.pid
-
-    @property
     def reason(self) -> str:
         """Why it ended, if it has sent a reason."""
         return self._received.partition(FAILED)[2].decode(errors="replace")
@@ -50,7 +43,7 @@ class ServerProcess:
     @property
     def was_killed(self) -> bool:
         """Whether a signal has ended it."""
-        return self._process.returncode < 0
+        return self.returncode < 0
 
     def has_served_for(self, seconds: float) -> bool:
         """Return whether it has served for so many seconds."""
@@ -69,18 +62,14 @@ class ServerProcess:
         self._received = (self._received + received)[-4096:]
         return bool(received)
 
-    def send(self, number: int) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
     def collect(self) -> str:
         """Wait for it to end; return how it ended."""
         self.channel.close()
         try:
-            status = self._process.wait(COLLECT_SECONDS)
+            status = self.wait(COLLECT_SECONDS)
         except subprocess.TimeoutExpired:  # it has closed the channel and yet not ended
-            self._process.kill()
-            status = self._process.wait()
+            self.kill()
+            status = self.wait()
         if status >= 0:
             return f"server process {self.pid} has ended with status {status}"
         name = signal.Signals(-status).name
