@@ -171,7 +171,7 @@ def test_a_process_that_waits_for_a_killed_migration_completes_it(pool: URL, lea
         connection = runner.run(backup.__aenter__())
         runner.run(connection.execute(text("SELECT FROM images")))
         first = opened.enter_context(running(app(pool, "migrate")))
-        wait_for_line(first, "Waiting for a moment in which nothing long uses the tables")
+        wait_for_line(first, "Waiting for a transaction that locks the tables")
         second = opened.enter_context(running(app(pool, "migrate")))
         wait_for_line(second, "Waiting for another process that is migrating")
         first.kill()
