@@ -1,20 +1,10 @@
 """The `images` table: what is known of an image besides its bytes."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Uuid,
-    func,
-)
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, String, func
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,9 +12,6 @@ from app.domain.filenames import MAX_CHARACTERS
 from app.domain.ip_address import IpAddress
 from app.imaging.formats import ImageType
 from app.models.base import Base
-
-if TYPE_CHECKING:
-    from sqlalchemy import Table
 
 _TYPES = ", ".join(f"'{image_type}'" for image_type in ImageType)
 
@@ -46,7 +33,7 @@ class ImageRow(Base):
         CheckConstraint("octet_length(checksum) = 32", name="checksum_length"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     filename: Mapped[str] = mapped_column(String(MAX_CHARACTERS))
     # Ordered by bytes, as storages list their objects; fsck iterates over both side by side.
     storage_key: Mapped[str] = mapped_column(String(64, collation="C"), unique=True)
@@ -55,15 +42,15 @@ class ImageRow(Base):
     upload_ip: Mapped[IpAddress | None] = mapped_column(INET)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     # Pixels, as a viewer shows the image; both unknown where its header has no size.
-    width: Mapped[int | None] = mapped_column(Integer)
-    height: Mapped[int | None] = mapped_column(Integer)
+    width: Mapped[int | None] = mapped_column()
+    height: Mapped[int | None] = mapped_column()
     # SHA-256 of the bytes as they were sent; unknown in rows of earlier versions (ADR 26).
-    checksum: Mapped[bytes | None] = mapped_column(LargeBinary)
+    checksum: Mapped[bytes | None] = mapped_column()
     # Whether the file ends before its image does; unknown where that cannot be determined.
     truncated: Mapped[bool | None] = mapped_column()
 
 
-IMAGES: Final = cast("Table", ImageRow.__table__)
+IMAGES: Final = Base.metadata.tables["images"]
 """For statements whose rows leave as plain values: without the ORM, they are read faster."""
 
 Index(None, ImageRow.created_at.desc(), ImageRow.id.desc())

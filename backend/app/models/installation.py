@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, String, Uuid, true
+from sqlalchemy import CheckConstraint, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base
@@ -16,6 +16,6 @@ class Installation(Base):
 
     only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
     # The id that the storage of this database is marked with (ADR 27); unknown at first.
-    storage_id: Mapped[UUID | None] = mapped_column(Uuid)
+    storage_id: Mapped[UUID | None] = mapped_column()
     # The earliest revision whose code works with this schema (ADR 28).
     compatible_from: Mapped[str] = mapped_column(String(4))

@@ -11,7 +11,7 @@ from app.services import hot_files
 from app.services.damage import DamageReports
 from app.services.hot_files import HotFile, HotFiles
 from app.services.identity import StorageIdentity
-from app.services.lookup import ImageLookup
+from app.services.images import Images
 from app.storage.base import ObjectReader, StorageBackend
 
 DAMAGE_REPORTS: Final = 1_000
@@ -25,15 +25,13 @@ class ImageFiles:
     """Opens the files of images.
 
     Args:
-        lookup: Finds images.
+        images: Finds them.
         storage: Where the files are.
         identity: Makes sure that the storage is the right one, before a file counts as missing.
     """
 
-    def __init__(
-        self, lookup: ImageLookup, storage: StorageBackend, identity: StorageIdentity
-    ) -> None:
-        self._lookup = lookup
+    def __init__(self, images: Images, storage: StorageBackend, identity: StorageIdentity) -> None:
+        self._images = images
         self._storage = storage
         self._identity = identity
         self._hot = HotFiles(hot_files.MOST, hot_files.SECONDS)
@@ -52,7 +50,7 @@ class ImageFiles:
         if known := self._hot.find(image_id):
             return known
         asked_at = monotonic()
-        return self._hot.remember(await self._lookup.get(image_id), asked_at)
+        return self._hot.remember(await self._images.get(image_id), asked_at)
 
     async def require_present(self, image: Image) -> None:
         """Make sure that an image was not deleted since it was found.
@@ -64,7 +62,7 @@ class ImageFiles:
         try:
             reader = await self._storage.open(image.storage_key, 0, 0)
         except StorageError:
-            await self._lookup.get(image.id)
+            await self._images.get(image.id)
         else:
             await reader.close()
 
@@ -93,7 +91,7 @@ class ImageFiles:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        await self._lookup.get(image.id)
+        await self._images.get(image.id)
         if self._damage.is_due(image.id):
             _log.error("image %s is damaged: its file %s %s", image.id, image.storage_key, finding)
         return ImageDamaged(image.id)

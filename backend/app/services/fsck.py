@@ -15,13 +15,7 @@ from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import StoredFile
 from app.services.findings import BROKEN_ROWS, Finding, Kind
-from app.statements.fsck import (
-    Totals,
-    delete_image_by_key,
-    find_file,
-    list_files,
-    sum_up_images,
-)
+from app.statements.fsck import Totals, delete_image_by_key, find_file, list_files, sum_up_images
 from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000

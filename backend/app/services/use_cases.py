@@ -5,12 +5,10 @@ from typing import Self
 
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
-from app.services.deletion import Deletion
 from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
+from app.services.images import Images
 from app.services.insertion import Insertion
-from app.services.listing import Listing
-from app.services.lookup import ImageLookup
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.staging import Staging
@@ -23,10 +21,8 @@ class Services:
     """The use cases, each under its name."""
 
     uploads: Uploads
-    lookup: ImageLookup
+    images: Images
     files: ImageFiles
-    listing: Listing
-    deletion: Deletion
     readiness: Readiness
 
     @classmethod
@@ -34,7 +30,7 @@ class Services:
         """Return the use cases over a database and a storage backend."""
         identity = StorageIdentity(database, storage)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        lookup = ImageLookup(database)
+        images = Images(database, storage)
         return cls(
             uploads=Uploads(
                 Staging(storage, identity, limits.max_upload_bytes),
@@ -42,9 +38,7 @@ class Services:
                 quota,
                 limits.batch_max_files,
             ),
-            lookup=lookup,
-            files=ImageFiles(lookup, storage, identity),
-            listing=Listing(database),
-            deletion=Deletion(database, storage),
+            images=images,
+            files=ImageFiles(images, storage, identity),
             readiness=Readiness(database, storage, identity),
         )

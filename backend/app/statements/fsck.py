@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import StoredFile
@@ -40,4 +40,4 @@ async def find_file(session: ReadSession, key: str) -> StoredFile | None:
 
 async def delete_image_by_key(session: WriteSession, key: str) -> None:
     """Delete the row with this storage key, if there is one."""
-    await session.execute(delete(IMAGES).where(IMAGES.c.storage_key == key))
+    await session.execute(IMAGES.delete().where(IMAGES.c.storage_key == key))

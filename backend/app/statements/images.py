@@ -4,18 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import (
-    Executable,
-    Select,
-    Uuid,
-    any_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    tuple_,
-)
+from sqlalchemy import Executable, Select, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
@@ -23,7 +12,8 @@ from app.domain.image import Image, NewImage, Position
 from app.models import IMAGES
 
 _COLUMNS: Final = [IMAGES.c[name] for name in Image._fields]
-_BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+_IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
+_BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _NEWEST_FIRST: Final = select(*_COLUMNS).order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())
 
 INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in NewImage._fields]
@@ -32,14 +22,13 @@ INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in
 
 def insertion(rows: Select[Any]) -> Executable:
     """Return the statement that inserts the rows of a query with the columns of `NewImage`."""
-    statement = insert(IMAGES).from_select(NewImage._fields, rows, include_defaults=False)
+    statement = IMAGES.insert().from_select(NewImage._fields, rows, include_defaults=False)
     return statement.returning(*_COLUMNS)
 
 
 def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
     """Return the values of `INCOMING`."""
-    columns = zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True)
-    return dict(columns)
+    return dict(zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True))
 
 
 _INSERT: Final = insertion(
@@ -67,7 +56,7 @@ async def list_images(session: ReadSession, limit: int, after: Position | None) 
 
 async def delete_image(session: WriteSession, image_id: UUID) -> str | None:
     """Delete a row; return its storage key, or None where there is no such row."""
-    statement = delete(IMAGES).where(IMAGES.c.id == image_id).returning(IMAGES.c.storage_key)
+    statement = IMAGES.delete().where(IMAGES.c.id == image_id).returning(IMAGES.c.storage_key)
     key: str | None = await session.scalar(statement)
     return key
 

@@ -5,14 +5,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from app.domain.errors import ObjectNotFound
-from app.storage.base import (
-    ObjectInfo,
-    ObjectReader,
-    Skipped,
-    StagedObject,
-    ignore,
-    require_key,
-)
+from app.storage.base import ObjectInfo, ObjectReader, Skipped, StagedObject, ignore, require_key
 
 _Objects = dict[str, tuple[bytes, datetime]]
 

@@ -8,8 +8,7 @@ from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import INTERNAL_ERROR, PROBLEMS, problem_of
 from app.api.problems.openapi import documented
 from app.domain.errors import ImageNotFound, QuotaExceeded
-from app.services.listing import Listing
-from app.services.lookup import ImageLookup
+from app.services.images import Images
 from testkit import pictures
 from testkit.asgi import OpenClient
 from testkit.problems import assert_problem
@@ -95,7 +94,7 @@ async def test_an_unexpected_error_is_answered_and_logged_but_not_shown(
     async def fail(*_: object) -> None:
         raise ZeroDivisionError("a secret of the inside")
 
-    monkeypatch.setattr(Listing, "page", fail)
+    monkeypatch.setattr(Images, "page", fail)
     async with open_client() as client:
         response = await client.get("/api/v1/images")
     assert_problem(response, 500, "internal-error")
@@ -132,7 +131,7 @@ async def test_the_type_of_a_problem_leads_to_its_description_below_a_path_too(
     async with open_client(**changed) as client:
         missing = f"{IMAGES}/00000000-0000-0000-0000-000000000000"
         foreign = {"origin": "https://evil.example"}
-        monkeypatch.setattr(Listing, "page", fail)
+        monkeypatch.setattr(Images, "page", fail)
         answers = {
             "not-found": await client.get("/nothing"),
             "method-not-allowed": await client.put(IMAGES),
@@ -166,7 +165,7 @@ async def test_an_error_is_answered_as_its_nearest_base_class(
     async def fail(*_: object, **__: object) -> None:
         raise Vanished(UUID(int=0))
 
-    monkeypatch.setattr(ImageLookup, "get", fail)
+    monkeypatch.setattr(Images, "get", fail)
     async with open_client() as client:
         for path in (IMAGE_PATH, f"{IMAGE_PATH}/file", f"{IMAGE_PATH}/file?download=1"):
             assert_problem(await client.get(path), 404, "image-not-found")

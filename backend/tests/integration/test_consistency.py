@@ -142,7 +142,7 @@ async def test_broken_rows_are_removed_only_when_asked_to(database: Database, st
     assert all(await repair(database, store, delete_broken_rows=True))
     assert await find(database, store, timedelta(0)) == []
     assert len(store.files()) == 4
-    assert len((await store.services.listing.page(10, None)).items) == 4
+    assert len((await store.services.images.page(10, None)).items) == 4
 
 
 async def test_what_is_young_may_belong_to_an_upload_under_way(
@@ -263,7 +263,7 @@ async def test_a_file_that_was_restored_in_between_is_not_removed(
     [finding] = await find(database, store)
     store.path(image.storage_key).write_bytes(JPEG)
     assert not await check.repair(finding, delete_broken_rows=True)
-    assert (await store.services.lookup.get(image.id)).id == image.id
+    assert (await store.services.images.get(image.id)).id == image.id
 
 
 async def test_a_file_whose_checksum_is_not_known_is_not_called_corrupt(
@@ -343,7 +343,7 @@ async def test_an_upload_between_the_two_listings_is_no_finding(
     info = await store.storage.stat(image.storage_key)
     late = ConsistencyCheck(database, Stale([]), timedelta(0))
     assert [finding async for finding in late.find(lambda _row: None)] == []
-    await store.services.deletion.delete(image.id)
+    await store.services.images.delete(image.id)
     early = ConsistencyCheck(database, Stale([info]), DAY)
     assert [finding async for finding in early.find(lambda _row: None)] == []
 
@@ -358,7 +358,7 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
     async def work() -> None:
         while not stop.is_set():
             alive.append(await store.upload())
-            await store.services.deletion.delete((await store.upload()).id)
+            await store.services.images.delete((await store.upload()).id)
 
     async def check_over_and_over() -> list[Finding]:
         found: list[Finding] = []

@@ -38,9 +38,9 @@ async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
     services: Services, database: Database, storage: MemoryStorage
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
-    await services.deletion.delete(image.id)
+    await services.images.delete(image.id)
     await assert_nothing_is_left(database, storage)
-    for act in (services.lookup.get, services.deletion.delete):
+    for act in (services.images.get, services.images.delete):
         with pytest.raises(ImageNotFound):
             await act(image.id)
 
@@ -53,7 +53,7 @@ async def test_the_row_is_removed_before_the_file(database: Database) -> None:
 
     storage = Ordered()
     services = Services.over(database, storage, LIMITS)
-    await services.deletion.delete((await services.uploads.upload(file(JPEG), None)).id)
+    await services.images.delete((await services.uploads.upload(file(JPEG), None)).id)
     assert await stored_keys(storage) == []
 
 
@@ -66,7 +66,7 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
 
     services = Services.over(database, Stuck(), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
-    await services.deletion.delete(image.id)
+    await services.images.delete(image.id)
     assert await row_keys(database) == []
     assert image.storage_key in caplog.text
 
@@ -74,7 +74,7 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
 async def test_two_deletes_at_once_remove_once(services: Services) -> None:
     image = await services.uploads.upload(file(JPEG), None)
     outcomes = await asyncio.gather(
-        *(services.deletion.delete(image.id) for _ in range(8)), return_exceptions=True
+        *(services.images.delete(image.id) for _ in range(8)), return_exceptions=True
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ImageNotFound"] * 7 + [
         "NoneType"

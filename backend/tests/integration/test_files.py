@@ -67,6 +67,6 @@ async def test_an_image_deleted_between_row_and_bytes_is_simply_not_found(
     services: Services,
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
-    await services.deletion.delete(image.id)
+    await services.images.delete(image.id)
     with pytest.raises(ImageNotFound):
         await services.files.open(image, 0, 1)

@@ -96,7 +96,7 @@ async def test_a_deleted_image_is_gone_for_every_worker_at_once(
         for _ in range(2):
             assert await look_at(services, image) == JPEG
     found = (await remembering.files.find(image.id)).image
-    await deleting.deletion.delete(image.id)
+    await deleting.images.delete(image.id)
     for services in workers:
         with pytest.raises(ImageNotFound):
             await look_at(services, image)
@@ -118,8 +118,8 @@ async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembe
     async def stuck(_key: str) -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(deleting.deletion._storage, "delete", stuck)
-    delete = asyncio.create_task(deleting.deletion.delete(image.id))
+    monkeypatch.setattr(deleting.images._storage, "delete", stuck)
+    delete = asyncio.create_task(deleting.images.delete(image.id))
     try:
         while not delete.done():
             # Still remembered, or looked up again and not found; either is true by now.
@@ -137,16 +137,16 @@ async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
 ) -> None:
     deleting, remembering = workers
     image = await deleting.uploads.upload(file(JPEG), None)
-    look_up = remembering.lookup.get
+    look_up = remembering.images.get
 
     async def slow(image_id: UUID) -> Image:
         found = await look_up(image_id)
-        await deleting.deletion.delete(image_id)
+        await deleting.images.delete(image_id)
         return found
 
-    monkeypatch.setattr(remembering.lookup, "get", slow)
+    monkeypatch.setattr(remembering.images, "get", slow)
     found = (await remembering.files.find(image.id)).image
-    monkeypatch.setattr(remembering.lookup, "get", look_up)
+    monkeypatch.setattr(remembering.images, "get", look_up)
     with pytest.raises(ImageNotFound):
         await remembering.files.open(found, 0, 1)
     with pytest.raises(ImageNotFound):

@@ -143,7 +143,7 @@ async def test_a_legacy_database_is_upgraded_without_loss(lean: URL, tmp_path: P
 
     database = Database(lean)
     services = Services.over(database, LocalStorage(tmp_path / "images"), LIMITS)
-    images = (await services.listing.page(100, None)).items
+    images = (await services.images.page(100, None)).items
     assert {str(image.id): image.filename for image in images} == LEAN_IMAGES
     for image in images:
         assert (image.width, image.height) == (None, None)

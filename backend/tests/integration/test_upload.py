@@ -59,7 +59,7 @@ async def test_an_upload_is_stored_as_it_came_whatever_the_pieces(
     services: Services, size: int
 ) -> None:
     image = await services.uploads.upload(file(*split(JPEG, size)), ADDRESS)
-    found = await services.lookup.get(image.id)
+    found = await services.images.get(image.id)
     assert found.file_size == len(JPEG)
     assert found.content_type == "image/jpeg"
     assert await read(services, found) == JPEG

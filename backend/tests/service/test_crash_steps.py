@@ -123,7 +123,7 @@ class Host:
         )
 
     async def download(self, image_id: UUID) -> bytes:
-        image = await self.services.lookup.get(image_id)
+        image = await self.services.images.get(image_id)
         reader = await self.services.files.open(image, 0, image.file_size)
         data = b""
         while block := await reader.read():
@@ -203,4 +203,4 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
         if run.acknowledged:
             assert host.files() == []
             with pytest.raises(ImageNotFound):
-                await host.services.lookup.get(image.id)
+                await host.services.images.get(image.id)

@@ -45,7 +45,7 @@ async def list_images(
 ) -> ImageList:
     """List images, newest first. Every page costs the same, however far down it is."""
     after = decode_cursor(cursor) if cursor is not None else None
-    page = await context.services.listing.page(limit, after)
+    page = await context.services.images.page(limit, after)
     next_cursor = encode_cursor(page.next) if page.next else None
     images_url = context.images_url
     if next_cursor:
@@ -63,7 +63,7 @@ async def list_images(
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
     """Return the metadata of an image."""
-    return ImageOut.of(await context.services.lookup.get(image_id), context.images_url)
+    return ImageOut.of(await context.services.images.get(image_id), context.images_url)
 
 
 @router.delete(
@@ -78,4 +78,4 @@ async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
 )
 async def delete_image(image_id: UUID, context: ContextDep) -> None:
     """Delete an image and its file, for good."""
-    await context.services.deletion.delete(image_id)
+    await context.services.images.delete(image_id)

@@ -1,0 +1,93 @@
+"""Finding, listing and deleting images by their rows."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from app.database.engine import Database
+from app.domain.errors import ImageNotFound, StorageError
+from app.domain.image import Image, Position
+from app.observability.reasons import reason
+from app.services import hot_files
+from app.services.batched_statements import batched
+from app.statements.images import delete_image, find_images, list_images
+from app.storage.base import StorageBackend
+
+_log = logging.getLogger(__name__)
+
+
+class ImagePage(NamedTuple):
+    """Some images, newest first, and the position after which the next page starts, if any."""
+
+    items: Sequence[Image]
+    next: Position | None
+
+
+class Images:
+    """The images that are stored.
+
+    Args:
+        database: Where the rows are.
+        storage: Where the files are.
+    """
+
+    def __init__(self, database: Database, storage: StorageBackend) -> None:
+        self._database = database
+        self._storage = storage
+        self._lookups = batched(self._find)
+
+    async def get(self, image_id: UUID) -> Image:
+        """Return an image; those that are asked for at the same time share a statement.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If the database cannot be asked.
+        """
+        image = await self._lookups.submit(image_id)
+        if image is None:
+            raise ImageNotFound(image_id)
+        return image
+
+    async def page(self, limit: int, after: Position | None) -> ImagePage:
+        """Return up to `limit` images, newest first, that come after a position.
+
+        Raises:
+            DatabaseUnavailable: If they cannot be read.
+        """
+        async with self._database.read() as session:
+            rows = await list_images(session, limit + 1, after)
+        items = rows[:limit]
+        more = len(rows) > limit
+        return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
+
+    async def delete(self, image_id: UUID) -> None:
+        """Delete an image: its row, and then its file (ADR 0003).
+
+        A file that cannot be removed is left behind and logged; the image is gone all the same.
+
+        Raises:
+            ImageNotFound: If there is none with this id.
+            DatabaseUnavailable: If the row cannot be deleted, or it is unknown whether it was.
+        """
+        async with self._database.write() as session:
+            key = await delete_image(session, image_id)
+        if key is None:
+            raise ImageNotFound(image_id)
+        try:
+            await self._storage.delete(key)
+        except StorageError as error:
+            _log.error(
+                "image %s is deleted, but its file %s may be left behind, which fsck will find: %s",
+                image_id,
+                key,
+                reason(error),
+            )
+            # Any worker that remembers the image would still send the file.
+            await asyncio.sleep(hot_files.SECONDS)
+
+    async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
+        async with self._database.read() as session:
+            found = await find_images(session, image_ids)
+        return [found.get(image_id) for image_id in image_ids]
