@@ -10,10 +10,10 @@ from app.commands.progress import counted
 from app.composition.resources import Resources
 from app.config.settings import Settings
 from app.database.revisions import require_head
+from app.domain.image import IncompleteRow
 from app.imaging.dimensions import configure_pillow
 from app.services.backfill import Backfill, Outcome
 from app.services.identity import StorageIdentity
-from app.statements.backfill import IncompleteRow
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1

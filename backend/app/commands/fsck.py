@@ -16,10 +16,9 @@ from app.composition.resources import Resources
 from app.config.settings import Settings
 from app.database.revisions import require_head
 from app.domain.image import StoredFile
-from app.services.findings import BROKEN_ROWS, Kind
 from app.services.fsck import ConsistencyCheck
+from app.services.fsck_findings import BROKEN_ROWS, Kind, Removals, are_many, removed_kinds
 from app.services.identity import StorageIdentity
-from app.services.removals import Removals, are_many, removed_kinds
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from app.services.findings import BROKEN_ROWS, Kind
+from app.services.fsck_findings import BROKEN_ROWS, Kind
 
 GRACE: Final = timedelta(hours=24)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from tqdm import tqdm
 
 from app.domain.image import StoredFile
-from app.services.findings import Finding, Kind
+from app.services.fsck_findings import Finding, Kind
 
 
 class Report:

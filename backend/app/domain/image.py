@@ -38,10 +38,20 @@ class NewImage(NamedTuple):
     content_type: str
     file_size: int
     upload_ip: IpAddress | None
-    width: int | None
-    height: int | None
-    checksum: bytes | None
-    truncated: bool | None
+    width: int | None = None
+    height: int | None = None
+    checksum: bytes | None = None
+    truncated: bool | None = None
+
+
+class IncompleteRow(NamedTuple):
+    """A row that lacks something which can be read from its file."""
+
+    id: UUID
+    key: str
+    content_type: str
+    file_size: int
+    has_checksum: bool
 
 
 class Position(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -34,29 +34,26 @@ class Batcher(Generic[_Item, _Result]):
     Args:
         carry_out: Does the work for a batch, and returns a result for each item in its place; an
             exception among them is raised for that item, one that is raised for all.
-        max_concurrent: Most batches in progress.
+        refusal: What is raised, from `Overloaded`, for an item that would wait too long.
         max_size: Most items of a batch.
         max_queue_delay: Seconds for which the first in the queue may have waited when one more is
             accepted.
-        refusal: What is raised, from `Overloaded`, for an item that is not.
     """
 
     def __init__(
         self,
         carry_out: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
         *,
-        max_concurrent: int,
-        max_size: int,
-        max_queue_delay: float,
         refusal: type[Exception],
+        max_size: int = 200,
+        max_queue_delay: float = 5.0,
     ) -> None:
         self._carry_out = carry_out
-        self._max_concurrent = max_concurrent
         self._max_size = max_size
         self._max_queue_delay = max_queue_delay
         self._refusal = refusal
         self._queue: deque[_Queued[_Item, _Result]] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._worker: asyncio.Task[None] | None = None
 
     def submit(self, item: _Item) -> "asyncio.Future[_Result]":
         """Queue an item. Cancelled before its batch begins, it is left out.
@@ -69,22 +66,17 @@ class Batcher(Generic[_Item, _Result]):
             raise self._refusal from Overloaded(f"{len(self._queue)} are queued")
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._queue.append(_Queued(item, result, now))
-        if len(self._workers) < self._max_concurrent:
+        if self._worker is None:
             # A batch serves many requests, so it logs under the id of none.
-            worker = asyncio.create_task(self._work(), context=Context())
-            self._workers.add(worker)
+            self._worker = asyncio.create_task(self._work(), context=Context())
         return result
 
     async def drain(self, seconds: float) -> None:
         """Wait until the queue is empty and no batch is in progress; then cancel what is left."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._workers:
-                    await asyncio.wait(self._workers)
-        except TimeoutError:
-            for worker in self._workers:
-                worker.cancel()
-            await asyncio.gather(*self._workers, return_exceptions=True)
+        if worker := self._worker:
+            await asyncio.wait([worker], timeout=seconds)
+            worker.cancel()
+            await asyncio.wait([worker])
 
     async def _work(self) -> None:
         try:
@@ -96,7 +88,7 @@ class Batcher(Generic[_Item, _Result]):
             raise
         finally:
             # Not in a callback of the task: what is submitted before that ran would find no worker.
-            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._worker = None
 
     def _take(self) -> list[_Queued[_Item, _Result]]:
         batch: list[_Queued[_Item, _Result]] = []
@@ -111,21 +103,20 @@ class Batcher(Generic[_Item, _Result]):
             results = await self._carry_out([queued.item for queued in batch])
         except BaseException as error:
             for queued in batch:
-                _fail(queued.result, error)
+                _settle(queued.result, error)
             if not isinstance(error, Exception):
                 raise
         else:
             for queued, result in zip(batch, results, strict=True):
-                if isinstance(result, Exception):
-                    _fail(queued.result, result)
-                elif not queued.result.done():
-                    queued.result.set_result(result)
+                _settle(queued.result, result)
 
 
-def _fail(result: asyncio.Future[_Result], error: BaseException) -> None:
-    if result.done():
+def _settle(future: asyncio.Future[_Result], result: _Result | BaseException) -> None:
+    if future.done():
         return
-    if isinstance(error, asyncio.CancelledError):
-        result.cancel()
+    if isinstance(result, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(result, BaseException):
+        future.set_exception(result)
     else:
-        result.set_exception(error)
+        future.set_result(result)

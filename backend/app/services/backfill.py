@@ -14,12 +14,12 @@ from typing import Final
 
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
+from app.domain.image import IncompleteRow
 from app.imaging.dimensions import HeaderReader
 from app.imaging.formats import ImageType
 from app.imaging.inspection import Inspection
 from app.statements.backfill import (
     FoundFacts,
-    IncompleteRow,
     complete_rows,
     count_incomplete,
     has_row,

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from app.domain.errors import ImageDamaged, ObjectNotFound, StorageError
 from app.domain.image import Image
+from app.runtime.expiring import ExpiringMap
 from app.services import hot_files
 from app.services.damage import DamageReports
-from app.services.hot_files import HotFile, HotFiles
+from app.services.hot_files import HotFile
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.storage.base import ObjectReader, StorageBackend
@@ -34,7 +35,7 @@ class ImageFiles:
         self._images = images
         self._storage = storage
         self._identity = identity
-        self._hot = HotFiles(hot_files.MOST, hot_files.SECONDS)
+        self._hot = ExpiringMap[UUID, HotFile](hot_files.MOST, hot_files.SECONDS)
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
     async def find(self, image_id: UUID) -> HotFile:
@@ -47,10 +48,10 @@ class ImageFiles:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        if known := self._hot.find(image_id):
+        if known := self._hot.get(image_id):
             return known
         asked_at = monotonic()
-        return self._hot.remember(await self._images.get(image_id), asked_at)
+        return self._hot.put(image_id, HotFile(await self._images.get(image_id)), asked_at)
 
     async def require_present(self, image: Image) -> None:
         """Make sure that an image was not deleted since it was found.

@@ -7,6 +7,7 @@ progress.
 """
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import StoredFile
-from app.services.findings import BROKEN_ROWS, Finding, Kind
+from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import Totals, delete_image_by_key, find_file, list_files, sum_up_images
 from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
@@ -24,6 +25,7 @@ MOST_AHEAD: Final = timedelta(days=1)
 """How far ahead another machine's clock may date the file of an upload in progress."""
 
 
+@dataclass
 class ConsistencyCheck:
     """Compares a database with a storage.
 
@@ -35,20 +37,15 @@ class ConsistencyCheck:
         after: The key after which to begin; "" = at the first.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        storage: StorageBackend,
-        grace: timedelta,
-        *,
-        checksums: bool = False,
-        after: str = "",
-    ) -> None:
-        self._database = database
-        self._storage = storage
-        self._oldest_in_flight = datetime.now(UTC) - grace
-        self._checksums = checksums
-        self._after = after
+    database: Database
+    storage: StorageBackend
+    grace: timedelta
+    _: KW_ONLY
+    checksums: bool = False
+    after: str = ""
+
+    def __post_init__(self) -> None:
+        self._oldest_in_flight = datetime.now(UTC) - self.grace
 
     async def totals(self) -> Totals:
         """Return how many rows there are, and the bytes that they promise.
@@ -56,7 +53,7 @@ class ConsistencyCheck:
         Raises:
             DatabaseUnavailable: If the database cannot be asked.
         """
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             return await sum_up_images(session)
 
     async def find(
@@ -81,17 +78,17 @@ class ConsistencyCheck:
                 suspicion = await self._suspect_file(file)
                 file = await anext(files, None)
             else:
-                if file is None or row.key < file.key:
+                found = file if file and file.key == row.key else None
+                if found is None or found.size != row.size or self._must_read(row):
                     suspicion = await self._suspect_row(row)
-                else:
-                    suspicion = await self._compare(row, file)
+                if found:
                     file = await anext(files, None)
                 progress(row)
                 row = await anext(rows, None)
             if suspicion:
                 yield suspicion
-        if isinstance(self._storage, StagingArea):
-            async for staged in self._storage.list_staged(skipped):
+        if isinstance(self.storage, StagingArea):
+            async for staged in self.storage.list_staged(skipped):
                 if not self._may_be_in_flight(staged):
                     yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
 
@@ -108,26 +105,26 @@ class ConsistencyCheck:
             case Kind.FILE_WITHOUT_ROW:
                 if await self._row(finding.key):
                     return False
-                await self._storage.delete(finding.key)
-            case Kind.OLD_STAGING_FILE if isinstance(self._storage, StagingArea):
-                await self._storage.discard_staged(finding.key)
+                await self.storage.delete(finding.key)
+            case Kind.OLD_STAGING_FILE if isinstance(self.storage, StagingArea):
+                await self.storage.discard_staged(finding.key)
             case kind if kind in BROKEN_ROWS and delete_broken_rows:
                 row = await self._row(finding.key)
                 again = await self._suspect_row(row) if row else None
                 if again is None:
                     return False
-                async with self._database.write() as session:
+                async with self.database.write() as session:
                     await delete_image_by_key(session, finding.key)
                 if again.kind is not Kind.ROW_WITHOUT_FILE:
-                    await self._storage.delete(finding.key)
+                    await self.storage.delete(finding.key)
             case _:
                 return False
         return True
 
     async def _rows(self) -> AsyncIterator[StoredFile]:
-        last = self._after
+        last = self.after
         while True:
-            async with self._database.read() as session:
+            async with self.database.read() as session:
                 rows = await list_files(session, last, ROWS_AT_ONCE)
             for row in rows:
                 yield row
@@ -136,14 +133,12 @@ class ConsistencyCheck:
             last = rows[-1].key
 
     async def _files(self, skipped: Skipped) -> AsyncIterator[ObjectInfo]:
-        async for file in self._storage.list(skipped):
-            if file.key > self._after:
+        async for file in self.storage.list(skipped):
+            if file.key > self.after:
                 yield file
 
-    async def _compare(self, row: StoredFile, file: ObjectInfo) -> Finding | None:
-        if row.size == file.size and not (self._checksums and row.checksum):
-            return None
-        return await self._suspect_row(row)
+    def _must_read(self, row: StoredFile) -> bool:
+        return self.checksums and row.checksum is not None
 
     async def _suspect_row(self, row: StoredFile) -> Finding | None:
         """Check again a row whose file may be missing or damaged.
@@ -152,7 +147,7 @@ class ConsistencyCheck:
         So if the row is still there after the file was checked, they disagree.
         """
         try:
-            size = (await self._storage.stat(row.key)).size
+            size = (await self.storage.stat(row.key)).size
             if size != row.size:
                 finding = Finding(Kind.WRONG_SIZE, row.key, size)
             elif kind := await self._judge_bytes(row):
@@ -165,17 +160,17 @@ class ConsistencyCheck:
 
     async def _judge_bytes(self, row: StoredFile) -> Kind | None:
         """Read a file, if asked to, and return what is wrong with its bytes."""
-        if not (self._checksums and row.checksum):
+        if not self._must_read(row):
             return None
         try:
             return None if await self._checksum(row) == row.checksum else Kind.CORRUPT
         except StorageUnavailable:
-            await self._storage.stat(row.key)  # the storage is there: it is this one file
+            await self.storage.stat(row.key)  # the storage is there: it is this one file
             return Kind.UNREADABLE
 
     async def _checksum(self, row: StoredFile) -> bytes:
         checksum = sha256()
-        reader = await self._storage.open(row.key)
+        reader = await self.storage.open(row.key)
         try:
             while block := await reader.read():
                 checksum.update(block)
@@ -197,5 +192,5 @@ class ConsistencyCheck:
         return self._oldest_in_flight <= file.modified <= datetime.now(UTC) + MOST_AHEAD
 
     async def _row(self, key: str) -> StoredFile | None:
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             return await find_file(session, key)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.database.engine import Database
-from app.domain.errors import ImageNotFound, StorageError
+from app.domain.errors import DatabaseUnavailable, ImageNotFound, StorageError
 from app.domain.image import Image, Position
 from app.observability.reasons import reason
+from app.runtime.batching import Batcher
 from app.services import hot_files
-from app.services.batched_statements import batched
 from app.statements.images import delete_image, find_images, list_images
 from app.storage.base import StorageBackend
 
@@ -36,7 +36,7 @@ class Images:
     def __init__(self, database: Database, storage: StorageBackend) -> None:
         self._database = database
         self._storage = storage
-        self._lookups = batched(self._find)
+        self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
 
     async def get(self, image_id: UUID) -> Image:
         """Return an image; those that are asked for at the same time share a statement.

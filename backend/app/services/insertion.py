@@ -7,7 +7,7 @@ from typing import Final
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
 from app.domain.image import Image
-from app.services.batched_statements import batched
+from app.runtime.batching import Batcher
 from app.services.quota import UploadQuota
 from app.services.staging import StagedImage
 
@@ -30,7 +30,7 @@ class Insertion:
     def __init__(self, database: Database, quota: UploadQuota) -> None:
         self._database = database
         self._quota = quota
-        self._batches = batched(self._insert)
+        self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
 
     async def insert(self, image: StagedImage) -> Image:
         """Commit the row of a published file, even if the caller is cancelled while it waits.

@@ -5,24 +5,31 @@ count towards, counts once, and inserts what fits. Rows of many uploads share it
 subscriber who sends many at once costs the database no more than one who sends a few.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 from uuid import UUID
 
 from app.database.engine import Database, WriteSession
-from app.domain.errors import QuotaExceeded
+from app.domain.errors import DatabaseUnavailable, QuotaExceeded
 from app.domain.image import Image, NewImage
 from app.domain.ip_address import IpAddress
 from app.domain.limits import subscriber_of
-from app.services.batched_statements import batched
+from app.runtime.batching import Batcher
+from app.runtime.expiring import ExpiringMap
 from app.statements.images import insert_images
 from app.statements.quota import Usage, count_usage, insert_within_quota, lock_quotas
 
 REMEMBERED: Final = 10_000
 REMEMBERED_SECONDS: Final = 1.0
 """How many subscribers' remaining places are remembered, and for how long."""
+
+
+@dataclass(slots=True)
+class _Places:
+    left: int
+    """How many more files of a subscriber are accepted before the database is asked again."""
 
 
 class UploadQuota:
@@ -36,8 +43,8 @@ class UploadQuota:
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
         self._limit = limit
-        self._usages = batched(self._count)
-        self._left = _PlacesLeft()
+        self._usages = Batcher(self._count, refusal=DatabaseUnavailable)
+        self._places = ExpiringMap[IpAddress, _Places](REMEMBERED, REMEMBERED_SECONDS)
 
     async def require(self, address: IpAddress | None) -> None:
         """Refuse an address that has used up its quota before it sends the next file.
@@ -51,12 +58,14 @@ class UploadQuota:
         if not self._limit or address is None:
             return
         subscriber = subscriber_of(address)
-        if not self._left.take(subscriber):
+        places = self._places.get(subscriber)
+        if not (places and places.left):
             asked_at = monotonic()
             usage = await self._usages.submit(subscriber)
             if usage.images >= self._limit:
                 raise self._exceeded(usage)
-            self._left.remember(subscriber, self._limit - usage.images - 1, asked_at)
+            places = self._places.put(subscriber, _Places(self._limit - usage.images), asked_at)
+        places.left -= 1
 
     async def insert(
         self, session: WriteSession, rows: Sequence[NewImage]
@@ -88,25 +97,3 @@ class UploadQuota:
 
     def _exceeded(self, usage: Usage) -> QuotaExceeded:
         return QuotaExceeded(self._limit, usage.images, retry_after=usage.seconds)
-
-
-class _PlacesLeft:
-    """How many more files of each subscriber are accepted before the database is asked again."""
-
-    def __init__(self) -> None:
-        self._left: OrderedDict[IpAddress, tuple[int, float]] = OrderedDict()
-
-    def take(self, subscriber: IpAddress) -> bool:
-        """Take a place; return False where none is known to be left."""
-        left, expires = self._left.get(subscriber, (0, 0.0))
-        if not left or monotonic() >= expires:
-            return False
-        self._left[subscriber] = left - 1, expires
-        return True
-
-    def remember(self, subscriber: IpAddress, left: int, asked_at: float) -> None:
-        """Keep what the database returned; `asked_at` is of `time.monotonic`."""
-        self._left[subscriber] = left, asked_at + REMEMBERED_SECONDS
-        self._left.move_to_end(subscriber)
-        if len(self._left) > REMEMBERED:
-            self._left.popitem(last=False)

@@ -92,10 +92,6 @@ class Staging:
             content_type=image_type.value,
             file_size=size,
             upload_ip=address,
-            width=None,
-            height=None,
-            checksum=None,
-            truncated=None,
         )
         return StagedImage(row, staged, asyncio.create_task(inspection.facts()))
 

@@ -8,19 +8,10 @@ from uuid import UUID
 from sqlalchemy import bindparam, exists, func, or_, select, update
 
 from app.database.engine import ReadSession, WriteSession
+from app.domain.image import IncompleteRow
 from app.models import IMAGES
 
 _INCOMPLETE: Final = or_(IMAGES.c.checksum.is_(None), IMAGES.c.width.is_(None))
-
-
-class IncompleteRow(NamedTuple):
-    """A row that lacks something which can be read from its file."""
-
-    id: UUID
-    key: str
-    content_type: str
-    file_size: int
-    has_checksum: bool
 
 
 class FoundFacts(NamedTuple):
@@ -63,20 +54,10 @@ async def list_incomplete(
         Those that lack something, and the last key read; None if there is none after `after`.
     """
     key = IMAGES.c.storage_key
-    query = (
-        select(
-            IMAGES.c.id,
-            key,
-            IMAGES.c.content_type,
-            IMAGES.c.file_size,
-            IMAGES.c.checksum.is_not(None),
-            _INCOMPLETE,
-        )
-        .where(key > after)
-        .order_by(key)
-        .limit(limit)
-    )
-    rows = (await session.execute(query)).all()
+    known = IMAGES.c["id", "storage_key", "content_type", "file_size"]
+    query = select(*known, IMAGES.c.checksum.is_not(None), _INCOMPLETE)
+    page = query.where(key > after).order_by(key).limit(limit)
+    rows = (await session.execute(page)).all()
     incomplete = [IncompleteRow(*row[:5]) for row in rows if row[5]]
     return incomplete, rows[-1].storage_key if rows else None
 

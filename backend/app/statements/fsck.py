@@ -8,7 +8,7 @@ from app.database.engine import ReadSession, WriteSession
 from app.domain.image import StoredFile
 from app.models import IMAGES
 
-_FILES: Final = select(IMAGES.c.storage_key, IMAGES.c.file_size, IMAGES.c.checksum)
+_FILES: Final = select(*IMAGES.c["storage_key", "file_size", "checksum"])
 
 
 class Totals(NamedTuple):

@@ -11,7 +11,7 @@ from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, NewImage, Position
 from app.models import IMAGES
 
-_COLUMNS: Final = [IMAGES.c[name] for name in Image._fields]
+_COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _NEWEST_FIRST: Final = select(*_COLUMNS).order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())

@@ -11,15 +11,13 @@ from app.models import IMAGES, Installation
 
 async def read_storage_id(session: ReadSession) -> UUID | None:
     """Return the id that the storage of this database is marked with, if it is known."""
-    storage_id: UUID | None = await session.scalar(select(Installation.storage_id))
-    return storage_id
+    return (await session.scalars(select(Installation.storage_id))).one()
 
 
 async def lock_storage_id(session: WriteSession) -> UUID | None:
     """Do as `read_storage_id`, and make others that lock it wait until this transaction ends."""
     query = select(Installation.storage_id).with_for_update()
-    storage_id: UUID | None = await session.scalar(query)
-    return storage_id
+    return (await session.scalars(query)).one()
 
 
 async def write_storage_id(session: WriteSession, storage_id: UUID) -> None:

@@ -10,19 +10,13 @@ from sqlalchemy import func, select, text
 
 from app.database.engine import Database
 from app.domain.errors import StorageUnavailable
-from app.domain.image import Image
+from app.domain.image import Image, IncompleteRow
 from app.domain.limits import UploadLimits
 from app.models import IMAGES, ImageRow
 from app.services import backfill as backfill_module
 from app.services.backfill import Backfill, Outcome
 from app.services.use_cases import Services
-from app.statements.backfill import (
-    FoundFacts,
-    IncompleteRow,
-    complete_rows,
-    count_incomplete,
-    list_incomplete,
-)
+from app.statements.backfill import FoundFacts, complete_rows, count_incomplete, list_incomplete
 from app.statements.images import find_images
 from app.storage.base import ObjectReader
 from app.storage.local.backend import LocalStorage

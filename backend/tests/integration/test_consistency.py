@@ -14,9 +14,8 @@ from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.services import fsck
-from app.services.findings import Finding, Kind
 from app.services.fsck import ConsistencyCheck
-from app.services.removals import Removals
+from app.services.fsck_findings import Finding, Kind, Removals
 from app.services.use_cases import Services
 from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage

@@ -200,5 +200,5 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
 
     for begin in range(0, len(images), 50):
         await asyncio.gather(*map(check, range(begin, begin + 50)))
-    assert len(services.files._hot._files) <= little_memory
+    assert len(services.files._hot._entries) <= little_memory
     assert len(storage._warm._expiry) <= little_memory

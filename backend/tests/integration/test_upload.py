@@ -292,7 +292,7 @@ async def test_a_row_whose_uploader_is_gone_is_stored_before_uploads_are_closed(
     async with database.write() as session:
         await session.execute(text("LOCK TABLE images"))
         upload = asyncio.create_task(services.uploads.upload(file(JPEG), None))
-        await until(lambda: services.uploads._insertion._batches._workers)
+        await until(lambda: services.uploads._insertion._batches._worker)
         upload.cancel()
         closing = asyncio.create_task(services.uploads.close())
         await asyncio.sleep(0.1)

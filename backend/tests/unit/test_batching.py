@@ -28,12 +28,9 @@ class Work:
         return [number**2 if number > 0 else ValueError(number) for number in numbers]
 
 
-def batcher(
-    work: Work, max_concurrent: int = 1, max_size: int = 10, max_queue_delay: float = 60
-) -> Batcher[int, int]:
+def batcher(work: Work, max_size: int = 10, max_queue_delay: float = 60) -> Batcher[int, int]:
     return Batcher(
         work.carry_out,
-        max_concurrent=max_concurrent,
         max_size=max_size,
         max_queue_delay=max_queue_delay,
         refusal=Refused,
@@ -60,16 +57,16 @@ async def test_items_submitted_during_a_batch_make_up_the_next() -> None:
     assert work.batches == [[1], [2, 3, 4]]
 
 
-async def test_batches_and_their_number_are_bounded() -> None:
+async def test_batches_are_bounded_and_carried_out_one_at_a_time() -> None:
     work = Work()
     work.may_end.clear()
-    numbers = batcher(work, max_concurrent=2, max_size=3)
+    numbers = batcher(work, max_size=3)
     answers = [numbers.submit(number) for number in range(1, 10)]
     await started()
-    assert work.batches == [[1, 2, 3], [4, 5, 6]]
+    assert work.batches == [[1, 2, 3]]
     work.may_end.set()
     assert await asyncio.gather(*answers) == [number**2 for number in range(1, 10)]
-    assert work.batches[2:] == [[7, 8, 9]]
+    assert work.batches == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 async def test_a_failed_item_fails_alone() -> None:
@@ -143,8 +140,8 @@ async def test_a_cancelled_worker_cancels_all_that_wait() -> None:
     first = numbers.submit(1)
     await started()
     second = numbers.submit(2)
-    [task] = numbers._workers
-    task.cancel()
+    assert numbers._worker
+    numbers._worker.cancel()
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
     work.may_end.set()

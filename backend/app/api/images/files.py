@@ -1,6 +1,6 @@
 """The routes of an image's file, whole or a range of it; `services/files.py` finds and opens it."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -93,5 +93,4 @@ def _fields(file: HotFile, *, download: bool) -> FileHeaders:
         return file_headers(file.image, attachment=True)
     if file.description is None:
         file.description = file_headers(file.image, attachment=False)
-    fields: FileHeaders = file.description
-    return fields
+    return cast("FileHeaders", file.description)

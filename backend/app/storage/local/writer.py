@@ -56,7 +56,6 @@ class Writer:
         self._uploads = uploads
         self._items: Batcher[_Item, bytes | None] = Batcher(
             self._carry_out,
-            max_concurrent=1,
             max_size=BATCH_SIZE,
             max_queue_delay=QUEUE_SECONDS,
             refusal=StorageUnavailable,

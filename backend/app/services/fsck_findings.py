@@ -1,12 +1,38 @@
-"""How many removals a repair may make unless their number was given."""
+"""What fsck can find wrong, and how much of it a repair may remove."""
 
 from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
-
-from app.services.findings import BROKEN_ROWS, Finding, Kind
 
 FEW: Final = 10
 """This many rows, or files without a row, are removed without being expected by number."""
+
+
+class Kind(StrEnum):
+    """What can be wrong, by its name in reports."""
+
+    FILE_WITHOUT_ROW = "file-without-row"
+    ROW_WITHOUT_FILE = "row-without-file"
+    WRONG_SIZE = "wrong-size"
+    CORRUPT = "corrupt"
+    UNREADABLE = "unreadable"
+    OLD_STAGING_FILE = "old-staging-file"
+
+
+BROKEN_ROWS: Final = frozenset({Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE, Kind.CORRUPT})
+"""What only `delete_broken_rows` repairs: evidence of a loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: Kind
+    key: str
+    """Storage key, or name of a staging file."""
+    size: int
+    """Bytes of the file; where there is none, those that the row promises."""
 
 
 class Removals:
