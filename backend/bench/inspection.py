@@ -26,6 +26,7 @@ from app.imaging.dimensions import HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
 from app.imaging.header import MAX_ENTRIES
 from app.imaging.walker import MAX_STEPS
+from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
@@ -61,13 +62,6 @@ class Nothing:
 PARTS: Final = {"end": "EndFinder", "dimensions": "HeaderReader"}
 """What can be left out, and the class that does it."""
 WAYS: Final = ("everything", "no checksum", *(f"no {part}" for part in PARTS))
-
-
-class File(NamedTuple):
-    """An image on its way in."""
-
-    filename: str
-    chunks: AsyncIterator[bytes]
 
 
 def photograph(size: int) -> bytes:
@@ -118,7 +112,7 @@ async def upload_in_turn(services: dict[str, Services], content: bytes) -> dict[
             part = PARTS.get(way.removeprefix("no "))
             vars(inspection).update(usual, **({part: Nothing} if part else {}))
             begin, begin_of_work = time.perf_counter(), time.thread_time()
-            files = [File("photo.jpg", _pieces(content)) for _ in range(AT_ONCE)]
+            files = [IncomingFile("photo.jpg", _pieces(content)) for _ in range(AT_ONCE)]
             upload = services[way].uploads.upload
             images = await asyncio.gather(*(upload(file, None) for file in files))
             passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
@@ -145,8 +139,8 @@ async def measure(folder: Path, url: str) -> None:
     await usual.prepare()
     vars(process)["PROGRAM"] = unchecked_writer.PROGRAM
     await unchecked.prepare()
-    services = {way: Services.over(database, usual, LIMITS) for way in WAYS}
-    services["no checksum"] = Services.over(database, unchecked, LIMITS)
+    services = {way: Services(database, usual, LIMITS) for way in WAYS}
+    services["no checksum"] = Services(database, unchecked, LIMITS)
     for size_name, size in SIZES.items():
         medians = await upload_in_turn(services, photograph(size))
         full = medians.pop("everything")

@@ -20,6 +20,7 @@ from sqlalchemy import event
 from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
+from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
@@ -27,7 +28,7 @@ from app.storage.local.blocks import BLOCK
 from testkit import watched_writer
 from testkit.effects import Effects, say
 from testkit.forms import split, stream
-from testkit.uploads import File, files
+from testkit.uploads import files
 
 LIMITS = UploadLimits(max_upload_bytes=100 * BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0)
 ACKNOWLEDGE = "acknowledge"
@@ -61,10 +62,10 @@ def main() -> None:
 async def carry_out(orders: Orders) -> None:
     root = Path(orders["root"])
     paths = [Path(name) for name in orders["files"]]
-    incoming = [File(path.name, stream(split(path.read_bytes(), PIECE))) for path in paths]
+    incoming = [IncomingFile(path.name, stream(split(path.read_bytes(), PIECE))) for path in paths]
     database = Database(orders["url"])
     storage = LocalStorage(root)
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     await services.readiness.prepare_storage()
     if running := storage._writer._process:
         await running.end()  # another takes its place, which is watched

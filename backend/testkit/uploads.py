@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from ipaddress import ip_address
-from typing import NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -13,6 +12,7 @@ from app.domain.errors import StorageFull, StorageUnavailable
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.models import ImageRow
+from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.base import StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
@@ -24,32 +24,27 @@ ADDRESS = ip_address("192.0.2.7")
 LIMITS = UploadLimits(max_upload_bytes=10_000, batch_max_files=3, uploads_per_hour_per_ip=0)
 
 
-class File(NamedTuple):
-    filename: str | None
-    chunks: AsyncIterator[bytes]
-
-
 class ConnectionLost(Exception):
     """The client left before the end of its upload."""
 
 
-def file(*chunks: bytes, filename: str | None = "photo.jpg") -> File:
-    return File(filename, stream(chunks))
+def file(*chunks: bytes, filename: str | None = "photo.jpg") -> IncomingFile:
+    return IncomingFile(filename, stream(chunks))
 
 
-async def files(*items: File) -> AsyncIterator[File]:
+async def files(*items: IncomingFile) -> AsyncIterator[IncomingFile]:
     for item in items:
         yield item
 
 
-def broken_off() -> File:
+def broken_off() -> IncomingFile:
     """Return a file whose client leaves after the first chunk."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield pictures.jpeg()
         raise ConnectionLost
 
-    return File("photo.jpg", chunks())
+    return IncomingFile("photo.jpg", chunks())
 
 
 async def read(services: Services, image: Image) -> bytes:

@@ -57,19 +57,9 @@ class ImageOut(BaseModel):
     @classmethod
     def of(cls, image: Image, images_url: str) -> Self:
         """Return an image as clients see it; `images_url` is the collection's absolute URL."""
-        return cls(
-            id=image.id,
-            filename=image.filename,
-            storage_key=image.storage_key,
-            content_type=image.content_type,
-            file_size=image.file_size,
-            checksum=image.checksum and f"sha256:{image.checksum.hex()}",
-            width=image.width,
-            height=image.height,
-            truncated=image.truncated,
-            created_at=image.created_at,
-            url=f"{images_url}/{image.id}/file",
-        )
+        checksum = image.checksum and f"sha256:{image.checksum.hex()}"
+        shown = {"checksum": checksum, "url": f"{images_url}/{image.id}/file"}
+        return cls(**image._asdict() | shown)
 
 
 class ImageList(BaseModel):

@@ -8,24 +8,15 @@ from app.imaging.formats import ImageType
 class LimitsOut(BaseModel):
     """What one upload, or one address, may add."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "accepted_types": list(ImageType),
-                    "max_upload_bytes": 52_428_800,
-                    "batch_max_files": 20,
-                    "uploads_per_hour": 100,
-                }
-            ]
-        },
-        title="Limits",
-    )
+    model_config = ConfigDict(title="Limits")
 
-    accepted_types: list[ImageType] = Field(description="Detected from a file's first bytes")
-    max_upload_bytes: int = Field(description="Most bytes of one file")
-    batch_max_files: int = Field(description="Most files in one batch")
+    accepted_types: list[ImageType] = Field(
+        examples=[[*ImageType]], description="Detected from a file's first bytes"
+    )
+    max_upload_bytes: int = Field(examples=[52_428_800], description="Most bytes of one file")
+    batch_max_files: int = Field(examples=[20], description="Most files in one batch")
     uploads_per_hour: int | None = Field(
+        examples=[100],
         description="Most images that one address (of IPv6, one /64 network) may add within an "
-        "hour; null = unlimited"
+        "hour; null = unlimited",
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple
 from uuid import uuid4
 
 from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
@@ -17,16 +17,13 @@ from app.services.identity import StorageIdentity
 from app.storage.base import StagedObject, StorageBackend
 
 
-class IncomingFile(Protocol):
+class IncomingFile(NamedTuple):
     """A file on its way in."""
 
-    @property
-    def filename(self) -> str | None:
-        """The client's name for it; not to be trusted."""
-
-    @property
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Its bytes, in pieces that are not empty; raises where the file is broken off."""
+    filename: str | None
+    """The client's name for it; not to be trusted."""
+    chunks: AsyncIterator[bytes]
+    """Its bytes, in pieces that are not empty; raises where the file is broken off."""
 
 
 @dataclass(frozen=True, slots=True)

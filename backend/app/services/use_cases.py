@@ -1,8 +1,5 @@
 """All that people do with images: the use cases over one database and one storage."""
 
-from dataclasses import dataclass
-from typing import Self
-
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
 from app.services.files import ImageFiles
@@ -16,29 +13,15 @@ from app.services.upload import Uploads
 from app.storage.base import StorageBackend
 
 
-@dataclass(frozen=True, slots=True)
 class Services:
     """The use cases, each under its name."""
 
-    uploads: Uploads
-    images: Images
-    files: ImageFiles
-    readiness: Readiness
-
-    @classmethod
-    def over(cls, database: Database, storage: StorageBackend, limits: UploadLimits) -> Self:
-        """Return the use cases over a database and a storage backend."""
+    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
         identity = StorageIdentity(database, storage)
+        staging = Staging(storage, identity, limits.max_upload_bytes)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        images = Images(database, storage)
-        return cls(
-            uploads=Uploads(
-                Staging(storage, identity, limits.max_upload_bytes),
-                Insertion(database, quota),
-                quota,
-                limits.batch_max_files,
-            ),
-            images=images,
-            files=ImageFiles(images, storage, identity),
-            readiness=Readiness(database, storage, identity),
-        )
+        insertion = Insertion(database, quota)
+        self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
+        self.images = Images(database, storage)
+        self.files = ImageFiles(self.images, storage, identity)
+        self.readiness = Readiness(database, storage, identity)

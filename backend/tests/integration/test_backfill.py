@@ -41,7 +41,7 @@ class Store:
         self.root = root
         self.storage = storage
         self.database = database
-        self.services = Services.over(database, self.storage, LIMITS)
+        self.services = Services(database, self.storage, LIMITS)
 
     async def upload(self, *contents: bytes) -> list[Image]:
         images = [await self.services.uploads.upload(file(content), None) for content in contents]
@@ -261,7 +261,7 @@ async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
 
 async def test_it_needs_no_more_of_a_storage_than_every_backend_has(database: Database) -> None:
     storage = MemoryStorage()
-    image = await Services.over(database, storage, LIMITS).uploads.upload(file(TURNED), None)
+    image = await Services(database, storage, LIMITS).uploads.upload(file(TURNED), None)
     async with database.write() as session:
         await session.execute(text(FORGET))
     await Backfill(database, storage).run(lambda *_: None)

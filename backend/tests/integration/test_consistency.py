@@ -38,7 +38,7 @@ class Store:
     def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root
         self.storage = storage
-        self.services = Services.over(database, self.storage, LIMITS)
+        self.services = Services(database, self.storage, LIMITS)
 
     async def upload(self) -> Image:
         return await self.services.uploads.upload(file(JPEG), None)
@@ -317,7 +317,7 @@ def test_more_than_a_few_removals_or_all_rows_must_be_expected(
 
 async def test_a_backend_without_a_staging_area_is_compared_too(database: Database) -> None:
     storage = MemoryStorage()
-    await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+    await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     staged = await storage.stage(ORPHAN, "image/jpeg")
     await staged.publish()
     check = ConsistencyCheck(database, storage, timedelta(0))

@@ -31,7 +31,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
@@ -52,7 +52,7 @@ async def test_the_row_is_removed_before_the_file(database: Database) -> None:
             await super().delete(key)
 
     storage = Ordered()
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     await services.images.delete((await services.uploads.upload(file(JPEG), None)).id)
     assert await stored_keys(storage) == []
 
@@ -64,7 +64,7 @@ async def test_an_image_is_deleted_even_if_its_file_cannot_be_removed(
         async def delete(self, key: str) -> None:  # noqa: ARG002
             raise StorageUnavailable
 
-    services = Services.over(database, Stuck(), LIMITS)
+    services = Services(database, Stuck(), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
     await services.images.delete(image.id)
     assert await row_keys(database) == []

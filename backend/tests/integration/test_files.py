@@ -27,7 +27,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 async def test_a_file_that_is_gone_is_damage_and_not_a_missing_image(
@@ -56,7 +56,7 @@ async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
             reader.close = noted_close  # type: ignore[method-assign]
             return reader
 
-    services = Services.over(database, Shrunk(), LIMITS)
+    services = Services(database, Shrunk(), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
     with pytest.raises(ImageDamaged):
         await services.files.open(image, 0, 1)

@@ -17,7 +17,7 @@ from app.domain.image import Image
 from app.models import ImageRow
 from app.services import hot_files
 from app.services.use_cases import Services
-from app.storage.local import file_reader
+from app.storage.local import backend
 from testkit import pictures
 from testkit.storages import OpenStorage
 from testkit.uploads import LIMITS, file, read
@@ -48,7 +48,7 @@ async def workers(
     storages = [open_storage(root) for _ in range(2)]
     for storage in storages:
         await storage.prepare()  # as a service does when it starts
-    first, second = (Services.over(database, storage, LIMITS) for storage in storages)
+    first, second = (Services(database, storage, LIMITS) for storage in storages)
     return first, second
 
 
@@ -79,7 +79,7 @@ async def test_what_is_remembered_is_asked_again_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hot_files, "SECONDS", 0.0)
-    services = Services.over(database, open_storage(root), LIMITS)
+    services = Services(database, open_storage(root), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
     await look_at(services, image)
     statements = Statements(database)
@@ -157,7 +157,7 @@ async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
     most = 100
     monkeypatch.setattr(hot_files, "MOST", most)
-    monkeypatch.setattr(file_reader, "WARM_FILES", most)
+    monkeypatch.setattr(backend, "WARM_FILES", most)
     return most
 
 
@@ -169,7 +169,7 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
 ) -> None:
     storage = open_storage(root)
     await storage.prepare()
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     images = []
     for number in range(10_000):
         image_id = uuid4()
@@ -201,4 +201,4 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
     for begin in range(0, len(images), 50):
         await asyncio.gather(*map(check, range(begin, begin + 50)))
     assert len(services.files._hot._entries) <= little_memory
-    assert len(storage._warm._expiry) <= little_memory
+    assert len(storage._warm._entries) <= little_memory

@@ -268,7 +268,7 @@ async def test_a_volume_that_is_unmounted_while_the_service_runs_is_noticed_at_o
 ) -> None:
     """No upload lies under its mount point, and no image counts as lost."""
     storage = open_storage(root)
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     image, other = [await services.uploads.upload(file(content), None) for content in (JPEG, JPEG)]
     assert await read(services, image) == JPEG
 

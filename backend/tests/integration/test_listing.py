@@ -29,7 +29,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 async def test_the_list_ends_exactly_where_the_images_end(services: Services) -> None:

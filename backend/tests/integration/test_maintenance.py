@@ -43,7 +43,7 @@ async def storage(
     """Keep one image as it should be, and one without its file."""
     configure_pillow()
     storage = open_storage(settings.data_dir / "images")
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     await services.uploads.upload(file(pictures.jpeg()), None)
     await storage.delete((await services.uploads.upload(file(pictures.jpeg()), None)).storage_key)
     return storage

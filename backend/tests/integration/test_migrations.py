@@ -142,7 +142,7 @@ async def test_a_legacy_database_is_upgraded_without_loss(lean: URL, tmp_path: P
     assert await rows_as_legacy_code_reads_them(lean) == before
 
     database = Database(lean)
-    services = Services.over(database, LocalStorage(tmp_path / "images"), LIMITS)
+    services = Services(database, LocalStorage(tmp_path / "images"), LIMITS)
     images = (await services.images.page(100, None)).items
     assert {str(image.id): image.filename for image in images} == LEAN_IMAGES
     for image in images:

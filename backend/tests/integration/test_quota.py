@@ -51,7 +51,7 @@ def storage() -> MemoryStorage:
 
 def services_with_quota(database: Database, storage: MemoryStorage, quota: int) -> Services:
     limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
-    return Services.over(database, storage, limits)
+    return Services(database, storage, limits)
 
 
 async def test_the_quota_is_exact_also_for_uploads_at_the_same_time(

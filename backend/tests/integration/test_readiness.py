@@ -24,7 +24,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 async def test_outages_name_what_is_down(storage: MemoryStorage, services: Services) -> None:
@@ -35,7 +35,7 @@ async def test_outages_name_what_is_down(storage: MemoryStorage, services: Servi
             raise StorageUnavailable
 
     unavailable = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
-    down = Services.over(unavailable, Down(), LIMITS)
+    down = Services(unavailable, Down(), LIMITS)
     assert list(await down.readiness.outages()) == ["database", "storage"]
-    down = Services.over(unavailable, storage, LIMITS)
+    down = Services(unavailable, storage, LIMITS)
     assert list(await down.readiness.outages()) == ["database"]

@@ -18,6 +18,7 @@ from app.domain.errors import (
     StorageUnavailable,
 )
 from app.domain.image import Image
+from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.base import StagedObject
 from app.storage.memory import MemoryStorage
@@ -28,7 +29,6 @@ from testkit.uploads import (
     ADDRESS,
     LIMITS,
     ConnectionLost,
-    File,
     Watched,
     WatchedObject,
     assert_nothing_is_left,
@@ -51,7 +51,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 100_000])
@@ -117,9 +117,9 @@ async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
         read_on = True
         yield b"more"
 
-    services = Services.over(Database("postgresql+asyncpg://nowhere"), MemoryStorage(), LIMITS)
+    services = Services(Database("postgresql+asyncpg://nowhere"), MemoryStorage(), LIMITS)
     with pytest.raises(InvalidFileType):
-        await services.uploads.upload(File("x.jpg", chunks()), None)
+        await services.uploads.upload(IncomingFile("x.jpg", chunks()), None)
     assert not read_on
 
 
@@ -139,7 +139,7 @@ async def test_a_storage_that_fails_leaves_no_row_and_no_staged_object(
 ) -> None:
     storage = Watched(fail_in)
     with pytest.raises(error):
-        await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+        await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     assert [staged.end for staged in storage.staged] == ["discarded"]
     await assert_nothing_is_left(database, storage)
 
@@ -156,7 +156,7 @@ async def test_no_row_is_added_before_the_bytes_are_durable(database: Database) 
             staged.publish = publish  # type: ignore[method-assign]
             return staged
 
-    await Services.over(database, Ordered(), LIMITS).uploads.upload(file(JPEG), None)
+    await Services(database, Ordered(), LIMITS).uploads.upload(file(JPEG), None)
     assert len(await row_keys(database)) == 1
 
 
@@ -175,7 +175,7 @@ async def test_a_row_that_is_refused_takes_the_file_back(
 async def test_an_unavailable_database_takes_the_file_back(storage: MemoryStorage) -> None:
     database = Database("postgresql+asyncpg://127.0.0.1:1/nothing")
     with pytest.raises(DatabaseUnavailable):
-        await Services.over(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+        await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
     assert await stored_keys(storage) == []
 
 
@@ -206,8 +206,8 @@ async def test_a_cancelled_upload_leaves_nothing(database: Database) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    services = Services.over(database, storage, LIMITS)
-    upload = asyncio.create_task(services.uploads.upload(File("x.jpg", chunks()), None))
+    services = Services(database, storage, LIMITS)
+    upload = asyncio.create_task(services.uploads.upload(IncomingFile("x.jpg", chunks()), None))
     await begun.wait()
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -234,7 +234,7 @@ async def test_an_upload_cancelled_after_its_file_is_published_leaves_nothing(
             return staged
 
     storage = Slow()
-    services = Services.over(database, storage, LIMITS)
+    services = Services(database, storage, LIMITS)
     upload = asyncio.create_task(services.uploads.upload(file(JPEG), None))
     await published.wait()
     upload.cancel()

@@ -14,6 +14,7 @@ from app.domain.errors import (
     TooManyFiles,
 )
 from app.domain.image import Image
+from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
@@ -22,7 +23,6 @@ from testkit.uploads import (
     ADDRESS,
     LIMITS,
     ConnectionLost,
-    File,
     Watched,
     assert_nothing_is_left,
     broken_off,
@@ -43,7 +43,7 @@ def storage() -> MemoryStorage:
 
 @pytest.fixture
 def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services.over(database, storage, LIMITS)
+    return Services(database, storage, LIMITS)
 
 
 async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
@@ -71,7 +71,7 @@ async def test_too_many_files_store_none(
 async def test_a_batch_broken_off_in_its_last_file_stores_none(database: Database) -> None:
     storage = Watched()
     with pytest.raises(ConnectionLost):
-        await Services.over(database, storage, LIMITS).uploads.upload_batch(
+        await Services(database, storage, LIMITS).uploads.upload_batch(
             files(file(JPEG), file(PNG), broken_off()), None
         )
     assert [staged.end for staged in storage.staged] == ["discarded"] * 3
@@ -83,12 +83,12 @@ async def test_a_file_that_waits_for_the_others_of_its_batch_holds_nothing(
 ) -> None:
     storage = Watched()
 
-    async def watched() -> AsyncIterator[File]:
+    async def watched() -> AsyncIterator[IncomingFile]:
         yield file(JPEG)
         assert [staged.end for staged in storage.staged] == ["sealed"]
         yield file(PNG)
 
-    await Services.over(database, storage, LIMITS).uploads.upload_batch(watched(), None)
+    await Services(database, storage, LIMITS).uploads.upload_batch(watched(), None)
     assert [staged.end for staged in storage.staged] == ["published"] * 2
 
 
@@ -96,7 +96,7 @@ async def test_a_batch_whose_files_cannot_be_published_says_so_for_each(
     database: Database,
 ) -> None:
     storage = Watched("publish")
-    results = await Services.over(database, storage, LIMITS).uploads.upload_batch(
+    results = await Services(database, storage, LIMITS).uploads.upload_batch(
         files(file(JPEG), file(PNG)), None
     )
     assert [type(result.error) for result in results if isinstance(result, FailedUpload)] == [
@@ -113,7 +113,7 @@ def errors(results: list[Image | FailedUpload]) -> list[type[ImageHostError] | N
 async def test_a_full_storage_fails_a_file_of_a_batch_and_not_the_batch(
     database: Database,
 ) -> None:
-    services = Services.over(database, Watched("write"), LIMITS)
+    services = Services(database, Watched("write"), LIMITS)
     results = await services.uploads.upload_batch(files(file(JPEG), file(b"text")), None)
     assert errors(results) == [StorageFull, InvalidFileType]
 

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
 from app.models import ImageRow
+from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
@@ -29,7 +30,6 @@ from testkit import crash_driver, pictures
 from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
 from testkit.storages import OpenStorage
-from testkit.uploads import File
 
 SMALL = pictures.jpeg()
 LARGE = pictures.sized_jpeg(2 * BLOCK + 1000)
@@ -100,7 +100,7 @@ class Host:
         self.database = database
         self.root = root
         self.storage = storage
-        self.services = Services.over(database, self.storage, LIMITS)
+        self.services = Services(database, self.storage, LIMITS)
 
     async def empty(self) -> None:
         await self.services.readiness.prepare_storage()
@@ -191,7 +191,7 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
     effects = [*DELETE, ACKNOWLEDGE]
     for step in range(1, len(effects) + 2):
         await host.empty()
-        image = await host.services.uploads.upload(File("0.jpg", stream([SMALL])), None)
+        image = await host.services.uploads.upload(IncomingFile("0.jpg", stream([SMALL])), None)
         orders = host.orders("delete", kill_before=step)
         orders["image_id"] = str(image.id)
         run = driver(orders)

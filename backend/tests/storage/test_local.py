@@ -16,7 +16,8 @@ import pytest
 
 from app.domain.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.local import file_reader, process, threads
+from app.runtime import expiring
+from app.storage.local import backend, file_reader, process, threads
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
 from app.storage.local.process import WriterProcess
@@ -426,8 +427,8 @@ async def test_only_a_file_opened_recently_is_opened_in_place(
     assert not await is_opened_in_place(storage, length)
     await (await storage.open(KEY)).close()
     assert await is_opened_in_place(storage, length)
-    later = time.monotonic() + file_reader.WARM_SECONDS
-    monkeypatch.setattr(file_reader, "monotonic", lambda: later)
+    later = time.monotonic() + backend.WARM_SECONDS
+    monkeypatch.setattr(expiring, "monotonic", lambda: later)
     assert not await is_opened_in_place(storage, length)
 
 

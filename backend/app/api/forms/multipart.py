@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser
 
 from app.api.forms.names import decode_header, parse_parameters, read_name
 from app.api.forms.rejections import MalformedMultipart, MissingField
+from app.services.staging import IncomingFile
 
 MAX_BOUNDARY_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""
@@ -23,13 +24,6 @@ MAX_SHOWN_CHARACTERS: Final = 40
 MAX_PART_HEADERS: Final = 8
 MAX_PART_HEADER_BYTES: Final = 32 * 1024
 """For one header; holds a file name of 4,000 characters, whatever they are."""
-
-
-class FilePart(NamedTuple):
-    """A file of a form. Its chunks must be read, or abandoned, before the form is read on."""
-
-    filename: str | None
-    chunks: AsyncIterator[bytes]
 
 
 class _PartBegin(NamedTuple):
@@ -80,7 +74,7 @@ class FormReader:
             max_header_size=MAX_PART_HEADER_BYTES,
         )
 
-    async def files(self, field: str) -> AsyncIterator[FilePart]:
+    async def files(self, field: str) -> AsyncIterator[IncomingFile]:
         """Iterate over the files of a field, in their order, until the body ends.
 
         Raises:
@@ -94,7 +88,7 @@ class FormReader:
                 continue
             if event.name == field:
                 found = True
-                yield FilePart(event.filename, self._chunks())
+                yield IncomingFile(event.filename, self._chunks())
             else:
                 others.append(event.name[:MAX_SHOWN_CHARACTERS])
                 if len(others) > MAX_OTHER_PARTS:
@@ -102,7 +96,7 @@ class FormReader:
         if not found:
             raise MissingField(field, others)
 
-    async def file(self, field: str) -> FilePart:
+    async def file(self, field: str) -> IncomingFile:
         """Return the one file of a field; its chunks end when the whole form has been read.
 
         Raises:
@@ -118,7 +112,7 @@ class FormReader:
             async for _ in files:
                 raise MalformedMultipart(f"The form has more than one file in '{field}'.")
 
-        return FilePart(file.filename, chunks())
+        return IncomingFile(file.filename, chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while isinstance(event := await self._next_event(), bytes):

@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final
 from uuid import uuid4
 
 from app.domain.errors import ObjectNotFound
+from app.runtime.expiring import ExpiringMap
 from app.storage.base import (
     KEY,
     ObjectInfo,
@@ -28,7 +30,7 @@ from app.storage.base import (
     require_key,
 )
 from app.storage.local.calls import Call
-from app.storage.local.file_reader import FileReader, WarmFiles, can_read_cached
+from app.storage.local.file_reader import FileReader, can_read_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file
 from app.storage.local.marking import MarkedFolder
 from app.storage.local.staged_file import StagedFile
@@ -38,6 +40,9 @@ from app.storage.local.writer_program import PAGE, sync_folder
 
 THREADS: Final = 8
 UPLOADS: Final = 1000
+WARM_FILES: Final = 10_000
+WARM_SECONDS: Final = 10.0
+"""How many files, opened how recently, are expected to open without the disk."""
 PROBE_SECONDS: Final = 3.0
 """How long the disk may take to show that it works: less than readiness may take to answer."""
 
@@ -62,7 +67,7 @@ class LocalStorage(MarkedFolder):
         super().__init__(root, Threads(threads, "storage"))
         self._staging = root / "staging"
         self._writer = Writer(threads, uploads)
-        self._warm = WarmFiles()
+        self._warm = ExpiringMap[str, bool](WARM_FILES, WARM_SECONDS)
         self._is_prepared = False
         self._can_read_cached = False
 
@@ -75,7 +80,7 @@ class LocalStorage(MarkedFolder):
     async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
         """Open a file and read the span's first block: in place if it is warm, else in a thread."""
         name = self._name(key)
-        if name in self._warm:
+        if self._warm.get(name):
             try:
                 reader = FileReader(name, start, length, self._threads).begin_cached()
             except OSError:
@@ -89,7 +94,7 @@ class LocalStorage(MarkedFolder):
         call = Call("open", name, open_and_read, undo=FileReader.close_here, of_object=True)
         opened = await self._run_on_object(call)
         if self._can_read_cached:
-            self._warm.add(name)
+            self._warm.put(name, True, monotonic())  # noqa: FBT003 - a set of names
         return opened
 
     async def stat(self, key: str) -> ObjectInfo:

@@ -1,9 +1,7 @@
 """Reading a span of a file, in place where that does not have to wait for the disk."""
 
 import os
-from collections import OrderedDict
 from contextlib import suppress
-from time import monotonic
 from typing import Final
 
 from app.domain.errors import StorageError, StorageUnavailable
@@ -13,9 +11,6 @@ from app.storage.local.writer_program import named
 
 READ_BLOCK: Final = 128 * 1024
 """Bytes that a download holds in memory, and reads at a time."""
-WARM_FILES: Final = 10_000
-WARM_SECONDS: Final = 10.0
-"""How many files, opened how recently, are expected to open without the disk."""
 
 _NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 """Of Linux. Elsewhere every block is read in a thread."""
@@ -124,24 +119,6 @@ class FileReader:
         if self._is_open:
             self._is_open = False
             os.close(self._descriptor)
-
-
-class WarmFiles:
-    """Names of files that were opened recently: their folder entries and inodes are in memory."""
-
-    def __init__(self) -> None:
-        self._expiry: OrderedDict[str, float] = OrderedDict()
-        """Times of `monotonic`, the first to come first."""
-
-    def __contains__(self, name: str) -> bool:
-        return monotonic() < self._expiry.get(name, 0.0)
-
-    def add(self, name: str) -> None:
-        """Remember a file that was opened now; the one opened longest ago makes room."""
-        self._expiry[name] = monotonic() + WARM_SECONDS
-        self._expiry.move_to_end(name)
-        if len(self._expiry) > WARM_FILES:
-            self._expiry.popitem(last=False)
 
 
 def can_read_cached(name: str) -> bool:

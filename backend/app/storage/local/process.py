@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from errno import EPIPE
 from socket import socketpair
 from time import monotonic
@@ -28,18 +29,13 @@ _POLL_SECONDS: Final = 0.01
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, slots=True)
 class WriterProcess:
     """A process that carries out orders, one batch after the other."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        answers: asyncio.StreamReader,
-        orders: asyncio.StreamWriter,
-    ) -> None:
-        self._process = process
-        self._answers = answers
-        self._orders = orders
+    _process: subprocess.Popen[bytes]
+    _answers: asyncio.StreamReader
+    _orders: asyncio.StreamWriter
 
     @classmethod
     async def start(cls, memory: int, threads: int) -> "WriterProcess":
