@@ -1,9 +1,8 @@
 """How much one request, and one address, may add."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.domain.ip_address import IpAddress
 
@@ -12,8 +11,7 @@ INTERFACE_BITS: Final = (1 << 64) - 1
 """The bits of an IPv6 address that do not distinguish subscribers (RFC 6177)."""
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
+class UploadLimits(NamedTuple):
     """How much one request, or one address, may add."""
 
     max_upload_bytes: int

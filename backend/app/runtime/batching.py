@@ -9,16 +9,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Queued(Generic[_Item, _Result]):
+class _Queued(NamedTuple, Generic[_Item, _Result]):
     item: _Item
     result: "asyncio.Future[_Result]"
     since: float

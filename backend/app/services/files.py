@@ -1,6 +1,7 @@
 """Finding and opening the file of an image; one in demand is found without asking the database."""
 
 import logging
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -8,18 +9,27 @@ from uuid import UUID
 from app.domain.errors import ImageDamaged, ObjectNotFound, StorageError
 from app.domain.image import Image
 from app.runtime.expiring import ExpiringMap
-from app.services import hot_files
 from app.services.damage import DamageReports
-from app.services.hot_files import HotFile
 from app.services.identity import StorageIdentity
-from app.services.images import Images
+from app.services.images import REMEMBERED_SECONDS, Images
 from app.storage.base import ObjectReader, StorageBackend
 
+HOT_FILES: Final = 10_000
+"""How many files are remembered."""
 DAMAGE_REPORTS: Final = 1_000
 DAMAGE_REPORT_SECONDS: Final = 60.0
 """The log names a damaged image once within this time, and at most so many images."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class HotFile:
+    """What is remembered of a file: whoever uses it must see that the file is still there."""
+
+    image: Image
+    description: object = None
+    """For the caller, to keep what it derives from the image for as long as this is kept."""
 
 
 class ImageFiles:
@@ -35,7 +45,7 @@ class ImageFiles:
         self._images = images
         self._storage = storage
         self._identity = identity
-        self._hot = ExpiringMap[UUID, HotFile](hot_files.MOST, hot_files.SECONDS)
+        self._hot = ExpiringMap[UUID, HotFile](HOT_FILES, REMEMBERED_SECONDS)
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
     async def find(self, image_id: UUID) -> HotFile:

@@ -1,9 +1,8 @@
 """What fsck can find wrong, and how much of it a repair may remove."""
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 FEW: Final = 10
 """This many rows, or files without a row, are removed without being expected by number."""
@@ -24,8 +23,7 @@ BROKEN_ROWS: Final = frozenset({Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE, Kind.COR
 """What only `delete_broken_rows` repairs: evidence of a loss."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong."""
 
     kind: Kind

@@ -118,7 +118,9 @@ class StorageIdentity:
             else:
                 storage_id = known
                 if not adopt and (mark is None or mark.storage_id != known):
-                    raise WrongStorage(self._marked.location, _difference(known, mark))
+                    there = f"the id {mark.storage_id} is there" if mark else "there is none"
+                    found = f"the id {known} was expected, and {there}"
+                    raise WrongStorage(self._marked.location, found)
         await self._marked.write_mark(Mark(storage_id))
         return storage_id
 
@@ -160,8 +162,3 @@ async def require_unused(storage: StorageBackend) -> None:
     """
     if isinstance(storage, Marked) and (await storage.read_mark() or await storage.holds_objects()):
         raise WrongStorage(storage.location, "it is in use, and the database is not there")
-
-
-def _difference(known: UUID, mark: Mark | None) -> str:
-    there = f"the id {mark.storage_id} is there" if mark else "there is none"
-    return f"the id {known} was expected, and {there}"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from app.database.engine import Database
@@ -11,9 +11,11 @@ from app.domain.errors import DatabaseUnavailable, ImageNotFound, StorageError
 from app.domain.image import Image, Position
 from app.observability.reasons import reason
 from app.runtime.batching import Batcher
-from app.services import hot_files
 from app.statements.images import delete_image, find_images, list_images
 from app.storage.base import StorageBackend
+
+REMEMBERED_SECONDS: Final = 2.0
+"""How long a process uses what it remembers of an image without asking the database again."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Images:
                 reason(error),
             )
             # Any worker that remembers the image would still send the file.
-            await asyncio.sleep(hot_files.SECONDS)
+            await asyncio.sleep(REMEMBERED_SECONDS)
 
     async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
         async with self._database.read() as session:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -26,8 +25,7 @@ class IncomingFile(NamedTuple):
     """Its bytes, in pieces that are not empty; raises where the file is broken off."""
 
 
-@dataclass(frozen=True, slots=True)
-class StagedImage:
+class StagedImage(NamedTuple):
     """A file that has arrived, and its row, which lacks what publishing adds."""
 
     row: NewImage
@@ -106,7 +104,7 @@ class Staging:
         except BaseException:
             await image.object.discard()
             raise
-        return replace(image, row=image.row._replace(checksum=checksum, **facts._asdict()))
+        return image._replace(row=image.row._replace(checksum=checksum, **facts._asdict()))
 
     async def _is_truncated(self, row: NewImage) -> bool | None:
         """Search all of a file that does not end with the image's end for it, as few do not."""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
@@ -37,8 +36,7 @@ def ignore(name: str) -> None:
     """Do nothing about what is no object."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """What is known of a stored object without reading it."""
 
     key: str

@@ -15,7 +15,7 @@ from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageUnavailable
 from app.domain.image import Image
 from app.models import ImageRow
-from app.services import hot_files
+from app.services import files as files_module
 from app.services.use_cases import Services
 from app.storage.local import backend
 from testkit import pictures
@@ -78,7 +78,7 @@ async def test_what_is_remembered_is_asked_again_after_a_while(
     open_storage: OpenStorage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hot_files, "SECONDS", 0.0)
+    monkeypatch.setattr(files_module, "REMEMBERED_SECONDS", 0.0)
     services = Services(database, open_storage(root), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
     await look_at(services, image)
@@ -156,7 +156,7 @@ async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> int:
     most = 100
-    monkeypatch.setattr(hot_files, "MOST", most)
+    monkeypatch.setattr(files_module, "HOT_FILES", most)
     monkeypatch.setattr(backend, "WARM_FILES", most)
     return most
 

@@ -16,7 +16,7 @@ from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
-from app.services.hot_files import HotFile
+from app.services.files import HotFile
 
 _BYTES: Final = {
     "headers": described_headers(

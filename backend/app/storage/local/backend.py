@@ -20,15 +20,7 @@ from uuid import uuid4
 
 from app.domain.errors import ObjectNotFound
 from app.runtime.expiring import ExpiringMap
-from app.storage.base import (
-    KEY,
-    ObjectInfo,
-    ObjectReader,
-    Skipped,
-    StagedObject,
-    ignore,
-    require_key,
-)
+from app.storage.base import KEY, ObjectInfo, ObjectReader, Skipped, ignore, require_key
 from app.storage.local.calls import Call
 from app.storage.local.file_reader import FileReader, can_read_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file
@@ -71,7 +63,7 @@ class LocalStorage(MarkedFolder):
         self._is_prepared = False
         self._can_read_cached = False
 
-    async def stage(self, key: str, content_type: str) -> StagedObject:  # noqa: ARG002 - in the row
+    async def stage(self, key: str, content_type: str) -> StagedFile:  # noqa: ARG002 - in the row
         """Begin an object; its file is made with its first block."""
         await self.prepare()
         path = f"{self._staging}/{require_key(key)}"
