@@ -1,1 +1,1 @@
-"""What any process of the service uses: signals, and batching of concurrent operations."""
+"""What any process of the service uses: signals, batching of operations, expiring memory."""

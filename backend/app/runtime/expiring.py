@@ -1,11 +1,10 @@
 """Values that are remembered for a short while, in bounded memory."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
 from time import monotonic
 from typing import Generic, TypeVar
 
-_Key = TypeVar("_Key", bound=Hashable)
+_Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 

@@ -47,11 +47,7 @@ def ignore() -> None:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended a start."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+    """A signal, whose number is the argument, has ended a start."""
 
 
 class Interruption:
@@ -67,7 +63,7 @@ class Interruption:
 
     def signal_of(self, error: KeyboardInterrupt) -> signal.Signals:
         """Return the signal that has caused the exception."""
-        return signal.Signals(error.number if isinstance(error, Interrupted) else self._number)
+        return signal.Signals(error.args[0] if isinstance(error, Interrupted) else self._number)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         self._number = number

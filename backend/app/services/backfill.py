@@ -18,13 +18,8 @@ from app.domain.image import IncompleteRow
 from app.imaging.dimensions import HeaderReader
 from app.imaging.formats import ImageType
 from app.imaging.inspection import Inspection
-from app.statements.backfill import (
-    FoundFacts,
-    complete_rows,
-    count_incomplete,
-    has_row,
-    list_incomplete,
-)
+from app.statements.backfill import FoundFacts, complete_rows, count_incomplete, list_incomplete
+from app.statements.fsck import find_file
 from app.storage.base import ObjectReader, StorageBackend
 
 ROWS_READ_AT_ONCE: Final = 5000
@@ -44,6 +39,9 @@ class Outcome(StrEnum):
     WRONG_SIZE = "whose file has another length"
     FILE_MISSING = "without their file"
     DELETED = "deleted in between"
+
+
+Progress = Callable[[IncompleteRow, Outcome], object]
 
 
 class Backfill:
@@ -67,7 +65,7 @@ class Backfill:
         async with self._database.read() as session:
             return await count_incomplete(session)
 
-    async def run(self, progress: Callable[[IncompleteRow, Outcome], object]) -> None:
+    async def run(self, progress: Progress) -> None:
         """Complete every row, in bounded memory; report each row with its outcome.
 
         Raises:
@@ -87,9 +85,7 @@ class Backfill:
                     batch = []
             await self._complete(batch, progress)
 
-    async def _complete(
-        self, rows: list[IncompleteRow], progress: Callable[[IncompleteRow, Outcome], object]
-    ) -> None:
+    async def _complete(self, rows: list[IncompleteRow], progress: Progress) -> None:
         found: list[FoundFacts] = []
         outcomes = [await self._read(row, found) for row in rows]
         if found:
@@ -109,7 +105,8 @@ class Backfill:
                 await reader.close()
         except ObjectNotFound:
             async with self._database.read() as session:
-                return Outcome.FILE_MISSING if await has_row(session, row.key) else Outcome.DELETED
+                has_row = await find_file(session, row.key)
+            return Outcome.FILE_MISSING if has_row else Outcome.DELETED
         except StorageUnavailable:
             with suppress(ObjectNotFound):
                 await self._storage.stat(row.key)  # the storage is there: it is this one file

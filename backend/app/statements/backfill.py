@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import IncompleteRow
@@ -24,17 +24,12 @@ class FoundFacts(NamedTuple):
     truncated: bool | None
 
 
-_MISSING: Final = FoundFacts._fields[1:]
-_COMPLETE: Final = (
-    update(IMAGES)
-    .where(IMAGES.c.id == bindparam("row_id"), _INCOMPLETE)
-    .values(
-        {
-            name: func.coalesce(IMAGES.c[name], bindparam(f"new_{name}", type_=IMAGES.c[name].type))
-            for name in _MISSING
-        }
-    )
-)
+_FILLED_IN: Final = {
+    name: func.coalesce(IMAGES.c[name], bindparam(f"new_{name}", type_=IMAGES.c[name].type))
+    for name in FoundFacts._fields[1:]
+}
+_ROW: Final = IMAGES.c.id == bindparam("row_id")
+_COMPLETE: Final = IMAGES.update().where(_ROW, _INCOMPLETE).values(_FILLED_IN)
 
 
 async def count_incomplete(session: ReadSession) -> int:
@@ -62,19 +57,13 @@ async def list_incomplete(
     return incomplete, rows[-1].storage_key if rows else None
 
 
-async def has_row(session: ReadSession, key: str) -> bool:
-    """Return whether there is a row with this storage key."""
-    query = select(exists().where(IMAGES.c.storage_key == key))
-    return (await session.scalars(query)).one()
-
-
 async def complete_rows(session: WriteSession, found: Sequence[FoundFacts]) -> None:
     """Fill in what rows still lack, and change nothing else; deleted rows stay deleted.
 
     In the order of the ids, so that no two transactions that do this at once deadlock.
     """
     rows = [
-        {"row_id": row.id} | {f"new_{name}": getattr(row, name) for name in _MISSING}
+        {"row_id": row.id} | {f"new_{name}": getattr(row, name) for name in _FILLED_IN}
         for row in sorted(found, key=attrgetter("id"))
     ]
     await (await session.connection()).execute(_COMPLETE, rows)
