@@ -1,4 +1,4 @@
-"""`make backfill`, as an operator types it, on the data of before and beside a running service."""
+"""`make backfill`, as an operator types it, on data of earlier versions, beside a service."""
 
 import asyncio
 from hashlib import sha256

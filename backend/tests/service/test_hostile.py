@@ -22,7 +22,7 @@ from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.storage.local.blocks import BLOCK
-from testkit import pictures
+from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.forms import BOUNDARY, form, part, raw_part
 from testkit.live import TIMEOUT, LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
@@ -31,7 +31,7 @@ from testkit.programs import CHROMIUM, needs_chromium
 from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, SMUGGLED, UPLOAD, ask, connections, head, read_to_end
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 LIMITS = "app.api.middleware.body_limit"
 PROTOCOL = "app.server.http_protocol"
 
@@ -75,7 +75,7 @@ def test_200_slow_uploads_do_not_delay_others_and_leave_nothing(
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()["url"]
     calm = get_times(url, 200)
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 6.0)
-    start = form(part(pictures.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
+    start = form(part(samples.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
     slow = [server.connect() for _ in range(200)]
     for client in slow:
         client.sendall(head(UPLOAD, "Content-Length: 1000000") + start)
@@ -126,9 +126,9 @@ def test_a_body_that_stalls_is_aborted(  # noqa: PLR0913, PLR0917 - fixtures and
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 0.1)
     field = "file" if path == UPLOAD else "files"
-    body = form(part(JPEG, field), part(pictures.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
+    body = form(part(JPEG, field), part(samples.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
     if path == UPLOAD:
-        body = form(part(pictures.sized_jpeg(BLOCK * 2)))[: -BLOCK // 2]
+        body = form(part(samples.sized_jpeg(BLOCK * 2)))[: -BLOCK // 2]
     data = f"{len(body):x}\r\n".encode() + body if "chunked" in framing else body
     with server.connect() as client:
         client.sendall(head(path, framing) + data)
@@ -141,7 +141,7 @@ def test_a_fast_start_does_not_extend_the_deadline_of_a_slow_end(
     server: LiveServer, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.5)
-    begin = form(part(pictures.sized_jpeg(MAX_UPLOAD_BYTES)))[: MAX_UPLOAD_BYTES // 2]
+    begin = form(part(samples.sized_jpeg(MAX_UPLOAD_BYTES)))[: MAX_UPLOAD_BYTES // 2]
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {MAX_UPLOAD_BYTES}") + begin)
         client.settimeout(0)
@@ -400,8 +400,8 @@ def test_an_upload_over_the_limit_never_writes_more_than_the_limit(
         remove(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", measure_and_remove)
-    picture = pictures.sized_jpeg(MAX_UPLOAD_BYTES + FORM_ALLOWANCE // 2)
-    response = httpx.post(f"{server.url}{UPLOAD}", files={"file": picture})
+    content = samples.sized_jpeg(MAX_UPLOAD_BYTES + FORM_ALLOWANCE // 2)
+    response = httpx.post(f"{server.url}{UPLOAD}", files={"file": content})
     assert response.status_code == 413
     assert written, "the staging file was seen when it was removed"
     assert BLOCK < max(written) <= MAX_UPLOAD_BYTES
@@ -433,7 +433,7 @@ def test_10000_files_in_a_batch_store_none(server: LiveServer, stored_files: Sto
 
 
 def test_a_nested_form_is_not_parsed(server: LiveServer, stored_files: StoredFiles) -> None:
-    """RFC 7578, section 4.3, has done away with multipart/mixed within a form."""
+    """RFC 7578, section 4.3, has deprecated multipart/mixed within a form."""
     inner = form(part(JPEG)).replace(BOUNDARY.encode(), b"inner")
     mixed = b"Content-Type: multipart/mixed; boundary=inner"
     disposition = b'Content-Disposition: form-data; name="file"; filename="a.jpg"'

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from testkit import pictures
+from testkit import samples
 from testkit.forms import CONTENT_TYPE, form, part
 from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended
@@ -61,8 +61,8 @@ def test_upload_restart_download_delete_stop(
 
 def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService) -> None:
     service = start().wait_until_it_serves()
-    sent = [pictures.sized_jpeg(200_000 + n) for n in range(10)]
-    images = [upload(service, picture) for picture in sent]
+    sent = [samples.sized_jpeg(200_000 + n) for n in range(10)]
+    images = [upload(service, content) for content in sent]
     for process in service.all_processes():
         with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's comes and goes
             process.kill()

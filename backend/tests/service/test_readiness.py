@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from app.services import readiness
 from app.storage.local.backend import THREADS
-from testkit import pictures
+from testkit import samples
 from testkit.database_proxy import DatabaseProxy
 from testkit.host import Host, assert_problem, hosting
 from testkit.live import TIMEOUT, wait_until
@@ -104,7 +104,7 @@ def test_a_storage_that_hangs_is_reported_in_bounded_time(
 ) -> None:
     """Each thread of the storage reads from a pipe into which nobody writes."""
     monkeypatch.setattr(readiness, "PROBE_DEADLINE", 0.5)
-    images = [host.upload(pictures.jpeg()).json() for _ in range(THREADS)]
+    images = [host.upload(samples.jpeg()).json() for _ in range(THREADS)]
     pipes = [host.images / key[:2] / key for key in (image["storage_key"] for image in images)]
     for pipe in pipes:
         pipe.unlink()
