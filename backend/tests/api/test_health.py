@@ -34,7 +34,6 @@ async def test_a_storage_folder_that_goes_missing_is_named_and_recovers(
     response = await client.get("/health/ready")
     assert "storage" in assert_problem(response, 503, "not-ready")
     assert response.json()["down"] == ["storage"]
-    assert response.headers["retry-after"] == "5"
     assert_problem(
         await client.post(UPLOAD, files={"file": samples.jpeg()}), 503, "storage-unavailable"
     )
@@ -91,7 +90,6 @@ async def assert_database_is_down(client: httpx.AsyncClient) -> None:
         await client.post(UPLOAD, files={"file": samples.jpeg()}),
     ):
         assert_problem(response, 503, "database-unavailable")
-        assert response.headers["retry-after"] == "5"
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:

@@ -21,8 +21,9 @@ from app.database.engine import CONNECTIONS, Database
 from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.databases import prepare
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()

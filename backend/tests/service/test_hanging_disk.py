@@ -17,8 +17,9 @@ from sqlalchemy.engine import URL
 from app.storage.local import writer_program
 from testkit import samples
 from testkit.disks import disk_that_freezes, network_disk, set_deadlines
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()

@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -34,12 +33,6 @@ from testkit.sockets import BATCH, SMUGGLED, UPLOAD, ask, connections, head, rea
 JPEG = samples.jpeg()
 LIMITS = "app.api.middleware.body_limit"
 PROTOCOL = "app.server.http_protocol"
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[LiveServer]:
-    with serve(create_app(settings)) as server:
-        yield server
 
 
 def get_times(url: str, count: int) -> list[float]:

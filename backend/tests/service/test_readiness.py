@@ -17,8 +17,9 @@ from app.services import readiness
 from app.storage.local.backend import THREADS
 from testkit import samples
 from testkit.database_proxy import DatabaseProxy
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 READY = "/health/ready"

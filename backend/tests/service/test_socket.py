@@ -4,7 +4,6 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 
@@ -23,12 +22,6 @@ from testkit.sockets import BATCH, UPLOAD, head, read_to_end
 
 JPEG = samples.jpeg()
 LARGE = samples.sized_jpeg(MAX_UPLOAD_BYTES)
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[LiveServer]:
-    with serve(create_app(settings)) as server:
-        yield server
 
 
 @pytest.mark.parametrize("path", [UPLOAD, BATCH])

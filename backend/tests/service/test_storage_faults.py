@@ -20,8 +20,9 @@ from app.storage.local.blocks import BLOCK
 from testkit import samples
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()
