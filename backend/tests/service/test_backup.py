@@ -100,7 +100,7 @@ def variables(settings: Settings, backup: Path) -> dict[str, str]:
     return {"DATABASE_URL": url, "DATA_DIR": str(settings.data_dir), "BACKUP": str(backup)}
 
 
-def test_a_backup_taken_under_load_restores_every_picture(
+def test_a_backup_taken_under_load_restores_every_image(
     settings: Settings, elsewhere: Settings, project: Path, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup"

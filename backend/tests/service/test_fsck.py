@@ -20,7 +20,7 @@ def leave_orphan(project: Path) -> Path:
     return orphan
 
 
-def test_findings_are_told_repaired_and_then_gone(start: StartService, project: Path) -> None:
+def test_findings_are_reported_repaired_and_then_gone(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
     image = upload(service, samples.jpeg())
     orphan = leave_orphan(project)
@@ -90,7 +90,7 @@ def images_of(project: Path) -> list[Path]:
     return sorted((project / "data/images").glob("??/*"))
 
 
-def test_a_repair_that_would_remove_many_must_be_told_the_number(
+def test_a_repair_that_would_remove_many_needs_their_number(
     start: StartService, project: Path
 ) -> None:
     service = start().wait_until_it_serves()
@@ -130,7 +130,7 @@ def test_a_repair_that_would_remove_many_must_be_told_the_number(
     assert not any(path.exists() for path in orphans)
 
 
-def test_four_bytes_that_were_overwritten_are_found_and_told_as_corrupt(
+def test_four_bytes_that_were_overwritten_are_found_and_reported_as_corrupt(
     start: StartService, project: Path
 ) -> None:
     service = start().wait_until_it_serves()

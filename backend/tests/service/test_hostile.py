@@ -505,17 +505,17 @@ def test_no_image_runs_a_script_in_a_browser(settings: Settings, tmp_path: Path)
         for path in ("/raw/0.html", "/try/frame", "/try/script"):
             assert "<title>RAN</title>" in show_in_browser(server.url + path, tmp_path / "browser")
 
+        urls = []
         for case, content in POLYGLOTS.items():
             response = httpx.post(f"{server.url}{UPLOAD}", files={"file": content})
             assert response.status_code == 201, case
-            url = response.json()["url"]
-            pages["all"] = "<!doctype html><title>calm</title>" + "".join(
-                text.format(url=url) for text in PAGES.values()
-            )
-            assert "<title>calm</title>" in show_in_browser(
-                f"{server.url}/try/all", tmp_path / "browser"
-            ), case
+            urls.append(url := response.json()["url"])
             assert "RAN" not in show_in_browser(url, tmp_path / "browser").replace(SCRIPT, ""), case
+        pages["all"] = "<!doctype html><title>calm</title>" + "".join(
+            text.format(url=url) for url in urls for text in PAGES.values()
+        )
+        shown = show_in_browser(f"{server.url}/try/all", tmp_path / "browser")
+        assert "<title>calm</title>" in shown
 
 
 def test_a_response_without_a_body_arrives_like_any_other(server: LiveServer) -> None:

@@ -113,8 +113,7 @@ def test_a_storage_that_hangs_is_reported_in_bounded_time(
     with ThreadPoolExecutor(THREADS) as pool:
         reading = [pool.submit(host.client.get, image["url"]) for image in images]
         try:
-            wait_until(lambda: host.client.get(READY).status_code == 503)
-            assert host.client.get(READY).json()["down"] == ["storage"]
+            wait_until(lambda: host.client.get(READY).json().get("down") == ["storage"])
             assert not any(read.done() for read in reading)
         finally:
             for pipe in pipes:
