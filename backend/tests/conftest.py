@@ -60,12 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _remove_in_background(folder: str) -> None:
     """Remove a hundred thousand folders, which no session need wait for."""
-    subprocess.Popen(  # noqa: S603
-        ["rm", "-rf", folder],  # noqa: S607
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    in_background = 'rm -rf "$1" >/dev/null 2>&1 &'
+    subprocess.run(["sh", "-c", in_background, "sh", folder], check=True)  # noqa: S603, S607
 
 
 @pytest.hookimpl(tryfirst=True)
