@@ -12,11 +12,11 @@ from tqdm import tqdm
 from app.database.embedded import embedded_postgres, shared_postgres
 from bench import seed
 from bench.forms import UPLOADED_NAME
-from bench.images import Picture, Row
+from bench.images import ImageSpec, Row
 from bench.wrk import BenchmarkFailed
 
 _ROOM: Final = 10_000_000_000
-"""Bytes: 4.2 GB of pictures, 1 GB for a million, and the uploads of one run."""
+"""Bytes: 4.2 GB of images, 1 GB for a million, and the uploads of one run."""
 
 
 class Host:
@@ -53,10 +53,10 @@ class Host:
         with shared_postgres(self.data / "postgres") as url:
             return asyncio.run(seed.execute(url, statement, *arguments))
 
-    def keys(self, picture: Picture) -> list[str]:
+    def keys(self, spec: ImageSpec) -> list[str]:
         """List the storage keys of the images of this size; they begin with the id."""
         statement = "SELECT storage_key FROM images WHERE file_size = $1"
-        return [key for (key,) in self.execute(statement, picture.size)]
+        return [key for (key,) in self.execute(statement, spec.size)]
 
     def remove_uploads(self) -> int:
         """Take back what a measurement uploaded, for the next one to find the same; count it."""

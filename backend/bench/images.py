@@ -21,18 +21,18 @@ PERIOD: Final = timedelta(days=730)
 """How far back the oldest image was uploaded."""
 ADDRESSES: Final = 20_000
 """Different addresses that uploaded them."""
-PICTURES: Final = 64
+DISTINCT_FILES: Final = 64
 """Different files that the images of a seeded host share."""
 
 MAX_LINKS: Final = 60_000
 """Names of one file; ext4 allows 65,000."""
 MAX_EDGE: Final = 1000
-"""Pixels of a picture's edge; larger files hold more than the picture."""
+"""Pixels of an edge; larger files are filled up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What an image may consist of."""
+class ImageSpec:
+    """Type and size of a file, and bytes that suit them."""
 
     image_type: ImageType
     size: int
@@ -51,12 +51,12 @@ class Picture:
         buffer = BytesIO()
         noise = PIL.Image.effect_noise((self.edge, self.edge), 60)
         noise.save(buffer, self.image_type.removeprefix("image/"))
-        picture = buffer.getvalue()
-        filling = self.size - room - len(picture)
+        image = buffer.getvalue()
+        filling = self.size - room - len(image)
         if self.image_type is ImageType.JPEG:  # more of the scan, where 0xFF would begin a marker
-            begin, end = picture[:-2], picture[-2:]
+            begin, end = image[:-2], image[-2:]
             return begin + chance.randbytes(filling).replace(b"\xff", b"\0") + end
-        begin, end = picture[:-12], picture[-12:]
+        begin, end = image[:-12], image[-12:]
         data = b"fiLl" + chance.randbytes(filling - 12)
         return begin + struct.pack(">I", filling - 12) + data + struct.pack(">I", crc32(data)) + end
 
@@ -78,63 +78,63 @@ class Row(NamedTuple):
     truncated: bool | None = None
 
 
-def pictures_of_users(chance: Random) -> list[Picture]:
-    """Draw pictures: mostly JPEG, half of them below 300 KB, the largest a few MB."""
+def typical_specs(chance: Random) -> list[ImageSpec]:
+    """Draw types and sizes: mostly JPEG, half of them below 300 KB, the largest a few MB."""
     return [
-        Picture(
+        ImageSpec(
             ImageType.JPEG if chance.random() < 0.8 else ImageType.PNG,
             min(max(int(chance.lognormvariate(12.6, 0.9)), 2_000), 8_000_000),
         )
-        for _ in range(PICTURES)
+        for _ in range(DISTINCT_FILES)
     ]
 
 
-def rows(count: int, pictures: Sequence[Picture], chance: Random) -> Iterator[Row]:
+def rows(count: int, specs: Sequence[ImageSpec], chance: Random) -> Iterator[Row]:
     """Draw rows in the order of their times, which are spread over the period before now."""
     begin = datetime.now(UTC) - PERIOD
     addresses = [_address(chance) for _ in range(ADDRESSES)]
     for number in range(count):
         image_id = UUID(int=chance.getrandbits(128), version=4)
-        picture = chance.choice(pictures)
+        spec = chance.choice(specs)
         taken = begin + PERIOD * ((number + chance.random()) / count)
         yield Row(
             id=image_id,
-            filename=_filename(picture.image_type, taken, chance),
-            storage_key=image_id.hex + picture.image_type.extension,
-            content_type=picture.image_type.value,
-            file_size=picture.size,
+            filename=_filename(spec.image_type, taken, chance),
+            storage_key=image_id.hex + spec.image_type.extension,
+            content_type=spec.image_type.value,
+            file_size=spec.size,
             upload_ip=chance.choice(addresses),
             created_at=taken,
-            width=picture.edge,
-            height=picture.edge,
+            width=spec.edge,
+            height=spec.edge,
         )
 
 
 def link_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
     """Make a file for each row, shared with others of its type and size; yield complete rows."""
-    shared: dict[Picture, tuple[Path, bytes]] = {}
+    shared: dict[ImageSpec, tuple[Path, bytes]] = {}
     for row in drawn:
-        picture = Picture(ImageType(row.content_type), row.file_size)
+        spec = ImageSpec(ImageType(row.content_type), row.file_size)
         path = _path(images, row.storage_key)
-        source, checksum = shared.get(picture, (None, b""))
+        source, checksum = shared.get(spec, (None, b""))
         if source and source.stat().st_nlink < MAX_LINKS:
             path.hardlink_to(source)
         else:
-            content = picture.content(chance)
+            content = spec.content(chance)
             path.write_bytes(content)
             checksum = sha256(content).digest()
-            shared[picture] = path, checksum
+            shared[spec] = path, checksum
         yield row._replace(checksum=checksum, truncated=False)
 
 
 def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[Row]:
     """Make a file for each row, whose last bytes no other has; yield complete rows."""
-    contents: dict[Picture, bytes] = {}
+    contents: dict[ImageSpec, bytes] = {}
     for row in drawn:
-        picture = Picture(ImageType(row.content_type), row.file_size)
-        if picture not in contents:
-            contents[picture] = picture.content(chance, room=len(row.id.bytes))
-        content = contents[picture] + row.id.bytes
+        spec = ImageSpec(ImageType(row.content_type), row.file_size)
+        if spec not in contents:
+            contents[spec] = spec.content(chance, room=len(row.id.bytes))
+        content = contents[spec] + row.id.bytes
         _path(images, row.storage_key).write_bytes(content)
         yield row._replace(checksum=sha256(content).digest(), truncated=False)
 

@@ -30,9 +30,9 @@ def describe() -> dict[str, str]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
-        "postgresql": _told_by([_postgres(), "--version"], r"\) (\S+)"),
-        "nginx": _told_by(["nginx", "-v"], r"nginx/(\S+)"),
-        "wrk": _told_by(["wrk", "-v"], r"wrk (\S+)"),
+        "postgresql": _output_of([_postgres(), "--version"], r"\) (\S+)"),
+        "nginx": _output_of(["nginx", "-v"], r"nginx/(\S+)"),
+        "wrk": _output_of(["wrk", "-v"], r"wrk (\S+)"),
     }
 
 
@@ -48,10 +48,10 @@ def _postgres() -> str:
     return str(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] / "postgres")
 
 
-def _told_by(command: list[str], pattern: str) -> str:
+def _output_of(command: list[str], pattern: str) -> str:
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "missing"
-    found = re.search(pattern, told.stdout + told.stderr)
+    found = re.search(pattern, ended.stdout + ended.stderr)
     return found[1] if found else "unknown"

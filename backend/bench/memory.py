@@ -12,24 +12,24 @@ import psutil
 
 from app.api.images.paths import UPLOAD_PATH
 from bench.forms import form
-from bench.images import Picture
+from bench.images import ImageSpec
 from bench.servers import Server
 from bench.wrk import BenchmarkFailed
 
 CLIENTS: Final = 32
-_PATIENCE: Final = 600
+_TIMEOUT: Final = 600
 
 
-def peak_while_uploading(server: Server, picture: Picture) -> float:
-    """Upload a picture `CLIENTS` times at once; tell the peak RSS of the server in MiB.
+def peak_while_uploading(server: Server, spec: ImageSpec) -> float:
+    """Upload an image `CLIENTS` times at once; return the peak RSS of the server in MiB.
 
     Peak of its whole life (VmHWM of Linux), so each measurement needs a server of its own. That of
     the process that writes its uploads is added; the memory that the two share is counted once.
     """
-    body, content_type = form(picture.content(Random()))
+    body, content_type = form(spec.content(Random()))
 
     def upload(_: int) -> int:
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_TIMEOUT)
         connection.request("POST", UPLOAD_PATH, body, {"Content-Type": content_type})
         status = connection.getresponse().status
         connection.close()
@@ -49,5 +49,5 @@ def _kibibytes(process: int, name: str) -> int:
     """Read a line of a process's status; what it shares stays in use once it has been used."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     if found is None:
-        raise BenchmarkFailed("this system does not tell the peak of a process's memory")
+        raise BenchmarkFailed("this system does not report the peak of a process's memory")
     return int(found[1])

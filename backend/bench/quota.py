@@ -22,7 +22,7 @@ AMPLE: Final = 1_000_000
 SMALL_QUOTA: Final = 20
 UPLOADERS: Final = 60
 _ANSWER: Final = range(200, 2_000)
-"""Bytes of an answer that tells of a new image."""
+"""Bytes of an answer that describes a new image."""
 _PAGE: Final = range(4_000, 16_000)
 """Bytes of an answer that lists 20 images."""
 

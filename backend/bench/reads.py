@@ -13,7 +13,7 @@ from app.api.images.cursor import encode_cursor
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.domain.image import Position
 from bench import servers
-from bench.images import Picture
+from bench.images import ImageSpec
 from bench.site import SMALL, Site
 from bench.work import Contender, Contenders, Sample, get, rate_of, require
 from bench.wrk import Load
@@ -23,9 +23,9 @@ _PAGE: Final = range(4_000, 16_000)
 
 
 @contextmanager
-def download(site: Site, picture: Picture) -> Iterator[Contenders]:
+def download(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
     """Ask for one image again and again, and see beforehand that all send its bytes."""
-    key = site.host.keys(picture)[0]
+    key = site.host.keys(spec)[0]
     path = f"{key[:2]}/{key}"
     urls = {
         "service": service_url(site, key) + "/file",
@@ -39,9 +39,7 @@ def download(site: Site, picture: Picture) -> Iterator[Contenders]:
     content = (site.host.images / path).read_bytes()
     for url in (*urls.values(), *limits.values()):
         require(get(url).content == content, f"{url} sent other bytes")
-    yield Contenders(
-        rates(urls, answer_bytes=whole(picture)), rates(limits, answer_bytes=whole(picture))
-    )
+    yield Contenders(rates(urls, answer_bytes=whole(spec)), rates(limits, answer_bytes=whole(spec)))
 
 
 @contextmanager
@@ -79,7 +77,7 @@ def metadata(site: Site) -> Iterator[Contenders]:
     """Ask for rows at random."""
     keys = site.host.keys(SMALL)
     for url in (service_url(site, keys[0]), usual_url(site, keys[0])):
-        require(get(url).json()["id"] == str(id_of(keys[0])), f"{url} told of another image")
+        require(get(url).json()["id"] == str(id_of(keys[0])), f"{url} answered with another image")
     yield Contenders(over_all_images(site, "", keys, answer_bytes=range(200, 1000)))
 
 
@@ -151,9 +149,9 @@ def rates(urls: Mapping[str, str], answer_bytes: range) -> dict[str, Contender]:
     return {name: rate_of(Load(url, answer_bytes=answer_bytes)) for name, url in urls.items()}
 
 
-def whole(picture: Picture) -> range:
-    """Tell what an answer with a whole picture may take; wrk counts those cut off at its end."""
-    return range(picture.size, 2 * picture.size)
+def whole(spec: ImageSpec) -> range:
+    """Return the bytes that a whole answer may take; wrk counts those cut off at its end."""
+    return range(spec.size, 2 * spec.size)
 
 
 def service_url(site: Site, key: str) -> str:
@@ -167,5 +165,5 @@ def usual_url(site: Site, key: str) -> str:
 
 
 def id_of(key: str) -> UUID:
-    """Tell the id of an image from its storage key."""
+    """Return the id of an image from its storage key."""
     return UUID(key.partition(".")[0])

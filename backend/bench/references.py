@@ -34,7 +34,7 @@ class Base(DeclarativeBase):
 
 
 class UsualImage(Base):
-    """One stored picture."""
+    """One stored image."""
 
     __tablename__ = "usual_images"
 
@@ -47,7 +47,7 @@ class UsualImage(Base):
 
 
 class ImageOut(BaseModel):
-    """One picture on the wire."""
+    """One image on the wire."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -90,20 +90,20 @@ async def file_without_row(path: str) -> FileResponse:
 
 @app.get("/images/{image_id}")
 async def get_image(request: Request, image_id: UUID) -> ImageOut:
-    """Tell what is known of a picture."""
+    """Return what is known of an image."""
     return ImageOut.model_validate(await _find(request, image_id))
 
 
 @app.get("/images/{image_id}/file")
 async def get_image_file(request: Request, image_id: UUID) -> FileResponse:
-    """Send a picture."""
+    """Send the bytes of an image."""
     image = await _find(request, image_id)
     return FileResponse(image.path, media_type=image.content_type)
 
 
 @app.post("/images", status_code=201)
 async def upload_image(request: Request, file: UploadFile) -> ImageOut:
-    """Store a picture, which is durable when this returns."""
+    """Store an image, which is durable when this returns."""
     image_id = uuid4()
     path = FOLDER / f"{image_id}.jpg"
     content = await file.read()

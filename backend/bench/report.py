@@ -39,7 +39,7 @@ def table(measured: Mapping[Work, Samples], machine: Mapping[str, str]) -> str:
 
 
 def line(work: Work, samples: Samples) -> str:
-    """Tell in short what came out of a work."""
+    """Return in one line what came out of a work."""
     ratios = [
         f"{ratio(comparison, samples):.2f} x {comparison.reference} ({comparison.unit})"
         for comparison in work.comparisons
@@ -79,7 +79,7 @@ def ratio(comparison: Comparison, samples: Samples) -> float:
 
 
 def is_reached(comparison: Comparison, samples: Samples) -> bool | None:
-    """Tell whether the goal is reached; None where there is none."""
+    """Return whether the goal is reached; None where there is none."""
     found = ratio(comparison, samples)
     if comparison.at_least is not None:
         return found >= comparison.at_least

@@ -1,6 +1,6 @@
 """Fills an image host with images that look like those of real users: `make seed`.
 
-Rows go in by COPY, past the service. Their files are hard links to a few pictures, so that a
+Rows go in by COPY, past the service. Their files are hard links to a few images, so that a
 million images take little more of the disk than a million names.
 """
 
@@ -25,7 +25,7 @@ from app.database.migration import migrate
 from app.database.revisions import SchemaError
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.storage.local.backend import LocalStorage
-from bench.images import Row, link_files, pictures_of_users, rows
+from bench.images import Row, link_files, rows, typical_specs
 
 COUNT: Final = 1_000_000
 BATCH: Final = 10_000
@@ -89,7 +89,7 @@ async def fill(
 
 @asynccontextmanager
 async def _without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
-    """Take the indexes away, and make the same again at the end: faster than row by row."""
+    """Drop the indexes, and create the same again at the end: faster than row by row."""
     constraints = await connection.fetch(
         """SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
            WHERE conrelid = 'images'::regclass AND contype IN ('p', 'u')"""
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--rows-only", action="store_true", help="make no files")
     options = parser.parse_args()
     chance = Random()
-    drawn = rows(options.count, pictures_of_users(chance), chance)
+    drawn = rows(options.count, typical_specs(chance), chance)
     try:
         settings = load_settings()
         images = settings.data_dir / "images"

@@ -103,7 +103,7 @@ http {{
 
 
 def has_nginx() -> bool:
-    """Tell whether nginx is there to be measured."""
+    """Return whether nginx is there to be measured."""
     return shutil.which("nginx") is not None
 
 

@@ -13,13 +13,13 @@ from app.database.embedded import shared_postgres
 from app.imaging.formats import ImageType
 from bench import images, servers
 from bench.host import Host
-from bench.images import Picture
+from bench.images import ImageSpec
 from bench.servers import Server
 
 IMAGES: Final = 100_000
 MILLION: Final = 1_000_000
-SMALL: Final = Picture(ImageType.JPEG, 42_000)
-LARGE: Final = Picture(ImageType.JPEG, 947_000)
+SMALL: Final = ImageSpec(ImageType.JPEG, 42_000)
+LARGE: Final = ImageSpec(ImageType.JPEG, 947_000)
 
 _SEED: Final = 2026
 
@@ -46,7 +46,7 @@ class Site:
         """The host of a million images like those of users."""
         host = Host(self._folder / "large")
         chance = Random(_SEED)
-        drawn = images.rows(MILLION, images.pictures_of_users(chance), chance)
+        drawn = images.rows(MILLION, images.typical_specs(chance), chance)
         host.fill(MILLION, images.link_files(host.images, drawn, chance))
         return host
 

@@ -15,7 +15,7 @@ from bench.wrk import BenchmarkFailed
 
 _PIECE: Final = 64 * 1024
 """Bytes that a client sends at once."""
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _LEAST: Final = 0.9
 """Of the promised bytes a second; with less, something else is measured."""
 
@@ -36,7 +36,7 @@ def uploading(
     seconds = len(body) / bytes_per_second
 
     def upload(number: int) -> None:
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_TIMEOUT)
         connection.putrequest("POST", UPLOAD_PATH)
         connection.putheader("Content-Type", content_type)
         connection.putheader("Content-Length", str(len(body)))

@@ -37,7 +37,7 @@ WORKS: Final = (
     Work(
         "download-large",
         "download 947 KB",
-        partial(download, picture=LARGE),
+        partial(download, spec=LARGE),
         (_USUAL(at_least=2),),
     ),
     Work("conditional", "conditional GET, 304", conditional, (_BARE(at_least=0.7),)),
@@ -50,13 +50,13 @@ WORKS: Final = (
     Work(
         "upload-small",
         "upload 42 KB, durable",
-        partial(upload, picture=SMALL),
+        partial(upload, spec=SMALL),
         (_USUAL(at_least=1.8),),
     ),
     Work(
         "upload-large",
         "upload 947 KB, durable",
-        partial(upload, picture=LARGE),
+        partial(upload, spec=LARGE),
         (_USUAL(at_least=1.4),),
     ),
     Work(

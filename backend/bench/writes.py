@@ -12,7 +12,7 @@ from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
 from app.imaging.formats import ImageType
 from bench import servers, wrk
 from bench.forms import form
-from bench.images import Picture
+from bench.images import ImageSpec
 from bench.memory import peak_while_uploading
 from bench.reads import id_of, service_url, whole
 from bench.site import SMALL, Site
@@ -30,7 +30,7 @@ from bench.work import (
 from bench.wrk import Load
 
 _ANSWER: Final = range(200, 2_000)
-"""Bytes of an answer that tells of a new image."""
+"""Bytes of an answer that describes a new image."""
 
 PAUSE: Final = "100"
 """Milliseconds between two downloads of a client, on average, where latency is measured."""
@@ -42,11 +42,11 @@ LINE_SPEED: Final = 5_000_000
 
 
 @contextmanager
-def upload(site: Site, picture: Picture) -> Iterator[Contenders]:
-    """Upload one picture again and again, and see beforehand that its bytes come back."""
-    content = picture.content(Random(picture.size))
+def upload(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
+    """Upload one image again and again, and see beforehand that its bytes come back."""
+    content = spec.content(Random(spec.size))
     body, content_type = form(content)
-    post = ("send", site.write(f"post-{picture.size}", body), "POST", content_type)
+    post = ("send", site.write(f"post-{spec.size}", body), "POST", content_type)
     urls = {
         "service": (site.service.url + UPLOAD_PATH, site.service.url + IMAGES_PATH),
         "usual way": (f"{site.references.url}/images", f"{site.references.url}/images"),
@@ -61,9 +61,9 @@ def upload(site: Site, picture: Picture) -> Iterator[Contenders]:
 
     limits = {}
     if servers.has_nginx():
-        put = ("send", site.write(f"put-{picture.size}", content), "PUT", "image/jpeg")
+        put = ("send", site.write(f"put-{spec.size}", content), "PUT", "image/jpeg")
         url = f"{site.nginx.url}/put/image"
-        require(_send("PUT", url, content, "image/jpeg").is_success, f"{url} took no picture")
+        require(_send("PUT", url, content, "image/jpeg").is_success, f"{url} took no image")
         limits["nginx PUT, no fsync"] = rate_of(Load(url, put))
     yield Contenders({name: stored(site, load) for name, load in loads.items()}, limits)
 
@@ -75,7 +75,7 @@ def memory(site: Site) -> Iterator[Contenders]:
     def of(size: int) -> Contender:
         def measure(_: float) -> Sample:
             with site.fresh_service() as server:
-                return {"MiB": peak_while_uploading(server, Picture(ImageType.JPEG, size))}
+                return {"MiB": peak_while_uploading(server, ImageSpec(ImageType.JPEG, size))}
 
         return measure
 
@@ -90,7 +90,7 @@ def latency(site: Site) -> Iterator[Contenders]:
     paths = [f"{IMAGES_PATH}/{id_of(key)}/file" for key in keys]
     file = site.write("paths-latency", "\n".join(paths))
     downloads = Load(site.service.url, ("paths", file, PAUSE), answer_bytes=whole(SMALL))
-    body, content_type = form(Picture(ImageType.JPEG, 20 << 20).content(Random()))
+    body, content_type = form(ImageSpec(ImageType.JPEG, 20 << 20).content(Random()))
     post = ("send", site.write("post-latency", body), "POST", content_type)
     uploads = Load(site.service.url + UPLOAD_PATH, post, connections=UPLOADS)
 

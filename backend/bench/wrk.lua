@@ -1,4 +1,4 @@
--- What wrk asks for, and how it tells what it saw. After wrk's own arguments:
+-- What wrk asks for, and how it reports what it saw. After wrk's own arguments:
 --   get             the URL, again and again
 --   paths FILE      a random line of FILE each time; the requests are written beforehand
 --   send FILE       the body in FILE; method and type come from the next two arguments

@@ -112,7 +112,7 @@ def judge(load: Load, output: str) -> Seen:
 
 
 def _seconds_of_children() -> float:
-    """Tell the processor time of all processes that this one started and saw end."""
+    """Return the processor time, in seconds, of all processes that this one started and saw end."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -5,7 +5,7 @@ import zlib
 
 from app.imaging.dimensions import HeaderReader
 from app.imaging.formats import detect
-from testkit.pictures import chunk, jpeg_with, png_header, png_with, segment
+from testkit.samples import chunk, jpeg_with, png_header, png_with, segment
 
 
 async def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 Files are watched by an audit hook, which Python calls before every change of a folder whichever
 function asks for it: an effect that somebody adds one day is seen without a change here. Python
-tells nothing of writes and fsync, so these are wrapped.
+reports nothing of writes and fsync, so these are wrapped.
 
 Two processes carry out an upload: the service, and the one that writes its files. They count in
 one file, and die together. Nothing but the standard library is needed here, for the second one.

@@ -9,10 +9,8 @@ from typing import Any
 import httpx
 from sqlalchemy.engine import URL
 
-from app.api.problems.problem import RETRY_AFTER_SECONDS
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import problems
 from testkit.databases import execute
 from testkit.descriptors import open_files_below
 from testkit.live import TIMEOUT, serve, wait_until
@@ -79,10 +77,3 @@ def hosting(settings: Settings, database_url: URL) -> Iterator[Host]:
         httpx.Client(base_url=server.url, timeout=2 * TIMEOUT) as client,
     ):
         yield Host(client, settings, database_url)
-
-
-def assert_problem(response: httpx.Response, status: int, slug: str) -> None:
-    """Check an error answer; where trying again helps, it says when."""
-    problems.assert_problem(response, status, slug)
-    retry_after = str(RETRY_AFTER_SECONDS) if status == httpx.codes.SERVICE_UNAVAILABLE else None
-    assert response.headers.get("retry-after") == retry_after

@@ -1,9 +1,9 @@
-"""Pictures of 64 by 48 pixels whose Exif is written in unusual ways, and whether it turns them."""
+"""Images of 64 by 48 pixels whose Exif is written in unusual ways, and whether it turns them."""
 
 import struct
 
-from testkit import pictures
-from testkit.pictures import chunk, jpeg_with, png_with, segment
+from testkit import samples
+from testkit.samples import chunk, jpeg_with, png_with, segment
 
 EXIF = b"Exif\0\0"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -29,7 +29,7 @@ def jpeg(*app1: bytes) -> bytes:
 
 
 SIX = (ORIENTATION, SHORT, 1, 6)
-PROGRESSIVE = pictures.jpeg(progressive=True)
+PROGRESSIVE = samples.jpeg(progressive=True)
 TABLE, SOS = b"\xff\xc4", b"\xff\xda"
 
 

@@ -4,13 +4,18 @@ import json
 
 import httpx
 
+from app.api.problems.problem import RETRY_AFTER_SECONDS
+
 
 def assert_problem(response: httpx.Response, status: int, kind: str) -> str:
-    """Check an error answer wholly; return its sentence."""
+    """Check an error answer wholly, also that 503 says when to retry; return its sentence."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-request-id"]
+    if status != httpx.codes.TOO_MANY_REQUESTS:  # which knows the moment
+        retry_after = str(RETRY_AFTER_SECONDS) if status == 503 else None
+        assert response.headers.get("retry-after") == retry_after
     body = response.json()
     assert body["type"] == f"/problems#{kind}"
     assert body["status"] == status

@@ -1,6 +1,6 @@
-"""The schema as PostgreSQL's own programs see it, and a database of before there were migrations.
+"""The schema as PostgreSQL's own programs see it, and a database from before there were migrations.
 
-`fixtures/lean` holds four pictures that were uploaded to the last version without migrations: the
+`fixtures/lean` holds four images that were uploaded to the last version without migrations: the
 folder of its files, and its database as pg_dump wrote it (--inserts, without settings).
 """
 

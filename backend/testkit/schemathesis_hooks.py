@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: what pictures and cursors look like."""
+"""What schemathesis cannot know: what images and cursors look like."""
 
 from datetime import UTC
 
@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from app.api.images.cursor import encode_cursor
 from app.domain.image import Position
-from testkit import pictures
+from testkit import samples
 
 JPEGS, PNGS = (
-    [picture for picture, found in pictures.of_every_kind().values() if found == content_type]
+    [content for content, found in samples.of_every_kind().values() if found == content_type]
     for content_type in ("image/jpeg", "image/png")
 )
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())

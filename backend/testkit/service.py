@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import psutil
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.settings import setting_names
 from testkit.sockets import UPLOAD
 
 ROOT = Path(__file__).parents[2]
 IMAGES = "/api/v1/images"
-JPEG = pictures.jpeg(640, 480)
+JPEG = samples.jpeg(640, 480)
 
 
 @dataclass
@@ -79,7 +79,7 @@ def is_ours(process: psutil.Process) -> bool:
 
 
 def command_of(process: psutil.Process) -> list[str]:
-    """Return the command line of a process; none of one that has ended."""
+    """Return the command line of a process; empty when it has ended."""
     try:
         return process.cmdline()
     except psutil.Error:

@@ -53,7 +53,7 @@ class BrokenPromise(AssertionError):
     """The service lost, kept or changed what it must not."""
 
 
-def picture(seed: int) -> bytes:
+def content_of(seed: int) -> bytes:
     """Make the bytes of one upload from its number alone: mostly small, some of many blocks."""
     chance = random.Random(seed)  # noqa: S311 - for variety
     size = chance.choice([50, 4_000, 40_000, 40_000, 40_000, 700_000])
@@ -199,7 +199,7 @@ class Processes:
 
 @dataclass
 class Book:
-    """What the clients were told."""
+    """What the service has acknowledged to its clients."""
 
     stored: dict[str, int] = field(default_factory=dict)
     """Acknowledged by 201: id, and the number that its bytes come from."""
@@ -295,7 +295,7 @@ class Torture:
     async def _upload(self, client: httpx.AsyncClient) -> None:
         self._number += 1
         number = self._number
-        response = await client.post(f"{self._images}/upload", files={"file": picture(number)})
+        response = await client.post(f"{self._images}/upload", files={"file": content_of(number)})
         self.book.count[f"upload {response.status_code}"] += 1
         if response.status_code == httpx.codes.CREATED:
             self.book.stored[response.json()["id"]] = number
@@ -319,7 +319,7 @@ class Torture:
             for image_id, number in book.stored.items():
                 response = await client.get(f"{self._images}/{image_id}/file")
                 _require(response.status_code == httpx.codes.OK, f"{image_id} is lost")
-                _require(response.content == picture(number), f"{image_id} has changed")
+                _require(response.content == content_of(number), f"{image_id} has changed")
             for image_id in book.deleted:
                 for address in (image_id, f"{image_id}/file"):
                     response = await client.get(f"{self._images}/{address}")
@@ -327,7 +327,7 @@ class Torture:
             for image_id, number in book.unsure.items():
                 response = await client.get(f"{self._images}/{image_id}/file")
                 if response.status_code != httpx.codes.NOT_FOUND:
-                    _require(response.content == picture(number), f"{image_id} has changed")
+                    _require(response.content == content_of(number), f"{image_id} has changed")
             listed = await self._open_all_listed(client)
             _require(book.stored.keys() <= listed, "an image is not on the list")
             _require(not book.deleted & listed, "a deleted image is on the list")

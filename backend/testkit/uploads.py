@@ -16,7 +16,7 @@ from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.base import StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.forms import stream
 from testkit.storages import read_all
 
@@ -41,7 +41,7 @@ def broken_off() -> IncomingFile:
     """Return a file whose client leaves after the first chunk."""
 
     async def chunks() -> AsyncIterator[bytes]:
-        yield pictures.jpeg()
+        yield samples.jpeg()
         raise ConnectionLost
 
     return IncomingFile("photo.jpg", chunks())

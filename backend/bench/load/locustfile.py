@@ -12,7 +12,7 @@ from locust import FastHttpUser, between, events, task
 from locust.env import Environment
 
 from bench.forms import form
-from bench.images import Picture, pictures_of_users
+from bench.images import ImageSpec, typical_specs
 
 IMAGES: Final = "/api/v1/images"
 P50_MS: Final = 100
@@ -21,9 +21,9 @@ HEAVY_BYTES: Final = 20 * 1024 * 1024
 
 _chance: Final = Random(2026)
 _ids: Final = Path(os.environ["IMAGE_IDS"]).read_text().split()
-_JPEG: Final = [p for p in pictures_of_users(_chance) if p.image_type == "image/jpeg"]
-_forms: Final = [form(picture.content(_chance)) for picture in _JPEG]
-_heavy_form: Final = form(Picture(_JPEG[0].image_type, HEAVY_BYTES).content(_chance))
+_JPEG: Final = [p for p in typical_specs(_chance) if p.image_type == "image/jpeg"]
+_forms: Final = [form(spec.content(_chance)) for spec in _JPEG]
+_heavy_form: Final = form(ImageSpec(_JPEG[0].image_type, HEAVY_BYTES).content(_chance))
 
 
 class _Person(FastHttpUser):
@@ -82,14 +82,14 @@ class Visitor(_Person):
 
 
 class Photographer(_Person):
-    """Adds large pictures, one after the other."""
+    """Adds large images, one after the other."""
 
     fixed_count = 4
     wait_time = between(2, 6)
 
     @task
     def upload_large(self) -> None:
-        """Add a picture of 20 MiB."""
+        """Add an image of 20 MiB."""
         self._upload(_heavy_form, "upload 20 MiB")
 
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware.access_log import AccessLog
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import CLIENT, Upload
 
 Lines = Callable[[], list[Any]]
@@ -28,15 +28,15 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 async def test_a_request_is_one_line_with_all_its_fields(
     client: httpx.AsyncClient, upload: Upload, lines: Lines
 ) -> None:
-    picture = pictures.jpeg()
-    image = await upload(picture)
+    content = samples.jpeg()
+    image = await upload(content)
     await client.get(image["url"])
     last = lines()[-1]
-    assert (last.method, last.status, last.bytes, last.client) == ("GET", 200, len(picture), CLIENT)
+    assert (last.method, last.status, last.bytes, last.client) == ("GET", 200, len(content), CLIENT)
     assert last.path == f"/api/v1/images/{image['id']}/file"
     assert 0 <= last.duration_ms < 60_000
     assert last.getMessage() == (
-        f"GET {last.path} 200 {last.duration_ms}ms {len(picture)}B {CLIENT}"
+        f"GET {last.path} 200 {last.duration_ms}ms {len(content)}B {CLIENT}"
     )
 
 
@@ -65,7 +65,7 @@ async def test_the_path_cannot_forge_a_line_and_the_query_is_not_logged(
 async def test_head_counts_no_bytes(
     client: httpx.AsyncClient, upload: Upload, lines: Lines
 ) -> None:
-    image = await upload(pictures.jpeg())
+    image = await upload(samples.jpeg())
     await client.head(image["url"])
     assert lines()[-1].bytes == 0
 

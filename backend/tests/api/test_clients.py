@@ -12,12 +12,12 @@ import pytest
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.forms import CONTENT_TYPE, form, raw_part
 from testkit.live import TIMEOUT, serve
 
 CURL = which("curl")
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 NAMES = {
     'say "cheese".jpg': 'say "cheese".jpg',
     "100%25.jpg": "100%25.jpg",

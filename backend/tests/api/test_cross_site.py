@@ -10,14 +10,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient, Upload
 from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
 UPLOAD = f"{IMAGES}/upload"
 NO_IMAGE = f"{IMAGES}/00000000-0000-0000-0000-000000000000"
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 PUBLIC = "https://images.example.org/pics"
 ANY_SITE = {
     "access-control-allow-origin": "*",

@@ -12,12 +12,12 @@ from sqlalchemy import text
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.storage.local.file_reader import READ_BLOCK
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient, Upload
 from testkit.problems import assert_problem
 
-JPEG = pictures.jpeg()
-LARGE = pictures.sized_jpeg(3 * READ_BLOCK + 7)
+JPEG = samples.jpeg()
+LARGE = samples.sized_jpeg(3 * READ_BLOCK + 7)
 StoredFiles = Callable[[], list[Path]]
 FOR_ANY_SITE = {
     "access-control-allow-origin": "*",
@@ -250,7 +250,7 @@ async def test_a_download_is_the_same_cold_hot_and_with_a_query(
         return response.status_code, dict(response.headers), response.content
 
     async with open_client() as client:
-        files = {"file": ("photo.jpg", pictures.sized_jpeg(size))}
+        files = {"file": ("photo.jpg", samples.sized_jpeg(size))}
         url = (await client.post("/api/v1/images/upload", files=files)).json()["url"]
         cold = await ask(client, url)
         assert (await client.get(url)).status_code == 200

@@ -9,7 +9,7 @@ from app.api.problems.kinds import INTERNAL_ERROR, PROBLEMS, problem_of
 from app.api.problems.openapi import documented
 from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.images import Images
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient
 from testkit.problems import assert_problem
 
@@ -61,7 +61,7 @@ async def test_an_upload_to_a_url_with_a_trailing_slash_arrives(
     client: httpx.AsyncClient,
 ) -> None:
     response = await client.post(
-        "/api/v1/images/upload/", files={"file": pictures.jpeg()}, follow_redirects=True
+        "/api/v1/images/upload/", files={"file": samples.jpeg()}, follow_redirects=True
     )
     assert response.status_code == 201
 

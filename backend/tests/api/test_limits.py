@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.api.middleware.request_body import FORM_ALLOWANCE
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import CLIENT, OpenClient
 from testkit.forms import CONTENT_TYPE, form, part, split
 from testkit.problems import assert_problem
@@ -17,7 +17,7 @@ from testkit.settings import MAX_UPLOAD_BYTES
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 StoredFiles = Callable[[], list[Path]]
 
 
@@ -48,7 +48,7 @@ async def test_the_limits_can_be_asked_for(
 async def test_a_file_too_large_is_refused_with_the_limit_and_what_was_counted(
     client: httpx.AsyncClient,
 ) -> None:
-    response = await client.post(UPLOAD, files={"file": pictures.sized_jpeg(MAX_UPLOAD_BYTES + 1)})
+    response = await client.post(UPLOAD, files={"file": samples.sized_jpeg(MAX_UPLOAD_BYTES + 1)})
     assert_problem(response, 413, "file-too-large")
     assert limit_of(response) == ("max_upload_bytes", MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES + 1)
 

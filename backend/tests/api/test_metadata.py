@@ -4,12 +4,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient, Upload
 from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 
 
 async def test_metadata_of_an_image_is_what_the_upload_returned(

@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.middleware.proxy_headers import ProxyHeaders
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient
 
 UPLOAD = "/api/v1/images/upload"
 PROXY = "10.0.0.1"
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 
 
 async def seen(client: str | None, *fields: tuple[str, str], trusted: str = PROXY) -> Scope:

@@ -2,7 +2,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import OpenClient
 from testkit.problems import assert_problem
 
@@ -41,7 +41,7 @@ async def test_a_request_without_the_key_is_rejected(
 async def test_requests_with_the_key_succeed(open_client: OpenClient) -> None:
     headers = {"authorization": f"bearer {KEY}"}
     async with open_client(api_key=SecretStr(KEY)) as client:
-        files = {"file": pictures.jpeg()}
+        files = {"file": samples.jpeg()}
         response = await client.post("/api/v1/images/upload", files=files, headers=headers)
         assert response.status_code == 201
         url = response.headers["location"]
@@ -54,7 +54,7 @@ async def test_files_health_and_docs_need_no_key(open_client: OpenClient) -> Non
     async with open_client(api_key=SecretStr(KEY)) as client:
         response = await client.post(
             "/api/v1/images/upload",
-            files={"file": pictures.jpeg()},
+            files={"file": samples.jpeg()},
             headers={"authorization": f"Bearer {KEY}"},
         )
         assert (await client.get(response.json()["url"])).status_code == 200

@@ -10,7 +10,7 @@ import pytest
 
 from app.api.forms.multipart import MAX_OTHER_PARTS
 from app.api.middleware.request_body import LINGER_BYTES
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import CLIENT, OpenClient
 from testkit.faulty_disk import FaultyDisk
 from testkit.forms import CONTENT_TYPE, form, part, raw_part, split
@@ -19,8 +19,8 @@ from testkit.settings import MAX_UPLOAD_BYTES
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 StoredFiles = Callable[[], list[Path]]
 
 
@@ -36,12 +36,12 @@ async def send_raw(
     return await client.post(UPLOAD, content=body, headers={"content-type": content_type})
 
 
-@pytest.mark.parametrize("name", pictures.of_every_kind())
+@pytest.mark.parametrize("name", samples.of_every_kind())
 async def test_every_kind_of_image_is_stored_and_comes_back_byte_for_byte(
     client: httpx.AsyncClient, name: str
 ) -> None:
-    picture, content_type = pictures.of_every_kind()[name]
-    response = await send(client, picture, name)
+    content, content_type = samples.of_every_kind()[name]
+    response = await send(client, content, name)
     assert response.status_code == 201
     image = response.json()
     assert set(image) == {
@@ -50,22 +50,22 @@ async def test_every_kind_of_image_is_stored_and_comes_back_byte_for_byte(
     }  # fmt: skip
     assert image["filename"] == name
     assert image["content_type"] == content_type
-    assert image["file_size"] == len(picture)
-    assert image["checksum"] == f"sha256:{sha256(picture).hexdigest()}"
-    assert (image["width"], image["height"]) == pictures.shown(name)
+    assert image["file_size"] == len(content)
+    assert image["checksum"] == f"sha256:{sha256(content).hexdigest()}"
+    assert (image["width"], image["height"]) == samples.shown(name)
     assert image["truncated"] is False
     assert image["storage_key"].startswith(UUID(image["id"]).hex)
     assert image["created_at"].endswith("Z")
     assert image["url"] == f"http://images.localhost/api/v1/images/{image['id']}/file"
     assert response.headers["location"] == f"http://images.localhost/api/v1/images/{image['id']}"
     assert (await client.get(response.headers["location"])).json() == image
-    assert (await client.get(image["url"])).content == picture
+    assert (await client.get(image["url"])).content == content
 
 
 NO_SIZE = {
-    "50 gigapixels": pictures.png_header(223_607, 223_607) + pictures.chunk(b"IDAT", b""),
-    "a PNG without a header": PNG[:8] + pictures.chunk(b"tEXt", b"a\0b"),
-    "a JPEG that is none": b"\xff\xd8\xff\xe0 begins like a picture",
+    "50 gigapixels": samples.png_header(223_607, 223_607) + samples.chunk(b"IDAT", b""),
+    "a PNG without a header": PNG[:8] + samples.chunk(b"tEXt", b"a\0b"),
+    "a JPEG that is none": b"\xff\xd8\xff\xe0 begins like an image",
     "a JPEG broken off in its header": JPEG[:100],
     "a PNG broken off in its header": PNG[:20],
 }
@@ -88,9 +88,9 @@ TRUNCATED = {
     "a JPEG broken off in its header": JPEG[:100],
     "a JPEG without its last byte": JPEG[:-1],
     "a JPEG of which the rest is zeros": JPEG[:500] + bytes(len(JPEG) - 500),
-    "a large JPEG": pictures.jpeg(700, 700)[:-100],
+    "a large JPEG": samples.jpeg(700, 700)[:-100],
     "a PNG without its last byte": PNG[:-1],
-    "a large PNG": pictures.png(700, 700)[:-100],
+    "a large PNG": samples.png(700, 700)[:-100],
 }
 
 
@@ -106,12 +106,12 @@ async def test_a_truncated_upload_is_stored_as_sent_and_the_answer_says_so(
     assert (await client.get(f"/api/v1/images/{image['id']}")).json() == image
 
 
-@pytest.mark.parametrize("picture", [JPEG, PNG, pictures.jpeg(700, 700), pictures.png(700, 700)])
+@pytest.mark.parametrize("content", [JPEG, PNG, samples.jpeg(700, 700), samples.png(700, 700)])
 async def test_what_follows_the_end_of_an_image_does_not_make_it_truncated(
-    client: httpx.AsyncClient, picture: bytes
+    client: httpx.AsyncClient, content: bytes
 ) -> None:
     """As the film that a telephone puts behind its photograph."""
-    response = await send(client, picture + bytes(300_000))
+    response = await send(client, content + bytes(300_000))
     assert response.json()["truncated"] is False
 
 
@@ -134,21 +134,21 @@ async def test_links_begin_with_the_public_url_where_it_is_set(open_client: Open
 async def test_a_large_file_passes_through_in_pieces(
     client: httpx.AsyncClient, stored_files: StoredFiles
 ) -> None:
-    picture = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
+    content = samples.sized_jpeg(MAX_UPLOAD_BYTES)
 
     async def body() -> AsyncIterator[bytes]:
-        for piece in split(form(part(picture)), 50_000):
+        for piece in split(form(part(content)), 50_000):
             yield piece
 
     response = await send_raw(client, body())
     assert response.status_code == 201
-    assert [path.read_bytes() for path in stored_files()] == [picture]
+    assert [path.read_bytes() for path in stored_files()] == [content]
 
 
 async def test_a_file_one_byte_over_the_limit_is_refused(
     client: httpx.AsyncClient, stored_files: StoredFiles
 ) -> None:
-    response = await send(client, pictures.sized_jpeg(MAX_UPLOAD_BYTES + 1))
+    response = await send(client, samples.sized_jpeg(MAX_UPLOAD_BYTES + 1))
     assert str(MAX_UPLOAD_BYTES) in assert_problem(response, 413, "file-too-large")
     assert stored_files() == []
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.nginx import nginx, site_of
 from testkit.page import OpenPage, a_file, choose
@@ -21,7 +21,7 @@ from testkit.service import Service, StartService
 
 pytestmark = needs_nginx
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 FORWARDED = """
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -7,14 +7,14 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import FileChooser, Page, expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names, upload
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
-JPEG = pictures.jpeg(640, 480)
+JPEG = samples.jpeg(640, 480)
 PHONE = {"width": 320, "height": 568}
 Check = Callable[[str], Awaitable[None]]
 
@@ -28,7 +28,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await check("choosing")
     await page.keyboard.press("Escape")
     long_name = "a-photograph-with-a-name-that-is-longer-than-any-phone-is-wide.jpg"
-    await choose(page, a_file(long_name, JPEG), a_file("notes.txt", b"no picture"))
+    await choose(page, a_file(long_name, JPEG), a_file("notes.txt", b"no image"))
     await expect(page.get_by_text("2 of 2 done")).to_be_visible()
     await check("transfers")
     await page.get_by_role("button", name="Close the list").click()
@@ -162,7 +162,7 @@ async def test_outcomes_are_announced_to_screen_readers(page: Page, service: Ser
           }).observe(document, { subtree: true, childList: true, characterData: true });
         }"""
     )
-    await choose(page, a_file("heard.jpg", JPEG), a_file("notes.txt", b"no picture"))
+    await choose(page, a_file("heard.jpg", JPEG), a_file("notes.txt", b"no image"))
     await expect(page.get_by_text("2 of 2 done")).to_be_visible()
     await page.locator("#gallery img").click()
     await page.get_by_role("button", name="Delete").click()

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import until
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
-JPEG, PNG = pictures.jpeg(), pictures.png()
+JPEG, PNG = samples.jpeg(), samples.png()
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -72,7 +72,7 @@ async def test_folders_and_files_are_dropped_together(
     one, two = tmp_path / "one", tmp_path / "two"
     write(one / "1.jpg", JPEG)
     write(two / "2.jpg", JPEG)
-    loose = [write(tmp_path / "3.png", PNG), write(tmp_path / "notes.txt", b"no picture")]
+    loose = [write(tmp_path / "3.png", PNG), write(tmp_path / "notes.txt", b"no image")]
     await drop(page, one, loose[0], two, loose[1])
     await expect(page.get_by_text("4 of 4 done")).to_be_visible()
     await expect(page.get_by_text("Invalid file type")).to_have_count(1)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.page import OPTIONS, OpenPage, shown
 from testkit.programs import needs_chromium
@@ -27,7 +27,7 @@ from testkit.service import (
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
-JPEG = pictures.jpeg(640, 480)
+JPEG = samples.jpeg(640, 480)
 MANY = 300
 
 
@@ -49,7 +49,7 @@ async def test_images_are_shown_newest_first(service: Service, open_page: OpenPa
 async def test_the_viewer_shows_size_type_dimensions_and_local_time(
     service: Service, open_page: OpenPage
 ) -> None:
-    image = upload(service, pictures.sized_jpeg(100_000), "holiday.jpg")
+    image = upload(service, samples.sized_jpeg(100_000), "holiday.jpg")
     page = await open_page(service.url)
     await page.locator('img[alt="holiday.jpg"]').click()
     viewer = page.get_by_role("dialog", name="holiday.jpg")
@@ -92,7 +92,7 @@ async def test_the_address_names_the_open_image(service: Service, open_page: Ope
     await page.keyboard.press("Shift+ArrowRight")
     await page.keyboard.press("Control+ArrowRight")
     await expect(viewer).to_contain_text("newer.jpg")
-    await page.locator("dialog img").click()  # takes the focus away; the keys still work
+    await page.locator("dialog img").click()  # takes the focus; the keys still work
     await page.keyboard.press("ArrowRight")
     await expect(viewer).to_contain_text("older.jpg")
     assert page.url == f"{service.url}/#{older['id']}"
@@ -356,7 +356,7 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
 ) -> None:
     async with httpx.AsyncClient(base_url=service.url, timeout=TIMEOUT) as client:
         for start in range(0, MANY, 20):
-            files = [("files", (f"{n}.png", pictures.png(8, 8))) for n in range(start, start + 20)]
+            files = [("files", (f"{n}.png", samples.png(8, 8))) for n in range(start, start + 20)]
             assert (await client.post(f"{IMAGES}/batch", files=files)).status_code == 201
     page = await open_page(service.url)
     await expect(page.locator("#gallery img").first).to_be_visible()

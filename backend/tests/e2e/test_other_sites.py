@@ -12,14 +12,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.programs import CHROMIUM, needs_chromium
 from testkit.service import IMAGES, Service, listed_names, upload
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), needs_chromium]
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 REBOUND = "evil.example"
 """A name that an attacker's name server resolves to this machine."""
 

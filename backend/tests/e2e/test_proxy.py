@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.nginx import nginx, site_of
 from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium, needs_nginx
@@ -17,7 +17,7 @@ from testkit.service import Service, listed_names, upload
 
 pytestmark = [needs_chromium, needs_nginx, pytest.mark.asyncio(loop_scope="session")]
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 UPLOAD = "/api/v1/images/upload"
 TO_SERVICE = "proxy_pass http://image_host; proxy_set_header Host $http_host;"
 LOGIN = 'default_type text/html; return {status} "<!doctype html><title>Sign in</title>";'
@@ -39,7 +39,7 @@ async def test_a_413_of_a_proxy_is_shown_as_the_proxys_with_what_to_do(
 ) -> None:
     with behind_nginx(service, tmp_path) as url:
         page = await open_page(url)
-        await choose(page, a_file("large.jpg", pictures.sized_jpeg(3_000_000)))
+        await choose(page, a_file("large.jpg", samples.sized_jpeg(3_000_000)))
         sentence = "A proxy in front of the service refused the file: its limit on the size"
         await expect(page.get_by_text(sentence)).to_be_visible()
         await expect(page.get_by_text("The service answered")).to_have_count(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import until
 from testkit.page import KEY, OpenPage, a_file, choose, shown
 from testkit.programs import needs_chromium
@@ -24,8 +24,8 @@ from testkit.service import (
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
-JPEG = pictures.jpeg(640, 480)
-TEXT = a_file("notes.txt", b"no picture at all")
+JPEG = samples.jpeg(640, 480)
+TEXT = a_file("notes.txt", b"no image at all")
 LARGE = 20 * 1024 * 1024
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script></svg>'
 
@@ -111,7 +111,7 @@ async def test_three_files_are_sent_at_once_each_with_its_progress(
     page: Page, service: Service
 ) -> None:
     async with slow_network(page, 60_000):
-        await choose(page, *[a_file(f"{n}.jpg", pictures.sized_jpeg(400_000)) for n in range(5)])
+        await choose(page, *[a_file(f"{n}.jpg", samples.sized_jpeg(400_000)) for n in range(5)])
         bars = page.get_by_role("progressbar")
         await expect(bars).to_have_count(5)
         await expect(page.get_by_text(re.compile(r"KiB of 390\.6 KiB · .*/s"))).to_have_count(3)
@@ -124,7 +124,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     page: Page, service: Service, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.jpg"
-    large.write_bytes(pictures.sized_jpeg(LARGE))
+    large.write_bytes(samples.sized_jpeg(LARGE))
     async with slow_network(page, 2_000_000):
         await choose(page, large)
         await until(lambda: any(file.stat().st_size for file in stored_files(service)))
@@ -137,7 +137,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
 
 
 async def test_cancel_removes_a_queued_file_at_once(page: Page, service: Service) -> None:
-    content = pictures.sized_jpeg(400_000)
+    content = samples.sized_jpeg(400_000)
     async with slow_network(page, 60_000):
         await choose(page, *[a_file(f"{n}.jpg", content) for n in range(4)])
         row = page.get_by_role("listitem").filter(has_text="3.jpg")
@@ -238,7 +238,7 @@ async def test_an_upload_whose_connection_breaks_is_retried(
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
         async with slow_network(page, 1_000_000):
-            await choose(page, a_file("broken.jpg", pictures.sized_jpeg(5_000_000)))
+            await choose(page, a_file("broken.jpg", samples.sized_jpeg(5_000_000)))
             await until(lambda: any(file.stat().st_size for file in stored_files(service)))
             relay.is_broken = True
             relay.cut()

@@ -21,21 +21,21 @@ from app.statements.images import find_images
 from app.storage.base import ObjectReader
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.databases import explain
 from testkit.storages import OpenStorage
 from testkit.uploads import file
 
-JPEG = pictures.jpeg()
-TURNED = pictures.of_every_kind()["orientation-6.jpg"][0]
-PNG = pictures.png(30, 20)
+JPEG = samples.jpeg()
+TURNED = samples.of_every_kind()["orientation-6.jpg"][0]
+PNG = samples.png(30, 20)
 NO_HEADER = b"\xff\xd8\xff\xe0 and nothing more"
 FORGET = "UPDATE images SET width = NULL, height = NULL, checksum = NULL, truncated = NULL"
 LIMITS = UploadLimits(max_upload_bytes=5_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
 
 
 class Store:
-    """Pictures that were uploaded before their headers were read."""
+    """Images that were uploaded before their headers were read."""
 
     def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root
@@ -112,7 +112,7 @@ async def test_nothing_else_of_a_row_is_changed(store: Store) -> None:
 
 
 async def test_a_header_that_lies_deep_in_a_large_file_is_found(store: Store) -> None:
-    images = await store.upload(pictures.of_every_kind()["print-profile.jpg"][0])
+    images = await store.upload(samples.of_every_kind()["print-profile.jpg"][0])
     assert await run(store) == {Outcome.FILLED_IN: 1}
     assert await store.sizes(images) == [(64, 48)]
 
@@ -129,7 +129,7 @@ async def test_what_is_not_whole_is_counted_and_passed_over(store: Store) -> Non
 
 
 async def test_every_row_gets_its_checksum_and_whether_it_is_truncated(store: Store) -> None:
-    large = pictures.png(700, 700)
+    large = samples.png(700, 700)
     contents = [JPEG, JPEG[:-1], large + bytes(200_000), large[:-1], NO_HEADER]
     images = await store.upload(*contents)
     await run(store)
@@ -162,7 +162,7 @@ async def test_of_a_row_that_lacks_its_size_alone_only_the_header_is_read(store:
             vars(reader)["read"] = counted
             return reader
 
-    content = pictures.sized_jpeg(1_000_000)
+    content = samples.sized_jpeg(1_000_000)
     images = await store.upload(content)
     await run(store)
     before = await store.checked(images)

@@ -21,11 +21,11 @@ from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.storages import OpenStorage
 from testkit.uploads import file
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 DAY = timedelta(days=1)
 ORPHAN = "0" * 31 + "1.jpg"
 OLD = "0" * 31 + "2.jpg"
@@ -33,7 +33,7 @@ LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_pe
 
 
 class Store:
-    """A folder of pictures, and what can go wrong with it."""
+    """A folder of images, and what can go wrong with it."""
 
     def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""The database as the service uses it: sessions, the schema, and every way it can be away."""
+"""The database as the service uses it: sessions, the schema, and every way it can fail."""
 
 import asyncio
 import socket

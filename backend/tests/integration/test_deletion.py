@@ -11,7 +11,7 @@ from app.domain.errors import (
 )
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.uploads import (
     LIMITS,
     assert_nothing_is_left,
@@ -20,8 +20,8 @@ from testkit.uploads import (
     stored_keys,
 )
 
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 
 
 @pytest.fixture

@@ -263,10 +263,10 @@ async def test_text_is_sorted_by_code_points_and_letters_of_every_language_are_k
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_a_user_without_a_name_is_reported_in_one_line(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
+    nameless = 12345
+    os.chown(tmp_path, nameless, nameless)
     programs = Programs()
-    programs._user = {"user": 12345, "group": 12345, "extra_groups": []}
+    programs._user = {"user": nameless, "group": nameless, "extra_groups": []}
     with pytest.raises(EmbeddedDatabaseError) as caught:
         programs.initdb(tmp_path / "postgres")
     words = "initdb says: initdb: could not look up effective user ID 12345: user does not"

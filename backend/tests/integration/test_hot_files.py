@@ -18,11 +18,11 @@ from app.models import ImageRow
 from app.services import files as files_module
 from app.services.use_cases import Services
 from app.storage.local import backend
-from testkit import pictures
+from testkit import samples
 from testkit.storages import OpenStorage
 from testkit.uploads import LIMITS, file, read
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 
 
 class Statements:

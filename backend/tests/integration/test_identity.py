@@ -20,11 +20,11 @@ from app.storage.base import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, read_mark, write_mark
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.storages import OpenStorage
 from testkit.uploads import file, read
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
 
 
@@ -277,7 +277,7 @@ async def test_a_volume_that_is_unmounted_while_the_service_runs_is_noticed_at_o
         await open_storage(root).prepare()
     if place == "another":
         write_mark(root, Mark(uuid4()))
-    for content in (JPEG, pictures.sized_jpeg(900_000)):
+    for content in (JPEG, samples.sized_jpeg(900_000)):
         with pytest.raises(StorageUnavailable):
             await services.uploads.upload(file(content), None)
     for lost in (image, other):

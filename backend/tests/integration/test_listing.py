@@ -12,14 +12,14 @@ from app.domain.errors import (
 from app.domain.image import Image, Position
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.uploads import (
     LIMITS,
     file,
 )
 
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from app.services.identity import StorageIdentity
 from app.services.use_cases import Services
 from app.statements.backfill import count_incomplete
 from app.storage.local.backend import LocalStorage
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage
 from testkit.uploads import execute, file
@@ -44,8 +44,8 @@ async def storage(
     configure_pillow()
     storage = open_storage(settings.data_dir / "images")
     services = Services(database, storage, LIMITS)
-    await services.uploads.upload(file(pictures.jpeg()), None)
-    await storage.delete((await services.uploads.upload(file(pictures.jpeg()), None)).storage_key)
+    await services.uploads.upload(file(samples.jpeg()), None)
+    await storage.delete((await services.uploads.upload(file(samples.jpeg()), None)).storage_key)
     return storage
 
 

@@ -23,7 +23,7 @@ from app.services.use_cases import Services
 from app.statements import quota
 from app.statements.quota import Usage, count_usage, lock_quotas
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import explain
 from testkit.live import until
@@ -39,7 +39,7 @@ from testkit.uploads import (
     stored_keys,
 )
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 STRANGER = ip_address("198.51.100.1")
 ADDRESSES = [ip_address(a) for a in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")]
 

@@ -8,13 +8,13 @@ from app.domain.errors import (
 )
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.uploads import (
     LIMITS,
 )
 
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 
 
 @pytest.fixture

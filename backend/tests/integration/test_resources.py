@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.config.settings import Settings
 from app.database.engine import Database
-from testkit import pictures
+from testkit import samples
 from testkit.asgi import open_client
 from testkit.live import StoredFiles, until
 from testkit.uploads import row_keys
@@ -23,7 +23,7 @@ async def test_the_row_of_a_cancelled_upload_is_inserted_before_the_database_clo
     client = await opened.enter_async_context(open_client(settings))
     async with database.write() as session:
         await session.execute(text("LOCK TABLE images IN ACCESS EXCLUSIVE MODE"))
-        upload = asyncio.create_task(client.post(UPLOAD, files={"file": pictures.jpeg()}))
+        upload = asyncio.create_task(client.post(UPLOAD, files={"file": samples.jpeg()}))
         while not await session.scalar(text(WAITING)):  # noqa: ASYNC110 - nothing sets an event
             await asyncio.sleep(0.01)
         upload.cancel()

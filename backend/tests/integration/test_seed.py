@@ -30,7 +30,7 @@ async def fill(
     url: URL, folder: Path, *, to_others: bool = False, make_files: MakeFiles = images.link_files
 ) -> None:
     chance = Random()  # noqa: S311 - for variety
-    drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)
+    drawn = images.rows(COUNT, images.typical_specs(chance), chance)
     complete = make_files(folder, drawn, chance)
     await seed.fill(url, folder, COUNT, complete, to_others=to_others)
 
@@ -100,7 +100,7 @@ def test_an_unavailable_database_is_reported_in_one_line(
 
 def test_rows_come_in_the_order_of_their_times() -> None:
     chance = Random(1)  # noqa: S311 - for variety
-    drawn = images.rows(COUNT, images.pictures_of_users(chance), chance)
+    drawn = images.rows(COUNT, images.typical_specs(chance), chance)
     times = [row.created_at for row in drawn]
     assert times == sorted(times)
     assert images.PERIOD * 0.9 < times[-1] - times[0] <= images.PERIOD

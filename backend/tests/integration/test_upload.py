@@ -22,7 +22,7 @@ from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.base import StagedObject
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.forms import split
 from testkit.live import until
 from testkit.uploads import (
@@ -40,8 +40,8 @@ from testkit.uploads import (
     stored_keys,
 )
 
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
-from testkit import pictures
+from testkit import samples
 from testkit.uploads import (
     ADDRESS,
     LIMITS,
@@ -32,8 +32,8 @@ from testkit.uploads import (
     stored_keys,
 )
 
-JPEG = pictures.jpeg()
-PNG = pictures.png()
+JPEG = samples.jpeg()
+PNG = samples.png()
 
 
 @pytest.fixture

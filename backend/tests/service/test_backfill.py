@@ -1,4 +1,4 @@
-"""`make backfill`, as an operator types it, on the data of before and beside a running service."""
+"""`make backfill`, as an operator types it, on data of earlier versions, beside a service."""
 
 import asyncio
 from hashlib import sha256
@@ -53,7 +53,7 @@ def test_images_of_earlier_versions_get_what_their_rows_lack(
     assert run.stdout == "1 images: 1 with no size in a header that can be read\n"
 
 
-def test_a_missing_file_is_told_by_its_key(start: StartService, project: Path) -> None:
+def test_a_missing_file_is_reported_by_its_key(start: StartService, project: Path) -> None:
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(load_lean(url))
     copy_lean_files(project / "data")

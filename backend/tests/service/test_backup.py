@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.databases import execute
 from testkit.live import LiveServer, serve, wait_until
 from testkit.schema import programs
@@ -64,7 +64,7 @@ class Load:
         self._thread = threading.Thread(target=self._work)
 
     def upload(self) -> str:
-        content = pictures.sized_jpeg(self._chance.randrange(4_000, 200_000))
+        content = samples.sized_jpeg(self._chance.randrange(4_000, 200_000))
         image_id: str = self._client.post("/upload", files={"file": content}).json()["id"]
         self.images[image_id] = content
         return image_id
@@ -100,7 +100,7 @@ def variables(settings: Settings, backup: Path) -> dict[str, str]:
     return {"DATABASE_URL": url, "DATA_DIR": str(settings.data_dir), "BACKUP": str(backup)}
 
 
-def test_a_backup_taken_under_load_restores_every_picture(
+def test_a_backup_taken_under_load_restores_every_image(
     settings: Settings, elsewhere: Settings, project: Path, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup"
@@ -154,7 +154,7 @@ def test_half_a_tar_removes_no_row(
         client = httpx.Client(base_url=f"{server.url}/api/v1/images", timeout=60)
         with client:
             for number in range(40):
-                content = pictures.sized_jpeg(20_000 + number)
+                content = samples.sized_jpeg(20_000 + number)
                 assert client.post("/upload", files={"file": content}).status_code == 201
         shell("backup", project, **variables(settings, backup))
     whole = (backup / "images.tar").read_bytes()

@@ -1,4 +1,4 @@
-"""More connections than `MAX_CONNECTIONS`: who is served, who is closed, and who is told 503."""
+"""More connections than `MAX_CONNECTIONS`: which are served, closed, or answered with 503."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ import pytest
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.forms import form, part
 from testkit.live import TIMEOUT, LiveServer, serve, wait_until
 from testkit.problems import read_problem
@@ -20,7 +20,7 @@ from testkit.sockets import UPLOAD, ask, head
 MOST = 20
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
-BODY = form(part(pictures.jpeg()))
+BODY = form(part(samples.jpeg()))
 BEGUN_UPLOAD = head(UPLOAD, f"Content-Length: {len(BODY)}") + BODY[:-10]
 
 

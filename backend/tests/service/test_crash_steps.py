@@ -26,13 +26,13 @@ from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
 from app.storage.local.marking import NAME
-from testkit import crash_driver, pictures
+from testkit import crash_driver, samples
 from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
 from testkit.storages import OpenStorage
 
-SMALL = pictures.jpeg()
-LARGE = pictures.sized_jpeg(2 * BLOCK + 1000)
+SMALL = samples.jpeg()
+LARGE = samples.sized_jpeg(2 * BLOCK + 1000)
 
 FIRST_BLOCK = ["create staged file", "write staged file"]
 PUBLISH = ["fsync staged file", "rename staged file", "fsync published folder", "INSERT", "COMMIT"]
@@ -135,7 +135,7 @@ class Host:
         """Check what must hold at any moment; return which images there are.
 
         Every row has its whole file. Besides these there are only whole files without a row, and
-        staging files: what `fsck` clears away.
+        staging files: what `fsck` removes.
         """
         async with self.database.read() as session:
             images = (await session.scalars(select(ImageRow))).all()

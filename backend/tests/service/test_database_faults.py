@@ -1,4 +1,4 @@
-"""A database that refuses, breaks off, hangs or restarts: what the client is told, what is left."""
+"""A database that refuses, breaks off, hangs or restarts: what clients get, and what is left."""
 
 import asyncio
 import itertools
@@ -18,15 +18,16 @@ from sqlalchemy.engine import URL
 from app.database import engine as database_module
 from app.database.embedded import embedded_postgres
 from app.database.engine import CONNECTIONS, Database
-from testkit import pictures
+from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.databases import prepare
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
-JPEG = pictures.jpeg()
-LARGE = pictures.sized_jpeg(1_000_000)
+JPEG = samples.jpeg()
+LARGE = samples.sized_jpeg(1_000_000)
 
 
 @pytest.fixture
@@ -344,7 +345,7 @@ class Load:
     def _use(self) -> None:
         while not self._over.is_set():
             size = next(self._sizes)
-            content = pictures.sized_jpeg(size)
+            content = samples.sized_jpeg(size)
             answer = self._noted("upload", self._host.upload(content))
             if answer.is_success:
                 image_id = answer.json()["id"]

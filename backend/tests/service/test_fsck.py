@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.service import StartService, fsck, upload
 
@@ -20,9 +20,9 @@ def leave_orphan(project: Path) -> Path:
     return orphan
 
 
-def test_findings_are_told_repaired_and_then_gone(start: StartService, project: Path) -> None:
+def test_findings_are_reported_repaired_and_then_gone(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
-    image = upload(service, pictures.jpeg())
+    image = upload(service, samples.jpeg())
     orphan = leave_orphan(project)
 
     run = fsck(project)
@@ -90,12 +90,12 @@ def images_of(project: Path) -> list[Path]:
     return sorted((project / "data/images").glob("??/*"))
 
 
-def test_a_repair_that_would_remove_many_must_be_told_the_number(
+def test_a_repair_that_would_remove_many_needs_their_number(
     start: StartService, project: Path
 ) -> None:
     service = start().wait_until_it_serves()
     for _ in range(13):
-        upload(service, pictures.jpeg())
+        upload(service, samples.jpeg())
     lost = images_of(project)[:12]
     for path in lost:
         path.unlink()
@@ -130,11 +130,11 @@ def test_a_repair_that_would_remove_many_must_be_told_the_number(
     assert not any(path.exists() for path in orphans)
 
 
-def test_four_bytes_that_were_overwritten_are_found_and_told_as_corrupt(
+def test_four_bytes_that_were_overwritten_are_found_and_reported_as_corrupt(
     start: StartService, project: Path
 ) -> None:
     service = start().wait_until_it_serves()
-    images = [upload(service, pictures.jpeg()) for _ in range(4)]
+    images = [upload(service, samples.jpeg()) for _ in range(4)]
     corrupt = images_of(project)[1]
     size, total = corrupt.stat().st_size, sum(path.stat().st_size for path in images_of(project))
     (project / "data/images/00/@eaDir").mkdir()
@@ -170,7 +170,7 @@ def test_four_bytes_that_were_overwritten_are_found_and_told_as_corrupt(
 def test_a_check_that_a_person_stops_says_how_to_go_on(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
     for _ in range(3):
-        upload(service, pictures.jpeg())
+        upload(service, samples.jpeg())
     process = subprocess.Popen(  # noqa: S603 - our own arguments
         [project / ".venv/bin/python", "-c", STOPPED, "fsck", "--checksums"],
         cwd=project,
@@ -205,7 +205,7 @@ raise SystemExit(__main__.main())
 
 def test_a_folder_is_adopted_on_request(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
-    image = upload(service, pictures.jpeg())
+    image = upload(service, samples.jpeg())
     service.stop()
     (project / "data/images/storage-id").unlink()
     service = start()
@@ -222,7 +222,7 @@ def test_a_folder_is_adopted_on_request(start: StartService, project: Path) -> N
 
 def test_no_new_database_is_made_beside_images(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
-    upload(service, pictures.jpeg())
+    upload(service, samples.jpeg())
     service.stop()
     (project / "data/postgres").rename(project / "postgres")
     service = start()

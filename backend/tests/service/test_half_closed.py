@@ -14,7 +14,7 @@ import pytest
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.forms import form, part
 from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
@@ -22,8 +22,8 @@ from testkit.programs import NC, needs_nc
 from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, UPLOAD, connections, head, read_to_end
 
-JPEG = pictures.jpeg()
-LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
+JPEG = samples.jpeg()
+LARGE = samples.sized_jpeg(MAX_UPLOAD_BYTES)
 LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 

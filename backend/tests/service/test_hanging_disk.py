@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.storage.local import writer_program
-from testkit import pictures
+from testkit import samples
 from testkit.disks import disk_that_freezes, network_disk, set_deadlines
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 READY = "/health/ready"
 NOBODY = 65534
 CHOOSE = "this file system cannot do that: choose another one for DATA_DIR"

@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from app.storage.local.blocks import BLOCK
-from testkit import pictures
+from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.forms import BOUNDARY, form, part, raw_part
 from testkit.live import TIMEOUT, LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
@@ -31,15 +30,9 @@ from testkit.programs import CHROMIUM, needs_chromium
 from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, SMUGGLED, UPLOAD, ask, connections, head, read_to_end
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 LIMITS = "app.api.middleware.request_body"
 PROTOCOL = "app.server.http_protocol"
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[LiveServer]:
-    with serve(create_app(settings)) as server:
-        yield server
 
 
 def get_times(url: str, count: int) -> list[float]:
@@ -75,7 +68,7 @@ def test_200_slow_uploads_do_not_delay_others_and_leave_nothing(
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()["url"]
     calm = get_times(url, 200)
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 6.0)
-    start = form(part(pictures.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
+    start = form(part(samples.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
     slow = [server.connect() for _ in range(200)]
     for client in slow:
         client.sendall(head(UPLOAD, "Content-Length: 1000000") + start)
@@ -126,9 +119,9 @@ def test_a_body_that_stalls_is_aborted(  # noqa: PLR0913, PLR0917 - fixtures and
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 0.1)
     field = "file" if path == UPLOAD else "files"
-    body = form(part(JPEG, field), part(pictures.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
+    body = form(part(JPEG, field), part(samples.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
     if path == UPLOAD:
-        body = form(part(pictures.sized_jpeg(BLOCK * 2)))[: -BLOCK // 2]
+        body = form(part(samples.sized_jpeg(BLOCK * 2)))[: -BLOCK // 2]
     data = f"{len(body):x}\r\n".encode() + body if "chunked" in framing else body
     with server.connect() as client:
         client.sendall(head(path, framing) + data)
@@ -141,7 +134,7 @@ def test_a_fast_start_does_not_extend_the_deadline_of_a_slow_end(
     server: LiveServer, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.5)
-    begin = form(part(pictures.sized_jpeg(MAX_UPLOAD_BYTES)))[: MAX_UPLOAD_BYTES // 2]
+    begin = form(part(samples.sized_jpeg(MAX_UPLOAD_BYTES)))[: MAX_UPLOAD_BYTES // 2]
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {MAX_UPLOAD_BYTES}") + begin)
         client.settimeout(0)
@@ -400,8 +393,8 @@ def test_an_upload_over_the_limit_never_writes_more_than_the_limit(
         remove(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", measure_and_remove)
-    picture = pictures.sized_jpeg(MAX_UPLOAD_BYTES + FORM_ALLOWANCE // 2)
-    response = httpx.post(f"{server.url}{UPLOAD}", files={"file": picture})
+    content = samples.sized_jpeg(MAX_UPLOAD_BYTES + FORM_ALLOWANCE // 2)
+    response = httpx.post(f"{server.url}{UPLOAD}", files={"file": content})
     assert response.status_code == 413
     assert written, "the staging file was seen when it was removed"
     assert BLOCK < max(written) <= MAX_UPLOAD_BYTES
@@ -433,7 +426,7 @@ def test_10000_files_in_a_batch_store_none(server: LiveServer, stored_files: Sto
 
 
 def test_a_nested_form_is_not_parsed(server: LiveServer, stored_files: StoredFiles) -> None:
-    """RFC 7578, section 4.3, has done away with multipart/mixed within a form."""
+    """RFC 7578, section 4.3, has deprecated multipart/mixed within a form."""
     inner = form(part(JPEG)).replace(BOUNDARY.encode(), b"inner")
     mixed = b"Content-Type: multipart/mixed; boundary=inner"
     disposition = b'Content-Disposition: form-data; name="file"; filename="a.jpg"'
@@ -512,17 +505,17 @@ def test_no_image_runs_a_script_in_a_browser(settings: Settings, tmp_path: Path)
         for path in ("/raw/0.html", "/try/frame", "/try/script"):
             assert "<title>RAN</title>" in show_in_browser(server.url + path, tmp_path / "browser")
 
+        urls = []
         for case, content in POLYGLOTS.items():
             response = httpx.post(f"{server.url}{UPLOAD}", files={"file": content})
             assert response.status_code == 201, case
-            url = response.json()["url"]
-            pages["all"] = "<!doctype html><title>calm</title>" + "".join(
-                text.format(url=url) for text in PAGES.values()
-            )
-            assert "<title>calm</title>" in show_in_browser(
-                f"{server.url}/try/all", tmp_path / "browser"
-            ), case
+            urls.append(url := response.json()["url"])
             assert "RAN" not in show_in_browser(url, tmp_path / "browser").replace(SCRIPT, ""), case
+        pages["all"] = "<!doctype html><title>calm</title>" + "".join(
+            text.format(url=url) for url in urls for text in PAGES.values()
+        )
+        shown = show_in_browser(f"{server.url}/try/all", tmp_path / "browser")
+        assert "<title>calm</title>" in shown
 
 
 def test_a_response_without_a_body_arrives_like_any_other(server: LiveServer) -> None:

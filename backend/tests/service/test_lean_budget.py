@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.sockets import UPLOAD
 
@@ -181,7 +181,7 @@ def _start(folder: Path) -> tuple[psutil.Popen, str]:
 
 def _use(url: str) -> None:
     """Do what users do, so that what is imported or started late is there."""
-    uploaded = httpx.post(url + UPLOAD, files={"file": ("photo.jpg", pictures.jpeg())})
+    uploaded = httpx.post(url + UPLOAD, files={"file": ("photo.jpg", samples.jpeg())})
     assert uploaded.status_code == httpx.codes.CREATED
     for path in ("/", "/api/v1/images", uploaded.headers["location"], uploaded.json()["url"]):
         assert httpx.get(httpx.URL(url).join(path)).status_code == httpx.codes.OK

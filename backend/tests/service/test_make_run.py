@@ -15,7 +15,7 @@ import psutil
 import pytest
 from sqlalchemy.engine import URL
 
-from testkit import pictures
+from testkit import samples
 from testkit.forms import CONTENT_TYPE, form, part
 from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended
@@ -23,20 +23,9 @@ from testkit.service import JPEG, StartService, download, listed_ids, upload
 from testkit.sockets import UPLOAD
 
 
-@pytest.mark.parametrize(
-    ("number", "workers"),
-    [
-        (signal.SIGINT, 1),
-        (signal.SIGINT, 2),
-        (signal.SIGTERM, 1),
-        (signal.SIGTERM, 2),
-        (signal.SIGHUP, 1),  # of a terminal that is closed
-        (signal.SIGHUP, 2),
-    ],
-)
-def test_upload_restart_download_delete_stop(
-    start: StartService, number: signal.Signals, workers: int
-) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_upload_restart_download_delete_restart_stop(start: StartService, workers: int) -> None:
+    """Each signal that people stop a service with, once."""
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     assert "Installing" not in service.output, "nothing changed, so nothing is installed again"
     image = upload(service)
@@ -45,7 +34,7 @@ def test_upload_restart_download_delete_stop(
     assert len(
         [p for p in processes if "app.commands.server_process" in " ".join(p.cmdline())]
     ) == (workers if workers > 1 else 0)
-    service.stop(number)
+    service.stop(signal.SIGINT)
     assert_ended(processes)
 
     service = start(f"WORKERS={workers}").wait_until_it_serves()
@@ -55,14 +44,20 @@ def test_upload_restart_download_delete_stop(
     assert response.status_code == 204
     assert listed_ids(service) == []
     processes = service.all_processes()
-    service.stop(number)
+    service.stop(signal.SIGTERM)
+    assert_ended(processes)
+
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    assert listed_ids(service) == []
+    processes = service.all_processes()
+    service.stop(signal.SIGHUP)  # of a terminal that is closed
     assert_ended(processes)
 
 
 def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService) -> None:
     service = start().wait_until_it_serves()
-    sent = [pictures.sized_jpeg(200_000 + n) for n in range(10)]
-    images = [upload(service, picture) for picture in sent]
+    sent = [samples.sized_jpeg(200_000 + n) for n in range(10)]
+    images = [upload(service, content) for content in sent]
     for process in service.all_processes():
         with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's comes and goes
             process.kill()

@@ -1,4 +1,4 @@
-"""A start on a database that is empty, of before, or of later; `make migrate` as people type it."""
+"""A start on a database that is empty, older or newer; `make migrate` as people type it."""
 
 import asyncio
 import secrets

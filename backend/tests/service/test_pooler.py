@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from app.database.engine import Database
 from app.database.revisions import FIRST, HEAD
-from testkit import pictures
+from testkit import samples
 from testkit.databases import execute
 from testkit.host import hosting
 from testkit.live import TIMEOUT
@@ -30,7 +30,7 @@ from testkit.settings import make_settings
 pytestmark = needs_pgbouncer
 
 BACKEND = Path(__file__).parents[2]
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 SERVERS = 3
 """Fewer than there are clients, so that a client's next statement often meets another server."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.live import LiveServer, serve, wait_until
 from testkit.sockets import UPLOAD, read_to_end
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
     not socket.has_dualstack_ipv6(),
     reason="NO IPv6 here, so a socket for both families is NOT TESTED",
 )
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from sqlalchemy.engine import URL
 
 from app.services import readiness
 from app.storage.local.backend import THREADS
-from testkit import pictures
+from testkit import samples
 from testkit.database_proxy import DatabaseProxy
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 READY = "/health/ready"
@@ -104,7 +105,7 @@ def test_a_storage_that_hangs_is_reported_in_bounded_time(
 ) -> None:
     """Each thread of the storage reads from a pipe into which nobody writes."""
     monkeypatch.setattr(readiness, "PROBE_DEADLINE", 0.5)
-    images = [host.upload(pictures.jpeg()).json() for _ in range(THREADS)]
+    images = [host.upload(samples.jpeg()).json() for _ in range(THREADS)]
     pipes = [host.images / key[:2] / key for key in (image["storage_key"] for image in images)]
     for pipe in pipes:
         pipe.unlink()
@@ -112,8 +113,7 @@ def test_a_storage_that_hangs_is_reported_in_bounded_time(
     with ThreadPoolExecutor(THREADS) as pool:
         reading = [pool.submit(host.client.get, image["url"]) for image in images]
         try:
-            wait_until(lambda: host.client.get(READY).status_code == 503)
-            assert host.client.get(READY).json()["down"] == ["storage"]
+            wait_until(lambda: host.client.get(READY).json().get("down") == ["storage"])
             assert not any(read.done() for read in reading)
         finally:
             for pipe in pipes:

@@ -12,9 +12,10 @@ from sqlalchemy.engine import URL
 
 from app.database.embedded import embedded_postgres
 from testkit.databases import execute, prepare
-from testkit.host import assert_problem, hosting
+from testkit.host import hosting
 from testkit.live import TIMEOUT, wait_until
 from testkit.pgbouncer import pooled
+from testkit.problems import assert_problem
 from testkit.programs import needs_pgbouncer
 from testkit.settings import make_settings
 

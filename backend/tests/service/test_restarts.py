@@ -1,4 +1,4 @@
-"""A service that is told to stop loses nothing that has reached it."""
+"""A service that is stopped loses nothing that has reached it."""
 
 import signal
 import socket
@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from testkit import pictures
+from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
@@ -22,7 +22,7 @@ from testkit.service import Service, StartService
 
 UPLOAD = "/api/v1/images/upload"
 LISTING = "/api/v1/images"
-JPEG = pictures.jpeg(64, 48)
+JPEG = samples.jpeg(64, 48)
 REQUEST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
 READINESS = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

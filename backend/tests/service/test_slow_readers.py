@@ -12,7 +12,7 @@ import pytest
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_writer import MAX_UNSENT
-from testkit import pictures
+from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.live import LiveServer, serve, wait_until
 from testkit.nginx import example_site, nginx
@@ -32,10 +32,10 @@ def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveS
 
 
 def begin_download(
-    server: LiveServer, picture: bytes, *fields: str, front: str = ""
+    server: LiveServer, content: bytes, *fields: str, front: str = ""
 ) -> socket.socket:
-    """Ask for a picture, at the address of a proxy if there is one; take little at a time."""
-    url = httpx.post(f"{server.url}{UPLOAD}", files={"file": picture}, timeout=60).json()["url"]
+    """Ask for an image, at the address of a proxy if there is one; take little at a time."""
+    url = httpx.post(f"{server.url}{UPLOAD}", files={"file": content}, timeout=60).json()["url"]
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(60)
@@ -66,15 +66,15 @@ def test_a_client_that_reads_slowly_gets_its_whole_file(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch, size: int, then: str
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.5)
-    picture = pictures.sized_jpeg(size)
-    with begin_download(server, picture, f"Connection: {then}") as client:
+    content = samples.sized_jpeg(size)
+    with begin_download(server, content, f"Connection: {then}") as client:
         taken = read_slowly(client, 6)  # longer than the connection is kept alive
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
         while len(taken.partition(b"\r\n\r\n")[2]) < size:
             received = client.recv(65536)
             assert received, f"{len(taken)} bytes, and then the end"
             taken += received
-    assert taken.partition(b"\r\n\r\n")[2] == picture
+    assert taken.partition(b"\r\n\r\n")[2] == content
 
 
 @pytest.mark.parametrize("size", [SIZE, 1_000_000, 200_000])
@@ -87,7 +87,7 @@ def test_a_client_that_reads_nothing_is_disconnected(
     then: str,
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
-    with begin_download(server, pictures.sized_jpeg(size), f"Connection: {then}") as client:
+    with begin_download(server, samples.sized_jpeg(size), f"Connection: {then}") as client:
         assert client.recv(100)
         wait_until(lambda: not server.state.connections)
     wait_until(lambda: not open_files_below(settings.data_dir))
@@ -97,7 +97,7 @@ def test_a_client_that_stalls_after_a_fast_start_is_disconnected(
     server: LiveServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
-    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+    with begin_download(server, samples.sized_jpeg(SIZE)) as client:
         for _ in range(100):
             assert client.recv(65536)
         wait_until(lambda: not open_files_below(settings.data_dir))
@@ -109,13 +109,13 @@ def test_a_client_that_reads_a_byte_now_and_then_is_disconnected(
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.0)
     monkeypatch.setattr(f"{WRITER}.WRITE_MIN_RATE", 1024 * 1024)
-    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+    with begin_download(server, samples.sized_jpeg(SIZE)) as client:
         while server.state.connections:
             read_slowly(client, 0.5)
 
 
 def test_the_buffer_for_a_client_that_does_not_read_is_bounded(server: LiveServer) -> None:
-    with begin_download(server, pictures.sized_jpeg(SIZE)) as client:
+    with begin_download(server, samples.sized_jpeg(SIZE)) as client:
         client.recv(100)
         time.sleep(0.5)  # the service has written what it may
         queued = waiting_in_kernel(server.port)
@@ -135,9 +135,7 @@ def test_the_buffer_for_a_client_that_does_not_read_from_a_proxy_is_bounded_too(
         front = f"http://127.0.0.1:{port}{path}"
         site = example_site(example, listener, [server.port])
         opened.enter_context(nginx(tmp_path, site, listener))
-        client = opened.enter_context(
-            begin_download(server, pictures.sized_jpeg(SIZE), front=front)
-        )
+        client = opened.enter_context(begin_download(server, samples.sized_jpeg(SIZE), front=front))
         assert client.recv(12) == b"HTTP/1.1 200"
         wait_until(lambda: waiting_in_kernel(port) > 64 * 1024)
         time.sleep(0.5)

@@ -4,7 +4,6 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 
@@ -14,21 +13,15 @@ import pytest
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.storage.local.blocks import BLOCK
-from testkit import pictures
+from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.forms import form, part
 from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
 from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, UPLOAD, head, read_to_end
 
-JPEG = pictures.jpeg()
-LARGE = pictures.sized_jpeg(MAX_UPLOAD_BYTES)
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[LiveServer]:
-    with serve(create_app(settings)) as server:
-        yield server
+JPEG = samples.jpeg()
+LARGE = samples.sized_jpeg(MAX_UPLOAD_BYTES)
 
 
 @pytest.mark.parametrize("path", [UPLOAD, BATCH])
@@ -92,7 +85,7 @@ def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives(
 
 
 def test_a_client_that_is_still_sending_can_read_an_early_answer(server: LiveServer) -> None:
-    body = form(part(b"no picture at all" * 100_000))
+    body = form(part(b"no image at all" * 100_000))
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {len(body)}"))
         client.sendall(body[:1000])
@@ -161,10 +154,10 @@ def test_concurrent_uploads_are_all_stored_completely(
     server: LiveServer, stored_files: StoredFiles
 ) -> None:
     def upload(number: int) -> bool:
-        picture = pictures.sized_jpeg(100_000 + number)
+        content = samples.sized_jpeg(100_000 + number)
         with httpx.Client(base_url=server.url, timeout=60) as client:
-            url = client.post(UPLOAD, files={"file": picture}).json()["url"]
-            return client.get(url).content == picture
+            url = client.post(UPLOAD, files={"file": content}).json()["url"]
+            return client.get(url).content == content
 
     with ThreadPoolExecutor(24) as pool:
         assert all(pool.map(upload, range(48)))

@@ -17,17 +17,18 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from app.storage.local.blocks import BLOCK
-from testkit import pictures
+from testkit import samples
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
-from testkit.host import Host, assert_problem, hosting
+from testkit.host import Host, hosting
 from testkit.live import wait_until
+from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 SMALL_DISK = 1024 * 1024
 DATABASE_DISK = 32 * 1024 * 1024
-LARGE = pictures.sized_jpeg(SMALL_DISK + 2 * BLOCK)
+LARGE = samples.sized_jpeg(SMALL_DISK + 2 * BLOCK)
 NOBODY = 65534
 UPLOADS_AT_ONCE = 40
 """More than Python allots threads for waiting."""

@@ -3,22 +3,19 @@
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from app.composition.http_app import create_app
-from app.config.settings import Settings
-from testkit import pictures
+from testkit import samples
 from testkit.forms import form, part
-from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve
+from testkit.live import LiveServer, StoredFiles, assert_nothing_stored
 from testkit.problems import read_problem
 from testkit.programs import CURL, JAVA, needs_curl, needs_java
 from testkit.sockets import SMUGGLED, UPLOAD, ask, head, read_to_end
 
-JPEG = pictures.jpeg()
+JPEG = samples.jpeg()
 BODY = form(part(JPEG))
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 JAVA_CLIENT = Path(__file__).with_name("JavaClient.java")
@@ -44,12 +41,6 @@ OFFERS = {
     "nothing": ("Connection: Upgrade", "Upgrade:"),
     "nonsense": ("Connection: Upgrade", "Upgrade: GET / HTTP/1.1, \x80\xff"),
 }
-
-
-@pytest.fixture
-def server(settings: Settings) -> Iterator[LiveServer]:
-    with serve(create_app(settings)) as server:
-        yield server
 
 
 def chunked(body: bytes) -> bytes:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL
 
-from testkit import pictures
+from testkit import samples
 from testkit.host import Host, hosting
 from testkit.settings import make_settings
 
@@ -22,7 +22,7 @@ def host(database_url: URL, tmp_path: Path) -> Iterator[Host]:
 
 
 def upload_dated(host: Host, ahead: str) -> str:
-    image_id: str = host.upload(pictures.jpeg()).json()["id"]
+    image_id: str = host.upload(samples.jpeg()).json()["id"]
     host.execute(
         f"UPDATE images SET created_at = now() + interval '{ahead}' WHERE id = '{image_id}'"  # noqa: S608
     )

@@ -14,7 +14,7 @@ import pytest
 
 from app.imaging.formats import detect
 from bench import report
-from bench.images import PICTURES, pictures_of_users
+from bench.images import DISTINCT_FILES, typical_specs
 from bench.servers import Server
 from bench.streams import uploading
 from bench.work import Comparison
@@ -107,12 +107,12 @@ def test_a_ratio_is_that_of_the_medians() -> None:
     assert not report.is_reached(compare(at_most=3.1), SAMPLES)
 
 
-def test_pictures_are_of_their_size_and_type() -> None:
+def test_images_have_their_size_and_type() -> None:
     chance = Random(1)  # noqa: S311 - for variety
-    pictures = pictures_of_users(chance)
-    assert len(pictures) == PICTURES
-    for picture in pictures:
-        content = picture.content(chance)
-        assert len(content) == picture.size
-        assert detect(content) is picture.image_type
-        assert PIL.Image.open(BytesIO(content)).size == (picture.edge, picture.edge)
+    specs = typical_specs(chance)
+    assert len(specs) == DISTINCT_FILES
+    for spec in specs:
+        content = spec.content(chance)
+        assert len(content) == spec.size
+        assert detect(content) is spec.image_type
+        assert PIL.Image.open(BytesIO(content)).size == (spec.edge, spec.edge)

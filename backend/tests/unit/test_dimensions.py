@@ -18,14 +18,14 @@ from app.imaging.formats import ImageType
 from app.imaging.header import MAX_ENTRIES
 from app.imaging.jpeg import FRAME_BYTES
 from app.imaging.walker import MAX_STEPS
-from testkit import pictures
+from testkit import samples
 from testkit.bombs import BOMBS, measure
 from testkit.forms import split
 from testkit.live import TIMEOUT
 from testkit.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
-from testkit.pictures import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
+from testkit.samples import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
-KINDS = pictures.of_every_kind()
+KINDS = samples.of_every_kind()
 PNG_END = chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 MEMORY = 4 * 1024 * 1024
 """Bytes that any input may make Python allocate, at most; a header costs a hundredth of it."""
@@ -39,7 +39,7 @@ def _configured() -> None:
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
 async def test_an_image_of_every_kind_has_the_size_that_viewers_show(name: str, piece: int) -> None:
-    assert await measure(KINDS[name][0], piece) == pictures.shown(name)
+    assert await measure(KINDS[name][0], piece) == samples.shown(name)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -51,8 +51,8 @@ async def test_an_image_cut_anywhere_has_its_size_or_none(name: str) -> None:
         reader.feed(image[:end])
         found.append(await reader.measure())
     assert found[0] is None
-    assert found[-1] == pictures.shown(name)
-    assert set(found) == {None, pictures.shown(name)}
+    assert found[-1] == samples.shown(name)
+    assert set(found) == {None, samples.shown(name)}
 
 
 LARGEST = {
@@ -125,12 +125,12 @@ async def test_a_bomb_is_not_decompressed_and_has_the_size_of_its_header(case: s
 def test_bombs_do_not_grow_the_memory_of_the_process() -> None:
     """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
     code = (
-        "import asyncio, re, pathlib; from testkit import bombs, pictures\n"
+        "import asyncio, re, pathlib; from testkit import bombs, samples\n"
         "from app.imaging.dimensions import configure_pillow; configure_pillow()\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
         "async def main():\n"
-        "    await bombs.measure(pictures.of_every_kind()['baseline.jpg'][0])\n"
+        "    await bombs.measure(samples.of_every_kind()['baseline.jpg'][0])\n"
         "    before = peak()\n"
         "    for bomb in bombs.BOMBS.values(): await bombs.measure(bomb, 65_536)\n"
         "    print((peak() - before) * 1024)\n"

@@ -3,14 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
-from testkit import pictures
+from testkit import samples
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.mark.parametrize("name", pictures.of_every_kind())
+@pytest.mark.parametrize("name", samples.of_every_kind())
 def test_every_kind_of_image_is_recognised_by_its_head(name: str) -> None:
-    image, content_type = pictures.of_every_kind()[name]
+    image, content_type = samples.of_every_kind()[name]
     assert detect(image[:HEAD_BYTES]) == content_type
 
 

@@ -1,4 +1,4 @@
-"""The line that tells an operator why something failed."""
+"""The line that says to an operator why something failed."""
 
 import errno
 import os

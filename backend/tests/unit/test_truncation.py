@@ -5,11 +5,11 @@ import pytest
 from app.imaging.formats import ImageType, detect
 from app.imaging.truncation import TAIL, EndFinder
 from app.imaging.walker import MAX_STEPS
-from testkit import pictures
+from testkit import samples
 from testkit.forms import split
-from testkit.pictures import chunk, jpeg_with, png_header, png_with, segment
+from testkit.samples import chunk, jpeg_with, png_header, png_with, segment
 
-KINDS = pictures.of_every_kind()
+KINDS = samples.of_every_kind()
 IEND = chunk(b"IEND", b"")
 
 
@@ -32,41 +32,41 @@ def test_an_image_of_every_kind_that_lacks_its_last_byte_is_truncated(name: str)
     assert truncated(KINDS[name][0][:-1]) is True
 
 
-@pytest.mark.parametrize("content", [pictures.jpeg(), pictures.png()], ids=["JPEG", "PNG"])
+@pytest.mark.parametrize("content", [samples.jpeg(), samples.png()], ids=["JPEG", "PNG"])
 def test_an_image_is_truncated_wherever_it_is_cut(content: bytes) -> None:
     assert {truncated(content[:end]) for end in range(8, len(content))} == {True}
 
 
-@pytest.mark.parametrize("content", [pictures.jpeg(), pictures.png()], ids=["JPEG", "PNG"])
+@pytest.mark.parametrize("content", [samples.jpeg(), samples.png()], ids=["JPEG", "PNG"])
 @pytest.mark.parametrize("piece", [1, 2, 3, 11, 12, 13, 1000])
 def test_pieces_of_any_size_give_the_same_result(content: bytes, piece: int) -> None:
     assert truncated(content, piece) is False
     assert truncated(content[:-1], piece) is True
 
 
-@pytest.mark.parametrize("after", [b"\0", bytes(100_000), pictures.jpeg()[:-2], b"\xff" * 99])
+@pytest.mark.parametrize("after", [b"\0", bytes(100_000), samples.jpeg()[:-2], b"\xff" * 99])
 def test_what_follows_the_end_does_not_matter(after: bytes) -> None:
-    assert truncated(pictures.jpeg() + after) is False
-    assert truncated(pictures.png() + after) is False
+    assert truncated(samples.jpeg() + after) is False
+    assert truncated(samples.png() + after) is False
 
 
 def test_the_end_of_a_thumbnail_is_not_that_of_the_image() -> None:
     content = KINDS["thumbnail.jpg"][0]
     cut = content[: content.index(b"\xff\xd9") + 10]
     assert truncated(cut) is True
-    embedded = png_with(chunk(b"prVw", pictures.png()))
+    embedded = png_with(chunk(b"prVw", samples.png()))
     assert truncated(embedded) is False
     assert truncated(embedded[: -len(IEND)]) is True
 
 
 def test_padding_instead_of_the_rest_is_truncated() -> None:
     """As downloads end that reserve the file's size and then break off."""
-    for content in (pictures.jpeg(), pictures.png()):
+    for content in (samples.jpeg(), samples.png()):
         half = len(content) // 2
         assert truncated(content[:half] + bytes(len(content) - half)) is True
 
 
-@pytest.mark.parametrize("content", [pictures.jpeg(300, 300), pictures.png(300, 300)])
+@pytest.mark.parametrize("content", [samples.jpeg(300, 300), samples.png(300, 300)])
 @pytest.mark.parametrize("piece", [999, 64 * 1024])
 def test_the_tail_alone_proves_a_whole_image_and_leaves_others_unknown(
     content: bytes, piece: int
@@ -81,7 +81,7 @@ def test_the_tail_alone_proves_a_whole_image_and_leaves_others_unknown(
 UNKNOWN = {
     "a JPEG that ends at once": b"\xff\xd8\xff\xd9 and nothing else",
     "a JPEG that starts again": b"\xff\xd8\xff\xd8",
-    "a JPEG with a segment of no length": b"\xff\xd8\xff\xe0\0\1" + pictures.jpeg(),
+    "a JPEG with a segment of no length": b"\xff\xd8\xff\xe0\0\1" + samples.jpeg(),
     "a JPEG with too many segments": jpeg_with(segment(0xFE, b"") * MAX_STEPS),
     "a PNG without pixels": png_header(1, 1) + IEND,
     "a PNG with a chunk of no name": png_with(bytes(12)),

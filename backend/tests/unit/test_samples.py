@@ -1,17 +1,17 @@
-"""The test pictures are what they claim to be."""
+"""The sample images are what they claim to be."""
 
 from io import BytesIO
 
 import pytest
 from PIL import ExifTags, Image
 
-from testkit import pictures
+from testkit import samples
 
 
-@pytest.mark.parametrize("name", pictures.of_every_kind())
-def test_pillow_decodes_every_picture(name: str) -> None:
-    picture, content_type = pictures.of_every_kind()[name]
-    with Image.open(BytesIO(picture)) as image:
+@pytest.mark.parametrize("name", samples.of_every_kind())
+def test_pillow_decodes_every_image(name: str) -> None:
+    content, content_type = samples.of_every_kind()[name]
+    with Image.open(BytesIO(content)) as image:
         image.load()
         assert image.size == (64, 48)
         assert image.get_format_mimetype() in {content_type, "image/apng"}
@@ -19,7 +19,7 @@ def test_pillow_decodes_every_picture(name: str) -> None:
 
 def test_the_special_kinds_are_special() -> None:
     def info(name: str) -> Image.Image:
-        return Image.open(BytesIO(pictures.of_every_kind()[name][0]))
+        return Image.open(BytesIO(samples.of_every_kind()[name][0]))
 
     assert info("progressive.jpg").info["progressive"]
     assert info("cmyk.jpg").mode == "CMYK"

@@ -1,4 +1,4 @@
-"""Real pictures: one of each kind that cameras and programs write."""
+"""Sample images: one of each kind that cameras and programs write."""
 
 import re
 import struct
@@ -31,8 +31,8 @@ def png(width: int = 64, height: int = 48, **options: Any) -> bytes:
 
 def sized_jpeg(size: int) -> bytes:
     """Make a JPEG of exactly `size` bytes: what follows its end marker is part of the file too."""
-    picture = jpeg()
-    return picture + bytes(size - len(picture))
+    content = jpeg()
+    return content + bytes(size - len(content))
 
 
 @cache
@@ -79,8 +79,8 @@ def of_every_kind() -> dict[str, tuple[bytes, str]]:
         "text-first.png": png_with(text, compressed, international),
         "orientation-6.png": png_with(chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0"))),
     }
-    return {name: (picture, "image/jpeg") for name, picture in jpegs.items()} | {
-        name: (picture, "image/png") for name, picture in pngs.items()
+    return {name: (content, "image/jpeg") for name, content in jpegs.items()} | {
+        name: (content, "image/png") for name, content in pngs.items()
     }
 
 
@@ -92,7 +92,7 @@ def shown(name: str) -> tuple[int, int]:
 
 
 def exif(orientation: int, order: str = ">", thumbnail: bytes = b"") -> bytes:
-    """Write Exif with an orientation, and a picture within the picture."""
+    """Write Exif with an orientation, and a thumbnail within the image."""
     begin = b"MM\0*" if order == ">" else b"II*\0"
     second = 8 + 2 + 12 + 4
     data = b"Exif\0\0" + begin + struct.pack(f"{order}I", 8)
@@ -127,14 +127,14 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def jpeg_with(*segments: bytes) -> bytes:
     """Make a JPEG with these segments right after its start."""
-    picture = jpeg()
-    return picture[:2] + b"".join(segments) + picture[2:]
+    content = jpeg()
+    return content[:2] + b"".join(segments) + content[2:]
 
 
 def png_with(*chunks: bytes) -> bytes:
     """Make a PNG with these chunks right after its header."""
-    picture = png()
-    return picture[:33] + b"".join(chunks) + picture[33:]
+    content = png()
+    return content[:33] + b"".join(chunks) + content[33:]
 
 
 def _noise(width: int, height: int) -> Image.Image:
