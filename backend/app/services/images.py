@@ -86,7 +86,7 @@ class Images:
                 key,
                 reason(error),
             )
-            # Any worker that remembers the image would still send the file.
+            # Any server process that remembers the image would still send the file.
             await asyncio.sleep(REMEMBERED_SECONDS)
 
     async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:

@@ -24,16 +24,6 @@ JPEG = samples.jpeg()
 PNG = samples.png()
 
 
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
-
-
 async def test_a_deleted_image_is_gone_and_a_second_time_not_found(
     services: Services, database: Database, storage: MemoryStorage
 ) -> None:

@@ -20,16 +20,6 @@ JPEG = samples.jpeg()
 PNG = samples.png()
 
 
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
-
-
 async def test_a_file_that_is_gone_is_damage_and_not_a_missing_image(
     services: Services, storage: MemoryStorage
 ) -> None:

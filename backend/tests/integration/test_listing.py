@@ -5,31 +5,18 @@ from uuid import UUID
 
 import pytest
 
-from app.database.engine import Database
 from app.domain.errors import (
     ImageNotFound,
 )
 from app.domain.image import Image, Position
 from app.services.use_cases import Services
-from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.uploads import (
-    LIMITS,
     file,
 )
 
 JPEG = samples.jpeg()
 PNG = samples.png()
-
-
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
 
 
 async def test_the_list_ends_exactly_where_the_images_end(services: Services) -> None:

@@ -44,11 +44,6 @@ STRANGER = ip_address("198.51.100.1")
 ADDRESSES = [ip_address(a) for a in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")]
 
 
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
 def services_with_quota(database: Database, storage: MemoryStorage, quota: int) -> Services:
     limits = UploadLimits(max_upload_bytes=10_000, batch_max_files=9, uploads_per_hour_per_ip=quota)
     return Services(database, storage, limits)

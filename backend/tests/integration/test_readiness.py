@@ -1,7 +1,5 @@
 """Readiness says what of the service cannot be used."""
 
-import pytest
-
 from app.database.engine import Database
 from app.domain.errors import (
     StorageUnavailable,
@@ -15,16 +13,6 @@ from testkit.uploads import (
 
 JPEG = samples.jpeg()
 PNG = samples.png()
-
-
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
 
 
 async def test_outages_name_what_is_down(storage: MemoryStorage, services: Services) -> None:

@@ -44,16 +44,6 @@ JPEG = samples.jpeg()
 PNG = samples.png()
 
 
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
-
-
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 100_000])
 async def test_an_upload_is_stored_as_it_came_whatever_the_pieces(
     services: Services, size: int

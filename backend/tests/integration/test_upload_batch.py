@@ -36,16 +36,6 @@ JPEG = samples.jpeg()
 PNG = samples.png()
 
 
-@pytest.fixture
-def storage() -> MemoryStorage:
-    return MemoryStorage()
-
-
-@pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
-
-
 async def test_each_file_of_a_batch_stands_alone_in_the_order_of_the_request(
     services: Services, storage: MemoryStorage
 ) -> None:

@@ -1,0 +1,18 @@
+"""The use cases over a real database and a storage in memory."""
+
+import pytest
+
+from app.database.engine import Database
+from app.services.use_cases import Services
+from app.storage.memory import MemoryStorage
+from testkit.uploads import LIMITS
+
+
+@pytest.fixture
+def storage() -> MemoryStorage:
+    return MemoryStorage()
+
+
+@pytest.fixture
+def services(database: Database, storage: MemoryStorage) -> Services:
+    return Services(database, storage, LIMITS)
