@@ -244,7 +244,7 @@ async def test_a_table_locked_for_too_long_fails_the_migration_and_nothing_is_ch
     await assert_at_head(lean)
 
 
-async def test_another_table_of_the_name_is_left_lock(empty: URL) -> None:
+async def test_another_table_of_the_name_is_left_alone(empty: URL) -> None:
     await execute(empty, "CREATE TABLE images (id integer)")
     with pytest.raises(SchemaError, match="no version of this service made"):
         await migrated(empty)
@@ -381,7 +381,7 @@ async def test_each_revision_declares_compatible_from_and_it_never_falls(empty: 
     assert all(re.fullmatch("[0-9]{4}", revision) for revision in declared)
 
 
-async def test_a_database_that_something_else_migrates_is_left_lock(empty: URL) -> None:
+async def test_a_database_that_something_else_migrates_is_left_alone(empty: URL) -> None:
     await execute(empty, "CREATE TABLE alembic_version (version_num varchar(32))")
     await execute(empty, "INSERT INTO alembic_version VALUES ('5f3a9c0d1e2b')")
     database = Database(empty)
