@@ -62,8 +62,9 @@ class Interruption:
         handle(self._interrupt, signal.SIGTERM, signal.SIGHUP)
 
     def signal_of(self, error: KeyboardInterrupt) -> signal.Signals:
-        """Return the signal that has caused the exception."""
-        return signal.Signals(error.args[0] if isinstance(error, Interrupted) else self._number)
+        """Return the signal that has caused the exception; SIGINT may stand for another one."""
+        number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
+        return signal.Signals(self._number if number == signal.SIGINT else number)
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> None:
         self._number = number
