@@ -21,8 +21,11 @@ STABLE_SECONDS: Final = 1.0
 """A process that has served for less than this has failed to start."""
 MOST_FAILURES: Final = 5
 """Processes in a row that fail to start, before the service gives up."""
-END_SECONDS: Final = DRAIN_SECONDS + 8
-"""How long processes may take to stop before they are killed."""
+END_SECONDS: Final = DRAIN_SECONDS + 14
+"""How long processes may take to stop before they are killed.
+
+Longer than a process needs whose every deadline passes: requests, rows, the writer of uploads.
+"""
 KILL_SECONDS: Final = 0.1
 """Between two attempts to kill processes after that, which a hanging disk may delay."""
 
