@@ -3,12 +3,14 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.config.database_url import parse_database_url
+
+ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
 
 class Settings(BaseModel):
@@ -49,6 +51,16 @@ class Settings(BaseModel):
     """Most connections of one process to the database."""
     storage_threads: int = Field(8, ge=1, le=256)
     """Threads of one process that wait for the disk, each way."""
+    thumbnail_sizes: tuple[ThumbnailSize, ...] = (150, 300, 800)
+    """Longest sides of thumbnails in pixels, comma separated; "none" = there are none."""
+    worker_processes: int = Field(1, ge=0, le=64)
+    """Processes that render thumbnails, beside the server processes; 0 = they run elsewhere."""
+    render_timeout_seconds: int = Field(30, ge=1, le=600)
+    """Longest time that rendering one image may take."""
+    render_memory_mb: int = Field(512, ge=128, le=65_536)
+    """Most address space of the process that renders an image, in MiB."""
+    max_pixels: int = Field(100_000_000, ge=1)
+    """Most pixels of an image that is rendered; larger ones have no thumbnails."""
     log_format: Literal["text", "json"] = "text"
     """Of each line of the log."""
 
@@ -104,6 +116,18 @@ class Settings(BaseModel):
             return tuple(ip_network(item.strip()) for item in value.split(",") if item.strip())
         except ValueError as error:
             raise ValueError(f"must be addresses or networks, comma separated: {error}") from error
+
+    @field_validator("thumbnail_sizes", mode="before")
+    @classmethod
+    def _split_sizes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return () if value.strip() == "none" else value.split(",")
+
+    @field_validator("thumbnail_sizes")
+    @classmethod
+    def _order_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(value)))
 
     @property
     def public_path(self) -> str:

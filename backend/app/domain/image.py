@@ -3,6 +3,7 @@
 Named tuples, because twenty of them are made in less than half the time of frozen dataclasses.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -27,6 +28,14 @@ class Image(NamedTuple):
     truncated: bool | None
     """Whether the file ends before its image does; None where that is unknown."""
     created_at: datetime
+    placeholder: bytes | None
+    """ThumbHash; None until the image is rendered."""
+    rendered_at: datetime | None
+    """When its thumbnails were rendered; None until then."""
+    thumbnail_sizes: Sequence[int] | None
+    """Longest sides of the thumbnails that there are, in pixels; None until they are rendered."""
+    render_error: str | None
+    """Why there can be no thumbnails, in one sentence."""
 
 
 class NewImage(NamedTuple):

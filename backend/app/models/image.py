@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, String, func
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, String, func
+from sqlalchemy.dialects.postgresql import ARRAY, INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.filenames import MAX_CHARACTERS
 from app.domain.ip_address import IpAddress
+from app.domain.thumbnails import MAX_RENDER_ERROR
 from app.imaging.formats import ImageType
 from app.models.base import Base
 
@@ -20,7 +21,8 @@ class ImageRow(Base):
     """A stored image. A row is inserted by an upload and removed by a delete.
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
-    `truncated`), once, to what the file says (see `app.services.backfill`).
+    `truncated`), once, to what the file says (see `app.services.backfill`); and what is known of
+    the thumbnails, each time they are rendered.
     """
 
     __tablename__ = "images"
@@ -48,6 +50,14 @@ class ImageRow(Base):
     checksum: Mapped[bytes | None] = mapped_column()
     # Whether the file ends before its image does; unknown where that cannot be determined.
     truncated: Mapped[bool | None] = mapped_column()
+    # ThumbHash, shown while a thumbnail loads; unknown until the image is rendered.
+    placeholder: Mapped[bytes | None] = mapped_column()
+    # When the thumbnails were rendered, which is part of their keys (see `app.domain.thumbnails`).
+    rendered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # Longest sides of the thumbnails that there are, in pixels.
+    thumbnail_sizes: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
+    # Why there can be none, in one sentence.
+    render_error: Mapped[str | None] = mapped_column(String(MAX_RENDER_ERROR))
 
 
 IMAGES: Final = Base.metadata.tables["images"]

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
-KEY: Final = re.compile(r"[0-9a-f]{32}(\.[0-9a-z]{1,8})?")
+KEY: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,4}-[0-9a-f]{1,16})?(\.[0-9a-z]{1,8})?")
 
 
 def is_key(name: str) -> bool:
-    """Return whether a name is 32 hexadecimal digits and maybe an extension.
+    """Return whether a name is 32 hexadecimal digits, maybe those of a rendition, and an extension.
 
     So no backend ever sees a slash, a leading dot or a space, and keys spread evenly.
     """

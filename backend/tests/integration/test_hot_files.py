@@ -188,6 +188,10 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
                 checksum=None,
                 truncated=None,
                 created_at=datetime.now(UTC),
+                placeholder=None,
+                rendered_at=None,
+                thumbnail_sizes=None,
+                render_error=None,
             )
         )
     async with database.write() as session:

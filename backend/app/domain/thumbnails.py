@@ -1,0 +1,28 @@
+"""Thumbnails: smaller renditions of an image, which can be made again at any time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MAX_RENDER_ERROR: Final = 200
+"""Characters of the sentence that says why an image cannot be rendered."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def fit(width: int, height: int, size: int) -> tuple[int, int]:
+    """Return an image's width and height, in pixels, when its longest side is at most `size`."""
+    scale = size / max(width, height)
+    if scale >= 1:
+        return width, height
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def thumbnail_key(storage_key: str, size: int, rendered_at: datetime) -> str:
+    """Return the key of a thumbnail.
+
+    It begins as that of the original, so that storages list the two together. Each rendering has
+    keys of its own, because a key is used for one object only, ever.
+    """
+    stem = storage_key.partition(".")[0]
+    return f"{stem}-{size}-{(rendered_at - _EPOCH) // _MICROSECOND:x}.webp"
