@@ -110,7 +110,10 @@ def _session_database(postgres_url: URL) -> Iterator[URL]:
 @pytest.fixture
 async def database_url(_session_database: URL) -> URL:
     """Return a database with no rows, of no storage yet."""
-    await execute(_session_database, "TRUNCATE images")
+    await execute(
+        _session_database,
+        "TRUNCATE images, procrastinate_jobs, procrastinate_workers, periodic_tasks",
+    )
     await execute(_session_database, "UPDATE installation SET storage_id = NULL")
     return _session_database
 

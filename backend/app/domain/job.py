@@ -1,7 +1,13 @@
 """Jobs: work that is done after the commit of the transaction that asks for it."""
 
-from enum import IntEnum
-from typing import NamedTuple
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+from typing import Final, NamedTuple
+
+STALE: Final = timedelta(seconds=20)
+"""A worker without a heartbeat for so long is taken to have ended."""
+MAX_REASON: Final = 500
+"""Characters of why an attempt failed."""
 
 
 class Priority(IntEnum):
@@ -14,11 +20,48 @@ class Priority(IntEnum):
     """Somebody waits for it now."""
 
 
+class JobState(StrEnum):
+    """Where a job is; one that succeeds is deleted."""
+
+    QUEUED = "queued"
+    POSTPONED = "postponed"
+    """Queued again after an attempt that failed, and not due yet."""
+    RUNNING = "running"
+    FAILED = "failed"
+    """Set aside after too many attempts, until somebody inserts, re-queues or discards it."""
+
+
 class NewJob(NamedTuple):
-    """A job to insert; of those with the same task and subject, at most one is queued."""
+    """A job to insert; there is at most one with the same task and subject."""
 
     task: str
     """What is to be done."""
     subject: str
     """With what, such as the id of an image."""
     priority: Priority = Priority.NORMAL
+
+
+class JobCount(NamedTuple):
+    """How many jobs of a task are in a state."""
+
+    task: str
+    state: JobState
+    jobs: int
+    oldest: timedelta
+    """Since the first of them was inserted."""
+
+
+class FailedJob(NamedTuple):
+    """A job that has been set aside."""
+
+    id: int
+    task: str
+    subject: str
+    attempts: int
+    """All that were made."""
+    lost: int
+    """Those that ended their worker."""
+    reason: str
+    """Why the last one failed, in one line."""
+    age: timedelta
+    """Since it was inserted."""

@@ -1,0 +1,111 @@
+"""Statements on jobs: what inserts and lists them."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import TextClause, text
+
+from app.database.engine import ReadSession, WriteSession
+from app.domain.job import STALE, FailedJob, JobCount, JobState, NewJob
+
+# A row that is locked by a worker that takes it is waited for: what was inserted while a job is
+# executed is executed after that.
+_INSERT: Final = text("""
+    INSERT INTO procrastinate_jobs AS job (queue_name, task_name, queueing_lock, args, priority)
+    SELECT task, task, task || ':' || subject, jsonb_build_object('subject', subject), priority
+    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[]), CAST(:priorities AS integer[]))
+         AS new(task, subject, priority)
+    ORDER BY task, subject
+    ON CONFLICT (queueing_lock) DO UPDATE SET
+        priority = greatest(job.priority, excluded.priority),
+        again = job.status = 'doing',
+        status = CASE job.status WHEN 'failed' THEN 'todo' ELSE job.status END,
+        attempts = CASE job.status WHEN 'failed' THEN 0 ELSE job.attempts END,
+        lost = CASE job.status WHEN 'failed' THEN 0 ELSE job.lost END,
+        created_at = CASE job.status WHEN 'failed' THEN now() ELSE job.created_at END
+    WHERE job.status <> 'todo' OR job.priority < excluded.priority
+""")
+_DUE: Final = "status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())"
+_OLDEST: Final = text(f"""
+    SELECT now() - created_at FROM procrastinate_jobs WHERE {_DUE} ORDER BY id LIMIT 1
+""")  # noqa: S608 - our own
+_WORKERS: Final = text("""
+    SELECT EXISTS (
+        SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - CAST(:stale AS interval))
+""")
+_COUNTS: Final = text(f"""
+    SELECT task_name,
+           CASE WHEN {_DUE} THEN 'queued' WHEN status = 'todo' THEN 'postponed'
+                WHEN status = 'doing' THEN 'running' ELSE 'failed' END AS state,
+           count(*), now() - min(created_at)
+    FROM procrastinate_jobs GROUP BY task_name, state ORDER BY task_name, state
+""")  # noqa: S608 - our own
+_FAILED: Final = text("""
+    SELECT id, task_name, args->>'subject', attempts, lost, coalesce(reason, ''), now() - created_at
+    FROM procrastinate_jobs WHERE status = 'failed' AND id > :after ORDER BY id LIMIT :limit
+""")
+_CHOSEN: Final = "status = 'failed' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(:ids))"
+_REQUEUE: Final = text(f"""
+    UPDATE procrastinate_jobs SET status = 'todo', attempts = 0, lost = 0, created_at = now()
+    WHERE {_CHOSEN} RETURNING id
+""")  # noqa: S608 - our own
+_DISCARD: Final = text(f"DELETE FROM procrastinate_jobs WHERE {_CHOSEN} RETURNING id")  # noqa: S608 - our own
+
+
+async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:
+    """Insert jobs, to be executed after the commit.
+
+    Of those with the same task and subject there is one. Inserted again, it gets the higher
+    priority; it is queued again where it had failed; and where it is being executed, it is executed
+    once more after that.
+    """
+    highest: dict[tuple[str, str], int] = {}
+    for task, subject, priority in jobs:
+        highest[task, subject] = max(priority, highest.get((task, subject), priority))
+    if highest:
+        tasks, subjects = map(list, zip(*highest, strict=True))
+        parameters = {"tasks": tasks, "subjects": subjects, "priorities": [*highest.values()]}
+        await session.execute(_INSERT, parameters)
+
+
+async def age_of_oldest_job(session: ReadSession) -> timedelta | None:
+    """Return for how long the oldest job that could be executed has been queued, if there is one.
+
+    One that is to be tried again later is none of them.
+    """
+    age: timedelta | None = await session.scalar(_OLDEST)
+    return age
+
+
+async def has_workers(session: ReadSession) -> bool:
+    """Return whether there is a worker, which has shown so within `STALE`."""
+    found: bool = (await session.execute(_WORKERS, {"stale": STALE})).scalar_one()
+    return found
+
+
+async def count_jobs(session: ReadSession) -> list[JobCount]:
+    """Count the jobs by task and state, by a scan of the table."""
+    rows = await session.execute(_COUNTS)
+    return [JobCount(task, JobState(state), *rest) for task, state, *rest in rows]
+
+
+async def list_failed_jobs(session: ReadSession, after: int, limit: int) -> list[FailedJob]:
+    """Read up to `limit` jobs that were set aside, those after an id (0 = the first)."""
+    rows = await session.execute(_FAILED, {"after": after, "limit": limit})
+    return [FailedJob(*row) for row in rows]
+
+
+async def requeue_failed_jobs(session: WriteSession, ids: Collection[int] | None) -> int:
+    """Queue jobs again that were set aside, all of them for None; return how many there were."""
+    return await _change(session, _REQUEUE, ids)
+
+
+async def discard_failed_jobs(session: WriteSession, ids: Collection[int] | None) -> int:
+    """Delete jobs that were set aside, all of them for None; return how many there were."""
+    return await _change(session, _DISCARD, ids)
+
+
+async def _change(session: WriteSession, statement: TextClause, ids: Collection[int] | None) -> int:
+    changed = await session.scalars(statement, {"ids": None if ids is None else list(ids)})
+    return len(changed.all())
