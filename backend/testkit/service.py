@@ -112,15 +112,19 @@ def make_checkout(folder: Path) -> Path:
 
 @contextmanager
 def starting_services(project: Path) -> Iterator[StartService]:
-    """Start services of a checkout, and see to it that none outlives the context."""
+    """Start services of a checkout, and see to it that none outlives the context.
+
+    Without worker processes, unless the settings of a start ask for them.
+    """
     started: list[Service] = []
 
     def start(*settings: str, data_dir: Path = project / "data") -> Service:
         log = project / f"log-{len(started)}"
         own = setting_names() | {"MAKEFLAGS", "MAKELEVEL"}
+        folder = f"DATA_DIR={data_dir}"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                ["make", "run", "PORT=0", f"DATA_DIR={data_dir}", *settings],  # noqa: S607
+                ["make", "run", "PORT=0", folder, "WORKER_PROCESSES=0", *settings],  # noqa: S607
                 cwd=project,
                 env={name: value for name, value in os.environ.items() if name not in own},
                 stdout=output,

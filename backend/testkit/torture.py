@@ -112,6 +112,7 @@ class Processes:
             "DATA_DIR": str(self.data),
             "PORT": str(self.port),
             "WORKERS": str(self.workers),
+            "WORKER_PROCESSES": "0",
         }
 
     def kill_a_worker(self) -> None:

@@ -57,10 +57,11 @@ def pool(request: pytest.FixtureRequest, lean: URL) -> Iterator[URL]:
 def app(url: URL, command: str, *arguments: str, data: Path | None = None) -> subprocess.Popen[str]:
     """Start a command of the service."""
     address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    settings = {"DATABASE_URL": address, "DATA_DIR": str(data or BACKEND), "PORT": "0"}
     return subprocess.Popen(  # noqa: S603 - our own arguments
         [sys.executable, "-u", "-m", "app", *command.split(), *arguments],
         cwd=BACKEND,
-        env=os.environ | {"DATABASE_URL": address, "DATA_DIR": str(data or BACKEND), "PORT": "0"},
+        env=os.environ | settings | {"WORKER_PROCESSES": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
