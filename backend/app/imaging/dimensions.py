@@ -13,11 +13,9 @@ from typing import Final
 from PIL import Image, ImageFile, PngImagePlugin
 
 from app.imaging.formats import WALKS, ImageType
-from app.imaging.header import Header
+from app.imaging.header import MAX_HEADER_BYTES, Header
 from app.imaging.walker import Walker
 
-MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
-"""How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
 TEXT_BYTES: Final = 8 * 1024
 """Most that Pillow may inflate of a PNG's texts; it is given none."""
 MAX_SIDE: Final = 2**31 - 1

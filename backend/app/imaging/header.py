@@ -6,9 +6,15 @@ from typing import Final
 
 from app.imaging.walker import Walk
 
+MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
+"""How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
+UPRIGHT: Final = 1
+"""The orientation of an image that is shown as it is stored."""
+
 _BYTE_ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
+_ORIENTATIONS: Final = range(1, 9)
 _TURNED: Final = (5, 6, 7, 8)
 """Values of the orientation with which viewers exchange width and height."""
 MAX_ENTRIES: Final = _ORIENTATION + 1
@@ -21,12 +27,17 @@ class Header:
 
     frame: bytes = b""
     """A file without pixels, from which Pillow reads the size; empty until the size has come."""
-    is_turned: bool | None = None
-    """Whether viewers show the image on its side; None until Exif has come."""
+    orientation: int | None = None
+    """How viewers turn the image, as Exif numbers it (1 = not at all); None until Exif has come."""
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether viewers show the image on its side."""
+        return self.orientation in _TURNED
 
 
-def walk_exif(length: int) -> Walk[bool]:
-    """Skip Exif of `length` bytes; return whether viewers show the image on its side.
+def walk_exif(length: int) -> Walk[int]:
+    """Skip Exif of `length` bytes; return the orientation that it has, 1 to 8.
 
     Its orientation is in the first directory (TIFF 6.0, section 2), which may lie anywhere behind
     the head. Like browsers, take only a single SHORT for it, and ignore what is damaged.
@@ -37,7 +48,7 @@ def walk_exif(length: int) -> Walk[bool]:
     place = int.from_bytes(head[4:], "little" if order == "<" else "big") - len(head)
     if not order or not 0 <= place <= rest - 2:
         yield -rest
-        return False
+        return UPRIGHT
     yield -place
     (count,) = struct.unpack(f"{order}H", (yield 2))
     rest -= place + 2
@@ -45,5 +56,6 @@ def walk_exif(length: int) -> Walk[bool]:
     yield len(table) - rest
     for tag, kind, values, value in struct.iter_unpack(f"{order}HHIH2x", table):
         if tag == _ORIENTATION:
-            return kind == _SHORT and values == 1 and value in _TURNED
-    return False
+            is_valid = kind == _SHORT and values == 1 and value in _ORIENTATIONS
+            return value if is_valid else UPRIGHT
+    return UPRIGHT

@@ -42,11 +42,11 @@ def walk(header: Header) -> Walk[bool]:
             frame = yield length
             header.frame = bytes((0xFF, _SOI, 0xFF, marker)) + length_field + frame
             continue
-        if marker == _APP1 and header.is_turned is None:
+        if marker == _APP1 and header.orientation is None:
             name = yield min(length, len(_EXIF) + 1)
             length -= len(name)
             if length and name.startswith(_EXIF):
-                header.is_turned = yield from walk_exif(length)
+                header.orientation = yield from walk_exif(length)
                 continue
         yield -length
     return marker == _SOS

@@ -23,8 +23,8 @@ def walk(header: Header) -> Walk[bool]:
         head = yield 8
     while (kind := head[4:]) not in {b"IDAT", b"IEND"} and kind.isalpha():
         length = int.from_bytes(head[:4])
-        if kind == b"eXIf" and header.is_turned is None:
-            header.is_turned = yield from walk_exif(length)
+        if kind == b"eXIf" and header.orientation is None:
+            header.orientation = yield from walk_exif(length)
             length = 0
         yield -(length + _CHECKSUM_BYTES)
         head = yield 8

@@ -8,7 +8,7 @@ does not matter.
 from typing import Final
 
 from app.imaging.formats import ENDS, WALKS, ImageType
-from app.imaging.header import Header
+from app.imaging.header import UPRIGHT, Header
 from app.imaging.walker import Walker
 
 TAIL: Final = 4096
@@ -28,7 +28,7 @@ class EndFinder:
     """
 
     def __init__(self, image_type: ImageType, *, everywhere: bool) -> None:
-        known = Header(frame=b"any", is_turned=False)  # so that the walk keeps nothing
+        known = Header(frame=b"any", orientation=UPRIGHT)  # so that the walk keeps nothing
         self._walker = Walker(WALKS[image_type](known))
         self._end = ENDS[image_type]
         self._everywhere = everywhere

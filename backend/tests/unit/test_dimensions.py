@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.imaging.dimensions import MAX_HEADER_BYTES, MAX_SIDE, HeaderReader, configure_pillow
+from app.imaging.dimensions import MAX_SIDE, HeaderReader, configure_pillow
 from app.imaging.formats import ImageType
-from app.imaging.header import MAX_ENTRIES
+from app.imaging.header import MAX_ENTRIES, MAX_HEADER_BYTES
 from app.imaging.jpeg import FRAME_BYTES
 from app.imaging.walker import MAX_STEPS
 from testkit import samples

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from errno import EPIPE
 from socket import socketpair
-from time import monotonic
 from typing import Final
 
 from app.runtime import signals
+from app.runtime.processes import ends_within
 from app.storage.local import writer_program
 from app.storage.local.writer_program import Order, Outcome, named
 
@@ -24,7 +24,6 @@ KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a system call."""
 MAX_ANSWER: Final = 1024 * 1024
 """Bytes of an answer; each of a batch's failures may name two paths of 4096."""
-_POLL_SECONDS: Final = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +86,9 @@ class WriterProcess:
     async def end(self) -> None:
         """Let it end, and log an exit status that is not 0."""
         self._orders.close()
-        if not await self._ends_within(END_SECONDS):
+        if not await ends_within(self._process, END_SECONDS):
             self.kill()
-            await self._ends_within(KILL_SECONDS)
+            await ends_within(self._process, KILL_SECONDS)
         if status := self._process.poll():
             _log.error("the process that writes uploads has ended with status %s", status)
 
@@ -101,12 +100,4 @@ class WriterProcess:
     async def killed(self) -> bool:
         """Kill it; return whether it ended within `KILL_SECONDS`."""
         self.kill()
-        return await self._ends_within(KILL_SECONDS)
-
-    async def _ends_within(self, seconds: float) -> bool:
-        deadline = monotonic() + seconds
-        while not self.has_ended:
-            if monotonic() > deadline:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
+        return await ends_within(self._process, KILL_SECONDS)

@@ -1,0 +1,179 @@
+"""A process that renders images, as its parent sees it."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import app
+from app.domain.thumbnails import MAX_RENDER_ERROR
+from app.imaging.rendering.protocol import Answer, RenderLimits
+from app.runtime import signals
+from app.runtime.processes import ends_within
+
+MODULE: Final = "app.imaging.rendering.program"
+START_SECONDS: Final = 30.0
+"""How long the process may take to start."""
+END_SECONDS: Final = 1.0
+"""How long a process that has closed its socket may take to end by itself."""
+KILL_SECONDS: Final = 1.0
+"""How long a killed process may take to end before it counts as stuck in a system call."""
+MAX_NUMBER: Final = 16 * 1024 * 1024
+"""More bytes than a thumbnail has, and more pixels than a side. What says more is not believed."""
+
+_ENVIRONMENT: Final = {
+    "PATH": os.defpath,
+    "PYTHONPATH": str(Path(app.__file__).parents[1]),
+    "VIPS_CONCURRENCY": "1",  # threads
+    "VIPS_WARNING": "0",  # none, for they quote the image
+    "MALLOC_ARENA_MAX": "1",
+}
+"""All of it: no secret of the service is in a process that decodes what clients send."""
+
+_log = logging.getLogger(__name__)
+
+
+class Rendition(NamedTuple):
+    """An image rendered in each size."""
+
+    width: int
+    height: int
+    """Pixels of the original, as a viewer shows it."""
+    thumbnails: dict[int, bytes]
+    """WebP, by the longest side."""
+    placeholder: bytes
+    """ThumbHash."""
+
+
+class Unrenderable(Exception):
+    """The image cannot be rendered.
+
+    Args:
+        sentence: Why.
+        detail: What the library says about that.
+    """
+
+    def __init__(self, sentence: str, detail: str) -> None:
+        super().__init__(sentence)
+        self.detail = detail
+
+
+class RenderingFailed(Exception):
+    """The process that rendered has crashed, was killed or has not answered in time."""
+
+
+@dataclass(eq=False, slots=True)
+class Child:
+    """A process that renders one image after the other."""
+
+    _sizes: Sequence[int]
+    _process: subprocess.Popen[bytes]
+    _socket: socket.socket
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+
+    @classmethod
+    async def start(cls, limits: RenderLimits, sizes: Sequence[int]) -> "Child":
+        """Start a process. Call it in the main thread, with whose end the process ends.
+
+        Raises:
+            OSError: If none can be started.
+            RenderingFailed: If it does not get ready.
+        """
+        command = [sys.executable, "-P", "-s", "-m", MODULE, *map(str, (*limits, *sizes))]
+        ours, theirs = socket.socketpair()
+        with theirs, signals.held():  # a terminal's are for the service alone
+            try:
+                process = subprocess.Popen(  # noqa: ASYNC220, S603 - at once; our own arguments
+                    command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=_ENVIRONMENT
+                )
+            except OSError:
+                ours.close()
+                raise
+        child = cls(sizes, process, ours, *await asyncio.open_unix_connection(sock=ours))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await child._line()
+        except BaseException as error:
+            await child.kill()
+            if isinstance(error, (TimeoutError, OSError, EOFError)):
+                raise RenderingFailed("The process that renders does not start.") from error
+            raise
+        return child
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it exists no more."""
+        return self._process.poll() is not None
+
+    async def render(self, descriptor: int) -> Rendition:
+        """Render the image of an open file. Unless that succeeds, the process is of no more use.
+
+        Raises:
+            Unrenderable: If it cannot be rendered.
+            RenderingFailed: If the process has ended, or its answer is not understood.
+        """
+        try:
+            socket.send_fds(self._socket, [b"\0"], [descriptor])
+            answer = parse(await self._line(), self._sizes)
+            thumbnails = [await self._reader.readexactly(length) for length in answer.lengths]
+        except (OSError, EOFError) as error:
+            await ends_within(self._process, END_SECONDS)
+            status = self._process.poll()
+            words = f"The process that renders has ended with status {status}."
+            raise RenderingFailed(words) from error
+        return Rendition(
+            answer.width,
+            answer.height,
+            dict(zip(self._sizes, thumbnails, strict=True)),
+            bytes.fromhex(answer.placeholder),
+        )
+
+    async def kill(self) -> None:
+        """End the process at once; in a system call that a disk keeps waiting, only after that."""
+        self._writer.close()
+        self._process.kill()
+        if not await ends_within(self._process, KILL_SECONDS):
+            _log.error("the process that renders (pid %s) was killed and does not end", self.pid)
+
+    async def _line(self) -> bytes:
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line
+
+
+def parse(line: bytes, sizes: Sequence[int]) -> Answer:
+    """Return the answer in a line, which nobody vouches for: what wrote it has read the image.
+
+    Raises:
+        Unrenderable: If the answer is that.
+        RenderingFailed: If it is not understood.
+    """
+    try:
+        answer = Answer(*json.loads(line))
+        if answer.unrenderable:
+            raise Unrenderable(_plain(answer.unrenderable), _plain(answer.detail))
+        numbers = (answer.width, answer.height, *answer.lengths)
+        if len(answer.lengths) != len(sizes) or not all(0 < n <= MAX_NUMBER for n in numbers):
+            raise ValueError("numbers that cannot be")
+        bytes.fromhex(answer.placeholder)
+    except (ValueError, TypeError) as error:
+        raise RenderingFailed("The answer of the process that renders makes no sense.") from error
+    return answer
+
+
+def _plain(words: str) -> str:
+    return "".join(filter(str.isprintable, words))[:MAX_RENDER_ERROR]

@@ -1,0 +1,70 @@
+"""Rendering images in child processes, so that none can hurt the service or another image."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from app.imaging.rendering.child import START_SECONDS, Child, RenderingFailed, Rendition
+from app.imaging.rendering.protocol import RenderLimits
+
+PROCESSES: Final = 2
+"""So that an image that takes long does not delay all others."""
+
+
+class Renderer:
+    """Renders images, each in a process; a process is started when it is first needed.
+
+    Args:
+        limits: What one image may take.
+        sizes: Longest sides of the thumbnails, in pixels.
+        processes: How many images are rendered at once.
+    """
+
+    def __init__(
+        self, limits: RenderLimits, sizes: Sequence[int], processes: int = PROCESSES
+    ) -> None:
+        self._limits = limits
+        self.sizes = sizes
+        self._slots = asyncio.Semaphore(processes)
+        self._idle: list[Child] = []
+
+    @property
+    def seconds(self) -> float:
+        """How long an image may take at most, with the start of a process, once it is its turn."""
+        return START_SECONDS + self._limits.seconds
+
+    async def render(self, descriptor: int) -> Rendition:
+        """Render the image of an open file, in a process that has rendered all others well so far.
+
+        Raises:
+            Unrenderable: If it cannot be rendered.
+            RenderingFailed: If the process crashes, or takes too long.
+            OSError: If no process can be started.
+        """
+        async with self._slots:
+            child = await self._take_child()
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    rendition = await child.render(descriptor)
+            except TimeoutError as error:
+                await child.kill()
+                words = f"The image is not rendered after {self._limits.seconds} seconds."
+                raise RenderingFailed(words) from error
+            except BaseException:
+                await child.kill()
+                raise
+            self._idle.append(child)
+            return rendition
+
+    async def close(self) -> None:
+        """End the processes. Nothing may be in progress."""
+        while self._idle:
+            await self._idle.pop().kill()
+
+    async def _take_child(self) -> Child:
+        while self._idle:
+            child = self._idle.pop()
+            if not child.has_ended:
+                return child
+            await child.kill()
+        return await Child.start(self._limits, self.sizes)

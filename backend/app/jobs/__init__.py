@@ -1,0 +1,1 @@
+"""What workers do, one file a job: each is a task over a service."""

@@ -1,0 +1,1 @@
+"""The queue's workers: procrastinate's, over the service's own database (ADR 37)."""

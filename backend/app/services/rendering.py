@@ -1,0 +1,163 @@
+"""Rendering an image: its original → a child process → thumbnails in the storage → its row.
+
+No connection to the database is held meanwhile. A killed worker leaves nothing but files that no
+row names, which the clean-up removes, and the next attempt renders again under new keys.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from tempfile import TemporaryFile
+from typing import IO, Final
+from uuid import UUID
+
+from app.database.engine import Database
+from app.domain.errors import ImageNotFound, StorageError
+from app.domain.image import Image
+from app.domain.thumbnails import thumbnail_key
+from app.imaging.rendering.child import Rendition, Unrenderable
+from app.imaging.rendering.renderer import Renderer
+from app.observability.reasons import reason
+from app.services.files import ImageFiles
+from app.services.identity import StorageIdentity
+from app.services.images import Images
+from app.statements.rendering import Rendered, record_render_error, record_rendition
+from app.storage.base import StorageBackend
+
+CONTENT_TYPE: Final = "image/webp"
+STORAGE_SECONDS: Final = 60.0
+"""How long reading an original, and publishing its thumbnails, may take."""
+
+_log = logging.getLogger(__name__)
+
+
+class Rendering:
+    """Renders images of one database and one storage.
+
+    Args:
+        database: Where the rows are.
+        storage: Where the originals are, and the thumbnails go.
+        renderer: Renders in child processes.
+    """
+
+    def __init__(self, database: Database, storage: StorageBackend, renderer: Renderer) -> None:
+        self._database = database
+        self._storage = storage
+        self._renderer = renderer
+        self._identity = StorageIdentity(database, storage)
+        self._images = Images(database, storage)
+        self._files = ImageFiles(self._images, storage, self._identity)
+
+    @property
+    def seconds(self) -> float:
+        """How long rendering one image may take at most."""
+        return self._renderer.seconds + STORAGE_SECONDS
+
+    async def render(self, image_id: UUID) -> None:
+        """Render an image, unless all its thumbnails are there; one that was deleted is left alone.
+
+        Of an image that cannot be rendered, the row says why.
+
+        Raises:
+            RenderingFailed: If the child process crashes, or takes too long.
+            DatabaseUnavailable: If the row cannot be read, or it is unknown whether it was written.
+            ImageDamaged: If the original is missing or has another length.
+            StorageError: If the original cannot be read or a thumbnail not be published.
+            OSError: If there is no room for a copy of the original, or no process can be started.
+        """
+        try:
+            image = await self._images.get(image_id)
+            if self._is_rendered(image):
+                return
+            await self._identity.require()
+            with TemporaryFile() as copy:
+                await self._copy_original(image, copy)
+                rendition = await self._renderer.render(copy.fileno())
+        except ImageNotFound:
+            return
+        except Unrenderable as error:
+            _log.info("image %s cannot be rendered: %s %s", image_id, error, error.detail)
+            await self._record_error(image_id, str(error))
+        else:
+            await self._publish(image, rendition)
+
+    async def set_aside(self, image_id: UUID, why: str) -> None:
+        """Record that an image is not rendered, after several attempts.
+
+        Raises:
+            DatabaseUnavailable: If that may not be recorded.
+        """
+        _log.error("image %s is given up by rendering: %s", image_id, why)
+        sentence = "The image could not be rendered; the service's log says why."
+        await self._record_error(image_id, sentence)
+
+    def _is_rendered(self, image: Image) -> bool:
+        return image.thumbnail_sizes is not None and (
+            set(image.thumbnail_sizes) >= set(self._renderer.sizes)
+        )
+
+    async def _copy_original(self, image: Image, copy: IO[bytes]) -> None:
+        """Copy the original, so that no storage need have descriptors, or a disk that answers."""
+        reader = await self._files.open(image, 0, image.file_size)
+        try:
+            while block := await reader.read():
+                copy.write(block)
+        finally:
+            await reader.close()
+        copy.flush()
+
+    async def _publish(self, image: Image, rendition: Rendition) -> None:
+        now = datetime.now(UTC)
+        sizes = list(rendition.thumbnails)
+        rendered = Rendered(rendition.width, rendition.height, rendition.placeholder, now, sizes)
+        thumbnails = {
+            thumbnail_key(image.storage_key, size, now): content
+            for size, content in rendition.thumbnails.items()
+        }
+        await self._store(thumbnails)
+        async with self._database.write() as session:
+            is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
+        await self._remove(_keys_of(image) if is_current else thumbnails)
+
+    async def _store(self, thumbnails: Mapping[str, bytes]) -> None:
+        """Publish all thumbnails, or none."""
+        stored = [self._store_one(key, content) for key, content in thumbnails.items()]
+        try:
+            results = await asyncio.gather(*stored, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        except BaseException:
+            await self._remove(thumbnails)
+            raise
+
+    async def _store_one(self, key: str, content: bytes) -> None:
+        staged = await self._storage.stage(key, CONTENT_TYPE)
+        try:
+            await staged.write(content)
+            await staged.publish()
+        except BaseException:
+            await staged.discard()
+            raise
+
+    async def _remove(self, keys: Iterable[str]) -> None:
+        """Remove thumbnails that no row names. Those that cannot be are left to the clean-up."""
+        for key in keys:
+            try:
+                await self._storage.delete(key)
+            except StorageError as error:
+                _log.warning("thumbnail %s is left behind: %s", key, reason(error))
+
+    async def _record_error(self, image_id: UUID, sentence: str) -> None:
+        async with self._database.write() as session:
+            await record_render_error(session, image_id, sentence)
+
+
+def _keys_of(image: Image) -> Sequence[str]:
+    if image.rendered_at is None:
+        return ()
+    return [
+        thumbnail_key(image.storage_key, size, image.rendered_at)
+        for size in image.thumbnail_sizes or ()
+    ]

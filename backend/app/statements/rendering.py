@@ -1,0 +1,53 @@
+"""Statements of rendering: what is known of an image's thumbnails."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, func
+
+from app.database.engine import WriteSession
+from app.models import IMAGES
+
+
+class Rendered(NamedTuple):
+    """What rendering has found out and made, by the names of the columns."""
+
+    width: int
+    height: int
+    placeholder: bytes
+    rendered_at: datetime
+    thumbnail_sizes: Sequence[int]
+
+
+_ROW: Final = IMAGES.c.id == bindparam("row_id")
+_UNCHANGED: Final = IMAGES.c.rendered_at.is_not_distinct_from(bindparam("previously"))
+_NEW: Final = {
+    name: bindparam(f"new_{name}", type_=IMAGES.c[name].type)
+    for name in (*Rendered._fields, "render_error")
+}
+_KNOWN: Final = {name: func.coalesce(IMAGES.c[name], _NEW[name]) for name in ("width", "height")}
+_RENDERED: Final = (
+    IMAGES.update().where(_ROW, _UNCHANGED).values(_NEW | _KNOWN).returning(IMAGES.c.id)
+)
+_FAILED: Final = IMAGES.update().where(_ROW).values(render_error=_NEW["render_error"])
+
+
+async def record_rendition(
+    session: WriteSession, image_id: UUID, rendered: Rendered, previously: datetime | None
+) -> bool:
+    """Let a row name new thumbnails, if it still names those that were rendered `previously`.
+
+    Returns:
+        Whether it did; not where the image was deleted, or rendered by another worker.
+    """
+    parameters: dict[str, Any] = {"row_id": image_id, "previously": previously}
+    parameters |= {f"new_{name}": value for name, value in rendered._asdict().items()}
+    parameters["new_render_error"] = None
+    return await session.scalar(_RENDERED, parameters) is not None
+
+
+async def record_render_error(session: WriteSession, image_id: UUID, sentence: str) -> None:
+    """Record why an image cannot be rendered. The thumbnails that it may have stay."""
+    await session.execute(_FAILED, {"row_id": image_id, "new_render_error": sentence})

@@ -1,0 +1,376 @@
+"""Rendering an image: what its row and the storage hold afterwards, whatever happens meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from PIL import Image as PillowImage
+
+from app.database.engine import Database
+from app.domain.errors import (
+    DatabaseUnavailable,
+    ImageDamaged,
+    StorageFull,
+    StorageUnavailable,
+)
+from app.domain.image import Image
+from app.domain.thumbnails import thumbnail_key
+from app.imaging.rendering.child import RenderingFailed, Rendition
+from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.renderer import Renderer
+from app.jobs.rendering import rendering_task
+from app.services.rendering import Rendering
+from app.services.use_cases import Services
+from app.storage.base import StagedObject, StorageBackend
+from app.storage.memory import MemoryStorage
+from testkit import samples
+from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.live import TIMEOUT
+from testkit.storages import OpenStorage, read_all
+from testkit.uploads import LIMITS, Watched, execute, file, row_keys, stored_keys
+
+SIZES = (150, 300, 800)
+RENDER_LIMITS = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
+JPEG = samples.jpeg(200, 150, quality=10)
+TURNED = samples.of_every_kind()["orientation-6.jpg"][0]
+TOO_LARGE = samples.png_header(1001, 1000) + samples.chunk(b"IDAT", b"")
+
+OpenRenderer = Callable[..., Renderer]
+
+
+@pytest.fixture
+async def open_renderer() -> AsyncIterator[OpenRenderer]:
+    """Make renderers, whose processes end with the test."""
+    opened: list[Renderer] = []
+
+    def open_renderer(*sizes: int) -> Renderer:
+        opened.append(Renderer(RENDER_LIMITS, sizes or SIZES))
+        return opened[-1]
+
+    yield open_renderer
+    for renderer in opened:
+        await renderer.close()
+
+
+@pytest.fixture
+def rendering(database: Database, storage: MemoryStorage, open_renderer: OpenRenderer) -> Rendering:
+    return Rendering(database, storage, open_renderer())
+
+
+def keys_of(image: Image) -> list[str]:
+    assert image.rendered_at
+    assert image.thumbnail_sizes is not None
+    return [
+        thumbnail_key(image.storage_key, size, image.rendered_at) for size in image.thumbnail_sizes
+    ]
+
+
+async def found(services: Services, image: Image) -> Image:
+    return await services.images.get(image.id)
+
+
+async def assert_rendered(
+    services: Services, storage: StorageBackend, image: Image, sizes: tuple[int, ...] = SIZES
+) -> Image:
+    """Check that the row names all thumbnails, and that there are no other files."""
+    after = await found(services, image)
+    assert tuple(after.thumbnail_sizes or ()) == sizes
+    assert after.placeholder
+    assert await stored_keys(storage) == sorted([image.storage_key, *keys_of(after)])
+    return after
+
+
+async def test_a_rendered_image_has_its_thumbnails_and_a_placeholder(
+    services: Services, storage: MemoryStorage, rendering: Rendering
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    await rendering.render(image.id)
+    after = await assert_rendered(services, storage, image)
+    sides = []
+    for key in keys_of(after):
+        content = await read_all(await storage.open(key))
+        with PillowImage.open(BytesIO(content), formats=["WEBP"]) as thumbnail:
+            sides.append(thumbnail.size)
+    assert sides == [(150, 112), (200, 150), (200, 150)]
+    for name in Image._fields[:9]:
+        assert getattr(after, name) == getattr(image, name)
+
+
+async def test_an_image_that_is_rendered_already_is_left_alone(
+    services: Services, storage: MemoryStorage, rendering: Rendering
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    await rendering.render(image.id)
+    before = await found(services, image)
+    await rendering.render(image.id)
+    assert await assert_rendered(services, storage, image) == before
+
+
+async def test_other_sizes_replace_the_previous_thumbnails(
+    services: Services,
+    database: Database,
+    storage: MemoryStorage,
+    rendering: Rendering,
+    open_renderer: OpenRenderer,
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    await rendering.render(image.id)
+    await Rendering(database, storage, open_renderer(64, 150)).render(image.id)
+    await assert_rendered(services, storage, image, (64, 150))
+
+
+async def test_sides_that_the_row_lacks_are_filled_in_and_known_ones_stay(
+    services: Services, database: Database, rendering: Rendering
+) -> None:
+    unknown = await services.uploads.upload(file(TURNED), None)
+    known = await services.uploads.upload(file(TURNED), None)
+    await execute(
+        database,
+        f"UPDATE images SET width = NULL, height = NULL WHERE id = '{unknown.id}'",  # noqa: S608
+        f"UPDATE images SET width = 5, height = 6 WHERE id = '{known.id}'",  # noqa: S608
+    )
+    for image in (unknown, known):
+        await rendering.render(image.id)
+    images = [await found(services, image) for image in (unknown, known)]
+    assert [(image.width, image.height) for image in images] == [(48, 64), (5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\xff\xd8\xff\xe0 and nothing more", "The image is damaged and cannot be decoded."),
+        (TOO_LARGE, "The image has 1,001,000 pixels, and the limit is 1,000,000."),
+    ],
+)
+async def test_an_image_that_cannot_be_rendered_says_why(
+    services: Services,
+    storage: MemoryStorage,
+    rendering: Rendering,
+    content: bytes,
+    sentence: str,
+) -> None:
+    image = await services.uploads.upload(file(content), None)
+    await rendering.render(image.id)
+    after = await found(services, image)
+    assert after == image._replace(render_error=sentence)
+    assert await stored_keys(storage) == [image.storage_key]
+
+
+async def test_an_image_that_is_given_up_says_so_until_it_is_rendered(
+    services: Services,
+    storage: MemoryStorage,
+    rendering: Rendering,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The reason may name paths and hosts, which are for the operator alone."""
+    image = await services.uploads.upload(file(JPEG), None)
+    task = rendering_task(rendering)
+    assert task.set_aside
+    await task.set_aside(str(image.id), "fsync: /data/images/12")
+    sentence = "The image could not be rendered; the service's log says why."
+    assert (await found(services, image)).render_error == sentence
+    assert f"{image.id} is given up by rendering: fsync: /data/images/12" in caplog.text
+    await task.run(str(image.id))
+    assert (await assert_rendered(services, storage, image)).render_error is None
+
+
+async def test_an_image_that_is_unknown_is_no_error(
+    rendering: Rendering, storage: MemoryStorage
+) -> None:
+    await rendering.render(uuid4())
+    await rendering.set_aside(uuid4(), "whatever")
+    assert await stored_keys(storage) == []
+
+
+async def test_a_missing_or_shortened_original_fails_the_attempt_and_is_logged(
+    services: Services,
+    storage: MemoryStorage,
+    rendering: Rendering,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    missing = await services.uploads.upload(file(JPEG), None)
+    short = await services.uploads.upload(file(JPEG), None)
+    await storage.delete(missing.storage_key)
+    storage._objects[short.storage_key] = (JPEG[:100], short.created_at)
+    for image in (missing, short):
+        with pytest.raises(ImageDamaged):
+            await rendering.render(image.id)
+        assert (await found(services, image)).render_error is None
+        assert f"image {image.id} is damaged" in caplog.text
+
+
+class Interfering(Watched):
+    """Does something when thumbnails are about to be staged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interfere: Callable[[], Awaitable[object]] | None = None
+
+    async def stage(self, key: str, content_type: str) -> StagedObject:
+        if self.interfere and "-" in key:
+            interfere, self.interfere = self.interfere, None
+            await interfere()
+        return await super().stage(key, content_type)
+
+
+async def test_an_image_that_is_deleted_while_it_is_rendered_leaves_no_file(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    storage = Interfering()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    storage.interfere = lambda: services.images.delete(image.id)
+    await Rendering(database, storage, open_renderer()).render(image.id)
+    assert await stored_keys(storage) == await row_keys(database) == []
+    assert len(storage.staged) == 1 + len(SIZES)
+
+
+async def test_of_two_renderings_at_once_the_files_of_one_stay(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    storage = Interfering()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    rendering = Rendering(database, storage, open_renderer())
+    storage.interfere = lambda: rendering.render(image.id)
+    await rendering.render(image.id)
+    await assert_rendered(services, storage, image)
+    assert len(storage.staged) == 1 + 2 * len(SIZES)
+
+
+@pytest.mark.parametrize(
+    ("fail_in", "error"), [("write", StorageFull), ("publish", StorageUnavailable)]
+)
+async def test_a_storage_that_fails_leaves_no_thumbnail_and_the_next_attempt_renders(
+    database: Database, open_renderer: OpenRenderer, fail_in: str, error: type[Exception]
+) -> None:
+    storage = Watched()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    rendering = Rendering(database, storage, open_renderer())
+    storage.fail_in = fail_in
+    with pytest.raises(error):
+        await rendering.render(image.id)
+    assert await stored_keys(storage) == [image.storage_key]
+    assert await found(services, image) == image
+    storage.fail_in = ""
+    await rendering.render(image.id)
+    await assert_rendered(services, storage, image)
+
+
+async def test_a_storage_that_fails_for_one_thumbnail_leaves_none(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    class Full(MemoryStorage):
+        async def stage(self, key: str, content_type: str) -> StagedObject:
+            if "-300-" in key:
+                raise StorageFull
+            return await super().stage(key, content_type)
+
+    storage = Full()
+    image = await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+    with pytest.raises(StorageFull):
+        await Rendering(database, storage, open_renderer()).render(image.id)
+    assert await stored_keys(storage) == [image.storage_key]
+
+
+async def test_a_cancelled_rendering_leaves_no_thumbnail(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    reached = asyncio.Event()
+
+    class Hanging(MemoryStorage):
+        async def stage(self, key: str, content_type: str) -> StagedObject:
+            if "-300-" in key:
+                reached.set()
+                await asyncio.Event().wait()
+            return await super().stage(key, content_type)
+
+    storage = Hanging()
+    image = await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+    rendering = Rendering(database, storage, open_renderer())
+    task = asyncio.create_task(rendering.render(image.id))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await stored_keys(storage) == [image.storage_key]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_database_that_fails_at_the_row_fails_the_attempt_and_the_next_one_ends_well(
+    database: Database,
+    proxy: DatabaseProxy,
+    storage: MemoryStorage,
+    open_renderer: OpenRenderer,
+    when: Cut,
+) -> None:
+    """Whether the row was written is unknown, so that nothing may be removed."""
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    reached = Database(proxy.url)
+    rendering = Rendering(reached, storage, open_renderer())
+    proxy.cut("UPDATE images", when)
+    with pytest.raises(DatabaseUnavailable):
+        await rendering.render(image.id)
+    assert len(await stored_keys(storage)) == 1 + len(SIZES)
+    await rendering.render(image.id)
+    after = await found(services, image)
+    assert set(keys_of(after)) <= set(await stored_keys(storage))
+    await reached.close()
+
+
+async def test_no_connection_to_the_database_is_held_while_an_image_is_rendered(
+    database: Database, services: Services, storage: MemoryStorage
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    held = []
+
+    class Asking(Renderer):
+        async def render(self, descriptor: int) -> Rendition:
+            held.append(database._engine.pool.checkedout())  # type: ignore[attr-defined]
+            return await super().render(descriptor)
+
+    renderer = Asking(RENDER_LIMITS, SIZES)
+    await Rendering(database, storage, renderer).render(image.id)
+    await renderer.close()
+    assert held == [0]
+
+
+async def test_a_failed_process_fails_the_attempt_and_writes_nothing(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    class Failing(Renderer):
+        async def render(self, descriptor: int) -> Rendition:  # noqa: ARG002
+            raise RenderingFailed("The process that renders has ended with status -6.")
+
+    image = await services.uploads.upload(file(JPEG), None)
+    with pytest.raises(RenderingFailed):
+        await Rendering(database, storage, Failing(RENDER_LIMITS, SIZES)).render(image.id)
+    assert await found(services, image) == image
+
+
+async def test_the_wrong_storage_is_neither_read_nor_written(
+    database: Database, open_storage: OpenStorage, open_renderer: OpenRenderer, tmp_path: Path
+) -> None:
+    storage, other = open_storage(tmp_path / "images"), open_storage(tmp_path / "other")
+    image = await Services(database, storage, LIMITS).uploads.upload(file(JPEG), None)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(StorageUnavailable):
+        await Rendering(database, other, open_renderer()).render(image.id)
+    assert list((tmp_path / "other").rglob("*")) == []
+
+
+async def test_thumbnails_lie_beside_their_original(
+    database: Database, open_storage: OpenStorage, open_renderer: OpenRenderer, tmp_path: Path
+) -> None:
+    storage = open_storage(tmp_path)
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await Rendering(database, storage, open_renderer()).render(image.id)
+    after = await assert_rendered(services, storage, image)
+    folder = tmp_path / image.storage_key[:2]
+    assert {path.name for path in folder.iterdir()} == {image.storage_key, *keys_of(after)}

@@ -1,0 +1,250 @@
+"""The processes that render: what happens to them costs one image at most."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import psutil
+import pytest
+
+from app.imaging.rendering import child
+from app.imaging.rendering.child import RenderingFailed, Rendition, Unrenderable, parse
+from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.renderer import Renderer
+from testkit import samples
+from testkit.descriptors import open_descriptors
+from testkit.live import TIMEOUT, until
+from testkit.processes import assert_ended, has_ended
+
+BACKEND = Path(__file__).parents[2]
+SIZES = (150, 300, 800)
+LIMITS = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
+JPEG = samples.jpeg()
+BROKEN = b"\xff\xd8\xff\xe0 and nothing more"
+
+
+@pytest.fixture
+async def renderer() -> AsyncIterator[Renderer]:
+    renderer = Renderer(LIMITS, SIZES)
+    yield renderer
+    await renderer.close()
+
+
+async def render(renderer: Renderer, content: bytes = JPEG) -> Rendition:
+    with TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await renderer.render(file.fileno())
+
+
+def processes() -> list[psutil.Process]:
+    """Return the processes that render for this one."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if not has_ended(process) and child.MODULE in process.cmdline():
+                found.append(process)
+    return found
+
+
+def limits_of(process: psutil.Process) -> dict[str, str]:
+    """Return the limits of a process by their names."""
+    lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+    return {line[:26].strip(): line[26:].split()[0] for line in lines}
+
+
+async def suspended(renderer: Renderer) -> tuple[psutil.Process, asyncio.Task[Rendition]]:
+    """Return a process that has stopped to work, and the rendering that it is to do."""
+    await render(renderer)
+    (process,) = processes()
+    process.suspend()
+    rendering = asyncio.create_task(render(renderer))
+    await asyncio.sleep(0)
+    return process, rendering
+
+
+async def test_a_process_is_started_for_the_first_image_and_renders_the_next(
+    renderer: Renderer,
+) -> None:
+    assert processes() == []
+    first = await render(renderer)
+    before = processes()
+    assert await render(renderer) == first
+    assert len(before) == 1
+    assert processes() == before
+    assert first.thumbnails.keys() == set(SIZES)
+
+
+async def test_images_are_rendered_by_so_many_processes_at_once_and_no_more() -> None:
+    renderer = Renderer(LIMITS, SIZES, processes=3)
+    await asyncio.gather(*(render(renderer) for _ in range(7)))
+    assert len(processes()) == 3
+    await renderer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+async def test_a_process_that_ends_while_it_renders_costs_that_image_alone(
+    renderer: Renderer, number: int
+) -> None:
+    process, rendering = await suspended(renderer)
+    for sent in (number, signal.SIGCONT):
+        os.kill(process.pid, sent)
+    with pytest.raises(RenderingFailed, match=f"ended with status -{number}"):
+        await rendering
+    assert_ended([process])
+    await render(renderer)
+
+
+async def test_a_process_that_ended_while_it_was_idle_costs_no_image(renderer: Renderer) -> None:
+    await render(renderer)
+    (process,) = processes()
+    process.kill()
+    await until(lambda: has_ended(process))
+    await render(renderer)
+
+
+async def test_a_process_that_hangs_is_killed_at_its_deadline() -> None:
+    renderer = Renderer(LIMITS._replace(seconds=1), SIZES)
+    process, rendering = await suspended(renderer)
+    with pytest.raises(RenderingFailed, match="not rendered after 1 seconds"):
+        await rendering
+    assert_ended([process])
+    await render(renderer)
+    await renderer.close()
+
+
+async def test_other_images_are_rendered_while_one_hangs(renderer: Renderer) -> None:
+    process, rendering = await suspended(renderer)
+    await render(renderer)
+    assert not rendering.done()
+    process.resume()
+    await rendering
+
+
+async def test_cancellation_ends_the_process_and_frees_its_place() -> None:
+    renderer = Renderer(LIMITS, SIZES, processes=1)
+    process, rendering = await suspended(renderer)
+    rendering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await rendering
+    assert_ended([process])
+    await render(renderer)
+    await renderer.close()
+
+
+async def test_a_broken_image_ends_its_process_and_no_other_rendering(renderer: Renderer) -> None:
+    results = await asyncio.gather(
+        *(render(renderer, content) for content in (JPEG, BROKEN, JPEG, BROKEN, JPEG)),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [
+        Rendition,
+        Unrenderable,
+        Rendition,
+        Unrenderable,
+        Rendition,
+    ]
+
+
+async def test_nothing_stays_open_behind_closed_processes() -> None:
+    before = open_descriptors()
+    renderer = Renderer(LIMITS, SIZES)
+    process, rendering = await suspended(renderer)
+    process.kill()
+    with pytest.raises(RenderingFailed):
+        await rendering
+    await render(renderer)
+    ended = processes()
+    await renderer.close()
+    assert_ended(ended)
+    await until(lambda: open_descriptors() == before)
+
+
+async def test_a_terminal_s_signals_do_not_reach_a_process_that_renders(
+    renderer: Renderer,
+) -> None:
+    await render(renderer)
+    (process,) = processes()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+    await render(renderer)
+    assert processes() == [process]
+
+
+async def test_a_process_has_no_secret_no_other_file_and_limits(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "secret")
+    await render(renderer)
+    (process,) = processes()
+    assert "secret" not in " ".join(process.environ().values())
+    assert open_descriptors(process.pid) == 3
+    found = limits_of(process)
+    assert found["Max address space"] == str(512 << 20)
+    assert found["Max file size"] == found["Max core file size"] == "0"
+    assert int(found["Max cpu time"]) >= LIMITS.seconds
+
+
+async def test_a_process_that_cannot_start_fails_the_rendering(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "MODULE", "app.no_such_module")
+    with pytest.raises(RenderingFailed, match="does not start"):
+        await render(renderer)
+
+
+PARENT = """
+import asyncio, os, signal, sys
+from tests.unit import test_renderer as t
+async def main():
+    renderer = t.Renderer(t.LIMITS, t.SIZES)
+    process, _ = await t.suspended(renderer)
+    print(process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed_also_while_they_render() -> None:
+    parent = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", PARENT], cwd=BACKEND, stdout=subprocess.PIPE, check=False
+    )
+    assert parent.returncode == -signal.SIGKILL
+    with suppress(psutil.NoSuchProcess):
+        assert_ended([psutil.Process(int(parent.stdout))])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"[64, 48]",
+        b'[64, 48, [1, 2], "00", "", ""]',
+        b'[64, 48, [1, 2, -3], "00", "", ""]',
+        b'[64, 48, [1, 2, 1e300], "00", "", ""]',
+        b'[64, 48, [1, 2, 99999999999], "00", "", ""]',
+        b'[0, 48, [1, 2, 3], "00", "", ""]',
+        b'[64, "48", [1, 2, 3], "00", "", ""]',
+        b'[64, 48, [1, 2, 3], "xx", "", ""]',
+        b'[64, 48, [1, 2, 3], 7, "", ""]',
+        b'[64, 48, [1, 2, 3], "00", 5, ""]',
+        b'[64, 48, [1, 2, 3], "00", "", "", "more"]',
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_not_believed(line: bytes) -> None:
+    with pytest.raises(RenderingFailed):
+        parse(line, SIZES)
+
+
+def test_a_reason_is_one_line_of_bounded_length() -> None:
+    with pytest.raises(Unrenderable) as raised:
+        parse(rb'[0, 0, [], "", "a\nb\u0000' + b"c" * 1000 + b'", ""]', SIZES)
+    assert str(raised.value) == ("ab" + "c" * 198)
