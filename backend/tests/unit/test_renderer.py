@@ -105,7 +105,7 @@ async def test_a_process_that_ended_while_it_was_idle_costs_no_image(renderer: R
     await render(renderer)
     (process,) = processes()
     process.kill()
-    await until(lambda: has_ended(process))
+    await until(lambda: renderer._idle[0].has_ended)
     await render(renderer)
 
 
