@@ -120,7 +120,8 @@ def _shrink(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     width, height = sides
     if (width, height) == (image.width, image.height):
         return image
-    return image.thumbnail_image(width, height=height, size="force").copy_memory()
+    options = {"size": "force", "no_rotate": True}
+    return image.thumbnail_image(width, height=height, **options).copy_memory()
 
 
 def _turn(image: pyvips.Image, header: Header) -> pyvips.Image:
