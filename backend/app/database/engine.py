@@ -35,7 +35,7 @@ class ReadSession(AsyncSession):
 
 
 class WriteSession(AsyncSession):
-    """One transaction on the primary."""
+    """One transaction on the primary, or statements that are each one."""
 
 
 class Database:
@@ -57,9 +57,9 @@ class Database:
         # costs as much as many statements.
         pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
         self._engine = self._make_engine(maintenance=maintenance, **pool)
-        # A single SELECT is its own transaction: no BEGIN and no ROLLBACK to wait for.
-        alone = {} if maintenance else {"isolation_level": "AUTOCOMMIT"}
-        self._reading = self._engine.execution_options(**alone)
+        # A single statement is its own transaction: no BEGIN, COMMIT or ROLLBACK to wait for.
+        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = self._engine if maintenance else self._alone
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed_connection)
         event.listen(self._engine.sync_engine, "handle_error", _distrust_connections)
 
@@ -88,6 +88,17 @@ class Database:
                 WriteSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
             ):
+                yield session
+
+    @asynccontextmanager
+    async def write_alone(self) -> AsyncIterator[WriteSession]:
+        """Open a session whose statements are each committed at once.
+
+        Raises:
+            DatabaseUnavailable: As `write`; it leaves open whether the statement took place.
+        """
+        with translated_errors(full=DatabaseFull):
+            async with WriteSession(self._alone, expire_on_commit=False) as session:
                 yield session
 
     @asynccontextmanager

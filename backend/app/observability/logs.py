@@ -58,6 +58,7 @@ def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
             "python_multipart": {"level": "ERROR"},
             # Logs each step at INFO.
             "alembic": {"level": "WARNING"},
+            "procrastinate": {"level": "WARNING"},
             "uvicorn": {"level": "WARNING"},
         },
     }

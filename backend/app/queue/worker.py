@@ -1,0 +1,179 @@
+"""A worker: executes the jobs of its tasks, and survives an unavailable database."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Final, NamedTuple
+
+from procrastinate import App, JobContext
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.worker import Worker
+
+from app.database.engine import Database
+from app.domain.errors import DatabaseUnavailable
+from app.observability.reasons import reason
+from app.queue.connector import EngineConnector
+from app.queue.settlement import Settlement
+from app.queue.upkeep import Upkeep
+from app.statements.attempts import find_earlier_attempts
+
+POLL_SECONDS: Final = 0.2
+"""Between questions whether there is a job, while there is none."""
+GRACE_SECONDS: Final = 5.0
+"""How long jobs may go on after `stop`; then they are given back."""
+STOP_SECONDS: Final = 10.0
+"""How long `run` goes on after `stop` at most, whatever hangs."""
+SILENCE_SECONDS: Final = 15.0
+"""Without an answer of the queue for so long, a worker does not consume."""
+PAUSE_SECONDS: Final = 1.0
+"""Before the queue is used again after a failure."""
+
+_NEVER: Final = 1e9
+"""Seconds."""
+_DAY: Final = 86_400.0
+
+_log = logging.getLogger(__name__)
+
+
+class Task(NamedTuple):
+    """What is done with the subjects of its jobs."""
+
+    name: str
+    run: Callable[[str], Awaitable[None]]
+    """Is passed the subject; an exception fails the attempt."""
+    set_aside: Callable[[str, str], Awaitable[None]] | None
+    """Is passed the subject and the reason when a job is given up, at least once."""
+    seconds: float
+    """Deadline of an attempt."""
+    cron: str | None = None
+    """When a job with an empty subject is inserted: the five fields of cron, in UTC."""
+
+
+class QueueWorker:
+    """Executes jobs.
+
+    Args:
+        database: Where the queue is; its statements have deadlines.
+        tasks: The jobs of others are left to other workers.
+        concurrency: Most jobs at once.
+    """
+
+    def __init__(self, database: Database, tasks: Sequence[Task], concurrency: int) -> None:
+        self._database = database
+        self._queues = [task.name for task in tasks]
+        self._concurrency = concurrency
+        self._app = App(connector=EngineConnector(database))
+        self._settlement = Settlement(self._app.connector, database)
+        self._app.job_manager = self._settlement
+        for task in tasks:
+            self._register(task)
+        self._worker: Worker | None = None
+        self._running = 0
+        self._stopping = asyncio.Event()
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the queue was asked successfully a short time ago, or all places are taken."""
+        return monotonic() - self._settlement.answered_at < SILENCE_SECONDS
+
+    def stop(self) -> None:
+        """Take no more jobs; finish those that are running soon, or give them back."""
+        self._stopping.set()
+        self._settlement.is_stopping = True
+        if self._worker:
+            self._worker.stop()  # type: ignore[no-untyped-call]
+
+    async def run(self) -> None:
+        """Execute jobs until `stop`."""
+        upkeep = Upkeep(self._database, self._worker_id, self._on_beat)
+        consuming = asyncio.create_task(self._consume())
+        beside = [asyncio.create_task(upkeep.run()), asyncio.create_task(self._stopping.wait())]
+        try:
+            await asyncio.wait([consuming, beside[1]], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([consuming], timeout=STOP_SECONDS)
+        finally:
+            for task in (consuming, *beside):
+                task.cancel()
+            await asyncio.wait(beside)
+
+    async def _consume(self) -> None:
+        """Let a worker of procrastinate run, again and again: it ends where a statement fails.
+
+        Each is known to the database by an id of its own. A job that it took without knowing so,
+        because the answer was lost, is taken up as that of a worker that has ended.
+        """
+        while not self._stopping.is_set():
+            self._worker = Worker(
+                self._app,
+                queues=self._queues,
+                concurrency=self._concurrency,
+                fetch_job_polling_interval=POLL_SECONDS,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+                listen_notify=False,
+                install_signal_handlers=False,
+                delete_jobs=DeleteJobCondition.NEVER,  # `Settlement` decides
+                abort_job_polling_interval=_NEVER,
+                update_heartbeat_interval=_NEVER,  # see `Upkeep`
+                stalled_worker_timeout=_DAY,
+            )
+            try:
+                await self._worker.run()  # type: ignore[no-untyped-call]
+            except DatabaseUnavailable:
+                pass  # `Upkeep` reports it
+            except Exception:  # noqa: BLE001 - a defect is no reason to execute nothing
+                _log.exception("the worker starts again")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
+
+    def _register(self, task: Task) -> None:
+        """Make a task known to procrastinate, in a queue of its own."""
+
+        async def attempt(context: JobContext, subject: str) -> None:
+            self._running += 1
+            try:
+                await self._attempt(task, context, subject)
+            finally:
+                self._running -= 1
+
+        known = self._app.task(name=task.name, queue=task.name, pass_context=True)(attempt)
+        if task.cron:
+            registry = self._app.periodic_registry
+            registry.register_task(known, task.cron, "", {})  # type: ignore[arg-type]  # no time is passed
+
+    async def _attempt(self, task: Task, context: JobContext, subject: str) -> None:
+        """Execute a job, or set it aside after too many attempts."""
+        job = context.job
+        deadline = asyncio.timeout(task.seconds)
+        try:
+            async with deadline:
+                if why := await self._why_set_aside(job.id) if job.attempts else "":
+                    if task.set_aside:
+                        await task.set_aside(subject, why)
+                    self._settlement.set_aside(job, why)
+                else:
+                    await task.run(subject)
+        except asyncio.CancelledError as error:
+            if context.abort_reason():
+                raise
+            self._settlement.fail(job, "It was cancelled.")
+            raise RuntimeError("something has cancelled the attempt, not the worker") from error
+        except Exception as error:
+            overdue = f"It took longer than {task.seconds:g} seconds."
+            self._settlement.fail(job, overdue if deadline.expired() else reason(error))
+            raise
+
+    async def _why_set_aside(self, job_id: int | None) -> str:
+        """Return why a job is to be set aside; empty if it is to be executed."""
+        assert job_id is not None  # noqa: S101 - it was fetched
+        async with self._database.read() as session:
+            earlier = await find_earlier_attempts(session, job_id)
+        return earlier.reason if earlier.are_too_many else ""
+
+    def _worker_id(self) -> int | None:
+        return self._worker.worker_id if self._worker else None
+
+    def _on_beat(self) -> None:
+        if self._running == self._concurrency:
+            self._settlement.answered_at = monotonic()

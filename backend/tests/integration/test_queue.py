@@ -1,0 +1,376 @@
+"""Workers: what they execute in which order, and what becomes of attempts that fail."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from app.database.engine import Database
+from app.domain.job import MAX_REASON, NewJob, Priority
+from app.queue.worker import QueueWorker, Task
+from app.statements.attempts import become_due
+from app.statements.jobs import insert_jobs
+from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.live import TIMEOUT
+from testkit.uploads import execute
+
+Run = Callable[[str], Awaitable[None]]
+A = NewJob("render", "a")
+
+
+def render(run: Run, seconds: float = TIMEOUT) -> Task:
+    return Task("render", run, None, seconds)
+
+
+@asynccontextmanager
+async def working(
+    database: Database, *tasks: Task, concurrency: int = 1
+) -> AsyncIterator[QueueWorker]:
+    """Run a worker until the end of the block."""
+    worker = QueueWorker(database, tasks, concurrency)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await running
+
+
+async def insert(database: Database, *jobs: NewJob) -> None:
+    async with database.write() as session:
+        await insert_jobs(session, jobs)
+
+
+async def rows(database: Database, columns: str) -> list[tuple[object, ...]]:
+    async with database.read() as session:
+        query = f"SELECT {columns} FROM procrastinate_jobs ORDER BY id"  # noqa: S608
+        return [tuple(row) for row in await session.execute(text(query))]
+
+
+async def reach(database: Database, columns: str, expected: list[tuple[object, ...]]) -> None:
+    """Wait until the jobs are as expected, having waiting ones executed at once."""
+    found = None
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while (found := await rows(database, columns)) != expected:
+                await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(found) from None
+
+
+class Recorder:
+    """Remembers the subjects of the jobs that were executed, and those that were set aside."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.subjects: list[str] = []
+        self.set_aside: list[tuple[str, str]] = []
+        self.error = error
+
+    async def run(self, subject: str) -> None:
+        self.subjects.append(subject)
+        if self.error:
+            raise self.error
+
+    async def give_up(self, subject: str, reason: str) -> None:
+        self.set_aside.append((subject, reason))
+
+
+async def test_jobs_are_executed_once_and_deleted(database: Database) -> None:
+    done = Recorder()
+    await insert(database, *[NewJob("render", str(number)) for number in range(20)])
+    async with working(database, render(done.run), concurrency=3):
+        await reach(database, "id", [])
+    assert sorted(done.subjects, key=int) == [str(number) for number in range(20)]
+
+
+async def test_jobs_go_by_priority_and_then_by_age(database: Database) -> None:
+    done = Recorder()
+    await insert(
+        database,
+        NewJob("render", "backlog", Priority.BACKLOG),
+        NewJob("render", "first"),
+        NewJob("render", "second"),
+        NewJob("render", "urgent", Priority.INTERACTIVE),
+    )
+    async with working(database, render(done.run)):
+        await reach(database, "id", [])
+    assert done.subjects == ["urgent", "first", "second", "backlog"]
+
+
+async def test_jobs_of_tasks_that_a_worker_does_not_know_are_left_to_others(
+    database: Database,
+) -> None:
+    done = Recorder()
+    await insert(database, NewJob("later", "x"), A)
+    async with working(database, render(done.run)):
+        await reach(database, "task_name, attempts", [("later", 0)])
+    assert done.subjects == ["a"]
+
+
+async def test_a_job_inserted_while_it_is_executed_is_executed_again(database: Database) -> None:
+    done, begun = Recorder(), asyncio.Event()
+    inserted = asyncio.Event()
+
+    async def run(subject: str) -> None:
+        begun.set()
+        await inserted.wait()
+        await done.run(subject)
+
+    await insert(database, A)
+    async with working(database, render(run), concurrency=2):
+        await begun.wait()
+        await insert(database, A)
+        inserted.set()
+        await reach(database, "id", [])
+    assert done.subjects == ["a", "a"]
+
+
+async def test_an_attempt_that_fails_is_repeated_later_with_its_reason_in_the_row(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Recorder(ValueError("of two\nlines\0 " + "x" * 600))
+    await insert(database, A)
+    async with working(database, render(failing.run)), asyncio.timeout(TIMEOUT):
+        while not (await rows(database, "reason"))[0][0]:  # noqa: ASYNC110 - nothing sets an event
+            await asyncio.sleep(0.02)
+    ((reason, attempts, seconds),) = await rows(
+        database, "reason, attempts, extract(epoch FROM scheduled_at - now())::float"
+    )
+    assert isinstance(reason, str)
+    assert isinstance(seconds, float)
+    assert reason.startswith("ValueError: of two lines xxx")
+    assert len(reason) == MAX_REASON
+    assert attempts == 1
+    assert 5 < seconds <= 10
+    assert failing.subjects == ["a"]
+    assert "Traceback" in caplog.text
+    assert "subject='a'" in caplog.text
+
+
+async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(
+    database: Database,
+) -> None:
+    failing = Recorder(ValueError("broken"))
+    task = Task("render", failing.run, failing.give_up, TIMEOUT)
+    waits = "round(extract(epoch FROM scheduled_at - now()) / 10)::integer, attempts"
+    await insert(database, A)
+    async with working(database, task):
+        for number, wait in enumerate((1, 6, 36, 216), start=1):
+            async with asyncio.timeout(TIMEOUT):
+                while await rows(database, waits) != [(wait, number)]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+        await reach(
+            database, "status::text, attempts, reason", [("failed", 5, "ValueError: broken")]
+        )
+    assert failing.subjects == ["a"] * 5
+    assert failing.set_aside == [("a", "ValueError: broken")]
+
+
+async def test_setting_aside_is_repeated_until_it_succeeds(database: Database) -> None:
+    failing = Recorder(ValueError("broken"))
+    told: list[str] = []
+
+    async def give_up(_subject: str, reason: str) -> None:
+        told.append(reason)
+        if len(told) < 3:
+            raise RuntimeError("not yet")
+
+    await insert(database, A)
+    async with working(database, Task("render", failing.run, give_up, TIMEOUT)):
+        await reach(database, "status::text", [("failed",)])
+    assert len(failing.subjects) == 5
+    assert len(told) == 3
+
+
+async def test_an_attempt_ends_at_its_deadline(database: Database) -> None:
+    async def hang(_subject: str) -> None:
+        await asyncio.Event().wait()
+
+    await insert(database, A)
+    async with working(database, render(hang, 0.1)):
+        await reach(
+            database,
+            "status::text, attempts, reason",
+            [("failed", 5, "It took longer than 0.1 seconds.")],
+        )
+
+
+async def test_an_attempt_that_is_cancelled_by_something_else_has_failed(
+    database: Database,
+) -> None:
+    cancelled = Recorder(asyncio.CancelledError())
+    await insert(database, A)
+    async with working(database, render(cancelled.run)):
+        await reach(database, "status::text, reason", [("failed", "It was cancelled.")])
+
+
+async def test_a_job_that_outlives_the_end_of_its_worker_is_given_back_uncounted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queue.worker.GRACE_SECONDS", 0.1)
+    begun = asyncio.Event()
+
+    async def hang(_subject: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    await insert(database, A)
+    async with working(database, render(hang)):
+        await begun.wait()
+    assert await rows(database, "status::text, attempts, lost, worker_id") == [("todo", 0, 0, None)]
+
+
+async def test_a_job_that_ends_soon_after_the_end_of_its_worker_is_done(
+    database: Database,
+) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def run(_subject: str) -> None:
+        begun.set()
+        await stopped.wait()
+
+    await insert(database, A)
+    async with working(database, render(run)) as worker:
+        await begun.wait()
+        worker.stop()
+        stopped.set()
+    assert await rows(database, "id") == []
+
+
+@pytest.mark.parametrize("error", [None, ValueError("broken")], ids=["done", "failed"])
+async def test_a_worker_does_not_settle_a_job_that_another_one_has_taken_up(
+    database: Database, error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, taken = asyncio.Event(), asyncio.Event()
+
+    async def run(_subject: str) -> None:
+        begun.set()
+        await taken.wait()
+        if error:
+            raise error
+
+    await insert(database, A)
+    async with working(database, render(run)):
+        await begun.wait()
+        await execute(
+            database,
+            "UPDATE procrastinate_jobs SET attempts = 1, lost = 1, worker_id = "
+            "(SELECT worker_id FROM procrastinate_register_worker_v1())",
+        )
+        taken.set()
+    assert await rows(database, "status::text, attempts, lost") == [("doing", 1, 1)]
+    assert "no longer that of this attempt" in caplog.text
+
+
+async def test_a_periodic_task_is_executed_when_it_is_due(database: Database) -> None:
+    done = Recorder()
+    every_second = Task("cleanup", done.run, None, TIMEOUT, cron="* * * * * *")
+    async with working(database, every_second), asyncio.timeout(TIMEOUT):
+        while len(done.subjects) < 2:  # noqa: ASYNC110 - nothing sets an event
+            await asyncio.sleep(0.02)
+    assert set(done.subjects) == {""}
+
+
+async def test_of_several_workers_one_finds_that_a_periodic_task_is_due(
+    database: Database,
+) -> None:
+    async def find(second: int) -> bool:
+        async with database.write() as session:
+            return await become_due(session, "cleanup", datetime(2026, 1, 1, 0, 0, second, 0, UTC))
+
+    for second in (1, 2):
+        assert sorted(await asyncio.gather(*(find(second) for _ in range(5)))) == [False] * 4 + [
+            True
+        ]
+    assert not await find(1)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("statement", ["SELECT id, status", "DELETE FROM procrastinate_jobs"])
+async def test_a_job_whose_taking_or_settling_is_cut_off_is_done_in_the_end(
+    database: Database,
+    proxy: DatabaseProxy,
+    statement: str,
+    when: Cut,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"STALE": datetime.resolution, "BEAT_SECONDS": 0.1}.items():
+        monkeypatch.setattr(f"app.queue.upkeep.{name}", value)
+    monkeypatch.setattr("app.queue.worker.PAUSE_SECONDS", 0.1)
+    done = Recorder()
+    await insert(database, A)
+    proxy.cut(statement, when)
+    through = Database(proxy.url)
+    async with working(through, render(done.run)):
+        await reach(database, "id", [])
+    assert proxy.cuts == 1
+    assert done.subjects == ["a"]
+    await through.close()
+
+
+async def test_a_worker_consumes_until_the_database_hangs_and_again_after_that(
+    proxy: DatabaseProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queue.worker.SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr("app.queue.worker.PAUSE_SECONDS", 0.1)
+    for name in ("POOL_TIMEOUT", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"):
+        monkeypatch.setattr(f"app.database.engine.{name}", 0.5)
+    database = Database(proxy.url)
+
+    async def become(*, consuming: bool) -> None:
+        async with asyncio.timeout(TIMEOUT):
+            while worker.is_consuming is not consuming:  # noqa: ASYNC110 - nothing sets an event
+                await asyncio.sleep(0.02)
+
+    async with working(database, render(Recorder().run)) as worker:
+        assert not worker.is_consuming
+        await become(consuming=True)
+        proxy.hold()
+        await become(consuming=False)
+        proxy.release()
+        await become(consuming=True)
+    await database.close()
+
+
+async def test_a_worker_all_of_whose_places_are_taken_is_consuming(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queue.worker.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("app.queue.upkeep.BEAT_SECONDS", 0.1)
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def run(_subject: str) -> None:
+        begun.set()
+        await end.wait()
+
+    await insert(database, A)
+    async with working(database, render(run)) as worker:
+        await begun.wait()
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            assert worker.is_consuming
+        end.set()
+
+
+async def test_a_worker_stops_soon_while_the_database_hangs(
+    proxy: DatabaseProxy, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queue.worker.STOP_SECONDS", 0.5)
+    begun = asyncio.Event()
+
+    async def run(_subject: str) -> None:
+        begun.set()
+
+    await insert(database, A)
+    proxy.hold_at("DELETE FROM procrastinate_jobs")
+    through = Database(proxy.url)
+    async with asyncio.timeout(5):
+        async with working(through, render(run)):
+            await begun.wait()
+    proxy.release()
+    await through.close()
