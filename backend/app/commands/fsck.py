@@ -17,7 +17,8 @@ from app.config.settings import Settings
 from app.database.revisions import require_head
 from app.domain.image import StoredFile
 from app.services.fsck import ConsistencyCheck
-from app.services.fsck_findings import BROKEN_ROWS, Kind, Removals, are_many, removed_kinds
+from app.services.fsck_findings import BROKEN_ROWS, LEFTOVERS, Removals, are_many, removed_kinds
+from app.services.fsck_repair import repair
 from app.services.identity import StorageIdentity
 
 EXIT_CLEAN: Final = 0
@@ -30,8 +31,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """Compare, report, and repair if asked to.
 
     Returns:
-        0 = rows and files agree, 1 = they did not, 2 = the comparison failed, 3 = they did not, and
-        a repair would have removed another number than was expected, so nothing was repaired.
+        0 = rows and files agree, but for stale thumbnails, 1 = they did not, 2 = the comparison
+        failed, 3 = they did not, and a repair would have removed another number than was expected,
+        so no row and no original was removed.
     """
     report = (JsonReport if options.json else TextReport)()
     work = partial(_check, options, report)
@@ -59,7 +61,6 @@ async def _check(options: argparse.Namespace, report: Report, resources: Resourc
 async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report: Report) -> int:
     totals = await counted(check.totals())
     removals = Removals(totals.images, options.expect)
-    kinds = removed_kinds(delete_broken_rows=options.delete_broken_rows)
     total, unit = (totals.bytes, "B") if options.checksums else (totals.images, " images")
     with tqdm(total=total, unit=unit, unit_scale=options.checksums, disable=None) as bar:
 
@@ -68,19 +69,18 @@ async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report:
             bar.set_postfix(images=report.images, refresh=False)
             bar.update(row.size if options.checksums else 1)
 
-        async for finding in check.find(progress, report.skip):
-            if options.repair and finding.kind in kinds:
-                for given_up in removals.hold(finding):
-                    report.add(given_up, repaired=False)
-            else:
-                is_leftover = options.repair and finding.kind is Kind.OLD_STAGING_FILE
-                repaired = is_leftover and await check.repair(finding, delete_broken_rows=False)
-                report.add(finding, repaired=repaired)
-        for finding in removals.held:
-            repaired = removals.are_expected and await check.repair(
-                finding, delete_broken_rows=options.delete_broken_rows
-            )
-            report.add(finding, repaired=repaired)
+        if options.repair:
+            async for finding, is_repaired in repair(
+                check,
+                removals,
+                progress,
+                report.skip,
+                delete_broken_rows=options.delete_broken_rows,
+            ):
+                report.add(finding, repaired=is_repaired)
+        else:
+            async for finding in check.find(progress, report.skip):
+                report.add(finding, repaired=False)
     report.end(with_bytes=options.checksums)
     if options.repair and not removals.are_expected:
         command = repair_command(removals.count, options, expect=True)
@@ -100,11 +100,11 @@ def _advise(report: Report, options: argparse.Namespace, rows: int) -> None:
     """Print the commands that remove what was found."""
     count = {kind: sums["count"] for kind, sums in report.sums.items()}
     for delete_broken_rows, what in (
-        (False, "files without a row and old staging files"),
+        (False, "files without a row, old staging files and stale thumbnails"),
         (True, "rows whose files cannot be found again, too"),
     ):
         kinds = removed_kinds(delete_broken_rows=delete_broken_rows)
-        new = BROKEN_ROWS if delete_broken_rows else kinds | {Kind.OLD_STAGING_FILE}
+        new = BROKEN_ROWS if delete_broken_rows else kinds | LEFTOVERS
         if any(count[kind] for kind in new):
             removals = Counter({kind: count[kind] for kind in kinds})
             command = repair_command(removals, options, expect=are_many(removals, rows))

@@ -7,9 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from app.services.fsck_findings import BROKEN_ROWS, Kind
-
-GRACE: Final = timedelta(hours=24)
+from app.services.fsck_findings import BROKEN_ROWS, GRACE, Kind
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -27,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="go on after this storage key, the last that an interrupted run compared",
     )
-    flag("--repair", help="remove files without a row and old staging files")
+    flag("--repair", help="remove files without a row, old staging files and stale thumbnails")
     flag(
         "--delete-broken-rows",
         help="with --repair: also remove rows whose file is missing, of another size or corrupt",

@@ -17,12 +17,17 @@ class Report:
         self.images = 0
         self.last = ""
         """The key that was compared last."""
-        self.found = 0
+        self._written = 0
         self.sums = {kind: {"count": 0, "bytes": 0, "repaired": 0} for kind in Kind}
         self._skipped = 0
         self._first_skipped = ""
         self._read = Counter[str]()
         self._begin = time.monotonic()
+
+    @property
+    def found(self) -> int:
+        """How many findings there are; stale thumbnails are not worth an alarm."""
+        return self._written - self.sums[Kind.STALE_THUMBNAIL]["count"]
 
     def compared(self, row: StoredFile, *, with_bytes: bool) -> None:
         """Note that an image has been compared, and whether its bytes were."""
@@ -39,7 +44,7 @@ class Report:
     def add(self, finding: Finding, *, repaired: bool) -> None:
         """Write a finding."""
         self._write(finding, repaired=repaired)
-        self.found += 1
+        self._written += 1
         sums = self.sums[finding.kind]
         sums["count"] += 1
         sums["bytes"] += finding.size
@@ -86,11 +91,11 @@ class JsonReport(Report):
         """Write the end of the document."""
         read = {"read": self._read} if with_bytes else {}
         document = {"images": self.images, "skipped": self._skipped, "sums": self.sums, **read}
-        begin = "" if self.found else '{"findings": ['
+        begin = "" if self._written else '{"findings": ['
         print(f"{begin}], {json.dumps(document)[1:]}")
 
     def _write(self, finding: Finding, *, repaired: bool) -> None:
-        begin = ", " if self.found else '{"findings": ['
+        begin = ", " if self._written else '{"findings": ['
         item = {"kind": finding.kind, "key": finding.key, "bytes": finding.size}
         print(f"{begin}{json.dumps(item | {'repaired': repaired})}")
 

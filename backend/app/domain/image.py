@@ -78,3 +78,5 @@ class StoredFile(NamedTuple):
     """Bytes."""
     checksum: bytes | None
     """SHA-256, where it is known."""
+    thumbnails: Sequence[str]
+    """Keys of the thumbnails that the row names."""

@@ -1,5 +1,6 @@
 """Thumbnails: smaller renditions of an image, which can be made again at any time."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -24,5 +25,23 @@ def thumbnail_key(storage_key: str, size: int, rendered_at: datetime) -> str:
     It begins as that of the original, so that storages list the two together. Each rendering has
     keys of its own, because a key is used for one object only, ever.
     """
-    stem = storage_key.partition(".")[0]
-    return f"{stem}-{size}-{(rendered_at - _EPOCH) // _MICROSECOND:x}.webp"
+    return f"{stem(storage_key)}-{size}-{(rendered_at - _EPOCH) // _MICROSECOND:x}.webp"
+
+
+def thumbnail_keys(
+    storage_key: str, sizes: Iterable[int] | None, rendered_at: datetime | None
+) -> list[str]:
+    """Return the keys of all thumbnails of an image, none before it is rendered."""
+    if sizes is None or rendered_at is None:
+        return []
+    return [thumbnail_key(storage_key, size, rendered_at) for size in sizes]
+
+
+def is_thumbnail(key: str) -> bool:
+    """Return whether a storage key is that of a thumbnail."""
+    return "-" in key
+
+
+def stem(key: str) -> str:
+    """Return what the keys of an original and its thumbnails begin with, and no other key does."""
+    return key.partition(".")[0].partition("-")[0]

@@ -1,5 +1,7 @@
 """Whether rows and files agree: one ordered pass over both, and the repair of what does not.
 
+A thumbnail that is missing is no finding: it is rendered again when it is asked for.
+
 Safe beside a running service. The pass sees rows and files at different times, so each suspicion
 is checked again, in the order in which the service works (ADR 0003), before it is a finding, and
 once more before it is repaired; and what is younger than a grace period may belong to an upload in
@@ -10,19 +12,29 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import StoredFile
+from app.domain.thumbnails import is_thumbnail
 from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
-from app.statements.fsck import Totals, delete_image_by_key, find_file, list_files, sum_up_images
+from app.statements.fsck import Totals, find_file, list_files, sum_up_images
+from app.statements.images import delete_image_by_key
 from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""
 MOST_AHEAD: Final = timedelta(days=1)
 """How far ahead another machine's clock may date the file of an upload in progress."""
+
+
+class _Expected(NamedTuple):
+    """A file that a row names."""
+
+    key: str
+    row: StoredFile | None = None
+    """What it promises of its original; None of a thumbnail, which may be missing."""
 
 
 @dataclass
@@ -69,22 +81,23 @@ class ConsistencyCheck:
             DatabaseUnavailable: If the rows cannot all be read.
             StorageUnavailable: If the files cannot all be listed.
         """
-        rows, files = self._rows(), self._files(skipped)
-        row, file = await anext(rows, None), await anext(files, None)
-        while row or file:
+        expected, files = self._expected(), self._files(skipped)
+        due, file = await anext(expected, None), await anext(files, None)
+        while due or file:
             suspicion = None
-            if row is None or (file and file.key < row.key):
+            if due is None or (file and file.key < due.key):
                 assert file  # noqa: S101 - one of the two is there
                 suspicion = await self._suspect_file(file)
                 file = await anext(files, None)
             else:
-                found = file if file and file.key == row.key else None
-                if found is None or found.size != row.size or self._must_read(row):
-                    suspicion = await self._suspect_row(row)
+                found = file if file and file.key == due.key else None
+                if row := due.row:
+                    if found is None or found.size != row.size or self._must_read(row):
+                        suspicion = await self._suspect_row(row)
+                    progress(row)
                 if found:
                     file = await anext(files, None)
-                progress(row)
-                row = await anext(rows, None)
+                due = await anext(expected, None)
             if suspicion:
                 yield suspicion
         if isinstance(self.storage, StagingArea):
@@ -95,14 +108,15 @@ class ConsistencyCheck:
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
         """Remove what a finding is about, if it is still wrong; return whether that was done.
 
-        Rows are removed only with `delete_broken_rows`, and then a damaged file too.
+        Rows are removed only with `delete_broken_rows`, and then a damaged file too, and the
+        thumbnails that were made of it.
 
         Raises:
             DatabaseUnavailable: If a row cannot be removed.
             StorageUnavailable: If a file cannot be removed.
         """
         match finding.kind:
-            case Kind.FILE_WITHOUT_ROW:
+            case Kind.FILE_WITHOUT_ROW | Kind.STALE_THUMBNAIL:
                 if await self._row(finding.key):
                     return False
                 await self.storage.delete(finding.key)
@@ -114,20 +128,24 @@ class ConsistencyCheck:
                 if again is None:
                     return False
                 async with self.database.write() as session:
-                    await delete_image_by_key(session, finding.key)
-                if again.kind is not Kind.ROW_WITHOUT_FILE:
-                    await self.storage.delete(finding.key)
+                    keys = await delete_image_by_key(session, finding.key)
+                for key in keys:
+                    if key != finding.key or again.kind is not Kind.ROW_WITHOUT_FILE:
+                        await self.storage.delete(key)
             case _:
                 return False
         return True
 
-    async def _rows(self) -> AsyncIterator[StoredFile]:
+    async def _expected(self) -> AsyncIterator[_Expected]:
+        """Yield the files that rows name, in the order of their keys."""
         last = self.after
         while True:
             async with self.database.read() as session:
                 rows = await list_files(session, last, ROWS_AT_ONCE)
             for row in rows:
-                yield row
+                for key in sorted(row.thumbnails):
+                    yield _Expected(key)
+                yield _Expected(row.key, row)
             if len(rows) < ROWS_AT_ONCE:
                 return
             last = rows[-1].key
@@ -179,10 +197,11 @@ class ConsistencyCheck:
         return checksum.digest()
 
     async def _suspect_file(self, file: ObjectInfo) -> Finding | None:
-        """Check again a file for which no row was seen."""
+        """Check again a file that no row seen has named."""
         if self._may_be_in_flight(file) or await self._row(file.key):
             return None
-        return Finding(Kind.FILE_WITHOUT_ROW, file.key, file.size)
+        kind = Kind.STALE_THUMBNAIL if is_thumbnail(file.key) else Kind.FILE_WITHOUT_ROW
+        return Finding(kind, file.key, file.size)
 
     def _may_be_in_flight(self, file: ObjectInfo) -> bool:
         """Return whether an upload in progress may have written a file, by its modification time.

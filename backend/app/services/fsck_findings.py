@@ -1,9 +1,12 @@
 """What fsck can find wrong, and how much of it a repair may remove."""
 
 from collections import Counter
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+GRACE: Final = timedelta(hours=24)
+"""Longer than any upload or rendering takes."""
 FEW: Final = 10
 """This many rows, or files without a row, are removed without being expected by number."""
 
@@ -17,10 +20,13 @@ class Kind(StrEnum):
     CORRUPT = "corrupt"
     UNREADABLE = "unreadable"
     OLD_STAGING_FILE = "old-staging-file"
+    STALE_THUMBNAIL = "stale-thumbnail"
 
 
 BROKEN_ROWS: Final = frozenset({Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE, Kind.CORRUPT})
 """What only `delete_broken_rows` repairs: evidence of a loss."""
+LEFTOVERS: Final = frozenset({Kind.OLD_STAGING_FILE, Kind.STALE_THUMBNAIL})
+"""What a repair removes however many there are: nobody's, and thumbnails can be made again."""
 
 
 class Finding(NamedTuple):
@@ -36,7 +42,7 @@ class Finding(NamedTuple):
 class Removals:
     """What a repair is to remove, held back until it is known that it was expected.
 
-    Memory is bounded by what is expected. Staging files do not belong here: they are nobody's.
+    Memory is bounded by what is expected. `LEFTOVERS` do not belong here.
 
     Args:
         rows: How many rows there are.
@@ -85,5 +91,5 @@ def are_many(removals: Counter[Kind], rows: int) -> bool:
 
 
 def removed_kinds(*, delete_broken_rows: bool) -> frozenset[Kind]:
-    """Return the kinds that a repair removes, besides old staging files."""
+    """Return the kinds that a repair removes, besides `LEFTOVERS`."""
     return frozenset({Kind.FILE_WITHOUT_ROW}) | (BROKEN_ROWS if delete_broken_rows else frozenset())

@@ -65,7 +65,7 @@ class Images:
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
 
     async def delete(self, image_id: UUID) -> None:
-        """Delete an image: its row, and then its file (ADR 0003).
+        """Delete an image: its row, and then its files, thumbnails too (ADR 0003).
 
         A file that cannot be removed is left behind and logged; the image is gone all the same.
 
@@ -74,9 +74,15 @@ class Images:
             DatabaseUnavailable: If the row cannot be deleted, or it is unknown whether it was.
         """
         async with self._database.write() as session:
-            key = await delete_image(session, image_id)
-        if key is None:
+            keys = await delete_image(session, image_id)
+        if not keys:
             raise ImageNotFound(image_id)
+        if not all(await asyncio.gather(*(self._remove(key, image_id) for key in keys))):
+            # Any server process that remembers the image would still send the file.
+            await asyncio.sleep(REMEMBERED_SECONDS)
+
+    async def _remove(self, key: str, image_id: UUID) -> bool:
+        """Remove a file of a deleted image; return whether it is certainly gone."""
         try:
             await self._storage.delete(key)
         except StorageError as error:
@@ -86,8 +92,8 @@ class Images:
                 key,
                 reason(error),
             )
-            # Any server process that remembers the image would still send the file.
-            await asyncio.sleep(REMEMBERED_SECONDS)
+            return False
+        return True
 
     async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
         async with self._database.read() as session:

@@ -1,14 +1,18 @@
 """Statements of fsck, which compares rows with files in the order of their keys."""
 
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import func, select
 
-from app.database.engine import ReadSession, WriteSession
+from app.database.engine import ReadSession
 from app.domain.image import StoredFile
+from app.domain.thumbnails import stem, thumbnail_keys
 from app.models import IMAGES
 
-_FILES: Final = select(*IMAGES.c["storage_key", "file_size", "checksum"])
+_FILES: Final = select(
+    *IMAGES.c["storage_key", "file_size", "checksum", "thumbnail_sizes", "rendered_at"]
+)
 
 
 class Totals(NamedTuple):
@@ -29,15 +33,19 @@ async def list_files(session: ReadSession, after: str, limit: int) -> list[Store
     """Read up to `limit` files in the order of their keys, those after a key ("" = the first)."""
     key = IMAGES.c.storage_key
     query = _FILES.where(key > after).order_by(key).limit(limit)
-    return [StoredFile(*row) for row in await session.execute(query)]
+    return [_stored(*row) for row in await session.execute(query)]
 
 
 async def find_file(session: ReadSession, key: str) -> StoredFile | None:
-    """Find what the row with this storage key promises."""
-    row = (await session.execute(_FILES.where(IMAGES.c.storage_key == key))).one_or_none()
-    return StoredFile(*row) if row else None
+    """Find what the row promises that names this original or thumbnail."""
+    first = stem(key)
+    beyond = f"{first}/"  # after the characters that may follow: "-" and "."
+    query = _FILES.where(IMAGES.c.storage_key >= first, IMAGES.c.storage_key < beyond)
+    files = [_stored(*row) for row in await session.execute(query)]
+    return next((file for file in files if key in {file.key, *file.thumbnails}), None)
 
 
-async def delete_image_by_key(session: WriteSession, key: str) -> None:
-    """Delete the row with this storage key, if there is one."""
-    await session.execute(IMAGES.delete().where(IMAGES.c.storage_key == key))
+def _stored(
+    key: str, size: int, checksum: bytes | None, sizes: list[int] | None, rendered: datetime | None
+) -> StoredFile:
+    return StoredFile(key, size, checksum, thumbnail_keys(key, sizes, rendered))

@@ -9,12 +9,18 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, NewImage, Position
+from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
 
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _NEWEST_FIRST: Final = select(*_COLUMNS).order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())
+_DELETE: Final = IMAGES.delete().returning(
+    *IMAGES.c["storage_key", "thumbnail_sizes", "rendered_at"]
+)
+_DELETE_BY_ID: Final = _DELETE.where(IMAGES.c.id == bindparam("image_id"))
+_DELETE_BY_KEY: Final = _DELETE.where(IMAGES.c.storage_key == bindparam("key"))
 
 INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in NewImage._fields]
 """New rows as parameters of a statement: an array for each column, for any number of rows."""
@@ -54,11 +60,14 @@ async def list_images(session: ReadSession, limit: int, after: Position | None) 
     return [Image(*row) for row in await session.execute(query)]
 
 
-async def delete_image(session: WriteSession, image_id: UUID) -> str | None:
-    """Delete a row; return its storage key, or None where there is no such row."""
-    statement = IMAGES.delete().where(IMAGES.c.id == image_id).returning(IMAGES.c.storage_key)
-    key: str | None = await session.scalar(statement)
-    return key
+async def delete_image(session: WriteSession, image_id: UUID) -> list[str]:
+    """Delete a row; return the keys of its files, the original's first; none if there is no row."""
+    return await _delete(session, _DELETE_BY_ID, {"image_id": image_id})
+
+
+async def delete_image_by_key(session: WriteSession, key: str) -> list[str]:
+    """Delete the row with this storage key; return as `delete_image`."""
+    return await _delete(session, _DELETE_BY_KEY, {"key": key})
 
 
 async def images_by_id(
@@ -67,3 +76,10 @@ async def images_by_id(
     """Execute a statement that returns the columns of `Image`."""
     rows = await session.execute(statement, parameters)
     return {row[0]: Image(*row) for row in rows}
+
+
+async def _delete(
+    session: WriteSession, statement: Executable, parameters: dict[str, Any]
+) -> list[str]:
+    row = (await session.execute(statement, parameters)).one_or_none()
+    return [row.storage_key, *thumbnail_keys(*row)] if row else []

@@ -11,23 +11,25 @@ import pytest
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.domain.image import Image
+from app.domain.image import Image, StoredFile
 from app.domain.limits import UploadLimits
 from app.services import fsck
 from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import Finding, Kind, Removals
 from app.services.use_cases import Services
-from app.storage.base import ObjectInfo, Skipped, ignore
+from app.storage.base import ObjectInfo, ObjectReader, Skipped, ignore
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.storages import OpenStorage
+from testkit.thumbnails import put_thumbnails
 from testkit.uploads import file
 
 JPEG = samples.jpeg()
 DAY = timedelta(days=1)
 ORPHAN = "0" * 31 + "1.jpg"
+STALE = "0" * 31 + "1-150-653a.webp"
 OLD = "0" * 31 + "2.jpg"
 LIMITS = UploadLimits(max_upload_bytes=1_000_000, batch_max_files=20, uploads_per_hour_per_ip=0)
 
@@ -38,10 +40,17 @@ class Store:
     def __init__(self, root: Path, storage: LocalStorage, database: Database) -> None:
         self.root = root
         self.storage = storage
+        self.database = database
         self.services = Services(database, self.storage, LIMITS)
 
     async def upload(self) -> Image:
         return await self.services.uploads.upload(file(JPEG), None)
+
+    async def render(self, image: Image) -> list[Path]:
+        """Give an image its thumbnails; return their files."""
+        async with self.database.write() as session:
+            keys = await put_thumbnails(session, self.storage, image)
+        return [self.path(key) for key in keys]
 
     def path(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -82,12 +91,16 @@ async def repair(
 async def break_everything(store: Store) -> dict[Kind, str]:
     """Leave one of each kind, among images that are as they should be."""
     images = [await store.upload() for _ in range(6)]
+    for image in images:
+        await store.render(image)
     missing, shrunk = sorted(images, key=lambda image: image.storage_key)[1:3]
     store.path(missing.storage_key).unlink()
     store.leave(store.path(shrunk.storage_key), data=b"short")
     store.leave(store.path(ORPHAN))
+    store.leave(store.path(STALE))
     store.leave(store.root / "staging" / OLD)
     return {
+        Kind.STALE_THUMBNAIL: STALE,
         Kind.FILE_WITHOUT_ROW: ORPHAN,
         Kind.ROW_WITHOUT_FILE: missing.storage_key,
         Kind.WRONG_SIZE: shrunk.storage_key,
@@ -97,6 +110,7 @@ async def break_everything(store: Store) -> dict[Kind, str]:
 
 async def test_rows_and_files_that_agree_are_no_finding(database: Database, store: Store) -> None:
     for _ in range(5):
+        await store.render(await store.upload())
         await store.upload()
     assert await find(database, store, timedelta(0)) == []
 
@@ -114,6 +128,7 @@ async def test_each_kind_is_found_with_its_bytes(database: Database, store: Stor
         Kind.ROW_WITHOUT_FILE: len(JPEG),
         Kind.WRONG_SIZE: 5,
         Kind.OLD_STAGING_FILE: 4,
+        Kind.STALE_THUMBNAIL: 4,
     }
 
 
@@ -128,9 +143,8 @@ async def test_rows_read_in_several_batches_are_compared_just_the_same(
 
 async def test_repair_removes_leftovers_and_no_row(database: Database, store: Store) -> None:
     broken = await break_everything(store)
-    assert sorted(await repair(database, store)) == [False, False, True, True]
-    assert ORPHAN not in store.files()
-    assert OLD not in store.files()
+    assert sorted(await repair(database, store)) == [False, False, True, True, True]
+    assert not {ORPHAN, STALE, OLD} & store.files()
     left = {finding.kind: finding.key for finding in await find(database, store)}
     kept = (Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE)
     assert left == {kind: broken[kind] for kind in kept}
@@ -140,17 +154,18 @@ async def test_broken_rows_are_removed_only_when_asked_to(database: Database, st
     await break_everything(store)
     assert all(await repair(database, store, delete_broken_rows=True))
     assert await find(database, store, timedelta(0)) == []
-    assert len(store.files()) == 4
+    assert len(store.files()) == 4 * 4, "the thumbnails of the removed rows are gone too"
     assert len((await store.services.images.page(10, None)).items) == 4
 
 
-async def test_what_is_young_may_belong_to_an_upload_under_way(
+async def test_what_is_young_may_belong_to_an_upload_or_a_rendering_in_progress(
     database: Database, store: Store
 ) -> None:
     store.leave(store.path(ORPHAN), age=timedelta(hours=23))
+    store.leave(store.path(STALE), age=timedelta(hours=23))
     store.leave(store.root / "staging" / OLD, age=timedelta(hours=23))
     assert await find(database, store) == []
-    assert len(await find(database, store, timedelta(hours=22))) == 2
+    assert len(await find(database, store, timedelta(hours=22))) == 3
 
 
 async def test_what_is_dated_far_ahead_by_a_clock_that_was_wrong_is_found_like_the_old(
@@ -168,6 +183,75 @@ async def test_what_is_dated_a_little_ahead_may_belong_to_an_upload_under_way(
     store.leave(store.path(ORPHAN), age=timedelta(hours=-2))
     store.leave(store.root / "staging" / OLD, age=timedelta(hours=-2))
     assert await find(database, store, grace) == []
+
+
+async def test_a_missing_or_shortened_thumbnail_is_no_finding(
+    database: Database, store: Store
+) -> None:
+    missing, shortened, _ = await store.render(await store.upload())
+    missing.unlink()
+    shortened.write_bytes(b"short")
+    assert await find(database, store, timedelta(0)) == []
+    assert await find_bytes(database, store) == []
+
+
+async def test_thumbnails_of_an_earlier_rendering_are_stale_and_those_of_the_last_are_not(
+    database: Database, store: Store
+) -> None:
+    image = await store.upload()
+    earlier, last = await store.render(image), await store.render(image)
+    for path in (*earlier, *last):
+        store.leave(path)
+    found = await find(database, store)
+    assert found == [Finding(Kind.STALE_THUMBNAIL, path.name, 4) for path in sorted(earlier)]
+    assert await repair(database, store) == [True] * 3
+    assert store.files() == {image.storage_key, *(path.name for path in last)}
+
+
+async def test_a_thumbnail_that_a_row_names_by_now_is_neither_found_nor_removed(
+    database: Database, store: Store
+) -> None:
+    """As if rendering it had taken longer than the grace period."""
+    image = await store.upload()
+
+    class Rendering(LocalStorage):
+        """Where an image is rendered after its row was read, and before its files are."""
+
+        async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
+            for path in await store.render(image):
+                store.leave(path)
+            async for info in super().list(skipped):
+                yield info
+
+    check = ConsistencyCheck(database, Rendering(store.root), DAY)
+    assert [finding async for finding in check.find(lambda _row: None)] == []
+    thumbnail = next(name for name in store.files() if name != image.storage_key)
+    assert not await check.repair(
+        Finding(Kind.STALE_THUMBNAIL, thumbnail, 4), delete_broken_rows=True
+    )
+    assert thumbnail in store.files()
+
+
+async def test_no_bytes_of_thumbnails_are_read_or_counted(
+    database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = await store.upload()
+    for path in await store.render(image):
+        path.chmod(0)
+    read: list[str] = []
+    opened = store.storage.open
+
+    async def open_and_note(key: str) -> ObjectReader:
+        read.append(key)
+        return await opened(key)
+
+    monkeypatch.setattr(store.storage, "open", open_and_note)
+    compared: list[StoredFile] = []
+    check = ConsistencyCheck(database, store.storage, DAY, checksums=True)
+    assert [finding async for finding in check.find(compared.append)] == []
+    assert read == [image.storage_key]
+    assert [row.size for row in compared] == [len(JPEG)]
+    assert await check.totals() == (1, len(JPEG))
 
 
 async def test_files_that_are_no_objects_are_left_alone(database: Database, store: Store) -> None:
@@ -357,7 +441,10 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
     async def work() -> None:
         while not stop.is_set():
             alive.append(await store.upload())
-            await store.services.images.delete((await store.upload()).id)
+            await store.render(alive[-1])
+            deleted = await store.upload()
+            await store.render(deleted)
+            await store.services.images.delete(deleted.id)
 
     async def check_over_and_over() -> list[Finding]:
         found: list[Finding] = []

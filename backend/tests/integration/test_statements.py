@@ -10,8 +10,16 @@ from sqlalchemy import select, text
 
 from app.database.engine import Database, WriteSession
 from app.domain.image import NewImage, Position
+from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
-from app.statements.images import delete_image, find_images, insert_images, list_images
+from app.statements.fsck import find_file, list_files
+from app.statements.images import (
+    delete_image,
+    delete_image_by_key,
+    find_images,
+    insert_images,
+    list_images,
+)
 from testkit.databases import explain
 from testkit.uploads import add, row
 
@@ -62,13 +70,17 @@ async def test_an_unknown_id_finds_nothing_and_hides_no_other(database: Database
         assert await find_images(session, [UUID(int=0)]) == {}
 
 
-async def test_a_delete_returns_the_key_once(database: Database) -> None:
-    image = row()
-    await add(database, image)
+async def test_a_delete_returns_the_keys_of_the_files_once(database: Database) -> None:
+    bare, rendered = row(), row(rendered_at=START, thumbnail_sizes=[150, 800])
+    await add(database, bare, rendered)
+    thumbnails = [thumbnail_key(rendered.storage_key, size, START) for size in (150, 800)]
     async with database.write() as session:
-        assert await delete_image(session, image.id) == image.storage_key
+        assert await delete_image(session, bare.id) == [bare.storage_key]
+        keys = [rendered.storage_key, *thumbnails]
+        assert await delete_image_by_key(session, rendered.storage_key) == keys
     async with database.write() as session:
-        assert await delete_image(session, image.id) is None
+        assert await delete_image(session, bare.id) == []
+        assert await delete_image_by_key(session, rendered.storage_key) == []
 
 
 async def test_pages_hold_all_rows_newest_first_also_where_times_are_equal(
@@ -107,10 +119,25 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         (lambda session, known: find_images(session, [known.id]), "pk_images"),
         (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
         (lambda session, known: delete_image(session, known.id), "pk_images"),
+        (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), "uq_images_storage_key"),
+        (lambda session, known: list_files(session, known.id.hex, 500), "uq_images_storage_key"),
+        (
+            lambda session, known: delete_image_by_key(session, known.id.hex),
+            "uq_images_storage_key",
+        ),
         (lambda session, _known: list_images(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: list_images(session, 21, known), "ix_images_created_at_id"),
     ],
-    ids=["find", "find many", "delete", "first page", "later page"],
+    ids=[
+        "find",
+        "find many",
+        "delete",
+        "find by key",
+        "list by key",
+        "delete by key",
+        "first page",
+        "later page",
+    ],
 )
 async def test_every_query_is_answered_by_its_index(
     database: Database,
