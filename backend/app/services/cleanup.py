@@ -1,0 +1,57 @@
+"""The daily removal of what was left behind: the repair of fsck that needs no person."""
+
+import logging
+from collections import Counter
+
+from app.database.engine import Database
+from app.services.fsck import ConsistencyCheck
+from app.services.fsck_findings import GRACE, Kind, Removals
+from app.services.fsck_repair import repair
+from app.services.identity import StorageIdentity, WrongStorage
+from app.storage.base import StorageBackend
+
+_log = logging.getLogger(__name__)
+
+
+class CleanUp:
+    """Removes leftovers, and a few files without a row at most; never a row.
+
+    Args:
+        database: Where the rows are.
+        storage: Where the files are.
+    """
+
+    def __init__(self, database: Database, storage: StorageBackend) -> None:
+        self._database = database
+        self._storage = storage
+
+    async def run(self) -> None:
+        """Compare everything, remove what is left over, and log one line of it.
+
+        Raises:
+            DatabaseUnavailable: If the rows cannot all be read.
+            StorageUnavailable: If the files cannot all be listed and removed.
+        """
+        try:
+            # Each time, for the folder may have changed since the process began.
+            await StorageIdentity(self._database, self._storage).establish()
+        except WrongStorage as error:
+            _log.error("nothing is cleaned up: %s", error)
+            return
+        check = ConsistencyCheck(self._database, self._storage, GRACE)
+        removed, left = Counter[Kind](), Counter[Kind]()
+        # How many rows there are matters to a repair of rows alone.
+        async for finding, is_repaired in repair(check, Removals(rows=0)):
+            (removed if is_repaired else left)[finding.kind] += 1
+        if left:
+            _log.warning(
+                "clean-up: removed %s; left %s, about which a person must decide: see `make fsck`",
+                _list(removed),
+                _list(left),
+            )
+        else:
+            _log.info("clean-up: removed %s", _list(removed))
+
+
+def _list(count: Counter[Kind]) -> str:
+    return ", ".join(f"{count[kind]} {kind}" for kind in Kind if count[kind]) or "nothing"
