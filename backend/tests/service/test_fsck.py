@@ -13,8 +13,8 @@ from testkit.live import TIMEOUT
 from testkit.service import StartService, fsck, upload
 
 
-def leave_orphan(project: Path) -> Path:
-    orphan = project / "data/images/00" / ("0" * 32 + ".jpg")
+def leave_orphan(project: Path, name: str = "0" * 32 + ".jpg") -> Path:
+    orphan = project / "data/images/00" / name
     orphan.write_bytes(b"12345")
     os.utime(orphan, (time.time() - 100_000,) * 2)
     return orphan
@@ -50,6 +50,29 @@ def test_findings_are_reported_repaired_and_then_gone(start: StartService, proje
     assert run.returncode == 0, run.stderr
     assert run.stdout.endswith("1 images compared: no findings\n")
     assert start().wait_until_it_serves().process.poll() is None
+
+
+def test_stale_thumbnails_are_reported_and_removed_and_no_alarm(
+    start: StartService, project: Path
+) -> None:
+    service = start().wait_until_it_serves()
+    upload(service, samples.jpeg())
+    stale = [leave_orphan(project, "0" * 32 + f"-{size}-653a.webp") for size in range(100, 120)]
+
+    run = fsck(project)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[0] == f"stale-thumbnail {stale[0].name} (5 bytes)"
+    assert "stale-thumbnail: 20 (100 bytes), 0 repaired" in run.stdout
+    assert run.stdout.splitlines()[-1] == "1 images compared: no findings"
+    assert run.stderr.endswith(' and stale thumbnails: make fsck ARGS="--repair"\n')
+    assert all(path.exists() for path in stale)
+
+    run = fsck(project, "--json", "--repair")
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert len(report["findings"]) == 20
+    assert report["sums"]["stale-thumbnail"] == {"count": 20, "bytes": 100, "repaired": 20}
+    assert not any(path.exists() for path in stale)
 
 
 def test_names_that_the_locale_cannot_write_are_shown_in_escapes(
