@@ -25,6 +25,9 @@ from testkit.schema import programs
 from testkit.service import ROOT, fsck
 from testkit.settings import make_settings
 
+MAKE_FAILED = 2
+"""The exit status of make when its command's is not 0."""
+
 
 def lines_of(block: str) -> str:
     document = (ROOT / "docs/operations.md").read_text()
@@ -118,7 +121,8 @@ def test_a_backup_taken_under_load_restores_every_image(
     lost = said.count("\nrow-without-file ")
     assert "corrupt: 0 (0 bytes), 0 repaired" in said
     if command := re.search(r"--repair --delete-broken-rows .*--expect (\d+)", said):
-        shell("repair", project, NUMBER=command[1], **variables(elsewhere, backup))
+        run = run_shell("repair", project, NUMBER=command[1], **variables(elsewhere, backup))
+        assert run.returncode == MAKE_FAILED, "fsck says with 1 that there was something to repair"
     elif lost:
         command = re.search(r"make fsck ARGS=\"(--repair --delete-broken-rows [^\"]*)\"", said)
         assert command
