@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     commands.add_parser(
         "backfill",
         aliases=["backfill-dimensions"],
-        help="complete rows of earlier versions from their files: dimensions, checksum, truncated",
+        help="complete images of earlier versions: dimensions, checksum, truncated, thumbnails",
     )
     options = parser.parse_args(arguments)
     try:

@@ -1,7 +1,11 @@
-"""The command that completes rows of earlier versions: `python -m app backfill`."""
+"""The command that completes images of earlier versions: `python -m app backfill`."""
 
+import sys
 from collections import Counter
-from typing import Final
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Final, TypeVar
 
 from tqdm import tqdm
 
@@ -13,26 +17,37 @@ from app.database.revisions import require_head
 from app.domain.image import IncompleteRow
 from app.imaging.dimensions import configure_pillow
 from app.services.backfill import Backfill, Outcome
+from app.services.backfill_thumbnails import NoWorker, Rendered, ThumbnailBackfill
 from app.services.identity import StorageIdentity
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1
 
+_Outcome = TypeVar("_Outcome", bound=StrEnum)
+
 
 def run(settings: Settings) -> int:
-    """Fill in what rows lack, and print what became of them.
+    """Fill in what rows lack, have thumbnails rendered, and print what became of the images.
 
     Returns:
-        0 = every row was looked at, 1 = not all were; run again, it goes on where it stopped.
+        0 = every image was looked at, 1 = not all were; run again, it goes on where it stopped.
     """
     configure_pillow()
-    return runner.run(settings, _backfill, "Not finished", EXIT_NOT_DONE)
+    work = partial(_backfill, settings.thumbnail_sizes)
+    return runner.run(settings, work, "Not finished", EXIT_NOT_DONE)
 
 
-async def _backfill(resources: Resources) -> int:
-    count, size = Counter[Outcome](), Counter[Outcome]()
+async def _backfill(thumbnail_sizes: Sequence[int], resources: Resources) -> int:
     await require_head(resources.database)
     await StorageIdentity(*resources).establish()
+    await _fill_in(resources)
+    if not thumbnail_sizes:
+        return EXIT_DONE
+    return await _render(ThumbnailBackfill(resources.database, thumbnail_sizes))
+
+
+async def _fill_in(resources: Resources) -> None:
+    count, size = Counter[Outcome](), Counter[Outcome]()
     backfill = Backfill(*resources)
     try:
         with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
@@ -47,9 +62,32 @@ async def _backfill(resources: Resources) -> int:
 
             await backfill.run(progress)
     finally:
-        if count:
-            sums = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome]]
-            print(f"{count.total()} images: {', '.join(sums)}")
+        _print_sums(count, Outcome)
     if not count:
         print("There is nothing to fill in")
-    return EXIT_DONE
+
+
+async def _render(backfill: ThumbnailBackfill) -> int:
+    count = Counter[Rendered]()
+    total = await counted(backfill.count())
+    try:
+        with tqdm(desc="Rendering", total=total, unit=" images", disable=None) as bar:
+
+            def progress(outcomes: Counter[Rendered]) -> None:
+                count.update(outcomes)
+                bar.update(outcomes.total())
+
+            await backfill.run(progress)
+    except NoWorker as error:
+        left = total - count.total()
+        print(f"Not finished: {left} images are to be rendered, and {error}", file=sys.stderr)
+        return EXIT_NOT_DONE
+    finally:
+        _print_sums(count, Rendered)
+    return EXIT_NOT_DONE if count[Rendered.GIVEN_UP] else EXIT_DONE
+
+
+def _print_sums(count: Counter[_Outcome], outcomes: type[_Outcome]) -> None:
+    if total := count.total():
+        sums = [f"{count[outcome]} {outcome}" for outcome in outcomes if count[outcome]]
+        print(f"{total} images: {', '.join(sums)}")

@@ -1,14 +1,27 @@
 """Statements of the backfill, which completes the rows of earlier versions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    any_,
+    bindparam,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.image import IncompleteRow
+from app.domain.image import IncompleteRow, Position
 from app.models import IMAGES
 
 _INCOMPLETE: Final = or_(IMAGES.c.checksum.is_(None), IMAGES.c.width.is_(None))
@@ -67,3 +80,44 @@ async def complete_rows(session: WriteSession, found: Sequence[FoundFacts]) -> N
         for row in sorted(found, key=attrgetter("id"))
     ]
     await (await session.connection()).execute(_COMPLETE, rows)
+
+
+def _is_unrendered(sizes: Sequence[int]) -> ColumnElement[bool]:
+    """Return whether a row lacks thumbnails of some of the sizes, and can be rendered."""
+    has_all = IMAGES.c.thumbnail_sizes.contains(literal([*sizes], IMAGES.c.thumbnail_sizes.type))
+    return and_(IMAGES.c.render_error.is_(None), not_(func.coalesce(has_all, false())))
+
+
+async def list_unrendered(
+    session: ReadSession | WriteSession, sizes: Sequence[int], after: Position | None, limit: int
+) -> tuple[list[UUID], Position | None]:
+    """Read up to `limit` rows, newest first, that come after a position or from the newest on.
+
+    Returns:
+        The ids of those that can be rendered and are not, in all of these sizes; and the position
+        of the last row read, None if there is none.
+    """
+    place = IMAGES.c["created_at", "id"]
+    query = select(*place, _is_unrendered(sizes)).order_by(*(column.desc() for column in place))
+    if after is not None:
+        query = query.where(tuple_(*place) < tuple_(*after))
+    rows = (await session.execute(query.limit(limit))).all()
+    return [row.id for row in rows if row[2]], Position(*rows[-1][:2]) if rows else None
+
+
+class RenderingState(NamedTuple):
+    """How far the rendering of an image is."""
+
+    id: UUID
+    is_unrendered: bool
+    is_failed: bool
+
+
+async def find_rendering_states(
+    session: ReadSession | WriteSession, sizes: Sequence[int], image_ids: Iterable[UUID]
+) -> list[RenderingState]:
+    """Find how far the rendering of images is; an id that no row has is left out."""
+    ids = literal(list(image_ids), ARRAY(IMAGES.c.id.type))
+    query = select(IMAGES.c.id, _is_unrendered(sizes), IMAGES.c.render_error.is_not(None))
+    rows = await session.execute(query.where(IMAGES.c.id == any_(ids)))
+    return [RenderingState(*row) for row in rows]

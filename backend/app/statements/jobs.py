@@ -1,6 +1,6 @@
 """Statements on jobs: what inserts and lists them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -33,6 +33,10 @@ _OLDEST: Final = text(f"""
 _WORKERS: Final = text("""
     SELECT EXISTS (
         SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - CAST(:stale AS interval))
+""")
+_UNFINISHED: Final = text("""
+    SELECT args->>'subject' FROM procrastinate_jobs
+    WHERE queueing_lock = ANY(:names) AND status <> 'failed'
 """)
 _COUNTS: Final = text(f"""
     SELECT task_name,
@@ -82,6 +86,12 @@ async def has_workers(session: ReadSession) -> bool:
     """Return whether there is a worker, which has shown so within `STALE`."""
     found: bool = (await session.execute(_WORKERS, {"stale": STALE})).scalar_one()
     return found
+
+
+async def find_unfinished(session: ReadSession, task: str, subjects: Iterable[str]) -> set[str]:
+    """Return those of the subjects whose jobs are queued or being executed."""
+    names = [f"{task}:{subject}" for subject in subjects]
+    return {*await session.scalars(_UNFINISHED, {"names": names})}
 
 
 async def count_jobs(session: ReadSession) -> list[JobCount]:

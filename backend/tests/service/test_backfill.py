@@ -8,8 +8,9 @@ import httpx
 
 from app.database.embedded import embedded_postgres
 from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean
-from testkit.service import StartService, make
+from testkit.service import StartService, make, upload
 
+NO_THUMBNAILS = "THUMBNAIL_SIZES=none"
 SIZES = {
     "Zürich am See's 😀.jpg": (40, 30),
     "turned.jpg": (30, 40),
@@ -36,7 +37,7 @@ def test_images_of_earlier_versions_get_what_their_rows_lack(
         return {image["filename"]: (image["width"], image["height"]) for image in items}
 
     assert set(sizes().values()) == {(None, None)}
-    run = make(project, "backfill")
+    run = make(project, "backfill", NO_THUMBNAILS)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "4 images: 3 filled in, 1 with no size in a header that can be read\n"
     assert sizes() == SIZES
@@ -48,7 +49,7 @@ def test_images_of_earlier_versions_get_what_their_rows_lack(
     assert "4 files read: " in run.stdout
 
     service.stop()
-    run = make(project, "backfill")
+    run = make(project, "backfill", NO_THUMBNAILS)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "1 images: 1 with no size in a header that can be read\n"
 
@@ -61,10 +62,25 @@ def test_a_missing_file_is_reported_by_its_key(start: StartService, project: Pat
     assert httpx.get(f"{service.url}/health/ready").status_code == 200
     drawing = next((project / "data/images").glob("ce/*"))
     drawing.unlink()
-    run = make(project, "backfill")
+    run = make(project, "backfill", NO_THUMBNAILS)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(f"no file {drawing.name};")
     assert "1 without their file" in run.stdout
+
+
+def test_a_run_without_a_worker_says_how_to_start_one(start: StartService, project: Path) -> None:
+    service = start().wait_until_it_serves()
+    for _ in range(3):
+        upload(service)
+    run = make(project, "backfill")
+    assert run.returncode != 0
+    assert run.stdout == "There is nothing to fill in\n"
+    assert run.stderr.startswith(
+        "Not finished: 3 images are to be rendered, and no worker takes jobs. "
+        "Start one with `make worker` or `make run`"
+    )
+    run = make(project, "backfill", NO_THUMBNAILS)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_run_that_cannot_begin_says_so(project: Path) -> None:

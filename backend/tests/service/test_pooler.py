@@ -180,7 +180,10 @@ def test_a_process_that_waits_for_a_killed_migration_completes_it(pool: URL, lea
         assert output_of(second).endswith(f"The schema of the database is at {HEAD}.\n")
 
 
-def test_fsck_and_backfill_work_through_a_pooler(pool: URL, tmp_path: Path) -> None:
+def test_fsck_and_backfill_work_through_a_pooler(
+    pool: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBNAIL_SIZES", "none")
     copy_lean_files(tmp_path)
     output_of(app(pool, "migrate"))
     with hosting(make_settings(pool, tmp_path), pool):  # makes the folders that are still missing
