@@ -6,7 +6,7 @@ row names, which the clean-up removes, and the next attempt renders again under 
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -15,7 +15,7 @@ from uuid import UUID
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.domain.image import Image
-from app.domain.thumbnails import thumbnail_key
+from app.domain.thumbnails import thumbnail_key, thumbnail_keys
 from app.imaging.rendering.child import Rendition, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
@@ -116,9 +116,14 @@ class Rendering:
             for size, content in rendition.thumbnails.items()
         }
         await self._store(thumbnails)
+        # Before the row names others. So there is no file that a row has named and names no more,
+        # which a server process might remember, and send although the image was deleted.
+        previous = thumbnail_keys(image.storage_key, image.thumbnail_sizes, image.rendered_at)
+        await self._remove(previous)
         async with self._database.write() as session:
             is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
-        await self._remove(_keys_of(image) if is_current else thumbnails)
+        if not is_current:
+            await self._remove(thumbnails)
 
     async def _store(self, thumbnails: Mapping[str, bytes]) -> None:
         """Publish all thumbnails, or none."""
@@ -152,12 +157,3 @@ class Rendering:
     async def _record_error(self, image_id: UUID, sentence: str) -> None:
         async with self._database.write() as session:
             await record_render_error(session, image_id, sentence)
-
-
-def _keys_of(image: Image) -> Sequence[str]:
-    if image.rendered_at is None:
-        return ()
-    return [
-        thumbnail_key(image.storage_key, size, image.rendered_at)
-        for size in image.thumbnail_sizes or ()
-    ]

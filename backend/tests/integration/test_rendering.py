@@ -122,6 +122,28 @@ async def test_other_sizes_replace_the_previous_thumbnails(
     await assert_rendered(services, storage, image, (64, 150))
 
 
+async def test_previous_thumbnails_are_gone_before_the_row_names_others(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    """Else a process that remembers them might send them when the image is deleted."""
+
+    class Ordered(MemoryStorage):
+        async def delete(self, key: str) -> None:
+            assert key in keys_of(await services.images.get(image.id))
+            removed.append(key)
+            await super().delete(key)
+
+    removed: list[str] = []
+    storage = Ordered()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await Rendering(database, storage, open_renderer(150, 300)).render(image.id)
+    previous = keys_of(await found(services, image))
+    await Rendering(database, storage, open_renderer(300, 800)).render(image.id)
+    assert removed == previous
+    await assert_rendered(services, storage, image, (300, 800))
+
+
 async def test_sides_that_the_row_lacks_are_filled_in_and_known_ones_stay(
     services: Services, database: Database, rendering: Rendering
 ) -> None:
