@@ -20,6 +20,23 @@ export async function loadLimits() {
 /** Return the address of an image's file, from this host even where `url` names another. */
 export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
 
+/**
+ * Return the address of an image's largest thumbnail of at most some pixels, else of its smallest,
+ * from this host; undefined if it has none.
+ */
+export function thumbnailUrl({ id, thumbnails = {} }, pixels = Infinity) {
+  const sizes = Object.keys(thumbnails); // ascending, as objects keep whole numbers
+  const size = sizes.findLast((size) => size <= pixels) ?? sizes[0];
+  return size && `${IMAGES}/${id}/thumbnails/${size}`;
+}
+
+/** Return the status with which an address answers, 0 if it does not. */
+export const statusOf = (url) =>
+  fetch(url, { method: "HEAD", cache: "no-store" }).then(
+    ({ status }) => status,
+    () => 0,
+  );
+
 /** Return a page of images, newest first, and the cursor of the next page. */
 export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParams(query)}`);
 

@@ -1,12 +1,16 @@
 /** The gallery: a tile an image, newest first, loaded page by page as one scrolls. */
 
-import { fileUrl, listImages } from "./api.js";
+import { listImages, thumbnailUrl } from "./api.js";
 import { countDown } from "./countdown.js";
 import { copyTemplate, element } from "./dom.js";
-import { MAX_ATTEMPTS, RETRY_SECONDS } from "./errors.js";
+import { MAX_ATTEMPTS } from "./errors.js";
+import { showImage } from "./image.js";
 import { announceInViewer } from "./messages.js";
 
 const PAGE_SIZE = 60;
+
+/** Of a tile's thumbnail; a first screen of larger ones would be several megabytes. */
+const TILE_PIXELS = 300;
 
 /** The list of tiles; "change" is dispatched when tiles come or go, or the end is known. */
 export const gallery = element("gallery");
@@ -20,25 +24,13 @@ let cursor = "";
 /** The page that is loading. */
 let loading = null;
 
-/** Show an image's file; load it again, less and less often, while that fails. */
-export function showFile(img, image) {
-  let seconds = RETRY_SECONDS;
-  img.alt = image.filename;
-  img.addEventListener("load", () => img.classList.remove("broken"));
-  img.addEventListener("error", () => {
-    img.classList.add("broken");
-    setTimeout(() => img.isConnected && (img.src = img.src), seconds * 1000);
-    seconds = Math.min(2 * seconds, 60);
-  });
-  img.src = fileUrl(image);
-}
-
 /** Add a tile at the end, or at the start for a new image. */
 export function addTile(image, isNewest = false) {
   if (shown.has(image.id)) return;
   const tile = copyTemplate("tile");
-  tile.querySelector("a").href = `#${image.id}`;
-  showFile(tile.querySelector("img"), image);
+  const link = tile.querySelector("a");
+  link.href = `#${image.id}`;
+  showImage(link, image, thumbnailUrl(image, TILE_PIXELS));
   shown.set(image.id, { image, tile });
   gallery[isNewest ? "prepend" : "append"](tile);
   noteChange();

@@ -1,11 +1,12 @@
 /** The viewer: a dialog with one image, its details, and what can be done with it. */
 
 import { leaveAddress, replaceAddress } from "./address.js";
-import { deleteImage, fileUrl, getImage } from "./api.js";
+import { deleteImage, fileUrl, getImage, thumbnailUrl } from "./api.js";
 import { copy } from "./clipboard.js";
 import { openDialog, whenClosed } from "./dom.js";
 import { asHtml, asMarkdown, formatBytes, formatTime } from "./format.js";
 import * as gallery from "./gallery.js";
+import { showImage } from "./image.js";
 import { announce, TRUNCATED } from "./messages.js";
 import { clearRows } from "./queue.js";
 
@@ -34,9 +35,9 @@ function show(image) {
   const dialog = viewer?.dialog.open ? viewer.dialog : open();
   viewer = { dialog, image };
   const field = (selector) => dialog.querySelector(selector);
-  const img = new Image(); // a new one: the old would show its file until this one came
-  gallery.showFile(img, image);
-  field("img").replaceWith(img);
+  const preview = image.placeholder && thumbnailUrl(image); // else it may have to be rendered first
+  const img = showImage(field(".image"), image, preview);
+  img.addEventListener("load", () => img.removeAttribute("srcset"), { once: true });
   field("h2").textContent = image.filename;
   field(".size").textContent = formatBytes(image.file_size);
   field(".type").textContent = image.content_type.replace("image/", "").toUpperCase();
