@@ -27,7 +27,7 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
 
 @pytest.fixture(scope="session")
 def _open_service(start_service: StartService) -> Service:
-    return start_service().wait_until_it_serves()
+    return start_service("THUMBNAIL_SIZES=none").wait_until_it_serves()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
