@@ -13,19 +13,26 @@ from app.api.images.paths import IMAGES_PATH
 from app.config.settings import Settings
 from app.domain.actor import Actor
 from app.domain.ip_address import IpAddress, parse_address
+from app.services.readiness import Readiness
 from app.services.use_cases import Services
 
 NO_ADDRESS: Final = IPv4Address("0.0.0.0")  # noqa: S104 - counted, not listened on
 """Stands for all clients whose address is not known, so that they share one upload quota."""
 
 
-class State(TypedDict):
-    """What the lifespan opens for the application; the server copies it into every request."""
+class HealthState(TypedDict):
+    """What the answers about the health of a process need."""
 
     settings: Settings
-    services: Services
+    readiness: Readiness
     drain: asyncio.Event
-    """Set when the service has been asked to stop."""
+    """Set when the process has been asked to stop."""
+
+
+class State(HealthState):
+    """What the lifespan opens for the application; the server copies it into every request."""
+
+    services: Services
 
 
 class Context:
@@ -47,6 +54,11 @@ class Context:
     def services(self) -> Services:
         """The use cases over what the lifespan opened."""
         return self._state["services"]
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the process can use what it needs."""
+        return self._state["readiness"]
 
     @property
     def is_draining(self) -> bool:

@@ -1,5 +1,7 @@
 """Whether the process is alive, and whether the service can do its work."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
@@ -17,6 +19,20 @@ class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
+class Queue(BaseModel):
+    """The jobs that wait."""
+
+    oldest_seconds: int = Field(examples=[2], description="How long the oldest one has waited")
+
+
+class Readiness(Health):
+    """A process that can do its work."""
+
+    queue: Queue | None = Field(
+        None, description="A fact, no failure; absent where it cannot be determined"
+    )
+
+
 class Liveness(Health):
     """A live process."""
 
@@ -30,23 +46,27 @@ async def live() -> Liveness:
     return Liveness(status="ok", version=__version__)
 
 
-@router.head("/ready", response_model=Health, include_in_schema=False)
+@router.head("/ready", response_model=Readiness, include_in_schema=False)
 @router.get(
     "/ready",
     summary="Can it take requests?",
-    response_model=Health,
+    response_model=Readiness,
+    response_model_exclude_none=True,
     responses=documented(NOT_READY),
 )
-async def ready(context: ContextDep) -> Health | Response:
+async def ready(context: ContextDep) -> Readiness | Response:
     """Ask the database and the storage, at most once a second; `down` names those that fail.
 
     A service that is stopping is not ready either, and nothing is down.
     """
     if context.is_draining:
         return NOT_READY.response("The service is stopping.", down=[])
-    outages = await context.services.readiness.outages()
+    outages, oldest = await asyncio.gather(
+        context.readiness.outages(), context.readiness.oldest_job_seconds()
+    )
     if not outages:
-        return Health(status="ok")
+        queue = None if oldest is None else Queue(oldest_seconds=oldest)
+        return Readiness(status="ok", queue=queue)
     return NOT_READY.response(
         f"Not available at the moment: {', '.join(outages)}.", down=list(outages)
     )

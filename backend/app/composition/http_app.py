@@ -26,6 +26,7 @@ from app.api.problems.kinds import INTERNAL_ERROR, UNKNOWN_HOST
 from app.api.problems.openapi import documented
 from app.composition.resources import open_resources
 from app.composition.roles import SERVICE, Role
+from app.composition.routers import ROUTERS
 from app.config.settings import Settings
 from app.database.revisions import watched_schema
 from app.domain.errors import StorageError
@@ -67,7 +68,12 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             except StorageError as error:
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             await opened.enter_async_context(watched_schema(resources.database))
-            yield State(settings=settings, services=services, drain=asyncio.Event())
+            yield State(
+                settings=settings,
+                services=services,
+                readiness=services.readiness,
+                drain=asyncio.Event(),
+            )
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
     caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
@@ -94,13 +100,14 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         ],
         routes=[FileRoute()],
     )
-    for router in role.protected:
+    routers = ROUTERS[role]
+    for router in routers.protected:
         app.include_router(
             router,
             dependencies=[Depends(require_api_key)] if has_key else [],
             responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
         )
-    for router in (*role.public, page.page_router()):
+    for router in (*routers.public, page.page_router()):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.include_router(docs.docs_router(app, settings.public_path))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())

@@ -29,7 +29,7 @@ async def open_resources(settings: Settings, role: Role) -> AsyncIterator[Resour
         database = Database(
             settings.database_url.get_secret_value(),
             settings.database_connections,
-            maintenance=not role.has_clients,
+            maintenance=not role.has_deadlines,
         )
         opened.push_async_callback(database.close)
         storage = open_storage(settings)

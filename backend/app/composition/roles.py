@@ -2,25 +2,15 @@
 
 from typing import Final, NamedTuple
 
-from fastapi import APIRouter
-
-from app.api import health, limits
-from app.api.images import files, metadata, upload
-from app.api.problems import problems_page
-
 
 class Role(NamedTuple):
     """What a process does, and what it needs for that."""
 
-    protected: tuple[APIRouter, ...] = ()
-    """Their calls need the API key, where there is one."""
-    public: tuple[APIRouter, ...] = ()
-    has_clients: bool = True
-    """Whether somebody waits for its statements, so that each has a deadline."""
+    name: str
+    has_deadlines: bool
+    """Whether each of its statements has a deadline, for somebody waits for it."""
 
 
-SERVICE: Final = Role(
-    protected=(upload.router, metadata.router),
-    public=(limits.router, files.router, health.router, problems_page.router),
-)
-COMMAND: Final = Role(has_clients=False)
+SERVICE: Final = Role("service", has_deadlines=True)
+WORKER: Final = Role("worker", has_deadlines=True)
+COMMAND: Final = Role("command", has_deadlines=False)

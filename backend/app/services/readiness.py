@@ -15,6 +15,7 @@ from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageHostError, StorageUnavailable
 from app.observability.reasons import reason
 from app.services.identity import StorageIdentity
+from app.statements.jobs import age_of_oldest_job
 from app.statements.readiness import require_writable_table
 from app.storage.base import StorageBackend
 
@@ -46,6 +47,12 @@ class Readiness:
             "storage": Probe(self._probe_storage, StorageUnavailable),
         }
         self._unavailable: frozenset[str] = frozenset()
+        self._oldest_job: int | None = None
+        self._queue = Probe(self._read_oldest_job, DatabaseUnavailable)
+
+    def add(self, name: str, probe: "Probe") -> None:
+        """Add what else the process cannot do without."""
+        self._probes[name] = probe
 
     async def prepare_storage(self) -> None:
         """Set up the storage, if it is the right one.
@@ -70,9 +77,22 @@ class Readiness:
         self._unavailable = frozenset(outages)
         return outages
 
+    async def oldest_job_seconds(self) -> int | None:
+        """Return for how many seconds the oldest job has been queued; None if that is not known."""
+        return self._oldest_job if await self._queue.outage() is None else None
+
+    async def lacks_database(self) -> bool:
+        """Return whether the database cannot be used."""
+        return await self._probes["database"].outage() is not None
+
     async def _probe_database(self) -> None:
         async with self._database.read() as session:
             await require_writable_table(session)
+
+    async def _read_oldest_job(self) -> None:
+        async with self._database.read() as session:
+            age = await age_of_oldest_job(session)
+        self._oldest_job = int(age.total_seconds()) if age else 0
 
     async def _probe_storage(self) -> None:
         """Prove that the storage is the right one and could be written now."""

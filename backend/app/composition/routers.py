@@ -1,0 +1,26 @@
+"""The routers of each role that answers HTTP."""
+
+from typing import Final, NamedTuple
+
+from fastapi import APIRouter
+
+from app.api import health, limits
+from app.api.images import files, metadata, upload
+from app.api.problems import problems_page
+from app.composition.roles import SERVICE, Role
+
+
+class Routers(NamedTuple):
+    """What a role serves, beside the page and the documentation."""
+
+    protected: tuple[APIRouter, ...]
+    """Their calls need the API key, where there is one."""
+    public: tuple[APIRouter, ...]
+
+
+ROUTERS: Final[dict[Role, Routers]] = {
+    SERVICE: Routers(
+        protected=(upload.router, metadata.router),
+        public=(limits.router, files.router, health.router, problems_page.router),
+    ),
+}
