@@ -8,13 +8,16 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test servers migrate backfill fsck torture bench perf load explain seed lint format lock clean
+.PHONY: help run worker check test servers migrate backfill fsck torture bench perf load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
 	@PYTHONPATH=backend exec $(BIN)/python -m app
+
+worker: $(VENV)/.run ## Do jobs, beside a service or for one elsewhere (ARGS="--health-port 8001")
+	@PYTHONPATH=backend exec $(BIN)/python -m app worker $(ARGS)
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)

@@ -13,14 +13,18 @@ from typing import Any
 import httpx
 import psutil
 
+from app import __version__
 from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.settings import setting_names
 from testkit.sockets import UPLOAD
 
 ROOT = Path(__file__).parents[2]
+BACKEND = ROOT / "backend"
 IMAGES = "/api/v1/images"
 JPEG = samples.jpeg(640, 480)
+TAKES_JOBS = f"version {__version__} takes jobs\n"
+"""In the log of a worker."""
 
 
 @dataclass
@@ -61,12 +65,18 @@ class Service:
 
     def serving(self) -> list[psutil.Process]:
         """List the processes that answer requests."""
-        workers = [
-            child
-            for child in self.main.children()
-            if "app.commands.server_process" in command_of(child)
-        ]
-        return workers or [self.main]
+        return self._children("app.commands.server_process") or [self.main]
+
+    def workers(self) -> list[psutil.Process]:
+        """List the processes that do jobs."""
+        return self._children("app.commands.worker_process")
+
+    def wait_for_workers(self, starts: int) -> None:
+        """Wait until so many workers have begun to take jobs since the start."""
+        wait_until(lambda: self.output.count(TAKES_JOBS) == starts)
+
+    def _children(self, module: str) -> list[psutil.Process]:
+        return [child for child in self.main.children() if module in command_of(child)]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the whole foreground, as a terminal does, and wait for the end."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, migrate, serve
+from app.commands import fsck_options, migrate
 from app.config.environment import InvalidSettings, load_settings
 from app.observability.logs import log_config
 from app.runtime import signals
@@ -30,6 +30,13 @@ def run(arguments: Sequence[str]) -> int:
         aliases=["backfill-dimensions"],
         help="complete images of earlier versions: dimensions, checksum, truncated, thumbnails",
     )
+    for_worker = commands.add_parser("worker", help="do jobs, such as rendering thumbnails")
+    for_worker.add_argument(
+        "--health-port",
+        metavar="PORT",
+        type=int,
+        help="answer /health/live and /health/ready on HOST at this port; without it, nowhere",
+    )
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
@@ -48,5 +55,11 @@ def run(arguments: Sequence[str]) -> int:
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415
             return backfill.run(settings)
+        case "worker":
+            with signals.held():
+                from app.commands import worker  # noqa: PLC0415
+            return worker.run(settings, options.health_port)
         case _:
+            with signals.held():
+                from app.commands import serve  # noqa: PLC0415
             return serve.run(settings)

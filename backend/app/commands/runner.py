@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from app.composition.resources import Resources, located_database, open_resources
-from app.composition.roles import COMMAND
+from app.composition.roles import COMMAND, Role
 from app.config.settings import Settings
 from app.database.embedded import EmbeddedDatabaseError, shared_postgres
-from app.database.revisions import SchemaError
+from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.observability.reasons import reason
 from app.server.listener import CannotListen
-from app.server.supervisor import CannotServe
-from app.services.identity import WrongStorage
+from app.server.process_kinds import CannotServe
+from app.services.identity import StorageIdentity, WrongStorage
 
 EXPECTED: Final = (
     CannotListen,
@@ -50,6 +50,22 @@ def run(
     except EXPECTED as error:
         print(f"{undone}: {explain(error)}", file=sys.stderr)
         return status
+
+
+async def require_usable(settings: Settings, role: Role) -> None:
+    """Refuse a wrong schema, a storage of another database, and a login that is refused.
+
+    A database or storage that is unavailable is waited for, and checked then.
+    """
+    async with open_resources(settings, role) as resources:
+        try:
+            await require_head(resources.database)
+            await StorageIdentity(*resources).establish()
+        except DatabaseUnavailable as error:
+            if error.refused:
+                raise
+        except StorageError:
+            pass
 
 
 def explain(error: Exception) -> str:

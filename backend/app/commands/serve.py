@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import pickle
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Final
 
@@ -16,20 +18,20 @@ from sqlalchemy.engine import URL
 
 from app import __version__
 from app.commands.migrate import migrate_and_print
-from app.commands.runner import EXPECTED, explain
+from app.commands.runner import EXPECTED, explain, require_usable
 from app.composition.http_app import create_process_app
-from app.composition.resources import located_database, open_resources, open_storage
+from app.composition.resources import located_database, open_storage
 from app.composition.roles import SERVICE
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres, has_database
 from app.database.engine import Database
-from app.database.revisions import require_head
-from app.domain.errors import DatabaseUnavailable, StorageError
 from app.runtime import signals
-from app.server.http_server import Server, failure
+from app.server.http_server import Server
 from app.server.listener import address_of, allow_open_files, listen, refuse_new_connections
-from app.server.supervisor import CannotServe, Supervisor
-from app.services.identity import StorageIdentity, require_unused
+from app.server.process_kinds import CannotServe, ServerProcesses, Workers
+from app.server.supervised import failure
+from app.server.supervisor import Supervisor
+from app.services.identity import require_unused
 
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
@@ -51,7 +53,7 @@ def run(settings: Settings) -> int:
     serve = _serve_here if settings.workers == 1 else _serve_by_processes
     try:
         with listen(settings) as listener, located_database(settings, own_postgres) as located:
-            asyncio.run(_check(located))
+            asyncio.run(require_usable(located, SERVICE))
             try:
                 serve(located, listener, partial(_announce, settings, listener))
             finally:
@@ -72,40 +74,30 @@ def _own_postgres(settings: Settings, folder: Path) -> Iterator[URL]:
     if not has_database(folder):
         asyncio.run(require_unused(open_storage(settings)))
     print("Starting the embedded PostgreSQL", flush=True)
-    connections = settings.workers * settings.database_connections + COMMAND_CONNECTIONS
+    processes = settings.workers + settings.worker_processes
+    connections = processes * settings.database_connections + COMMAND_CONNECTIONS
     with embedded_postgres(folder, connections) as url:
         asyncio.run(migrate_and_print(Database(url)))
         yield url
 
 
-async def _check(settings: Settings) -> None:
-    """Refuse a wrong schema, a storage of another database, and a login that is refused.
-
-    A database or storage that is unavailable is waited for, and checked then.
-    """
-    async with open_resources(settings, SERVICE) as resources:
-        try:
-            await require_head(resources.database)
-            await StorageIdentity(*resources).establish()
-        except DatabaseUnavailable as error:
-            if error.refused:
-                raise
-        except StorageError:
-            pass
-
-
 def _serve_here(
     settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
 ) -> None:
-    """Serve in this process."""
+    """Serve in this process, which watches its workers in a thread."""
     is_announced = False
     received: list[int] = []
+    workers = Supervisor(pickle.dumps(settings), _workers(settings))
+    watching = Thread(target=workers.run)
 
     async def beat() -> None:
         nonlocal is_announced
         if not is_announced:
             is_announced = True
             on_serving()
+            if settings.worker_processes:
+                with signals.held():  # for this thread alone
+                    watching.start()
 
     try:
         with signals.held():
@@ -115,11 +107,16 @@ def _serve_here(
                 received.append(number)
                 refuse_new_connections(listener)
                 server.handle_exit(number, frame)
+                workers.stop(at_once=server.force_exit)
 
             signals.handle(stop, *signals.ENDING)
         server.run()
     except Exception as error:
         raise CannotServe(failure(error)) from error
+    finally:
+        workers.stop()
+        if watching.ident:
+            watching.join()
     if not is_announced:
         raise signals.Interrupted(received[0])
 
@@ -128,11 +125,34 @@ def _serve_by_processes(
     settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
 ) -> None:
     """Serve in several processes."""
-    command = [sys.executable, "-m", "app.commands.server_process"]
+    received: list[int] = []
+    command = _command("server_process")
+    servers = ServerProcesses(command, settings.workers, listener, on_serving)
+    supervisor = Supervisor(pickle.dumps(settings), [servers, *_workers(settings)])
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        supervisor.stop(at_once=received.count(signal.SIGINT) > 1)
+
+    # Else one that arrives just before a wait would be handled after it.
+    signal.set_wakeup_fd(supervisor.waker.fileno(), warn_on_full_buffer=False)
+    signals.handle(stop, *signals.ENDING)
     try:
-        Supervisor(command, pickle.dumps(settings), listener, settings.workers, on_serving).run()
-    except OSError as error:
-        raise CannotServe(failure(error)) from error
+        supervisor.run()
+    finally:
+        signal.set_wakeup_fd(-1)
+    if not servers.have_served:
+        raise signals.Interrupted(received[0])
+
+
+def _workers(settings: Settings) -> list[Workers]:
+    if not settings.worker_processes:
+        return []
+    return [Workers(_command("worker_process"), settings.worker_processes)]
+
+
+def _command(module: str) -> list[str]:
+    return [sys.executable, "-m", f"app.commands.{module}"]
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 from procrastinate import App, JobContext
 from procrastinate.jobs import DeleteJobCondition
@@ -16,6 +16,7 @@ from app.domain.errors import DatabaseUnavailable
 from app.observability.reasons import reason
 from app.queue.connector import EngineConnector
 from app.queue.settlement import Settlement
+from app.queue.task import Task
 from app.queue.upkeep import Upkeep
 from app.statements.attempts import find_earlier_attempts
 
@@ -35,20 +36,6 @@ _NEVER: Final = 1e9
 _DAY: Final = 86_400.0
 
 _log = logging.getLogger(__name__)
-
-
-class Task(NamedTuple):
-    """What is done with the subjects of its jobs."""
-
-    name: str
-    run: Callable[[str], Awaitable[None]]
-    """Is passed the subject; an exception fails the attempt."""
-    set_aside: Callable[[str, str], Awaitable[None]] | None
-    """Is passed the subject and the reason when a job is given up, at least once."""
-    seconds: float
-    """Deadline of an attempt."""
-    cron: str | None = None
-    """When a job with an empty subject is inserted: the five fields of cron, in UTC."""
 
 
 class QueueWorker:

@@ -1,8 +1,9 @@
 """The signals that end a process: Ctrl-C, SIGTERM, and the SIGHUP of a closed terminal."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -44,6 +45,24 @@ def ignore() -> None:
     """Ignore the signals from now on."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def stop_event(*numbers: int) -> asyncio.Event:
+    """Return an event that the first of the signals sets; a second Ctrl-C cancels this task."""
+    stopping = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop(number: int) -> None:
+        if stopping.is_set() and number == signal.SIGINT and task:
+            task.cancel()
+        stopping.set()
+
+    def schedule(number: int, _frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nothing is left to stop
+            loop.call_soon_threadsafe(stop, number)
+
+    handle(schedule, *numbers)
+    return stopping
 
 
 class Interrupted(KeyboardInterrupt):

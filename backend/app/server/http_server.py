@@ -12,11 +12,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.config.settings import Settings
-from app.domain.errors import ImageHostError
 from app.server.http_protocol import BoundedHttpProtocol, bounded_protocol
+from app.server.process_handle import BEAT_SECONDS, DRAIN_SECONDS
 
-DRAIN_SECONDS: Final = 30
-"""How long requests under way may take to finish when the service stops."""
 HANDSHAKE_SECONDS: Final = 0.1
 """How long connections that have begun may take to arrive in the backlog."""
 BACKLOG_SECONDS: Final = 5.0
@@ -25,8 +23,6 @@ IDLE_SECONDS: Final = 0.5
 """How long a connection without a request stays open for one that may be on its way."""
 CUT_SECONDS: Final = 3.0
 """How long requests may take to end when their connection has been cut off."""
-BEAT_SECONDS: Final = 5
-"""Between two calls of `beat`."""
 
 _log = logging.getLogger(__name__)
 
@@ -124,10 +120,3 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         self._listener.close()
-
-
-def failure(error: Exception) -> str:
-    """Return in one line why a process cannot serve; log the traceback of a defect."""
-    if not isinstance(error, OSError | ImageHostError):
-        _log.error("the service cannot be started", exc_info=error)
-    return f"{type(error).__name__}: {error}"

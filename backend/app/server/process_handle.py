@@ -1,31 +1,46 @@
-"""The supervisor's handle on a server process, and what the two send each other."""
+"""The supervisor's handle on a process, what the two send each other, and their deadlines."""
 
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from app.runtime import signals
+from app.server.process_kinds import ProcessKind
 
 BEAT: Final = b"."
 """Sent by a process when it serves, and every BEAT_SECONDS from then on."""
+BEAT_SECONDS: Final = 5
+"""Between two beats."""
 FAILED: Final = b"!"
 """Sent by a process before the reason why it ends."""
+DRAIN_SECONDS: Final = 30
+"""How long requests and jobs in progress may take to finish when a process stops."""
+END_SECONDS: Final = DRAIN_SECONDS + 14
+"""How long processes may take to stop before they are killed.
+
+Longer than a process needs whose every deadline passes: requests, rows, the writer of uploads.
+"""
 COLLECT_SECONDS: Final = 5.0
 """Between the end of a process's channel and that of the process."""
 
 
 class ProcessHandle(subprocess.Popen[bytes]):
-    """A server process. Its end of the channel closes when it ends, and ours when we do."""
+    """A process. Its end of the channel closes when it ends, and ours when we do.
 
-    def __init__(self, command: Sequence[str], settings: bytes, listener: socket.socket) -> None:
+    Args:
+        kind: How it is started.
+        settings: Sent to it first.
+    """
+
+    def __init__(self, kind: ProcessKind, settings: bytes) -> None:
+        self.kind = kind
         self.channel, theirs = socket.socketpair()
-        descriptors = (listener.fileno(), theirs.fileno())
+        descriptors = [one.fileno() for one in (*kind.sockets, theirs)]
         with theirs, signals.held():  # until it can handle them
-            super().__init__([*command, *map(str, descriptors)], pass_fds=descriptors)
+            super().__init__([*kind.command, *map(str, descriptors)], pass_fds=descriptors)
         with suppress(ConnectionError):  # of one that has ended already
             self.channel.sendall(settings)
         self.channel.settimeout(0)
@@ -45,9 +60,9 @@ class ProcessHandle(subprocess.Popen[bytes]):
         """Whether a signal has ended it."""
         return self.returncode < 0
 
-    def has_served_for(self, seconds: float) -> bool:
-        """Return whether it has served for so many seconds."""
-        return self.since is not None and time.monotonic() - self.since >= seconds
+    def seconds_served(self) -> float:
+        """Return for how many seconds it has served."""
+        return 0.0 if self.since is None else time.monotonic() - self.since
 
     def receive(self) -> bool:
         """Receive what it has sent; return False if it has ended."""
@@ -71,7 +86,7 @@ class ProcessHandle(subprocess.Popen[bytes]):
             self.kill()
             status = self.wait()
         if status >= 0:
-            return f"server process {self.pid} has ended with status {status}"
+            return f"{self.kind.name} {self.pid} has ended with status {status}"
         name = signal.Signals(-status).name
         hint = " (kill -9, or the system is short of memory)" if name == "SIGKILL" else ""
-        return f"server process {self.pid} was killed by {name}{hint}"
+        return f"{self.kind.name} {self.pid} was killed by {name}{hint}"

@@ -1,118 +1,121 @@
-"""Several server processes at one listener: started, watched, replaced and stopped (ADR 30)."""
+"""The processes of a service: started, watched, replaced and stopped (ADR 30, ADR 39)."""
 
 import logging
 import selectors
-import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, cast
 
-from app.runtime import signals
-from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
 from app.server.listener import refuse_new_connections
-from app.server.process_handle import ProcessHandle
+from app.server.process_handle import BEAT_SECONDS, END_SECONDS, ProcessHandle
+from app.server.process_kinds import ProcessKind
 
 MOST_MISSED: Final = 6
 """Beats. A process that misses more hangs, and is killed."""
 MOST_MISSED_AT_START: Final = 24
 """The same before a process serves: one may take long to load on a busy machine."""
-STABLE_SECONDS: Final = 1.0
-"""A process that has served for less than this has failed to start."""
-MOST_FAILURES: Final = 5
-"""Processes in a row that fail to start, before the service gives up."""
-END_SECONDS: Final = DRAIN_SECONDS + 14
-"""How long processes may take to stop before they are killed.
-
-Longer than a process needs whose every deadline passes: requests, rows, the writer of uploads.
-"""
 KILL_SECONDS: Final = 0.1
-"""Between two attempts to kill processes after that, which a hanging disk may delay."""
+"""Between two attempts to kill processes after END_SECONDS, which a hanging disk may delay."""
 
 _log = logging.getLogger(__name__)
 
 
-class CannotServe(Exception):
-    """The service cannot be started, or not be kept up; the sentence says why."""
+class _Start(NamedTuple):
+    """A process to be started."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The service cannot be kept up: {reason}")
+    due: float
+    kind: ProcessKind
+    ended: str
+    """How the one has ended whose place it takes; empty if that is in the log."""
 
 
 class Supervisor:
-    """Runs server processes until a signal stops the service.
+    """Runs processes until it is stopped.
 
     Args:
-        command: Starts a process; the descriptors of the listener and of its channel are appended.
         settings: Sent to each process first, as bytes.
-        listener: Where connections arrive; closed at the end.
-        count: How many processes.
-        on_serving: Called once, when all of them serve.
+        kinds: Which processes.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        settings: bytes,
-        listener: socket.socket,
-        count: int,
-        on_serving: Callable[[], None],
-    ) -> None:
-        self._command = command
+    def __init__(self, settings: bytes, kinds: Sequence[ProcessKind]) -> None:
         self._settings = settings
-        self._listener = listener
-        self._count = count
-        self._on_serving = on_serving
-        self._is_announced = False
-        self._failures = 0
-        self._signals: list[int] = []
+        self._kinds = kinds
+        self._starts = [_Start(0, kind, "") for kind in kinds for _ in range(kind.count)]
         self._processes: dict[socket.socket, ProcessHandle] = {}
         self._selector = selectors.DefaultSelector()
-        self._woken, self._waker = socket.socketpair()
+        self._woken, self.waker = socket.socketpair()
+        """A byte in it ends a wait."""
+        for end in (self._woken, self.waker):
+            end.settimeout(0)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._is_stopped = False
+        self._is_forced = False
         self._next_beat = 0.0
 
     def run(self) -> None:
-        """Serve until a signal arrives, and return when every request is answered.
+        """Return when all processes have ended, after `stop`.
 
         Raises:
-            CannotServe: If a process cannot start, or one after the other ends at once.
-            Interrupted: If the signal arrives before all processes serve.
+            CannotServe: If a kind of processes cannot be kept up.
         """
-        for end in (self._woken, self._waker):
-            end.settimeout(0)
-        with self._woken, self._waker, self._selector:
-            self._selector.register(self._woken, selectors.EVENT_READ)
-            signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-            signals.handle(lambda number, _: self._signals.append(number), *signals.ENDING)
+        with self._woken, self.waker, self._selector:
             try:
-                for _ in range(self._count):
-                    self._start()
-                while not self._signals:
-                    self._watch(BEAT_SECONDS)
+                while not self._is_stopped:
+                    self._start_due()
+                    self._watch()
             finally:
                 self._end()
-                signal.set_wakeup_fd(-1)
-        if not self._is_announced:
-            raise signals.Interrupted(self._signals[0])
 
-    def _start(self) -> ProcessHandle:
-        process = ProcessHandle(self._command, self._settings, self._listener)
-        self._processes[process.channel] = process
-        self._selector.register(process.channel, selectors.EVENT_READ)
-        return process
+    def stop(self, *, at_once: bool = False) -> None:
+        """Let the processes finish what they do, or kill them; for any thread, any number of times.
 
-    def _watch(self, seconds: float) -> None:
-        """Wait for a signal or a message of a process, and replace those that have ended."""
-        for channel in self._readable(seconds):
+        Args:
+            at_once: Kill them.
+        """
+        self._is_stopped = True
+        self._is_forced |= at_once
+        with suppress(OSError):  # enough bytes are in it, or all processes have ended
+            self.waker.send(b".")
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        due = [start for start in self._starts if start.due <= now]
+        self._starts = [start for start in self._starts if start.due > now]
+        for _, kind, ended in due:
+            try:
+                process = ProcessHandle(kind, self._settings)
+            except OSError as error:
+                reason = f"{type(error).__name__}: {error}"
+                pause = kind.pause_after(0, reason, was_killed=False)
+                self._schedule(kind, f"a {kind.name} cannot be started: {reason}", pause)
+                continue
+            self._processes[process.channel] = process
+            self._selector.register(process.channel, selectors.EVENT_READ)
+            if ended:
+                _log.error("%s; %s %s takes its place", ended, kind.name, process.pid)
+
+    def _schedule(self, kind: ProcessKind, ended: str, pause: int) -> None:
+        if pause:
+            _log.error("%s; another takes its place in %s s", ended, pause)
+        self._starts.append(_Start(time.monotonic() + pause, kind, "" if pause else ended))
+
+    def _watch(self) -> None:
+        """Wait for a message of a process, or until something is due."""
+        due = min((start.due for start in self._starts), default=float("inf"))
+        for channel in self._readable(min(BEAT_SECONDS, max(0.0, due - time.monotonic()))):
             process = self._processes[channel]
-            if not process.receive():
+            if process.receive():
+                process.kind.observe(self._count_serving(process.kind))
+            else:
                 self._replace(process)
-            elif not self._is_announced and all(p.since for p in self._processes.values()):
-                self._is_announced = True
-                self._on_serving()
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_SECONDS
             self._kill_hanging()
+
+    def _count_serving(self, kind: ProcessKind) -> int:
+        return sum(one.kind is kind and one.since is not None for one in self._processes.values())
 
     def _readable(self, seconds: float) -> list[socket.socket]:
         ready = [cast("socket.socket", key.fileobj) for key, _ in self._selector.select(seconds)]
@@ -122,20 +125,14 @@ class Supervisor:
         return ready
 
     def _replace(self, process: ProcessHandle) -> None:
-        """Start another process in the place of one that has ended."""
+        """Let another process take the place of one that has ended."""
+        seconds = process.seconds_served()
         outcome = self._remove(process)
-        if process.has_served_for(STABLE_SECONDS):
-            self._failures = 0
-        else:
-            self._failures += 1
-            if not self._is_announced and not process.was_killed:
-                raise CannotServe(process.reason or outcome)
-            if self._failures == MOST_FAILURES:
-                raise CannotServe(
-                    f"{MOST_FAILURES} server processes in a row ended as soon as they were started;"
-                    f" of the last: {process.reason or outcome}"
-                )
-        _log.error("%s; server process %s takes its place", outcome, self._start().pid)
+        pause = process.kind.pause_after(
+            seconds, process.reason or outcome, was_killed=process.was_killed
+        )
+        ended = f"{outcome}: {process.reason}" if process.reason else outcome
+        self._schedule(process.kind, ended, pause)
 
     def _kill_hanging(self) -> None:
         """Kill each process that has missed too many beats, and log that once.
@@ -148,20 +145,23 @@ class Supervisor:
             if process.missed_beats > most:
                 process.kill()
             if process.missed_beats == most + 1:
-                _log.error("server process %s hangs and is killed", process.pid)
+                _log.error("%s %s hangs and is killed", process.kind.name, process.pid)
 
     def _end(self) -> None:
-        """Let the processes finish; the deadline, or a second Ctrl-C, kills them."""
-        refuse_new_connections(self._listener)
+        """Let the processes finish; the deadline, or `stop(at_once=True)`, kills them."""
+        listeners = [listener for kind in self._kinds for listener in kind.sockets]
+        for listener in listeners:
+            refuse_new_connections(listener)
         for process in self._processes.values():
             process.terminate()
-        self._listener.close()
+        for listener in listeners:
+            listener.close()
         deadline = time.monotonic() + END_SECONDS
         while self._processes:
             for channel in self._readable(max(KILL_SECONDS, deadline - time.monotonic())):
                 if not self._processes[channel].receive():
                     self._remove(self._processes[channel])
-            if time.monotonic() >= deadline or self._signals.count(signal.SIGINT) > 1:
+            if self._is_forced or time.monotonic() >= deadline:
                 for process in self._processes.values():
                     process.kill()
 

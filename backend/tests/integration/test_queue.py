@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from app.database.engine import Database
 from app.domain.job import MAX_REASON, NewJob, Priority
-from app.queue.worker import QueueWorker, Task
+from app.queue.task import Task
+from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
 from app.statements.jobs import insert_jobs
 from testkit.database_proxy import Cut, DatabaseProxy

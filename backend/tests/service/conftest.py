@@ -1,5 +1,6 @@
 """The application behind a real socket; and the real `make run`, in a checkout of its own."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit.live import LiveServer, serve
-from testkit.service import StartService, make_checkout, starting_services
+from testkit.service import BACKEND, StartService, make_checkout, starting_services
 
 
 @pytest.fixture
@@ -24,5 +25,17 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(project: Path) -> Iterator[StartService]:
+    with starting_services(project) as start:
+        yield start
+
+
+@pytest.fixture
+def start_own(project: Path) -> Iterator[StartService]:
+    """Start services from a copy of the program, which a test may damage."""
+    (project / "backend").unlink()
+    (project / "backend").mkdir()
+    shutil.copytree(BACKEND / "app", project / "backend" / "app")
+    for name in ("alembic", "locks"):
+        (project / "backend" / name).symlink_to(BACKEND / name)
     with starting_services(project) as start:
         yield start

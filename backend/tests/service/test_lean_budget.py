@@ -19,6 +19,7 @@ import pytest
 
 from testkit import samples
 from testkit.live import TIMEOUT, wait_until
+from testkit.service import TAKES_JOBS
 from testkit.sockets import UPLOAD
 
 BACKEND: Final = Path(__file__).parents[2]
@@ -31,24 +32,30 @@ OFF: Final = {
     "alembic": "migrations, on a database that has them all",
     "boto3": "storage in S3",
     "opentelemetry.sdk": "tracing",
-    "procrastinate": "a queue of jobs",
+    "app.server.worker": "workers, which are processes of their own",
+    "procrastinate": "workers",
     "prometheus_client": "metrics",
-    "pyvips": "thumbnails",
+    "psycopg": "workers",
+    "pyvips": "workers, which render thumbnails",
     "redis": "the cache",
     "tqdm": "the progress of commands",
     "valkey": "the cache",
 }
 """Libraries of what a default service does not do."""
+OFF_IN_WORKERS: Final = ("fastapi", "starlette", "uvicorn", "alembic", "tqdm", "pyvips")
+"""Libraries of what a worker does not do, or lets its children do."""
 MAX_MODULES: Final = 900
 """830 with Python 3.11 and the locked versions."""
 MAX_STARTS_OF_FASTAPI: Final = 3.5
 """2.3: the processor time of a start, by that of importing FastAPI."""
 MAX_SERVING_MB: Final = 110
 """Resident: 81."""
+MAX_WORKER_MB: Final = 150
+"""Resident, with its writer, before its first job."""
 MAX_WRITER_MB: Final = 30
 """Resident: 16."""
 MAX_THREADS: Final = 6
-"""Of the serving process, after one request at a time: 4."""
+"""Of the serving process, after one request at a time: 4, and 1 that watches workers."""
 MAX_POSTGRES_PROCESSES: Final = 14
 """10; a worker of autovacuum or two come and go."""
 
@@ -71,6 +78,8 @@ class Lean:
     modules: set[str]
     serving_bytes: int
     writer_bytes: list[int]
+    worker_bytes: list[int]
+    """With all that a worker has started."""
     threads: int
     postgres_processes: int
     others: list[str]
@@ -78,9 +87,13 @@ class Lean:
 
 
 @pytest.fixture(scope="module")
-def lean(tmp_path_factory: pytest.TempPathFactory) -> Lean:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lean")
+
+
+@pytest.fixture(scope="module")
+def lean(folder: Path) -> Lean:
     """Start default services after one another, over one folder; use each."""
-    folder = tmp_path_factory.mktemp("lean")
     _run(folder)
     first, *others = [_run(folder) for _ in range(STARTS)]
     for other in others:
@@ -115,10 +128,9 @@ def test_a_server_process_stays_small(lean: Lean) -> None:
     assert lean.threads <= MAX_THREADS, "let new waiting work use the threads that there are"
 
 
-def test_each_server_process_has_one_writer_and_a_default_service_no_other_process(
-    lean: Lean,
-) -> None:
+def test_a_default_service_has_one_writer_and_one_worker_and_no_other_process(lean: Lean) -> None:
     assert len(lean.writer_bytes) == 1
+    assert len(lean.worker_bytes) == 1
     assert lean.others == [], "start a process only where a setting asks for what it does"
     assert lean.postgres_processes <= MAX_POSTGRES_PROCESSES, (
         "see which of PostgreSQL's settings adds processes"
@@ -131,20 +143,49 @@ def test_a_writer_imports_little(lean: Lean) -> None:
     )
 
 
-def _run(folder: Path) -> Lean:
+def test_a_worker_stays_small(lean: Lean) -> None:
+    assert max(lean.worker_bytes) <= MAX_WORKER_MB * 1024**2
+
+
+def test_a_worker_imports_no_library_of_what_it_does_not_do(lean: Lean, folder: Path) -> None:
+    process, _ = _start(folder, TAKES_JOBS, "worker")
+    process.terminate()
+    assert process.wait(TIMEOUT) == 0
+    modules = (folder / "modules").read_text().split()
+    assert "app.server.worker" in modules
+    assert [name for name in OFF_IN_WORKERS if name in modules] == []
+
+
+def test_a_service_without_workers_pays_nothing_for_them(lean: Lean, folder: Path) -> None:
+    without = _run(folder, WORKER_PROCESSES="0")
+    assert without.worker_bytes == []
+    assert without.threads < lean.threads
+
+
+def _run(folder: Path, **settings: str) -> Lean:
     """Run a service for a few requests; return what it cost."""
-    process, url = _start(folder)
+    process, log = _start(folder, "Docs: ", **settings)
     start_seconds = sum(process.cpu_times()[:2])
+    if not settings:
+        wait_until(lambda: TAKES_JOBS in log.read_text())
+    (url,) = [
+        line.split()[-1] for line in log.read_text().splitlines() if line.startswith("Image host: ")
+    ]
     _use(url)
-    children = process.children(recursive=True)
-    postgres = [child for child in children if child.name() == "postgres"]
+    postgres = [child for child in process.children(recursive=True) if child.name() == "postgres"]
+    children = [child for child in process.children() if child not in postgres]
     writers = [child for child in children if "writer_program" in " ".join(child.cmdline())]
-    others = [child for child in children if child not in (*postgres, *writers)]
+    workers = [child for child in children if "worker_process" in " ".join(child.cmdline())]
+    others = [child for child in children if child not in (*writers, *workers)]
     seen = Lean(
         [start_seconds],
         modules=set(),
         serving_bytes=process.memory_info().rss,
         writer_bytes=[writer.memory_info().rss for writer in writers],
+        worker_bytes=[
+            sum(one.memory_info().rss for one in (worker, *worker.children(recursive=True)))
+            for worker in workers
+        ],
         threads=process.num_threads(),
         postgres_processes=len(postgres),
         others=[" ".join(other.cmdline()) for other in others],
@@ -155,28 +196,26 @@ def _run(folder: Path) -> Lean:
     return seen
 
 
-def _start(folder: Path) -> tuple[psutil.Popen, str]:
-    """Start a service with no setting but where its data is; wait until it serves."""
+def _start(folder: Path, line: str, *arguments: str, **settings: str) -> tuple[psutil.Popen, Path]:
+    """Start a process with no further setting but where its data is; wait for a line in its log."""
     log = folder / "log"
     with log.open("wb") as output:
         process = psutil.Popen(
-            [sys.executable, "-c", RUN, str(folder / "modules")],
+            [sys.executable, "-c", RUN, *arguments, str(folder / "modules")],
             cwd=folder,
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(BACKEND),
                 "DATA_DIR": str(folder / "data"),
                 "PORT": "0",
+                **settings,
             },
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    wait_until(lambda: "Docs: " in log.read_text() or process.poll() is not None)
+    wait_until(lambda: line in log.read_text() or process.poll() is not None)
     assert process.poll() is None, log.read_text()
-    (url,) = [
-        line.split()[-1] for line in log.read_text().splitlines() if line.startswith("Image host: ")
-    ]
-    return process, url
+    return process, log
 
 
 def _use(url: str) -> None:

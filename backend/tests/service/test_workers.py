@@ -1,13 +1,11 @@
 """Server processes: how they start, and what becomes of one that ends or hangs."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,26 +15,12 @@ from sqlalchemy.engine import URL
 
 from app.commands.serve import COMMAND_CONNECTIONS
 from app.database.embedded import shared_postgres
-from app.server.http_server import BEAT_SECONDS, DRAIN_SECONDS
+from app.server.process_handle import BEAT_SECONDS, DRAIN_SECONDS
 from testkit.databases import fetch_value
 from testkit.forms import CONTENT_TYPE
 from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended, has_ended
-from testkit.service import ROOT, StartService, starting_services, upload
-
-BACKEND = ROOT / "backend"
-
-
-@pytest.fixture
-def start_own(project: Path) -> Iterator[StartService]:
-    """Start services from a copy of the program, which a test may damage."""
-    (project / "backend").unlink()
-    (project / "backend").mkdir()
-    shutil.copytree(BACKEND / "app", project / "backend" / "app")
-    for name in ("alembic", "locks"):
-        (project / "backend" / name).symlink_to(BACKEND / name)
-    with starting_services(project) as start:
-        yield start
+from testkit.service import BACKEND, StartService, starting_services, upload
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -128,14 +112,18 @@ def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beat
         "time.sleep(1000)\n"
     )
     program = (
-        "import logging, socket, sys\n"
-        "from app.server import supervisor\n"
+        "import logging, signal, socket, sys\n"
+        "from app.server import process_kinds, supervisor\n"
         "logging.basicConfig()\n"
         "supervisor.BEAT_SECONDS, supervisor.END_SECONDS = 0.2, 0.2\n"
         "supervisor.MOST_MISSED_AT_START = 9\n"
         f"command = [sys.executable, {str(program_file)!r}]\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
-        "supervisor.Supervisor(command, b'', listener, 1, lambda: None).run()\n"
+        "servers = process_kinds.ServerProcesses(command, 1, listener, lambda: None)\n"
+        "one = supervisor.Supervisor(b'', [servers])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: one.stop())\n"
+        "one.run()\n"
+        "sys.exit(not servers.have_served)\n"
     )
     log = tmp_path / "log"
     with log.open("wb") as output:

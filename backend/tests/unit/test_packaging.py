@@ -13,7 +13,7 @@ import pytest
 from app import __version__
 from app.config.settings import Settings
 from app.database.postmaster import STOP_SECONDS
-from app.server.supervisor import END_SECONDS
+from app.server.process_handle import END_SECONDS
 
 ROOT = Path(__file__).parents[3]
 UNIT = ROOT / "deploy" / "systemd" / "image-host.service"
@@ -73,7 +73,8 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
     assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR"}
     assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
     assert ":${POSTGRES_PASSWORD:?" in services()["api"]
-    for name in set(environment) - own - {"DATABASE_URL"}:
+    assert environment["WORKER_PROCESSES"] == '"0"', "the worker has a container of its own"
+    for name in set(environment) - own - {"DATABASE_URL", "WORKER_PROCESSES"}:
         default = "json" if name == "LOG_FORMAT" else ""
         assert environment[name] == f"${{IMAGE_HOST_{name}:-${{{name}:-{default}}}}}"
 
@@ -85,14 +86,26 @@ def services() -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_the_schema_is_migrated_before_the_service_starts() -> None:
+def test_the_schema_is_migrated_before_service_and_worker_start() -> None:
     compose = services()
-    assert set(compose) == {"api", "migrate", "postgres"}
-    assert "      migrate:\n        condition: service_completed_successfully\n" in compose["api"]
+    assert set(compose) == {"api", "worker", "migrate", "postgres"}
+    after_migration = "      migrate:\n        condition: service_completed_successfully\n"
+    assert after_migration in compose["api"]
+    assert after_migration in compose["worker"]
     assert "      postgres:\n        condition: service_healthy\n" in compose["migrate"]
     assert 'command: ["/opt/venv/bin/python", "-m", "app", "migrate"]' in compose["migrate"]
     assert "DATABASE_URL: *database_url" in compose["migrate"]
     assert 'restart: "no"' in compose["migrate"]
+
+
+def test_the_worker_has_the_settings_and_files_of_the_service_and_is_asked_for_its_health() -> None:
+    worker = services()["worker"]
+    assert '"-m", "app", "worker", "--health-port", "8001"]' in worker
+    assert "http://127.0.0.1:8001/health/ready" in worker
+    assert "    environment: *environment\n" in worker
+    assert "    volumes:\n      - pictures:/data\n" in worker
+    assert "    environment: &environment\n" in services()["api"]
+    assert "    volumes:\n      - pictures:/data\n" in services()["api"]
 
 
 def test_the_container_holds_the_revisions_beside_the_application() -> None:
@@ -121,9 +134,10 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
 
 
 def test_the_container_may_take_longer_to_stop_than_requests_to_finish() -> None:
-    grace = re.search(r"stop_grace_period: (\d+)s", COMPOSE.read_text())
-    assert grace
-    assert int(grace[1]) > END_SECONDS
+    for name in ("api", "worker"):
+        grace = re.search(r"stop_grace_period: (\d+)s", services()[name])
+        assert grace
+        assert int(grace[1]) > END_SECONDS
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -1,0 +1,41 @@
+"""One of the workers beside a service: `python -m app.commands.worker_process CHANNEL`.
+
+The service's supervisor starts it, as it does `server_process`.
+"""
+
+import asyncio
+import logging.config
+import signal
+import socket
+import sys
+
+from app.commands.runner import EXPECTED, explain
+from app.commands.worker import take_jobs
+from app.observability.logs import log_config
+from app.runtime import signals
+from app.server.supervised import Supervised, failure
+
+
+def main(channel: socket.socket) -> int:
+    """Do jobs until SIGTERM."""
+    supervised = Supervised(channel)
+    logging.config.dictConfig(log_config(supervised.settings.log_format))
+    try:
+        asyncio.run(_work(supervised))
+    except EXPECTED as error:
+        supervised.fail(explain(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor reports it
+        supervised.fail(failure(error))
+        return 1
+    return 0
+
+
+async def _work(supervised: Supervised) -> None:
+    stopping = signals.stop_event(signal.SIGTERM)
+    supervised.heed()
+    await take_jobs(supervised.settings, stopping, supervised.beat)
+
+
+if __name__ == "__main__":
+    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,0 +1,50 @@
+"""A worker: its jobs over its resources."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from app.composition.resources import open_resources
+from app.composition.roles import COMMAND, WORKER
+from app.config.settings import Settings
+from app.database.revisions import watched_schema
+from app.domain.errors import StorageError
+from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.renderer import PROCESSES, Renderer
+from app.jobs.cleanup import cleanup_task
+from app.jobs.rendering import rendering_task
+from app.observability.reasons import reason
+from app.queue.worker import QueueWorker
+from app.server.worker import Worker
+from app.services.identity import StorageIdentity
+from app.services.readiness import Readiness
+from app.services.rendering import Rendering
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
+    """Open a worker; it takes no job before it is run."""
+    async with AsyncExitStack() as opened:
+        resources = await opened.enter_async_context(open_resources(settings, WORKER))
+        readiness = Readiness(*resources, StorageIdentity(*resources))
+        try:
+            await readiness.prepare_storage()
+        except StorageError as error:
+            _log.error("the image storage cannot be used yet: %s", reason(error))
+        await opened.enter_async_context(watched_schema(resources.database))
+        upkeep = await opened.enter_async_context(open_resources(settings, COMMAND))
+        tasks = [cleanup_task(*upkeep)]
+        if settings.thumbnail_sizes:
+            renderer = _make_renderer(settings)
+            opened.push_async_callback(renderer.close)
+            tasks.append(rendering_task(Rendering(*resources, renderer)))
+        yield Worker(QueueWorker(resources.database, tasks, PROCESSES), readiness)
+
+
+def _make_renderer(settings: Settings) -> Renderer:
+    limits = RenderLimits(
+        settings.render_memory_mb, settings.render_timeout_seconds, settings.max_pixels
+    )
+    return Renderer(limits, settings.thumbnail_sizes)

@@ -1,0 +1,16 @@
+"""When a process is started in the place of one that has ended."""
+
+from app.server.process_kinds import MOST_PAUSE, Workers
+
+
+def test_a_worker_that_has_worked_for_long_is_replaced_at_once() -> None:
+    workers = Workers([], 1)
+    assert workers.pause_after(MOST_PAUSE, "killed", was_killed=True) == 0
+
+
+def test_the_pause_doubles_with_each_worker_that_fails_and_is_bounded() -> None:
+    workers = Workers([], 1)
+    pauses = [workers.pause_after(1, "broken", was_killed=False) for _ in range(8)]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert workers.pause_after(MOST_PAUSE, "killed", was_killed=True) == 0
+    assert workers.pause_after(0, "broken", was_killed=False) == 1
