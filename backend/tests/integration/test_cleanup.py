@@ -14,14 +14,19 @@ from app.commands import fsck, fsck_options
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.image import Image
+from app.domain.job import NewJob
+from app.jobs.cleanup import cleanup_task
+from app.queue.worker import QueueWorker
 from app.services.cleanup import CleanUp
 from app.services.fsck_findings import FEW
 from app.services.identity import StorageIdentity
 from app.services.use_cases import Services
+from app.statements.jobs import insert_jobs
 from app.storage.base import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, write_mark
 from testkit import samples
+from testkit.live import until
 from testkit.storages import OpenStorage
 from testkit.thumbnails import put_thumbnails
 from testkit.uploads import LIMITS, execute, file, row_keys
@@ -96,6 +101,18 @@ async def test_leftovers_and_a_few_files_without_a_row_are_removed(
     await store.clean_up()
     assert store.files() == kept
     assert caplog.messages[1:] == ["clean-up: removed nothing"]
+
+
+async def test_a_worker_cleans_up(store: Store) -> None:
+    kept = store.files()
+    store.leave(stale(1))
+    async with store.database.write() as session:
+        await insert_jobs(session, [NewJob("cleanup", "")])
+    worker = QueueWorker(store.database, [cleanup_task(store.database, store.storage)], 1)
+    running = asyncio.create_task(worker.run())
+    await until(lambda: store.files() == kept)
+    worker.stop()
+    await running
 
 
 async def test_rows_and_many_files_without_a_row_are_left_to_a_person(
