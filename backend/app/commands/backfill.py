@@ -84,7 +84,14 @@ async def _render(backfill: ThumbnailBackfill) -> int:
         return EXIT_NOT_DONE
     finally:
         _print_sums(count, Rendered)
-    return EXIT_NOT_DONE if count[Rendered.GIVEN_UP] else EXIT_DONE
+    if left := count[Rendered.LEFT]:
+        print(
+            f"Not finished: workers left {left} images as they were. Their THUMBNAIL_SIZES may be "
+            "others than those of this command; `python -m app jobs` lists what has failed.",
+            file=sys.stderr,
+        )
+        return EXIT_NOT_DONE
+    return EXIT_DONE
 
 
 def _print_sums(count: Counter[_Outcome], outcomes: type[_Outcome]) -> None:

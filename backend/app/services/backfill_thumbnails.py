@@ -36,7 +36,7 @@ class Rendered(StrEnum):
 
     DONE = "rendered"
     FAILED = "that cannot be rendered"
-    GIVEN_UP = "whose rendering was given up"
+    LEFT = "left by workers as they were"
     DELETED = "deleted in between"
 
 
@@ -131,7 +131,7 @@ class ThumbnailBackfill:
                 {
                     Rendered.DONE: len(states) - len(unrendered) - failed,
                     Rendered.FAILED: failed,
-                    Rendered.GIVEN_UP: len(unrendered) - len(self._queued),
+                    Rendered.LEFT: len(unrendered) - len(self._queued),
                     Rendered.DELETED: len(before) - len(states),
                 }
             )

@@ -221,14 +221,15 @@ async def test_images_that_cannot_be_rendered_or_are_deleted_do_not_hold_up_the_
         assert await backfill(database) == {}
 
 
-async def test_a_rendering_that_the_queue_gives_up_is_not_waited_for(database: Database) -> None:
-    """And says so, for its row does not."""
+async def test_an_image_whose_job_ends_without_a_trace_in_its_row_is_not_waited_for(
+    database: Database,
+) -> None:
     await add(database, row())
     waiting = asyncio.create_task(backfill(database))
     while not await queued(database):  # noqa: ASYNC110 - nobody sets an event for it
         await asyncio.sleep(0.01)
     await execute(database, "UPDATE procrastinate_jobs SET status = 'failed'")
-    assert await waiting == {Rendered.GIVEN_UP: 1}
+    assert await waiting == {Rendered.LEFT: 1}
 
 
 async def test_a_run_ends_where_there_is_no_worker(

@@ -68,6 +68,25 @@ def test_a_missing_file_is_reported_by_its_key(start: StartService, project: Pat
     assert "1 without their file" in run.stdout
 
 
+def test_images_are_rendered_by_the_workers_of_a_running_service(
+    start: StartService, project: Path
+) -> None:
+    with embedded_postgres(project / "data/postgres") as url:
+        asyncio.run(load_lean(url))
+    copy_lean_files(project / "data")
+    start("WORKER_PROCESSES=1").wait_until_it_serves()
+    run = make(project, "backfill")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[1] == "4 images: 3 rendered, 1 that cannot be rendered"
+    assert len([*(project / "data/images").glob("??/*-*.webp")]) == 3 * 3
+    run = make(project, "backfill")
+    assert run.returncode == 0, run.stderr
+    assert "rendered" not in run.stdout
+    run = make(project, "backfill", "THUMBNAIL_SIZES=150,400")
+    assert run.returncode != 0
+    assert run.stderr.startswith("Not finished: workers left 3 images as they were. ")
+
+
 def test_a_run_without_a_worker_says_how_to_start_one(start: StartService, project: Path) -> None:
     service = start().wait_until_it_serves()
     for _ in range(3):
