@@ -13,10 +13,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def fit(width: int, height: int, size: int) -> tuple[int, int]:
     """Return an image's width and height, in pixels, when its longest side is at most `size`."""
-    scale = size / max(width, height)
-    if scale >= 1:
+    longest = max(width, height)
+    if longest <= size:
         return width, height
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    scale = size / longest
+    return round(width * scale) or 1, round(height * scale) or 1
 
 
 def thumbnail_key(storage_key: str, size: int, rendered_at: datetime) -> str:

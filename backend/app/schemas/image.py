@@ -1,13 +1,17 @@
 """Images on the wire."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+from typing_extensions import TypedDict  # Python's own has too little for Pydantic before 3.12
 
 from app.domain.image import Image
+from app.domain.thumbnails import fit
 
 EXAMPLE_BASE_URL: Final = "http://localhost:8000"
 """Stands in descriptions and examples for the address of the service, which replaces it."""
@@ -22,9 +26,26 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "width": 4032,
     "height": 3024,
     "truncated": False,
+    "placeholder": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
+    "thumbnails": {
+        str(size): {
+            "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/thumbnails/{size}",
+            "width": size,
+            "height": size * 3 // 4,
+        }
+        for size in (150, 300, 800)
+    },
     "created_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
+
+
+class ThumbnailOut(TypedDict):
+    """A thumbnail, which is rendered when it is asked for, if not before."""
+
+    url: Annotated[str, Field(description="Absolute address of it")]
+    width: Annotated[int | None, Field(description="Pixels; null if those of the image are")]
+    height: Annotated[int | None, Field(description="The same")]
 
 
 class ImageOut(BaseModel):
@@ -51,15 +72,37 @@ class ImageOut(BaseModel):
         "is stored as it was sent. Found in its structure, without decoding it; null where that "
         "is unknown"
     )
+    placeholder: str | None = Field(
+        description="ThumbHash of it in base64, to be shown while a thumbnail loads; null until "
+        "the image is rendered"
+    )
+    thumbnails: dict[str, ThumbnailOut] = Field(
+        description="WebP images by the most pixels of their longer side, of each size in "
+        "`thumbnail_sizes` of the limits; empty if none can be made"
+    )
     created_at: datetime = Field(description="UTC")
     url: str = Field(description="Absolute address of the file")
 
     @classmethod
-    def of(cls, image: Image, images_url: str) -> Self:
+    def of(cls, image: Image, images_url: str, thumbnail_sizes: Sequence[int]) -> Self:
         """Return an image as clients see it; `images_url` is the collection's absolute URL."""
+        url = f"{images_url}/{image.id}"
         checksum = image.checksum and f"sha256:{image.checksum.hex()}"
-        shown = {"checksum": checksum, "url": f"{images_url}/{image.id}/file"}
+        placeholder = image.placeholder and b64encode(image.placeholder).decode()
+        sizes = () if image.render_error else thumbnail_sizes
+        shown = {
+            "checksum": checksum,
+            "placeholder": placeholder,
+            "thumbnails": {str(size): _thumbnail(image, size, url) for size in sizes},
+            "url": f"{url}/file",
+        }
         return cls(**image._asdict() | shown)
+
+
+def _thumbnail(image: Image, size: int, image_url: str) -> ThumbnailOut:
+    width, height = image.width, image.height
+    shown = fit(width, height, size) if width and height else (None, None)
+    return {"url": f"{image_url}/thumbnails/{size}", "width": shown[0], "height": shown[1]}
 
 
 class ImageList(BaseModel):

@@ -20,3 +20,7 @@ class LimitsOut(BaseModel):
         description="Most images that one address (of IPv6, one /64 network) may add within an "
         "hour; null = unlimited",
     )
+    thumbnail_sizes: list[int] = Field(
+        examples=[[150, 300, 800]],
+        description="Most pixels of the longer side of thumbnails; empty = there are none",
+    )

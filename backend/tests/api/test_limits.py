@@ -42,6 +42,7 @@ async def test_the_limits_can_be_asked_for(
         "max_upload_bytes": MAX_UPLOAD_BYTES,
         "batch_max_files": 7,
         "uploads_per_hour": shown,
+        "thumbnail_sizes": [150, 300, 800],
     }
 
 

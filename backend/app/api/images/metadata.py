@@ -47,11 +47,12 @@ async def list_images(
     after = decode_cursor(cursor) if cursor is not None else None
     page = await context.services.images.page(limit, after)
     next_cursor = encode_cursor(page.next) if page.next else None
-    images_url = context.images_url
+    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     if next_cursor:
         response.headers["Link"] = f'<{images_url}?limit={limit}&cursor={next_cursor}>; rel="next"'
     return ImageList(
-        items=[ImageOut.of(image, images_url) for image in page.items], next_cursor=next_cursor
+        items=[ImageOut.of(image, images_url, sizes) for image in page.items],
+        next_cursor=next_cursor,
     )
 
 
@@ -63,7 +64,8 @@ async def list_images(
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
     """Return the metadata of an image."""
-    return ImageOut.of(await context.services.images.get(image_id), context.images_url)
+    image = await context.services.images.get(image_id)
+    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
 
 
 @router.delete(

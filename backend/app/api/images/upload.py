@@ -80,9 +80,9 @@ async def upload_image(request: Request, response: Response, context: ContextDep
     """
     file = await _read_form(request, "file").file("file")
     image = await context.services.uploads.upload(file, context.client_address)
-    images_url = context.images_url
+    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     response.headers["Location"] = f"{images_url}/{image.id}"
-    return ImageOut.of(image, images_url)
+    return ImageOut.of(image, images_url, sizes)
 
 
 @router.post(
@@ -114,9 +114,11 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     """
     files = _read_form(request, "files").files("files")
     results = await context.services.uploads.upload_batch(files, context.client_address)
-    images_url = context.images_url
+    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     failures = [result for result in results if isinstance(result, FailedUpload)]
-    uploaded = [ImageOut.of(image, images_url) for image in results if isinstance(image, Image)]
+    uploaded = [
+        ImageOut.of(image, images_url, sizes) for image in results if isinstance(image, Image)
+    ]
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
