@@ -16,11 +16,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any, Final, NamedTuple, Self
+from uuid import UUID
 
 import uvloop
 from fastapi import FastAPI
@@ -34,10 +36,12 @@ from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.database.migration import migrate
 from app.observability.logs import TextFormatter, keep_records_short
+from app.storage.local.backend import LocalStorage
 from bench import references
 from bench.__main__ import folder_of
 from bench.forms import form
 from bench.site import SMALL
+from testkit.renditions import put_rendition
 
 ROUNDS: Final = 7
 REQUESTS: Final = 320
@@ -51,6 +55,8 @@ BARE: Final = "bare answer"
 
 Headers = list[tuple[bytes, bytes]]
 Work = Callable[[], Awaitable[object]]
+Render = Callable[[UUID], Awaitable[object]]
+"""Puts thumbnails of an image in place."""
 
 
 class Figure(NamedTuple):
@@ -133,7 +139,7 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Client]:
         yield Client(app, dict(state or {}))
 
 
-async def works(client: Client) -> dict[str, Work]:
+async def works(client: Client, render: Render) -> dict[str, Work]:
     """Fill the host, and make what is measured."""
     content = SMALL.content(Random())
     body, content_type = form(content)
@@ -146,6 +152,7 @@ async def works(client: Client) -> dict[str, Work]:
     hot = await upload()
     etag = f'"{hot.rpartition("/")[2].replace("-", "")}"'.encode()
     assert await client.request(f"{hot}/file", 200) == content
+    await render(UUID(hot.rpartition("/")[2]))
     cold: Iterator[str] = cycle([await upload() for _ in range(COLD_IMAGES + 1)])
     bare = Client(references.app, {})
     return {
@@ -155,6 +162,7 @@ async def works(client: Client) -> dict[str, Work]:
         "conditional GET, 304": lambda: client.request(
             f"{hot}/file", 304, [(b"if-none-match", etag)]
         ),
+        "thumbnail 300, hot": lambda: client.request(f"{hot}/thumbnails/300", 200),
         "metadata": lambda: client.request(hot, 200),
         "list of 20": lambda: client.request(IMAGES_PATH, 200),
         "upload 42 KB": upload,
@@ -165,8 +173,11 @@ async def measure(folder: Path, url: str) -> dict[str, list[float]]:
     """Return microseconds of processor time a request, by work and round."""
     await migrate(Database(url), lambda _line: None)
     samples: dict[str, list[float]] = {}
+    database, storage = Database(url), LocalStorage(folder / "data" / "images")
     async with opened(folder, url) as client:
-        measured = await works(client)
+        measured = await works(client, partial(put_rendition, database, storage))
+        await storage.close()
+        await database.close()
         for work in measured.values():
             await work()
         for _ in range(ROUNDS):

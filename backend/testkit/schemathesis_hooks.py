@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: what images and cursors look like."""
+"""What schemathesis cannot know: what images, cursors and sizes look like."""
 
 from datetime import UTC
 
@@ -17,4 +17,5 @@ positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids()
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
 schemathesis.openapi.media_type("image/png", st.sampled_from(PNGS))
+schemathesis.openapi.format("thumbnail-size", st.sampled_from(["150", "300", "800"]))
 schemathesis.openapi.format("cursor", positions.map(encode_cursor))

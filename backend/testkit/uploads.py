@@ -48,7 +48,8 @@ def broken_off() -> IncomingFile:
 
 
 async def read(services: Services, image: Image) -> bytes:
-    return await read_all(await services.files.open(image, 0, image.file_size))
+    found = await services.files.find(image.id)
+    return await read_all(await services.files.open(found, 0, found.size))
 
 
 def row(

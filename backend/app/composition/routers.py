@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from fastapi import APIRouter
 
 from app.api import health, limits
-from app.api.images import files, metadata, upload
+from app.api.images import files, metadata, thumbnails, upload
 from app.api.problems import problems_page
 from app.composition.roles import SERVICE, Role
 
@@ -21,6 +21,12 @@ class Routers(NamedTuple):
 ROUTERS: Final[dict[Role, Routers]] = {
     SERVICE: Routers(
         protected=(upload.router, metadata.router),
-        public=(limits.router, files.router, health.router, problems_page.router),
+        public=(
+            limits.router,
+            files.router,
+            thumbnails.router,
+            health.router,
+            problems_page.router,
+        ),
     ),
 }

@@ -11,6 +11,9 @@ ImageHostError
 ├── UploadFailed
 ├── ImageNotFound
 ├── ImageDamaged
+├── UnknownThumbnailSize
+├── ThumbnailNotReady
+├── ImageNotRenderable
 ├── DatabaseUnavailable
 │   └── DatabaseFull
 └── StorageError
@@ -19,6 +22,7 @@ ImageHostError
     └── ObjectNotFound
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -118,6 +122,25 @@ class ImageDamaged(ImageHostError):
 
     def __init__(self, image_id: UUID) -> None:
         super().__init__(f"The stored file of image {image_id} is missing or damaged.")
+
+
+class UnknownThumbnailSize(ImageHostError):
+    """There are no thumbnails of this size; the sentence names those that there are."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        there_are = f"There are thumbnails of the sizes {', '.join(map(str, sizes))} only."
+        super().__init__(there_are if sizes else "This service makes no thumbnails.")
+
+
+class ThumbnailNotReady(ImageHostError):
+    """The thumbnail is not rendered yet."""
+
+    def __init__(self) -> None:
+        super().__init__("The thumbnail is still being rendered; try again shortly.")
+
+
+class ImageNotRenderable(ImageHostError):
+    """There can be no thumbnail of the image, for a reason that is one sentence."""
 
 
 class DatabaseUnavailable(ImageHostError):

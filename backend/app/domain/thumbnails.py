@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+CONTENT_TYPE: Final = "image/webp"
+EXTENSION: Final = ".webp"
 MAX_RENDER_ERROR: Final = 200
 """Characters of the sentence that says why an image cannot be rendered."""
 
@@ -26,7 +28,7 @@ def thumbnail_key(storage_key: str, size: int, rendered_at: datetime) -> str:
     It begins as that of the original, so that storages list the two together. Each rendering has
     keys of its own, because a key is used for one object only, ever.
     """
-    return f"{stem(storage_key)}-{size}-{(rendered_at - _EPOCH) // _MICROSECOND:x}.webp"
+    return f"{stem(storage_key)}-{size}-{(rendered_at - _EPOCH) // _MICROSECOND:x}{EXTENSION}"
 
 
 def thumbnail_keys(

@@ -14,12 +14,10 @@ from uuid import UUID
 
 from app.database.engine import Database
 from app.domain.image import Position
-from app.domain.job import NewJob, Priority
+from app.domain.job import RENDER, NewJob, Priority
 from app.statements.backfill import find_rendering_states, list_unrendered
 from app.statements.jobs import find_unfinished, has_workers, insert_jobs
 
-RENDER: Final = "render"
-"""The task."""
 ROWS_READ_AT_ONCE: Final = 5000
 """Rows of one query, rendered already or not."""
 MOST_QUEUED: Final = 2000
@@ -92,7 +90,7 @@ class ThumbnailBackfill:
                 while len(self._queued) > MOST_QUEUED - GROUP:
                     await self._wait(progress)
                 async with self._database.write() as session:
-                    jobs = [NewJob("render", str(image_id), Priority.BACKLOG) for image_id in group]
+                    jobs = [NewJob(RENDER, str(image_id), Priority.BACKLOG) for image_id in group]
                     await insert_jobs(session, jobs)
                 self._queued.update(group)
         while self._queued:

@@ -1,13 +1,17 @@
-"""Finding and opening the file of an image; one in demand is found without asking the database."""
+"""Finding and opening the files of images; one in demand is found without asking the database."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from app.domain.errors import ImageDamaged, ObjectNotFound, StorageError
+from app.domain.errors import ImageDamaged, ObjectNotFound, StorageError, ThumbnailNotReady
+from app.domain.filenames import with_extension
 from app.domain.image import Image
+from app.imaging.formats import EXTENSIONS
 from app.runtime.expiring import ExpiringMap
 from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
@@ -20,6 +24,10 @@ DAMAGE_REPORTS: Final = 1_000
 DAMAGE_REPORT_SECONDS: Final = 60.0
 """The log names a damaged image once within this time, and at most so many images."""
 
+FileName = UUID | tuple[UUID, str]
+"""What a file is asked for by: the image's id; of a thumbnail, with the size."""
+_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,9 +35,40 @@ _log = logging.getLogger(__name__)
 class HotFile:
     """What is remembered of a file: whoever uses it must see that the file is still there."""
 
-    image: Image
-    description: object = None
-    """For the caller, to keep what it derives from the image for as long as this is kept."""
+    image_id: UUID
+    key: str
+    """Stands for these bytes alone, for ever."""
+    filename: str
+    """What a client saves it as: the image's, with the extension of the file's type."""
+    content_type: str
+    size: int
+    """Bytes."""
+    modified: datetime
+    _: KW_ONLY
+    checksum: bytes | None = None
+    """SHA-256, where it is known."""
+    is_thumbnail: bool = False
+    _derived: dict[Callable[["HotFile"], Any], Any] = field(default_factory=dict, init=False)
+
+    def derive(self, make: Callable[["HotFile"], _T]) -> _T:
+        """Return what a function makes of this file: made once, and kept as long as this is."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: _T = self._derived[make]
+        return made
+
+
+def original_of(image: Image) -> HotFile:
+    """Return what is known of an image's original by its row."""
+    return HotFile(
+        image.id,
+        image.storage_key,
+        with_extension(image.filename, EXTENSIONS.get(image.content_type, ())),
+        image.content_type,
+        image.file_size,
+        image.created_at,
+        checksum=image.checksum,
+    )
 
 
 class ImageFiles:
@@ -45,11 +84,12 @@ class ImageFiles:
         self._images = images
         self._storage = storage
         self._identity = identity
-        self._hot = ExpiringMap[UUID, HotFile](HOT_FILES, REMEMBERED_SECONDS)
+        self.hot = ExpiringMap[FileName, HotFile](HOT_FILES, REMEMBERED_SECONDS)
+        """Files in demand, each since before its row was read."""
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
     async def find(self, image_id: UUID) -> HotFile:
-        """Return the image whose file is asked for, maybe from memory.
+        """Return the original of an image, maybe from memory.
 
         What a file needs of its row never changes, and a delete is over only when the file is gone.
         So the caller must `open` the file, or `require_present`, before anything is said of it.
@@ -58,51 +98,71 @@ class ImageFiles:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        if known := self._hot.get(image_id):
+        if known := self.hot.get(image_id):
             return known
         asked_at = monotonic()
-        return self._hot.put(image_id, HotFile(await self._images.get(image_id)), asked_at)
+        image = await self._images.get(image_id)
+        return self.hot.put(image_id, original_of(image), asked_at)
 
-    async def require_present(self, image: Image) -> None:
-        """Make sure that an image was not deleted since it was found.
+    async def size_of(self, key: str) -> int | None:
+        """Return the bytes of a file; None if it is missing, in the right storage.
+
+        Raises:
+            StorageUnavailable: If that cannot be found out.
+            DatabaseUnavailable: The same.
+        """
+        try:
+            reader = await self._storage.open(key, 0, 0)
+        except ObjectNotFound:
+            await self._identity.require()
+            return None
+        await reader.close()
+        return reader.size
+
+    async def require_present(self, file: HotFile) -> None:
+        """Make sure that an image was not deleted since its file was found.
 
         Raises:
             ImageNotFound: If it was.
-            DatabaseUnavailable: If neither its file nor the database shows whether it was.
+            DatabaseUnavailable: If neither the file nor the database shows whether it was.
         """
         try:
-            reader = await self._storage.open(image.storage_key, 0, 0)
+            reader = await self._storage.open(file.key, 0, 0)
         except StorageError:
-            await self._images.get(image.id)
+            await self._images.get(file.image_id)
         else:
             await reader.close()
 
-    async def open(self, image: Image, start: int, length: int) -> ObjectReader:
-        """Open `length` bytes of an image's file, from `start` on. The caller closes the reader.
+    async def open(self, file: HotFile, start: int, length: int) -> ObjectReader:
+        """Open `length` bytes of a file, from `start` on. The caller closes the reader.
 
         Raises:
-            ImageNotFound: If the image was deleted since it was found.
-            ImageDamaged: If the file is missing or has another length than the row says.
+            ImageNotFound: If the image was deleted since its file was found.
+            ImageDamaged: If the original is missing or has another length than the row says.
+            ThumbnailNotReady: If a thumbnail is missing, or has changed: it was rendered anew, or
+                must be.
             StorageUnavailable: If it cannot be read.
         """
         try:
-            reader = await self._storage.open(image.storage_key, start, length)
+            reader = await self._storage.open(file.key, start, length)
         except ObjectNotFound as error:
             await self._identity.require()
-            raise await self._damaged(image, "is missing") from error
-        if reader.size != image.file_size:
+            raise await self._lost(file, "is missing") from error
+        if reader.size != file.size:
             await reader.close()
-            raise await self._damaged(image, f"has {reader.size} bytes, not {image.file_size}")
+            raise await self._lost(file, f"has {reader.size} bytes, not {file.size}")
         return reader
 
-    async def _damaged(self, image: Image, finding: str) -> ImageDamaged:
-        """Log what was found of an image's file, if it is due, and return the error to raise.
+    async def _lost(self, file: HotFile, finding: str) -> ImageDamaged | ThumbnailNotReady:
+        """Return the error to raise; log what was found of an original, if it is due.
 
         Raises:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        await self._images.get(image.id)
-        if self._damage.is_due(image.id):
-            _log.error("image %s is damaged: its file %s %s", image.id, image.storage_key, finding)
-        return ImageDamaged(image.id)
+        await self._images.get(file.image_id)
+        if file.is_thumbnail:
+            return ThumbnailNotReady()
+        if self._damage.is_due(file.image_id):
+            _log.error("image %s is damaged: its file %s %s", file.image_id, file.key, finding)
+        return ImageDamaged(file.image_id)

@@ -15,17 +15,16 @@ from uuid import UUID
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.domain.image import Image
-from app.domain.thumbnails import thumbnail_key, thumbnail_keys
+from app.domain.thumbnails import CONTENT_TYPE, thumbnail_key, thumbnail_keys
 from app.imaging.rendering.child import Rendition, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
-from app.services.files import ImageFiles
+from app.services.files import ImageFiles, original_of
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.statements.rendering import Rendered, record_render_error, record_rendition
 from app.storage.base import StorageBackend
 
-CONTENT_TYPE: Final = "image/webp"
 STORAGE_SECONDS: Final = 60.0
 """How long reading an original, and publishing its thumbnails, may take."""
 
@@ -99,7 +98,7 @@ class Rendering:
 
     async def _copy_original(self, image: Image, copy: IO[bytes]) -> None:
         """Copy the original, so that no storage need have descriptors, or a disk that answers."""
-        reader = await self._files.open(image, 0, image.file_size)
+        reader = await self._files.open(original_of(image), 0, image.file_size)
         try:
             while block := await reader.read():
                 copy.write(block)

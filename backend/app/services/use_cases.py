@@ -1,5 +1,7 @@
 """All that people do with images: the use cases over one database and one storage."""
 
+from collections.abc import Sequence
+
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
 from app.services.files import ImageFiles
@@ -9,6 +11,7 @@ from app.services.insertion import Insertion
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.staging import Staging
+from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.storage.base import StorageBackend
 
@@ -16,7 +19,13 @@ from app.storage.base import StorageBackend
 class Services:
     """The use cases, each under its name."""
 
-    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        limits: UploadLimits,
+        thumbnail_sizes: Sequence[int] = (),
+    ) -> None:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
@@ -24,4 +33,5 @@ class Services:
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, storage)
         self.files = ImageFiles(self.images, storage, identity)
+        self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity)

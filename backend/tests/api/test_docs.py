@@ -40,6 +40,8 @@ async def test_the_document_describes_every_call(document: dict[str, Any]) -> No
         "DELETE /api/v1/images/{image_id}",
         "GET /api/v1/images/{image_id}/file",
         "HEAD /api/v1/images/{image_id}/file",
+        "GET /api/v1/images/{image_id}/thumbnails/{size}",
+        "HEAD /api/v1/images/{image_id}/thumbnails/{size}",
         "GET /api/v1/limits",
         "GET /health/live",
         "GET /health/ready",

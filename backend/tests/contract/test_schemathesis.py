@@ -24,10 +24,12 @@ from sqlalchemy.engine import URL
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit.live import LiveServer, serve, wait_until
+from app.services import thumbnails
+from testkit.live import TIMEOUT, LiveServer, serve, wait_until
+from testkit.renditions import rendering_all
 
 BACKEND = Path(__file__).parents[2]
-CALLS = 10
+CALLS = 12
 KEY = "correct-horse"
 
 
@@ -42,10 +44,13 @@ expected-statuses = ["4xx", 503, 507]
 
 
 @pytest.mark.parametrize("key", ["", KEY], ids=["open", "with a key"])
-def test_no_call_violates_the_document(settings: Settings, tmp_path: Path, key: str) -> None:
+def test_no_call_violates_the_document(
+    settings: Settings, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
     app = create_app(settings.model_copy(update={"api_key": SecretStr(key)}))
     header = f"Authorization: Bearer {key}" if key else "X-Nothing: nothing"
-    with serve(app) as server:
+    with serve(app) as server, rendering_all(settings):
         report = schemathesis(server, tmp_path, "--max-examples", "50", "--header", header)
     assert f"Tested: {CALLS}" in report
     for phase in ("Coverage", "Fuzzing", "Stateful"):
@@ -58,7 +63,7 @@ def test_failures_of_database_and_storage_are_only_the_documented_ones(
     (tmp_path / "schemathesis.toml").write_text(FAILURES_ALLOWED)
     with serve(create_app(settings)) as server:
         wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
-        with failing_at_random(settings, database_url) as failures:
+        with rendering_all(settings), failing_at_random(settings, database_url) as failures:
             report = schemathesis(server, tmp_path, "--max-examples", "100")
         wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
     assert f"Tested: {CALLS}" in report
@@ -111,7 +116,8 @@ def schemathesis(server: LiveServer, folder: Path, *options: str) -> str:
     run = subprocess.run(  # noqa: S603 - our own arguments
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-            *("--checks", "all", "--mode", "all", "--no-color", *options),
+            *("--checks", "all", "--mode", "all", "--no-color", "--request-timeout", "60"),
+            *options,
         ],
         cwd=folder,
         env=os.environ

@@ -24,7 +24,7 @@ from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.storages import OpenStorage
 from testkit.thumbnails import put_thumbnails
-from testkit.uploads import file
+from testkit.uploads import file, read
 
 JPEG = samples.jpeg()
 DAY = timedelta(days=1)
@@ -461,8 +461,7 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
     *_, found = await asyncio.gather(*(work() for _ in range(4)), check_over_and_over())
     assert found == []
     for image in alive:
-        reader = await store.services.files.open(image, 0, image.file_size)
-        await reader.close()
+        await read(store.services, image)
 
 
 async def test_rows_are_read_by_their_index_in_the_order_of_bytes(database: Database) -> None:

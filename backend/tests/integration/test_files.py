@@ -25,8 +25,9 @@ async def test_a_file_that_is_gone_is_damage_and_not_a_missing_image(
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
     await storage.delete(image.storage_key)
+    found = await services.files.find(image.id)
     with pytest.raises(ImageDamaged):
-        await services.files.open(image, 0, 1)
+        await services.files.open(found, 0, 1)
 
 
 async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
@@ -48,8 +49,9 @@ async def test_a_file_of_another_size_is_never_sent(database: Database) -> None:
 
     services = Services(database, Shrunk(), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
+    found = await services.files.find(image.id)
     with pytest.raises(ImageDamaged):
-        await services.files.open(image, 0, 1)
+        await services.files.open(found, 0, 1)
     assert closed
 
 
@@ -57,6 +59,7 @@ async def test_an_image_deleted_between_row_and_bytes_is_simply_not_found(
     services: Services,
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
+    found = await services.files.find(image.id)
     await services.images.delete(image.id)
     with pytest.raises(ImageNotFound):
-        await services.files.open(image, 0, 1)
+        await services.files.open(found, 0, 1)

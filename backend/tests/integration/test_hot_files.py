@@ -19,8 +19,8 @@ from app.services import files as files_module
 from app.services.use_cases import Services
 from app.storage.local import backend
 from testkit import samples
-from testkit.storages import OpenStorage
-from testkit.uploads import LIMITS, file, read
+from testkit.storages import OpenStorage, read_all
+from testkit.uploads import LIMITS, file
 
 JPEG = samples.jpeg()
 
@@ -54,9 +54,9 @@ async def workers(
 
 async def look_at(services: Services, image: Image) -> bytes:
     """Do as a download does, and as a conditional request does beforehand."""
-    found = (await services.files.find(image.id)).image
+    found = await services.files.find(image.id)
     await services.files.require_present(found)
-    return await read(services, found)
+    return await read_all(await services.files.open(found, 0, found.size))
 
 
 async def test_an_image_in_demand_is_looked_up_once(
@@ -95,7 +95,7 @@ async def test_a_deleted_image_is_gone_for_every_worker_at_once(
     for services in workers:
         for _ in range(2):
             assert await look_at(services, image) == JPEG
-    found = (await remembering.files.find(image.id)).image
+    found = await remembering.files.find(image.id)
     await deleting.images.delete(image.id)
     for services in workers:
         with pytest.raises(ImageNotFound):
@@ -145,7 +145,7 @@ async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
         return found
 
     monkeypatch.setattr(remembering.images, "get", slow)
-    found = (await remembering.files.find(image.id)).image
+    found = await remembering.files.find(image.id)
     monkeypatch.setattr(remembering.images, "get", look_up)
     with pytest.raises(ImageNotFound):
         await remembering.files.open(found, 0, 1)
@@ -204,5 +204,5 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
 
     for begin in range(0, len(images), 50):
         await asyncio.gather(*map(check, range(begin, begin + 50)))
-    assert len(services.files._hot._entries) <= little_memory
+    assert len(services.files.hot._entries) <= little_memory
     assert len(storage._warm._entries) <= little_memory

@@ -123,8 +123,8 @@ class Host:
         )
 
     async def download(self, image_id: UUID) -> bytes:
-        image = await self.services.images.get(image_id)
-        reader = await self.services.files.open(image, 0, image.file_size)
+        file = await self.services.files.find(image_id)
+        reader = await self.services.files.open(file, 0, file.size)
         data = b""
         while block := await reader.read():
             data += block

@@ -1,4 +1,4 @@
-"""The header fields of the answers about an image's file."""
+"""The header fields of the answers about an image's file, or its thumbnail."""
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
@@ -6,9 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from app.api.conditional import FileState
-from app.domain.filenames import with_extension
-from app.domain.image import Image
-from app.imaging.formats import EXTENSIONS
+from app.services.files import HotFile
 
 HeaderFields = tuple[tuple[bytes, bytes], ...]
 
@@ -41,29 +39,38 @@ class FileHeaders(NamedTuple):
     """Of answers that carry the file, or would."""
 
 
-def file_headers(image: Image, *, attachment: bool) -> FileHeaders:
-    """Return the header fields of a file, to be shown or (`attachment`) to be saved."""
-    modified = _last_modified(image.created_at).replace(microsecond=0)
-    file = FileState(f'"{image.id.hex}"', modified, image.file_size)
+def fields_to_show(file: HotFile) -> FileHeaders:
+    """Return the header fields of a file that is to be shown."""
+    return _fields(file, attachment=False)
+
+
+def fields_to_save(file: HotFile) -> FileHeaders:
+    """Return the header fields of a file that is to be saved."""
+    return _fields(file, attachment=True)
+
+
+def _fields(file: HotFile, *, attachment: bool) -> FileHeaders:
+    modified = _last_modified(file.modified).replace(microsecond=0)
+    # A key is used for one file only, ever.
+    state = FileState(f'"{file.key.partition(".")[0]}"', modified, file.size)
     validators = (
-        (b"etag", file.etag.encode()),
-        (b"last-modified", file.last_modified.encode()),
+        (b"etag", state.etag.encode()),
+        (b"last-modified", state.last_modified.encode()),
         (b"cache-control", _IMMUTABLE),
         *FOR_ANY_SITE,
     )
-    # A client saves what it believes the type is, so the name agrees (RFC 6266, section 4.3).
-    name = with_extension(image.filename, EXTENSIONS.get(image.content_type, ()))
-    digest = image.checksum
+    digest = file.checksum
+    disposition = content_disposition(file.filename, attachment=attachment)
     representation = (
-        (b"content-type", image.content_type.encode()),
-        (b"content-disposition", content_disposition(name, attachment=attachment).encode()),
+        (b"content-type", file.content_type.encode()),
+        (b"content-disposition", disposition.encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _SANDBOX),
         # RFC 9530, section 3: of the whole file, also where a part of it is sent.
         *([(b"repr-digest", b"sha-256=:%b:" % b64encode(digest))] if digest else ()),
     )
-    return FileHeaders(file, validators, representation)
+    return FileHeaders(state, validators, representation)
 
 
 def _last_modified(created_at: datetime) -> datetime:

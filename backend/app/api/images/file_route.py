@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.files import get_image_file
 from app.api.images.paths import FILE_URL
+from app.api.images.thumbnails import get_image_thumbnail
 
 _METHODS: Final = ("GET", "HEAD")
 _PREFLIGHT_FIELD: Final = b"access-control-request-method"
@@ -21,7 +22,7 @@ _uuid = lru_cache(1024)(UUID)  # of images in demand; making one costs as much a
 
 
 class FileRoute(BaseRoute):
-    """The first route of the router: files by their plain URL, and preflights of the CORS protocol.
+    """Files and thumbnails by their plain URLs, and preflights of the CORS protocol.
 
     What FastAPI does for a route costs more than the service itself does for a file in memory
     (ADR 0035). A request with a query takes FastAPI's own route, to the same function.
@@ -31,9 +32,9 @@ class FileRoute(BaseRoute):
         """Match a request that needs nothing else of FastAPI."""
         if scope["type"] != "http" or not (found := FILE_URL.fullmatch(scope["path"])):
             return Match.NONE, {}
-        image_id, slash = found.groups()
+        image_id, size, slash = found.groups()
         if scope["method"] in _METHODS and not (scope["query_string"] or slash):
-            return Match.FULL, {"path_params": {"image_id": image_id}}
+            return Match.FULL, {"path_params": {"image_id": image_id, "size": size}}
         if scope["method"] == "OPTIONS" and _PREFLIGHT_FIELD in dict(scope["headers"]):
             return Match.FULL, {}
         return Match.NONE, {}
@@ -44,8 +45,12 @@ class FileRoute(BaseRoute):
         if scope["method"] == "OPTIONS":
             response = _preflight(request)
         else:
-            image_id = _uuid(scope["path_params"]["image_id"])
-            response = await get_image_file(request, image_id, scope["state"]["context"])
+            image_id, size = _uuid(scope["path_params"]["image_id"]), scope["path_params"]["size"]
+            context = scope["state"]["context"]
+            if size is None:
+                response = await get_image_file(request, image_id, context)
+            else:
+                response = await get_image_thumbnail(request, image_id, size, context)
         await response(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: object) -> NoReturn:

@@ -1,6 +1,6 @@
 """The routes of an image's file, whole or a range of it; `services/files.py` finds and opens it."""
 
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,7 +8,7 @@ from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT
 
 from app.api.conditional import PreconditionFailed, select
 from app.api.context import ContextDep
-from app.api.images.file_headers import FileHeaders, file_headers
+from app.api.images.file_headers import fields_to_save, fields_to_show
 from app.api.images.file_response import FileResponse
 from app.api.images.paths import FILE_PATH
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
@@ -16,7 +16,9 @@ from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
-from app.services.files import HotFile
+from app.services.files import HotFile, ImageFiles
+
+Download = Annotated[bool, Query(description="1 = save it instead of showing it")]
 
 _BYTES: Final = {
     "headers": described_headers(
@@ -59,38 +61,41 @@ async def get_image_file(
     image_id: UUID,
     context: ContextDep,
     *,
-    download: Annotated[bool, Query(description="1 = save it instead of showing it")] = False,
+    download: Download = False,
 ) -> Response:
     """Send the bytes as they were uploaded. The URL can be linked to and cached for ever.
 
     The name to save it under is the image's, with the extension of its type.
     """
     files = context.services.files
-    file = await files.find(image_id)
-    image, fields = file.image, _fields(file, download=download)
+    return await file_response(request, files, await files.find(image_id), download=download)
+
+
+async def file_response(
+    request: Request, files: ImageFiles, file: HotFile, *, download: bool
+) -> Response:
+    """Return the answer to a request for a file, original or thumbnail, that has been found.
+
+    Raises:
+        PreconditionFailed: If the request must not be carried out.
+        RangeNotSatisfiable: If it asks for a range outside the file.
+        ImageHostError: As `ImageFiles.open`.
+    """
+    fields = file.derive(fields_to_save if download else fields_to_show)
     try:
         selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
-        await files.require_present(image)
+        await files.require_present(file)
         raise
     if selection.status == HTTP_304_NOT_MODIFIED:
-        await files.require_present(image)
+        await files.require_present(file)
         return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.validators])
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*fields.validators, *fields.representation, length_field]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
-        content_range = b"bytes %d-%d/%d" % (selection.start, end, image.file_size)
+        content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)
         headers.append((b"content-range", content_range))
     length = 0 if request.method == "HEAD" else selection.length
-    reader = await files.open(image, selection.start, length)
+    reader = await files.open(file, selection.start, length)
     return FileResponse(selection.status, headers, reader, length)
-
-
-def _fields(file: HotFile, *, download: bool) -> FileHeaders:
-    """Return the header fields of a file; those for showing it are kept with it."""
-    if download:
-        return file_headers(file.image, attachment=True)
-    if file.description is None:
-        file.description = file_headers(file.image, attachment=False)
-    return cast("FileHeaders", file.description)

@@ -10,6 +10,10 @@ UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
 BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
 IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
+THUMBNAIL_PATH: Final = f"{IMAGE_PATH}/thumbnails/{{size}}"
 
-FILE_URL: Final = re.compile(f"{IMAGES_PATH}/({UUIDConvertor.regex})/file(/?)")
-"""Matches the path of a file: its image's id, and a trailing slash, from which a redirect leads."""
+FILE_URL: Final = re.compile(
+    f"{IMAGES_PATH}/({UUIDConvertor.regex})/(?:file|thumbnails/([^/]+))(/?)"
+)
+"""Matches the path of a file: its image's id, of a thumbnail its size, and a trailing slash, from
+which a redirect leads."""

@@ -28,7 +28,7 @@ from app.services.upload import FailedUpload
 _FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
-    for name in ("get_image", "get_image_file", "delete_image")
+    for name in ("get_image", "get_image_file", "get_image_thumbnail", "delete_image")
 }
 """What can be done next with the image that an answer carries."""
 _PROBLEMS: Final = (

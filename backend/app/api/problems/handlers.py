@@ -28,6 +28,7 @@ from app.domain.errors import (
     QuotaExceeded,
     StorageFull,
     StorageUnavailable,
+    ThumbnailNotReady,
 )
 from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
@@ -86,8 +87,11 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 def _log_failure(problem: Problem, error: Exception) -> None:
-    """Log what is not the client's fault; damaged images the service has logged itself."""
-    if isinstance(error, ImageDamaged):
+    """Log what is not the client's fault.
+
+    Damaged images the service has logged itself, and that a thumbnail is late is no failure.
+    """
+    if isinstance(error, ImageDamaged | ThumbnailNotReady):
         return
     if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
         _log.warning("%s: %s", problem.slug, reason(error))

@@ -96,6 +96,13 @@ IMAGE_NOT_FOUND: Final = Problem(
     "No image has this id. It may have been deleted.",
     errors.ImageNotFound(UUID(EXAMPLE_ID)),
 )
+UNKNOWN_THUMBNAIL_SIZE: Final = Problem(
+    "unknown-thumbnail-size",
+    404,
+    "There are thumbnails of some sizes only: `thumbnails` of an image has their URLs, and "
+    "`thumbnail_sizes` of the limits the sizes.",
+    errors.UnknownThumbnailSize([150, 300, 800]),
+)
 METHOD_NOT_ALLOWED: Final = Problem(
     "method-not-allowed",
     405,
@@ -159,6 +166,12 @@ INVALID_REQUEST: Final = Problem(
         [{"loc": ("query", "limit"), "msg": "Input should be less than or equal to 100"}]
     ),
 )
+IMAGE_NOT_RENDERABLE: Final = Problem(
+    "image-not-renderable",
+    422,
+    "No thumbnail can be made of this image, for the reason in `detail`. Its file can be fetched.",
+    errors.ImageNotRenderable("The image has more than 100000000 pixels."),
+)
 QUOTA_EXCEEDED: Final = Problem(
     "quota-exceeded",
     429,
@@ -199,6 +212,13 @@ NOT_READY: Final = Problem(
     "The service runs, but `down` names what it cannot use. It recovers by itself.",
     "Not available at the moment: database.",
     {"down": ["database"]},
+)
+THUMBNAIL_NOT_READY: Final = Problem(
+    "thumbnail-not-ready",
+    503,
+    "The thumbnail is being rendered, which takes longer than the request may wait. Try again "
+    "after the seconds in Retry-After.",
+    errors.ThumbnailNotReady(),
 )
 DATABASE_UNAVAILABLE: Final = Problem(
     "database-unavailable",

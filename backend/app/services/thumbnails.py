@@ -1,0 +1,181 @@
+"""Finding the thumbnails of images, and having those rendered that somebody waits for.
+
+A worker renders them; what it has done is seen in the image's row.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from app.database.engine import Database
+from app.domain.errors import (
+    DatabaseUnavailable,
+    ImageNotRenderable,
+    ThumbnailNotReady,
+    UnknownThumbnailSize,
+)
+from app.domain.filenames import with_extension
+from app.domain.image import Image
+from app.domain.job import RENDER, NewJob, Priority
+from app.domain.thumbnails import CONTENT_TYPE, EXTENSION, thumbnail_key, thumbnail_keys
+from app.runtime.batching import Batcher
+from app.services.files import HotFile, ImageFiles
+from app.services.images import Images
+from app.statements.jobs import insert_jobs
+from app.statements.thumbnails import clear_renditions
+from app.storage.base import StorageBackend
+
+WAIT_SECONDS: Final = 5.0
+"""How long one client waits for a thumbnail."""
+POLL_SECONDS: Final = 0.1
+"""How long a rendering may be over before it is noticed."""
+MOST_WAITS: Final = 200
+"""Thumbnails that clients may wait for at once: as many rows as one statement looks up."""
+
+
+class _Request(NamedTuple):
+    """A rendering that somebody waits for."""
+
+    image: Image
+    is_lost: bool
+    """Whether the rendition that the row names is gone, at least in part."""
+
+
+@dataclass
+class _Wait:
+    """One wait for a thumbnail, which all clients share that ask for it."""
+
+    thumbnail: asyncio.Task[HotFile]
+    clients: int = 0
+
+
+class Thumbnails:
+    """The thumbnails of images.
+
+    Args:
+        database: Where rows and jobs are.
+        storage: Where the files are.
+        images: Finds the rows.
+        files: Remembers and opens the files.
+        sizes: Longest sides of the thumbnails that there are, in pixels.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        images: Images,
+        files: ImageFiles,
+        sizes: Sequence[int],
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._images = images
+        self._files = files
+        self._sizes = {str(size): size for size in sizes}
+        self._requests = Batcher(self._insert, refusal=DatabaseUnavailable)
+        self._waits: dict[tuple[UUID, str], _Wait] = {}
+
+    async def find(self, image_id: UUID, size: str) -> HotFile | None:
+        """Return a thumbnail, maybe from memory; None if it must be rendered first.
+
+        As with `ImageFiles.find`, it must be opened before anything is said of it.
+
+        Raises:
+            UnknownThumbnailSize: If `size` is not one of the sizes, in decimal digits.
+            ImageNotRenderable: If there can be none.
+            ImageNotFound: If there is no image with this id.
+            DatabaseUnavailable: If the database cannot be asked.
+            StorageUnavailable: If it cannot be found out whether its file is there.
+        """
+        if known := self._files.hot.get((image_id, size)):
+            return known
+        if size not in self._sizes:
+            raise UnknownThumbnailSize([*self._sizes.values()])
+        asked_at = monotonic()
+        return await self._current(await self._images.get(image_id), size, asked_at)
+
+    async def render(self, image_id: UUID, size: str) -> HotFile:
+        """Return a thumbnail that `find` has not found, once a worker has rendered it.
+
+        However many ask at once, one rendering is asked for. It goes on if they leave.
+
+        Raises:
+            ThumbnailNotReady: If that takes too long, or too many thumbnails are waited for.
+            ImageHostError: As `find`.
+        """
+        name = image_id, size
+        wait = self._waits.get(name)
+        if wait is None:
+            if len(self._waits) >= MOST_WAITS:
+                raise ThumbnailNotReady
+            # It serves many requests, so it logs under the id of none.
+            task = asyncio.create_task(self._wait(image_id, size), context=Context())
+            wait = self._waits[name] = _Wait(task)
+        wait.clients += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(wait.thumbnail)
+        except TimeoutError as error:
+            raise ThumbnailNotReady from error
+        finally:
+            wait.clients -= 1
+            if not wait.clients:
+                del self._waits[name]
+                wait.thumbnail.cancel()
+
+    async def _wait(self, image_id: UUID, size: str) -> HotFile:
+        """Ask for a rendering, and wait for it, until cancelled."""
+        asked_at = monotonic()
+        image = await self._images.get(image_id)
+        thumbnail = await self._current(image, size, asked_at)
+        if thumbnail is None:
+            is_lost = self._sizes[size] in (image.thumbnail_sizes or ())
+            if is_lost:
+                # Before the row no longer names them: a delete removes only what a row names.
+                for key in thumbnail_keys(
+                    image.storage_key, image.thumbnail_sizes, image.rendered_at
+                ):
+                    await self._storage.delete(key)
+            await self._requests.submit(_Request(image, is_lost))
+        while thumbnail is None:
+            await asyncio.sleep(POLL_SECONDS)
+            asked_at = monotonic()
+            thumbnail = await self._current(await self._images.get(image_id), size, asked_at)
+        return thumbnail
+
+    async def _current(self, image: Image, size: str, asked_at: float) -> HotFile | None:
+        """Return the thumbnail that a row names; None if it names none, or its file is lost."""
+        pixels = self._sizes[size]
+        if image.rendered_at is None or pixels not in (image.thumbnail_sizes or ()):
+            if image.render_error:
+                raise ImageNotRenderable(image.render_error)
+            return None
+        key = thumbnail_key(image.storage_key, pixels, image.rendered_at)
+        file_size = await self._files.size_of(key)
+        if file_size is None:
+            return None
+        thumbnail = HotFile(
+            image.id,
+            key,
+            with_extension(image.filename, (EXTENSION,)),
+            CONTENT_TYPE,
+            file_size,
+            image.rendered_at,
+            is_thumbnail=True,
+        )
+        return self._files.hot.put((image.id, size), thumbnail, asked_at)
+
+    async def _insert(self, requests: Sequence[_Request]) -> Sequence[None]:
+        """Insert the jobs; a row that names what is lost names nothing any more."""
+        images = {request.image.id: request.image for request in requests}
+        lost = {request.image.id: request.image for request in requests if request.is_lost}
+        jobs = [NewJob(RENDER, str(image_id), Priority.INTERACTIVE) for image_id in images]
+        async with self._database.write() as session:
+            await clear_renditions(session, [*lost.values()])
+            await insert_jobs(session, jobs)
+        return [None] * len(requests)
