@@ -39,10 +39,14 @@ def peak_while_uploading(server: Server, spec: ImageSpec) -> float:
         statuses = set(pool.map(upload, range(CLIENTS)))
     if statuses != {http.client.CREATED}:
         raise BenchmarkFailed(f"uploads were answered {statuses}")
-    service = _kibibytes(server.pid, "VmHWM")
-    writers = (child.pid for child in psutil.Process(server.pid).children())
-    own = (_kibibytes(writer, "VmHWM") - _kibibytes(writer, "RssShmem") for writer in writers)
-    return (service + sum(own)) / 1024
+    return peak_with_children(server.pid)
+
+
+def peak_with_children(process: int) -> float:
+    """Return the sum of the peaks of a process and its children, in MiB."""
+    children = (child.pid for child in psutil.Process(process).children())
+    own = (_kibibytes(child, "VmHWM") - _kibibytes(child, "RssShmem") for child in children)
+    return (_kibibytes(process, "VmHWM") + sum(own)) / 1024
 
 
 def _kibibytes(process: int, name: str) -> int:

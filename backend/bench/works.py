@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import quota
+from bench import quota, rendering
 from bench.reads import (
     conditional,
     download,
@@ -104,5 +104,23 @@ WORKS: Final = (
             Comparison("a quota", "no quota", at_most=1.5, unit="p50 ms"),
             Comparison("a quota used up", "no quota", unit="p50 ms"),
         ),
+    ),
+    Work(
+        "render",
+        "render a 12-megapixel JPEG, 3 sizes",
+        partial(rendering.times, name="JPEG, 12 megapixels"),
+        rendering.AGAINST_THE_BETTER,
+    ),
+    Work(
+        "render-png",
+        "render a 4-megapixel PNG, 3 sizes",
+        partial(rendering.times, name="PNG, 4 megapixels"),
+        rendering.AGAINST_THE_BETTER,
+    ),
+    Work(
+        "render-memory",
+        "peak RSS of a worker and its children at 40 megapixels",
+        rendering.memory,
+        tuple(Comparison(name, rendering.BOUND, at_most=1, unit="MiB") for name in rendering.LARGE),
     ),
 )

@@ -20,10 +20,12 @@ from app.statements.images import (
     insert_images,
     list_images,
 )
+from app.statements.rendering import Rendered, record_render_error, record_rendition
 from testkit.databases import explain
 from testkit.uploads import add, row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800])
 
 
 def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
@@ -125,6 +127,8 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
             lambda session, known: delete_image_by_key(session, known.id.hex),
             "uq_images_storage_key",
         ),
+        (lambda session, known: record_rendition(session, known.id, RENDERED, None), "pk_images"),
+        (lambda session, known: record_render_error(session, known.id, "why"), "pk_images"),
         (lambda session, _known: list_images(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: list_images(session, 21, known), "ix_images_created_at_id"),
     ],
@@ -135,6 +139,8 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         "find by key",
         "list by key",
         "delete by key",
+        "record a rendition",
+        "record an error",
         "first page",
         "later page",
     ],

@@ -167,12 +167,16 @@ def parse(line: bytes, sizes: Sequence[int]) -> Answer:
         if answer.unrenderable:
             raise Unrenderable(_plain(answer.unrenderable), _plain(answer.detail))
         numbers = (answer.width, answer.height, *answer.lengths)
-        if len(answer.lengths) != len(sizes) or not all(0 < n <= MAX_NUMBER for n in numbers):
+        if len(answer.lengths) != len(sizes) or not all(map(_is_possible, numbers)):
             raise ValueError("numbers that cannot be")
         bytes.fromhex(answer.placeholder)
     except (ValueError, TypeError) as error:
         raise RenderingFailed("The answer of the process that renders makes no sense.") from error
     return answer
+
+
+def _is_possible(number: object) -> bool:
+    return isinstance(number, int) and 0 < number <= MAX_NUMBER
 
 
 def _plain(words: str) -> str:

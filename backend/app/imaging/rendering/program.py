@@ -28,8 +28,6 @@ _END_WITH_PARENT: Final = 1
 
 def main(limits: RenderLimits, sizes: list[int]) -> None:
     """Render one image after the other, until there are no more."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(ConnectionError):
         vips.prepare()
         _limit(limits.memory_mb)

@@ -1,0 +1,102 @@
+"""Images made to take all memory or time: each costs its bounded share, and no other image."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from tempfile import TemporaryFile
+from typing import Final
+
+import pytest
+
+from app.imaging.rendering.child import RenderingFailed, Rendition, Unrenderable
+from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.renderer import Renderer
+from testkit import samples
+from testkit.bombs import BOMBS, black_png, huge_jpeg, jpeg_of_scans, zeros
+from testkit.samples import chunk, png_header, png_with
+
+LIMITS: Final = RenderLimits(memory_mb=192, seconds=20, max_pixels=50_000_000)
+JPEG: Final = samples.jpeg()
+PNG: Final = samples.png()
+
+HARMLESS: Final[dict[str, Callable[[], bytes]]] = {
+    **{name: lambda name=name: BOMBS[name] for name in BOMBS if name != "pixels"},  # type: ignore[misc]
+    "100 MB in a text": lambda: png_with(chunk(b"zTXt", b"a\0\0" + zeros(100 << 20))),
+    "100 MB in a profile": lambda: png_with(chunk(b"iCCP", b"a\0\0" + zeros(100 << 20))),
+    "100 MB behind the last row": lambda: black_png(10, 10, more=100 << 20),
+    "99 scans of 4 megapixels": lambda: jpeg_of_scans(2000, 98),
+}
+REFUSED: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
+    "PNG of 60,000 by 60,000 pixels": ("pixels", lambda: BOMBS["pixels"]),
+    "JPEG of 65,500 by 65,500 pixels": ("pixels", huge_jpeg),
+    "a row of 50 megapixels": ("limit for a side", lambda: black_png(50_000_000, 1)),
+    "a column of 50 megapixels": ("limit for a side", lambda: black_png(1, 50_000_000)),
+    "interlaced PNG of 200 MB": (
+        "RENDER_MEMORY_MB",
+        lambda: black_png(5000, 5000, deep=True),
+    ),
+    "no pixels at all": ("damaged", lambda: png_header(100, 100)),
+}
+
+
+@pytest.fixture
+async def renderer() -> AsyncIterator[Renderer]:
+    renderer = Renderer(LIMITS, (150, 300, 800))
+    yield renderer
+    await renderer.close()
+
+
+async def render(renderer: Renderer, content: bytes) -> Rendition:
+    with TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await renderer.render(file.fileno())
+
+
+async def beside_others(renderer: Renderer, content: bytes) -> Rendition | BaseException:
+    """Render an image before, beside and after one without faults, and return its outcome."""
+    outcomes = await asyncio.gather(
+        *(render(renderer, each) for each in (JPEG, content, JPEG, JPEG)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, Rendition) for outcome in outcomes[::2] + outcomes[3:])
+    return outcomes[1]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+async def test_what_is_not_looked_at_may_be_as_large_as_it_likes(
+    renderer: Renderer, name: str
+) -> None:
+    outcome = await beside_others(renderer, HARMLESS[name]())
+    assert isinstance(outcome, Rendition), outcome
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_an_image_that_takes_too_much_is_refused_with_the_reason(
+    renderer: Renderer, name: str
+) -> None:
+    words, make = REFUSED[name]
+    outcome = await beside_others(renderer, make())
+    assert isinstance(outcome, Unrenderable), outcome
+    assert words in str(outcome)
+
+
+async def test_hundreds_of_valid_scans_end_at_the_deadline() -> None:
+    renderer = Renderer(LIMITS._replace(seconds=2), (150, 300, 800))
+    outcome = await beside_others(renderer, jpeg_of_scans(5000, 882))
+    assert isinstance(outcome, RenderingFailed), outcome
+    await renderer.close()
+
+
+@pytest.mark.parametrize("original", [JPEG, samples.jpeg(progressive=True), PNG])
+async def test_no_damage_hurts_another_image(renderer: Renderer, original: bytes) -> None:
+    generator = random.Random(original)  # noqa: S311 - the same in every run
+    for _ in range(20):
+        damaged = bytearray(original)
+        for _ in range(generator.randint(1, 20)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        end = generator.choice([len(damaged), generator.randrange(1, len(damaged))])
+        outcome = (
+            await asyncio.gather(render(renderer, bytes(damaged[:end])), return_exceptions=True)
+        )[0]
+        assert isinstance(outcome, Rendition | Unrenderable | RenderingFailed), outcome
+    assert await render(renderer, JPEG)
