@@ -4,6 +4,8 @@ from datetime import timedelta
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
+RENDER: Final = "render"
+"""The task that renders an image; its subject is the image's id."""
 STALE: Final = timedelta(seconds=20)
 """A worker without a heartbeat for so long is taken to have ended."""
 MAX_REASON: Final = 500

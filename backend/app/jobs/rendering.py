@@ -1,12 +1,10 @@
 """The job that renders an image; its subject is the image's id."""
 
-from typing import Final
 from uuid import UUID
 
+from app.domain.job import RENDER
 from app.queue.task import Task
 from app.services.rendering import Rendering
-
-RENDER: Final = "render"
 
 
 def rendering_task(rendering: Rendering) -> Task:

@@ -1,5 +1,7 @@
 """All that people do with images: the use cases over one database and one storage."""
 
+from collections.abc import Sequence
+
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
 from app.services.files import ImageFiles
@@ -16,11 +18,17 @@ from app.storage.base import StorageBackend
 class Services:
     """The use cases, each under its name."""
 
-    def __init__(self, database: Database, storage: StorageBackend, limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        limits: UploadLimits,
+        thumbnail_sizes: Sequence[int] = (),
+    ) -> None:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        insertion = Insertion(database, quota)
+        insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, storage)
         self.files = ImageFiles(self.images, storage, identity)
