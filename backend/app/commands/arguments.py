@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, migrate
+from app.commands import fsck_options, jobs, migrate
 from app.config.environment import InvalidSettings, load_settings
 from app.observability.logs import log_config
 from app.runtime import signals
@@ -25,6 +25,7 @@ def run(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command")
     fsck_options.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
+    jobs.add_arguments(commands.add_parser("jobs", help="show the queue, and what was set aside"))
     commands.add_parser(
         "backfill",
         aliases=["backfill-dimensions"],
@@ -51,6 +52,8 @@ def run(arguments: Sequence[str]) -> int:
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
+        case "jobs":
+            return jobs.run(settings, options)
         case "backfill" | "backfill-dimensions":
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415
