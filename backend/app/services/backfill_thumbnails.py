@@ -14,12 +14,10 @@ from uuid import UUID
 
 from app.database.engine import Database
 from app.domain.image import Position
-from app.domain.job import NewJob, Priority
+from app.domain.job import RENDER, NewJob, Priority
 from app.statements.backfill import find_rendering_states, list_unrendered
 from app.statements.jobs import find_unfinished, has_workers, insert_jobs
 
-RENDER: Final = "render"
-"""The task."""
 ROWS_READ_AT_ONCE: Final = 5000
 """Rows of one query, rendered already or not."""
 MOST_QUEUED: Final = 2000
