@@ -9,6 +9,7 @@ from typing import Final
 
 from app.commands import fsck_options, jobs, migrate
 from app.config.environment import InvalidSettings, load_settings
+from app.config.settings import Settings
 from app.observability.logs import log_config
 from app.runtime import signals
 
@@ -45,6 +46,10 @@ def run(arguments: Sequence[str]) -> int:
         print(f"Bad settings:\n{error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logging.config.dictConfig(log_config(settings.log_format))
+    return _run(settings, options)
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
     match options.command:
         case "fsck":
             with signals.held():  # as in `__main__`; a service does without what only this needs
