@@ -8,7 +8,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run worker check test servers migrate backfill fsck torture bench perf load explain seed lint format lock clean
+.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ backfill: $(VENV)/.run ## Complete images of earlier versions: size, checksum, w
 
 fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
+
+jobs: $(VENV)/.run ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
+	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)
 
 torture: $(VENV)/.dev ## Kill and stop the service and its database while clients work (ARGS="--kills 500")
 	@cd backend && ../$(BIN)/python -m testkit.torture $(ARGS)

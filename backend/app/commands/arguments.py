@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, migrate
+from app.commands import fsck_options, jobs, migrate
 from app.config.environment import InvalidSettings, load_settings
+from app.config.settings import Settings
 from app.observability.logs import log_config
 from app.runtime import signals
 
@@ -25,6 +26,7 @@ def run(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command")
     fsck_options.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
+    jobs.add_arguments(commands.add_parser("jobs", help="show the queue, and what was set aside"))
     commands.add_parser(
         "backfill",
         aliases=["backfill-dimensions"],
@@ -44,6 +46,10 @@ def run(arguments: Sequence[str]) -> int:
         print(f"Bad settings:\n{error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logging.config.dictConfig(log_config(settings.log_format))
+    return _run(settings, options)
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
     match options.command:
         case "fsck":
             with signals.held():  # as in `__main__`; a service does without what only this needs
@@ -51,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
             return fsck.run(settings, options)
         case "migrate":
             return migrate.run(settings, options)
+        case "jobs":
+            return jobs.run(settings, options)
         case "backfill" | "backfill-dimensions":
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415

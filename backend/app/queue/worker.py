@@ -20,7 +20,7 @@ from app.queue.task import Task
 from app.queue.upkeep import Upkeep
 from app.statements.attempts import find_earlier_attempts
 
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.25
 """Between questions whether there is a job, while there is none."""
 GRACE_SECONDS: Final = 5.0
 """How long jobs may go on after `stop`; then they are given back."""

@@ -25,11 +25,13 @@ class Insertion:
     Args:
         database: Where the rows go.
         quota: How many each subscriber may add.
+        renders: Whether each is inserted with a job that renders it.
     """
 
-    def __init__(self, database: Database, quota: UploadQuota) -> None:
+    def __init__(self, database: Database, quota: UploadQuota, *, renders: bool) -> None:
         self._database = database
         self._quota = quota
+        self._renders = renders
         self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
 
     async def insert(self, image: StagedImage) -> Image:
@@ -61,7 +63,7 @@ class Insertion:
         inserted = False
         try:
             async with self._database.write() as session:
-                results = await self._quota.insert(session, rows)
+                results = await self._quota.insert(session, rows, renders=self._renders)
                 inserted = True
         except BaseException as error:
             if inserted:

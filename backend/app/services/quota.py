@@ -68,9 +68,9 @@ class UploadQuota:
         places.left -= 1
 
     async def insert(
-        self, session: WriteSession, rows: Sequence[NewImage]
+        self, session: WriteSession, rows: Sequence[NewImage], *, renders: bool
     ) -> dict[UUID, Image | QuotaExceeded]:
-        """Insert the rows for which a place is left, first come, first served.
+        """Insert the rows for which a place is left, first come, first served; with jobs or not.
 
         Until the transaction ends, others that insert rows of the same subscribers wait.
 
@@ -79,9 +79,9 @@ class UploadQuota:
         """
         subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
         if not self._limit or not subscribers:
-            return {**await insert_images(session, rows)}
+            return {**await insert_images(session, rows, renders=renders)}
         await lock_quotas(session, subscribers.values())
-        stored = await insert_within_quota(session, rows, self._limit)
+        stored = await insert_within_quota(session, rows, self._limit, renders=renders)
         refused = {row.id: subscribers[row.id] for row in rows if row.id not in stored}
         if not refused:
             return {**stored}

@@ -29,7 +29,7 @@ class Services:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        insertion = Insertion(database, quota)
+        insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, storage)
         self.files = ImageFiles(self.images, storage, identity)

@@ -9,8 +9,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, NewImage, Position
+from app.domain.job import RENDER
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
+from app.statements.jobs import job_for_each
 
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
@@ -26,10 +28,19 @@ INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in
 """New rows as parameters of a statement: an array for each column, for any number of rows."""
 
 
-def insertion(rows: Select[Any]) -> Executable:
-    """Return the statement that inserts the rows of a query with the columns of `NewImage`."""
+def insertion(rows: Select[Any], *, renders: bool) -> Executable:
+    """Return the statement that inserts the rows of a query with the columns of `NewImage`.
+
+    Args:
+        rows: The query.
+        renders: Whether it also inserts a job for each row, which costs less than a second one.
+    """
     statement = IMAGES.insert().from_select(NewImage._fields, rows, include_defaults=False)
-    return statement.returning(*_COLUMNS)
+    statement = statement.returning(*_COLUMNS)
+    if not renders:
+        return statement
+    stored = statement.cte("stored")
+    return select(*stored.c).add_cte(job_for_each(RENDER, stored.c.id))
 
 
 def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
@@ -37,14 +48,15 @@ def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
     return dict(zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True))
 
 
-_INSERT: Final = insertion(
-    select(func.unnest(*INCOMING).table_valued(*NewImage._fields).render_derived())
-)
+_ROWS: Final = select(func.unnest(*INCOMING).table_valued(*NewImage._fields).render_derived())
+_INSERT: Final = {renders: insertion(_ROWS, renders=renders) for renders in (False, True)}
 
 
-async def insert_images(session: WriteSession, images: Sequence[NewImage]) -> dict[UUID, Image]:
-    """Insert rows, and return them as they are stored."""
-    return await images_by_id(session, _INSERT, columns_of(images))
+async def insert_images(
+    session: WriteSession, images: Sequence[NewImage], *, renders: bool = False
+) -> dict[UUID, Image]:
+    """Insert rows, with jobs that render them or without; return them as they are stored."""
+    return await images_by_id(session, _INSERT[renders], columns_of(images))
 
 
 async def find_images(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:

@@ -3,8 +3,21 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Text,
+    TextClause,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    text,
+)
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.job import STALE, FailedJob, JobCount, JobState, NewJob
@@ -55,6 +68,18 @@ _REQUEUE: Final = text(f"""
     WHERE {_CHOSEN} RETURNING id
 """)  # noqa: S608 - our own
 _DISCARD: Final = text(f"DELETE FROM procrastinate_jobs WHERE {_CHOSEN} RETURNING id")  # noqa: S608 - our own
+
+
+_JOBS: Final = table(
+    "procrastinate_jobs", *map(column, ("queue_name", "task_name", "queueing_lock", "args"))
+)
+
+
+def job_for_each(task: str, new_id: ColumnElement[UUID]) -> CTE:
+    """Return the part of a statement that inserts a job for each id, none of which has one."""
+    name, subject = literal(task), cast(new_id, Text)
+    values = name, name, name + ":" + subject, func.jsonb_build_object("subject", subject)
+    return _JOBS.insert().from_select(_JOBS.c.keys(), select(*values)).cte("jobs")
 
 
 async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:

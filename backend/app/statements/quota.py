@@ -56,13 +56,14 @@ _INCOMING: Final = (
     .table_valued(*NewImage._fields, *(column(name, Integer) for name in _COUNTED))
     .render_derived()
 )
-_INSERT: Final = insertion(
+_WITHIN_QUOTA: Final = (
     select(*(_INCOMING.c[name] for name in NewImage._fields))
     .join_from(_INCOMING, _USAGE, _USAGE.c.number == _INCOMING.c.subscriber, isouter=True)
     .where(
         func.coalesce(_USAGE.c.images + _INCOMING.c.place, 0) <= bindparam("quota", type_=Integer)
     )
 )
+_INSERT: Final = {renders: insertion(_WITHIN_QUOTA, renders=renders) for renders in (False, True)}
 
 
 class Usage(NamedTuple):
@@ -84,9 +85,11 @@ async def lock_quotas(session: WriteSession, subscribers: Iterable[IpAddress]) -
 
 
 async def insert_within_quota(
-    session: WriteSession, images: Sequence[NewImage], quota: int
+    session: WriteSession, images: Sequence[NewImage], quota: int, *, renders: bool = False
 ) -> dict[UUID, Image]:
     """Insert the rows for which a quota, which must be locked, has a place, in their order.
+
+    With jobs that render them, or without.
 
     Returns:
         The rows that were inserted, as they are stored.
@@ -102,7 +105,7 @@ async def insert_within_quota(
         columns["subscriber"].append(subscriber and numbers[subscriber])
         columns["place"].append(subscriber and places[subscriber])
     parameters = columns | _bounds(counted) | {"quota": quota}
-    return await images_by_id(session, _INSERT, parameters)
+    return await images_by_id(session, _INSERT[renders], parameters)
 
 
 async def count_usage(

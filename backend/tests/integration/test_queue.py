@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from app.database.engine import Database
-from app.domain.job import MAX_REASON, NewJob, Priority
+from app.domain.job import MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
@@ -291,6 +291,39 @@ async def test_of_several_workers_one_finds_that_a_periodic_task_is_due(
     assert not await find(1)
 
 
+async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_another_is_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.queue.upkeep.STALE", timedelta())
+    monkeypatch.setattr("app.queue.upkeep.BEAT_SECONDS", 0.1)
+    done = Recorder()
+    await insert(database, A, NewJob("render", "b"))
+    for subject, age in (("a", STALE * 1.5), ("b", timedelta())):
+        await execute(
+            database,
+            "WITH other AS (INSERT INTO procrastinate_workers (last_heartbeat) "  # noqa: S608
+            f"VALUES (now() - interval '{age.total_seconds()} seconds') RETURNING id) "
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = other.id FROM other "
+            f"WHERE args->>'subject' = '{subject}'",
+        )
+    async with working(database, render(done.run)):
+        await reach(database, "args->>'subject', status::text", [("b", "doing")])
+    assert done.subjects == ["a"]
+
+
+async def test_jobs_that_were_set_aside_long_ago_are_deleted(database: Database) -> None:
+    await insert(database, A, NewJob("render", "b"))
+    for subject, days in (("a", 31), ("b", 29)):
+        await execute(
+            database,
+            "UPDATE procrastinate_jobs SET status = 'failed', "  # noqa: S608
+            f"created_at = now() - interval '{days} days' "
+            f"WHERE args->>'subject' = '{subject}'",
+        )
+    async with working(database, render(Recorder().run)):
+        await reach(database, "args->>'subject'", [("b",)])
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("statement", ["SELECT id, status", "DELETE FROM procrastinate_jobs"])
 async def test_a_job_whose_taking_or_settling_is_cut_off_is_done_in_the_end(
@@ -300,7 +333,7 @@ async def test_a_job_whose_taking_or_settling_is_cut_off_is_done_in_the_end(
     when: Cut,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in {"STALE": datetime.resolution, "BEAT_SECONDS": 0.1}.items():
+    for name, value in {"STALE": timedelta(), "BEAT_SECONDS": 0.1}.items():
         monkeypatch.setattr(f"app.queue.upkeep.{name}", value)
     monkeypatch.setattr("app.queue.worker.PAUSE_SECONDS", 0.1)
     done = Recorder()

@@ -113,7 +113,7 @@ def test_a_batch_cut_off_at_its_first_commit_stores_the_rest(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("statement", ["BEGIN", "INSERT"])
+@pytest.mark.parametrize("statement", ["BEGIN", "WITH"])
 def test_an_upload_cut_off_before_its_commit_is_discarded(
     host: Host, proxy: DatabaseProxy, statement: str, when: Cut
 ) -> None:

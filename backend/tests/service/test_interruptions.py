@@ -94,7 +94,7 @@ def test_a_first_start_can_be_stopped_at_any_moment(tmp_path: Path, step: int) -
         asyncio.run(prepare(url))
 
 
-@pytest.mark.parametrize("command", ["fsck", "migrate", "backfill-dimensions", "worker"])
+@pytest.mark.parametrize("command", ["fsck", "migrate", "backfill-dimensions", "worker", "jobs"])
 def test_a_command_can_be_stopped_at_any_moment(tmp_path: Path, command: str) -> None:
     with embedded_postgres(tmp_path / "data" / "postgres") as url:
         asyncio.run(prepare(url))
