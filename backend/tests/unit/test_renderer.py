@@ -59,11 +59,14 @@ def limits_of(process: psutil.Process) -> dict[str, str]:
     return {line[:26].strip(): line[26:].split()[0] for line in lines}
 
 
-async def suspended(renderer: Renderer) -> tuple[psutil.Process, asyncio.Task[Rendition]]:
-    """Return a process that has stopped to work, and the rendering that it is to do."""
+async def suspended(
+    renderer: Renderer, seconds: int = LIMITS.seconds
+) -> tuple[psutil.Process, asyncio.Task[Rendition]]:
+    """Return a process that is suspended, and the rendering that it is to do within `seconds`."""
     await render(renderer)
     (process,) = processes()
     process.suspend()
+    renderer._limits = LIMITS._replace(seconds=seconds)
     rendering = asyncio.create_task(render(renderer))
     await asyncio.sleep(0)
     return process, rendering
@@ -109,14 +112,13 @@ async def test_a_process_that_ended_while_it_was_idle_costs_no_image(renderer: R
     await render(renderer)
 
 
-async def test_a_process_that_hangs_is_killed_at_its_deadline() -> None:
-    renderer = Renderer(LIMITS._replace(seconds=1), SIZES)
-    process, rendering = await suspended(renderer)
+async def test_a_process_that_hangs_is_killed_at_its_deadline(renderer: Renderer) -> None:
+    process, rendering = await suspended(renderer, seconds=1)
     with pytest.raises(RenderingFailed, match="not rendered after 1 seconds"):
         await rendering
     assert_ended([process])
+    renderer._limits = LIMITS
     await render(renderer)
-    await renderer.close()
 
 
 async def test_other_images_are_rendered_while_one_hangs(renderer: Renderer) -> None:
