@@ -56,7 +56,7 @@ class Settings(BaseModel):
     worker_processes: int = Field(1, ge=0, le=64)
     """Processes that render thumbnails, beside the server processes; 0 = they run elsewhere."""
     render_timeout_seconds: int = Field(30, ge=1, le=600)
-    """Longest time that rendering one image may take."""
+    """Most processor time that rendering one image may take, in seconds."""
     render_memory_mb: int = Field(512, ge=128, le=65_536)
     """Most address space of the process that renders an image, in MiB."""
     max_pixels: int = Field(100_000_000, ge=1)

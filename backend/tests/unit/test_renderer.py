@@ -114,7 +114,7 @@ async def test_a_process_that_ended_while_it_was_idle_costs_no_image(renderer: R
 
 async def test_a_process_that_hangs_is_killed_at_its_deadline(renderer: Renderer) -> None:
     process, rendering = await suspended(renderer, seconds=1)
-    with pytest.raises(RenderingFailed, match="not rendered after 1 seconds"):
+    with pytest.raises(RenderingFailed, match="not rendered after 3 seconds"):
         await rendering
     assert_ended([process])
     renderer._limits = LIMITS

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from app.imaging.rendering.child import RenderingFailed, Rendition, Unrenderable
+from app.imaging.rendering.child import Child, RenderingFailed, Rendition, Unrenderable
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from testkit import samples
@@ -80,11 +80,14 @@ async def test_an_image_that_takes_too_much_is_refused_with_the_reason(
     assert words in str(outcome)
 
 
-async def test_hundreds_of_valid_scans_end_at_the_deadline() -> None:
-    renderer = Renderer(LIMITS._replace(seconds=2), (150, 300, 800))
-    with pytest.raises(RenderingFailed, match="not rendered after 2 seconds"):
-        await render(renderer, jpeg_of_scans(5000, 882))
-    await renderer.close()
+async def test_hundreds_of_valid_scans_are_refused_for_their_processor_time() -> None:
+    child = await Child.start(LIMITS._replace(seconds=1), (150, 300, 800))
+    with TemporaryFile() as file:
+        file.write(jpeg_of_scans(5000, 882))
+        file.flush()
+        with pytest.raises(Unrenderable, match="more processor time"):
+            await child.render(file.fileno())
+    await child.kill()
 
 
 @pytest.mark.parametrize("original", [JPEG, samples.jpeg(progressive=True), PNG])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ END_SECONDS: Final = 1.0
 """How long a process that has closed its socket may take to end by itself."""
 KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a system call."""
+TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
 MAX_NUMBER: Final = 16 * 1024 * 1024
 """More bytes than a thumbnail has, and more pixels than a side. What says more is not believed."""
 
@@ -122,7 +124,8 @@ class Child:
         """Render the image of an open file. Unless that succeeds, the process is of no more use.
 
         Raises:
-            Unrenderable: If it cannot be rendered.
+            Unrenderable: If it cannot be rendered, or takes too much processor time, which another
+                attempt would take too.
             RenderingFailed: If the process has ended, or its answer is not understood.
         """
         try:
@@ -132,6 +135,8 @@ class Child:
         except (OSError, EOFError) as error:
             await ends_within(self._process, END_SECONDS)
             status = self._process.poll()
+            if status == -signal.SIGXCPU:
+                raise Unrenderable(TOO_LONG, "") from error
             words = f"The process that renders has ended with status {status}."
             raise RenderingFailed(words) from error
         return Rendition(

@@ -10,7 +10,7 @@ class RenderLimits(NamedTuple):
     memory_mb: int
     """MiB of address space."""
     seconds: int
-    """Of time, and of processor time."""
+    """Of processor time."""
     max_pixels: int
     """Of the original."""
 

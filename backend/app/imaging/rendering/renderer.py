@@ -9,6 +9,8 @@ from app.imaging.rendering.protocol import RenderLimits
 
 PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
+TIME_FACTOR: Final = 3
+"""Time an image may take, by its processor time; that a machine is busy is no fault of its."""
 
 
 class Renderer:
@@ -31,7 +33,7 @@ class Renderer:
     @property
     def seconds(self) -> float:
         """How long an image may take at most, with the start of a process, once it is its turn."""
-        return START_SECONDS + self._limits.seconds
+        return START_SECONDS + TIME_FACTOR * self._limits.seconds
 
     async def render(self, descriptor: int) -> Rendition:
         """Render the image of an open file, in a process that has rendered all others well so far.
@@ -43,12 +45,13 @@ class Renderer:
         """
         async with self._slots:
             child = await self._take_child()
+            seconds = TIME_FACTOR * self._limits.seconds
             try:
-                async with asyncio.timeout(self._limits.seconds):
+                async with asyncio.timeout(seconds):
                     rendition = await child.render(descriptor)
             except TimeoutError as error:
                 await child.kill()
-                words = f"The image is not rendered after {self._limits.seconds} seconds."
+                words = f"The image is not rendered after {seconds} seconds."
                 raise RenderingFailed(words) from error
             except BaseException:
                 await child.kill()
