@@ -1,6 +1,7 @@
 """The queue (ADR 37): tables and functions of procrastinate 3.10 that its worker needs, and ours.
 
-Of its schema there is neither what notifies nor what records events; workers poll. To its jobs are
+Of its schema there is neither what notifies nor what records events; workers poll. What fetches a
+job looks for no others with the same `lock`: we use none, and it would scan them. To its jobs are
 added `created_at`, `lost` (attempts that ended their worker), `reason` (why the last one failed)
 and `again` (it was inserted while it was executed). A queueing lock is unique in all states, so a
 task and subject have one row, and no retry can collide with another one.
@@ -74,32 +75,7 @@ _FUNCTIONS = (
             SELECT jobs.*
                 FROM procrastinate_jobs AS jobs
                 WHERE
-                    -- reject the job if its lock has earlier or higher priority jobs
-                    NOT EXISTS (
-                        SELECT 1
-                            FROM procrastinate_jobs AS other_jobs
-                            WHERE
-                                jobs.lock IS NOT NULL
-                                AND other_jobs.lock = jobs.lock
-                                AND (
-                                    -- job with same lock is already running
-                                    other_jobs.status = 'doing'
-                                    OR
-                                    -- job with same lock is waiting and has higher priority
-                                    -- (or same priority but was queued first)
-                                    (
-                                        other_jobs.status = 'todo'
-                                        AND (
-                                            other_jobs.priority > jobs.priority
-                                            OR (
-                                            other_jobs.priority = jobs.priority
-                                            AND other_jobs.id < jobs.id
-                                            )
-                                        )
-                                    )
-                                )
-                    )
-                    AND jobs.status = 'todo'
+                    jobs.status = 'todo'
                     AND (
                         target_queue_names IS NULL OR jobs.queue_name = ANY( target_queue_names )
                     )

@@ -1,6 +1,7 @@
 """Jobs as they are inserted, counted, listed, re-queued and discarded."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -236,3 +237,16 @@ async def test_a_backlog_is_not_scanned(
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+async def test_a_worker_fetches_from_a_backlog_without_reading_it(database: Database) -> None:
+    await insert(database, *[NewJob("render", str(uuid4())) for _ in range(20_000)])
+    async with database.write() as session:
+        await session.execute(text("ANALYZE procrastinate_jobs"))
+        fetch = "SELECT procrastinate_fetch_job_v2(ARRAY['render']::varchar[], NULL)"
+        plans = [
+            "\n".join(await session.scalars(text(f"EXPLAIN (ANALYZE, BUFFERS) {fetch}")))
+            for _ in range(10)
+        ]
+    (_, pages), *_ = re.findall(r"Buffers: shared (hit|read)=(\d+)", plans[-1])
+    assert int(pages) < 100, plans[-1]
