@@ -44,7 +44,11 @@ def site(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/pics/"
         forwards = request.param == "forwards"
-        settings = [f"PUBLIC_URL={url}", *(["TRUSTED_PROXIES=127.0.0.1"] if forwards else [])]
+        settings = [
+            f"PUBLIC_URL={url}",
+            "WORKER_PROCESSES=1",
+            *(["TRUSTED_PROXIES=127.0.0.1"] if forwards else []),
+        ]
         service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
         fields = FORWARDED if forwards else ""
         location = f"location /pics/ {{ proxy_pass http://image_host/; {fields} }}"
@@ -86,7 +90,7 @@ async def test_the_page_uploads_shows_and_deletes(site: Site, open_page: OpenPag
     await choose(page, a_file("holiday.jpg", JPEG))
     tile = page.locator('#gallery img[alt="holiday.jpg"]')
     await expect(tile).to_be_visible()
-    assert await tile.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    await page.wait_for_function("image => image.naturalWidth > 0", arg=await tile.element_handle())
     assert (await tile.evaluate("image => image.src")).startswith(f"{site.url}api/v1/")
     await tile.click()
     viewer = page.get_by_role("dialog", name="holiday.jpg")

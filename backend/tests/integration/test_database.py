@@ -74,6 +74,10 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ("height", "integer"),
         ("checksum", "bytea"),
         ("truncated", "boolean"),
+        ("placeholder", "bytea"),
+        ("rendered_at", "timestamp with time zone"),
+        ("thumbnail_sizes", "ARRAY"),
+        ("render_error", "character varying"),
     ]
 
 
