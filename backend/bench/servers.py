@@ -22,6 +22,8 @@ BACKEND: Final = Path(__file__).parents[1]
 TIMEOUT: Final = 60.0
 """Seconds for a server to start or to stop."""
 
+_NOTHING_RENDERED: Final = {"THUMBNAIL_SIZES": "none", "WORKER_PROCESSES": "0"}
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -34,13 +36,20 @@ class Server:
 
 
 @contextmanager
-def service(data_dir: Path, **settings: str) -> Iterator[Server]:
+def service(data_dir: Path, *, renders: bool = False, **settings: str) -> Iterator[Server]:
     """Run the service as `make run` does, over its embedded database.
 
     All it prints, its access log too, goes to the file service.log beside the folder.
+
+    Args:
+        data_dir: Its folder.
+        renders: Whether it has thumbnails and a worker, as by default; the usual way has not.
+        settings: Others, by the name of their variable.
     """
     log = data_dir.with_suffix(".log")
     environment = {"PORT": "0", "DATA_DIR": str(data_dir), **settings}
+    if not renders:
+        environment |= _NOTHING_RENDERED
     with _process([sys.executable, "-m", "app"], log, environment) as (process, begin):
 
         def address() -> str:

@@ -62,9 +62,12 @@ class Site:
             yield Path(folder) / "data"
 
     @contextmanager
-    def fresh_service(self, **settings: str) -> Iterator[Server]:
+    def fresh_service(self, *, renders: bool = False, **settings: str) -> Iterator[Server]:
         """Run the real service over a new and empty host."""
-        with self.fresh_data() as data, servers.service(data, **settings) as server:
+        with (
+            self.fresh_data() as data,
+            servers.service(data, renders=renders, **settings) as server,
+        ):
             yield server
 
     @cached_property

@@ -15,6 +15,8 @@ RATE: Final = "req/s"
 CORES: Final = "cores of wrk"
 REQUESTS: Final = "requests"
 WARM_UP_SECONDS: Final = 1
+TIMEOUT: Final = 60.0
+"""Seconds until an answer."""
 
 Sample = Mapping[str, float]
 """What one run of a contender gave, by unit."""
@@ -73,7 +75,7 @@ def rate_of(load: Load) -> Contender:
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """Ask once, whatever proxy the developer has set."""
-    return httpx.get(url, headers=headers, trust_env=False)
+    return httpx.get(url, headers=headers, trust_env=False, timeout=TIMEOUT)
 
 
 def require(condition: object, otherwise: str) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import quota, rendering
+from bench import quota, rendering, thumbnails
 from bench.reads import (
     conditional,
     download,
@@ -20,6 +20,7 @@ from bench.writes import latency, memory, upload
 
 _USUAL: Final = partial(Comparison, "service", "usual way")
 _BARE: Final = partial(Comparison, "service", "bare answer")
+_RENDERING: Final = Comparison("rendering", "no rendering", at_least=0.8)
 
 WORKS: Final = (
     Work(
@@ -122,5 +123,35 @@ WORKS: Final = (
         "peak RSS of a worker and its children at 40 megapixels",
         rendering.memory,
         tuple(Comparison(name, rendering.BOUND, at_most=1, unit="MiB") for name in rendering.LARGE),
+    ),
+    Work(
+        "thumbnail-upload-small",
+        "upload 42 KB, backlog growing",
+        partial(thumbnails.upload, spec=SMALL),
+        (_RENDERING,),
+    ),
+    Work(
+        "thumbnail-upload-large",
+        "upload 947 KB, backlog growing",
+        partial(thumbnails.upload, spec=LARGE),
+        (_RENDERING,),
+    ),
+    Work(
+        "thumbnail-ready",
+        "thumbnail 300 after 201, one 12-megapixel upload a second",
+        thumbnails.ready,
+        tuple(
+            Comparison(name, thumbnails.BOUND, at_most=1, unit="p95 s")
+            for name in ("asked for at once", "named by the row")
+        ),
+    ),
+    Work(
+        "thumbnail-hot",
+        "download a thumbnail 300, hot",
+        thumbnails.download,
+        (
+            Comparison("thumbnail", "file 42 KB", at_least=1),
+            Comparison("thumbnail", "file of its size", at_least=0.9),
+        ),
     ),
 )

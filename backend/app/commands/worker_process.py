@@ -5,9 +5,11 @@ The service's supervisor starts it, as it does `server_process`.
 
 import asyncio
 import logging.config
+import os
 import signal
 import socket
 import sys
+from typing import Final
 
 from app.commands.runner import EXPECTED, explain
 from app.commands.worker import take_jobs
@@ -15,9 +17,13 @@ from app.observability.logs import log_config
 from app.runtime import signals
 from app.server.supervised import Supervised, failure
 
+NICENESS: Final = 19
+"""Of a worker and its processes: they take what a server process leaves of the processor."""
+
 
 def main(channel: socket.socket) -> int:
-    """Do jobs until SIGTERM."""
+    """Do jobs until SIGTERM, after all that answers clients."""
+    os.nice(NICENESS)
     supervised = Supervised(channel)
     logging.config.dictConfig(log_config(supervised.settings.log_format))
     try:

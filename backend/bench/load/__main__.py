@@ -38,7 +38,7 @@ def main() -> int:
     try:
         with folder_of(options.keep) as folder, ExitStack() as opened:
             host = Site(folder, opened).large_host
-            with servers.service(host.data) as service:
+            with servers.service(host.data, renders=True) as service:
                 statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
                 ids = folder / "ids"
                 ids.write_text(

@@ -57,6 +57,17 @@ def test_workers_start_and_end_with_the_service(
 
 
 @of_each_form
+def test_workers_leave_the_processor_to_what_answers_clients(
+    start: StartService, processes: int
+) -> None:
+    service = start_with_workers(start, processes)
+    behind = and_children(service.workers())
+    others = [process for process in service.all_processes() if process not in behind]
+    assert others
+    assert max(other.nice() for other in others) < min(process.nice() for process in behind)
+
+
+@of_each_form
 def test_a_worker_that_is_killed_is_logged_and_replaced(
     start: StartService, processes: int
 ) -> None:
