@@ -29,6 +29,8 @@ KILL_SECONDS: Final = 1.0
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
 MAX_NUMBER: Final = 16 * 1024 * 1024
 """More bytes than a thumbnail has, and more pixels than a side. What says more is not believed."""
+MAX_PLACEHOLDER: Final = 64
+"""Bytes; a ThumbHash has at most 25."""
 
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
@@ -67,8 +69,20 @@ class Unrenderable(Exception):
         self.detail = detail
 
 
+class TakesTooLong(Unrenderable):
+    """The image takes too much processor time, which it would in any process."""
+
+
 class RenderingFailed(Exception):
-    """The process that rendered has crashed, was killed or has not answered in time."""
+    """The process that rendered has crashed, was killed or has not answered in time.
+
+    Args:
+        sentence: Which of these; the reason to record, whatever the exception that showed it.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = sentence
 
 
 @dataclass(eq=False, slots=True)
@@ -124,8 +138,7 @@ class Child:
         """Render the image of an open file. Unless that succeeds, the process is of no more use.
 
         Raises:
-            Unrenderable: If it cannot be rendered, or takes too much processor time, which another
-                attempt would take too.
+            Unrenderable: If it cannot be rendered; TakesTooLong for its processor time.
             RenderingFailed: If the process has ended, or its answer is not understood.
         """
         try:
@@ -136,7 +149,7 @@ class Child:
             await ends_within(self._process, END_SECONDS)
             status = self._process.poll()
             if status == -signal.SIGXCPU:
-                raise Unrenderable(TOO_LONG, "") from error
+                raise TakesTooLong(TOO_LONG, "") from error
             words = f"The process that renders has ended with status {status}."
             raise RenderingFailed(words) from error
         return Rendition(
@@ -154,7 +167,10 @@ class Child:
             _log.error("the process that renders (pid %s) was killed and does not end", self.pid)
 
     async def _line(self) -> bytes:
-        line = await self._reader.readline()
+        try:
+            line = await self._reader.readline()
+        except ValueError as error:
+            raise RenderingFailed("The answer of the process that renders has no end.") from error
         if not line.endswith(b"\n"):
             raise EOFError
         return line
@@ -174,8 +190,9 @@ def parse(line: bytes, sizes: Sequence[int]) -> Answer:
         numbers = (answer.width, answer.height, *answer.lengths)
         if len(answer.lengths) != len(sizes) or not all(map(_is_possible, numbers)):
             raise ValueError("numbers that cannot be")
-        bytes.fromhex(answer.placeholder)
-    except (ValueError, TypeError) as error:
+        if len(bytes.fromhex(answer.placeholder)) > MAX_PLACEHOLDER:
+            raise ValueError("more than a placeholder")
+    except (ValueError, TypeError, RecursionError) as error:
         raise RenderingFailed("The answer of the process that renders makes no sense.") from error
     return answer
 
