@@ -118,7 +118,12 @@ class Rendering:
         # Before the row names others. So there is no file that a row has named and names no more,
         # which a server process might remember, and send although the image was deleted.
         previous = thumbnail_keys(image.storage_key, image.thumbnail_sizes, image.rendered_at)
-        await self._remove(previous)
+        try:
+            for key in previous:
+                await self._storage.delete(key)
+        except BaseException:
+            await self._remove(thumbnails)
+            raise
         async with self._database.write() as session:
             is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
         if not is_current:

@@ -144,6 +144,32 @@ async def test_previous_thumbnails_are_gone_before_the_row_names_others(
     await assert_rendered(services, storage, image, (300, 800))
 
 
+async def test_a_previous_thumbnail_that_cannot_be_removed_stays_in_the_row(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    class Failing(MemoryStorage):
+        async def delete(self, key: str) -> None:
+            if key == stuck:
+                raise StorageUnavailable
+            await super().delete(key)
+
+    stuck = ""
+    storage = Failing()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await Rendering(database, storage, open_renderer(150, 300)).render(image.id)
+    before = await found(services, image)
+    _, stuck = keys_of(before)
+    again = Rendering(database, storage, open_renderer(300, 800))
+    with pytest.raises(StorageUnavailable):
+        await again.render(image.id)
+    assert await found(services, image) == before
+    assert await stored_keys(storage) == sorted([image.storage_key, stuck])
+    stuck = ""
+    await again.render(image.id)
+    await assert_rendered(services, storage, image, (300, 800))
+
+
 async def test_sides_that_the_row_lacks_are_filled_in_and_known_ones_stay(
     services: Services, database: Database, rendering: Rendering
 ) -> None:
