@@ -45,7 +45,8 @@ class Settlement(JobManager):
 
     def fail(self, job: Job, why: str) -> None:
         """Keep why the attempt of a job failed, until it is settled."""
-        self._failures[job.id] = why.replace("\0", "")[:MAX_REASON]
+        writable = why.encode(errors="replace").decode()  # names of files may be no Unicode
+        self._failures[job.id] = writable.replace("\0", "")[:MAX_REASON]
 
     def set_aside(self, job: Job, why: str) -> None:
         """Let the job be set aside when the attempt is settled as a success."""

@@ -43,10 +43,11 @@ _DUE: Final = "status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now(
 _OLDEST: Final = text(f"""
     SELECT now() - created_at FROM procrastinate_jobs WHERE {_DUE} ORDER BY id LIMIT 1
 """)  # noqa: S608 - our own
-_WORKERS: Final = text("""
-    SELECT EXISTS (
-        SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - CAST(:stale AS interval))
-""")
+ALIVE: Final = """
+    last_heartbeat BETWEEN now() - CAST(:stale AS interval) AND now() + CAST(:stale AS interval)
+"""
+"""Of a worker. A heartbeat in the future is of one that has ended since the clock was set back."""
+_WORKERS: Final = text(f"SELECT EXISTS (SELECT FROM procrastinate_workers WHERE {ALIVE})")  # noqa: S608 - our own
 _UNFINISHED: Final = text("""
     SELECT args->>'subject' FROM procrastinate_jobs
     WHERE queueing_lock = ANY(:names) AND status <> 'failed'

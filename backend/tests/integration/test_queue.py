@@ -1,6 +1,7 @@
 """Workers: what they execute in which order, and what becomes of attempts that fail."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -152,6 +153,17 @@ async def test_an_attempt_that_fails_is_repeated_later_with_its_reason_in_the_ro
     assert "subject='a'" in caplog.text
 
 
+async def test_a_reason_with_a_name_that_is_no_unicode_is_recorded(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # pytest cannot send such a log to its main process
+    await insert(database, A)
+    failing = Recorder(OSError(28, "Full", b"/data/\xff"))
+    async with working(database, render(failing.run)):
+        await reach(database, "status::text", [("failed",)])
+    assert await rows(database, "reason") == [("Full (ENOSPC): /data/?",)]
+
+
 async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(
     database: Database,
 ) -> None:
@@ -289,6 +301,9 @@ async def test_of_several_workers_one_finds_that_a_periodic_task_is_due(
             True
         ]
     assert not await find(1)
+    await execute(database, "UPDATE periodic_tasks SET last_due = '2099-01-01'")
+    assert await find(3), "a clock was wrong"
+    assert not await find(3)
 
 
 async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_another_is_not(
@@ -297,8 +312,8 @@ async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_ano
     monkeypatch.setattr("app.queue.upkeep.STALE", timedelta())
     monkeypatch.setattr("app.queue.upkeep.BEAT_SECONDS", 0.1)
     done = Recorder()
-    await insert(database, A, NewJob("render", "b"))
-    for subject, age in (("a", STALE * 1.5), ("b", timedelta())):
+    await insert(database, A, NewJob("render", "b"), NewJob("render", "c"))
+    for subject, age in (("a", STALE * 1.5), ("b", timedelta()), ("c", timedelta(days=-1))):
         await execute(
             database,
             "WITH other AS (INSERT INTO procrastinate_workers (last_heartbeat) "  # noqa: S608
@@ -308,7 +323,7 @@ async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_ano
         )
     async with working(database, render(done.run)):
         await reach(database, "args->>'subject', status::text", [("b", "doing")])
-    assert done.subjects == ["a"]
+    assert sorted(done.subjects) == ["a", "c"], "c has one after the clock was set back"
 
 
 async def test_jobs_that_were_set_aside_long_ago_are_deleted(database: Database) -> None:
