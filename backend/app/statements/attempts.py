@@ -42,6 +42,13 @@ class Outcome(Enum):
     """
     """The next is due after 10 s, 1 min, 6 min, 36 min. Then the job is to be set aside, at once;
     should that fail, after an hour each time."""
+    HINDERED = """
+        UPDATE procrastinate_jobs SET {free}, status = 'todo', reason = :reason,
+            attempts = least(attempts + 1, lost + {max_failed} - 1),
+            scheduled_at = now() + least(10 * 6.0 ^ (attempts - lost), 3600) * interval '1 second'
+        WHERE {attempt}
+    """
+    """It failed by no fault of the job, which is never set aside for that."""
     SET_ASIDE = """
         UPDATE procrastinate_jobs SET {free}, status = 'failed', scheduled_at = NULL
         WHERE {attempt}
@@ -120,7 +127,7 @@ async def settle(
 ) -> bool:
     """Record how an attempt ended; return False if the job is no longer that of this attempt."""
     parameters = attempt._asdict()
-    if outcome is Outcome.FAILED:
+    if outcome in {Outcome.FAILED, Outcome.HINDERED}:
         parameters["reason"] = reason
     return (await session.execute(_SETTLE[outcome], parameters)).first() is not None
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.database.engine import Database
+from app.domain.errors import StorageUnavailable
 from app.domain.job import MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
@@ -160,8 +161,20 @@ async def test_a_reason_with_a_name_that_is_no_unicode_is_recorded(
     await insert(database, A)
     failing = Recorder(OSError(28, "Full", b"/data/\xff"))
     async with working(database, render(failing.run)):
-        await reach(database, "status::text", [("failed",)])
-    assert await rows(database, "reason") == [("Full (ENOSPC): /data/?",)]
+        await reach(database, "reason", [("Full (ENOSPC): /data/?",)])
+
+
+async def test_a_job_is_not_set_aside_for_an_outage_however_long(database: Database) -> None:
+    failing = Recorder(StorageUnavailable())
+    await insert(database, A)
+    async with working(database, Task("render", failing.run, failing.give_up, TIMEOUT)):
+        async with asyncio.timeout(TIMEOUT):
+            while len(failing.subjects) < 8:
+                await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+                await asyncio.sleep(0.02)
+        failing.error = None
+        await reach(database, "id", [])
+    assert failing.set_aside == []
 
 
 async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(
