@@ -22,11 +22,13 @@ from app.statements.backfill import find_rendering_states, list_unrendered
 from app.statements.images import delete_image, find_images
 from app.storage.memory import MemoryStorage
 from testkit.databases import explain
+from testkit.jobs import rows
 from testkit.live import TIMEOUT, until
-from testkit.thumbnails import put_thumbnails
+from testkit.renditions import STAND_INS, put_thumbnails
 from testkit.uploads import add, execute, row
 
 SIZES = (150, 300)
+THUMBNAILS = {size: STAND_INS[size] for size in SIZES}
 NOW = datetime.now(UTC)
 
 
@@ -66,7 +68,7 @@ class Render:
         async with self._database.read() as session:
             image = (await find_images(session, [image_id]))[image_id]
         async with self._database.write() as session:
-            await put_thumbnails(session, self._storage, image, SIZES)
+            await put_thumbnails(session, self._storage, image, THUMBNAILS)
         self.rendered.append(image_id)
 
 
@@ -139,12 +141,8 @@ async def backfill(database: Database) -> Counter[Rendered]:
     return +count
 
 
-async def queued(database: Database) -> list[tuple[str, str, int]]:
-    async with database.read() as session:
-        rows = await session.execute(
-            text("SELECT task_name, args->>'subject', priority FROM procrastinate_jobs ORDER BY id")
-        )
-        return [(task, subject, priority) for task, subject, priority in rows]
+async def queued(database: Database) -> list[tuple[object, ...]]:
+    return await rows(database, "task_name, args->>'subject', priority")
 
 
 async def test_every_image_is_rendered_newest_first_and_none_a_second_time(

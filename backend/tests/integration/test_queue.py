@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from app.database.engine import Database
 from app.domain.errors import StorageUnavailable
@@ -15,8 +14,8 @@ from app.domain.job import MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
-from app.statements.jobs import insert_jobs
 from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.jobs import insert, rows
 from testkit.live import TIMEOUT
 from testkit.uploads import execute
 
@@ -40,17 +39,6 @@ async def working(
     finally:
         worker.stop()
         await running
-
-
-async def insert(database: Database, *jobs: NewJob) -> None:
-    async with database.write() as session:
-        await insert_jobs(session, jobs)
-
-
-async def rows(database: Database, columns: str) -> list[tuple[object, ...]]:
-    async with database.read() as session:
-        query = f"SELECT {columns} FROM procrastinate_jobs ORDER BY id"  # noqa: S608
-        return [tuple(row) for row in await session.execute(text(query))]
 
 
 async def reach(database: Database, columns: str, expected: list[tuple[object, ...]]) -> None:
