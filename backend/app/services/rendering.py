@@ -87,7 +87,7 @@ class Rendering:
         Raises:
             DatabaseUnavailable: If that may not be recorded.
         """
-        _log.error("image %s is given up by rendering: %s", image_id, why)
+        _log.error("image %s is not rendered after all attempts: %s", image_id, why)
         sentence = "The image could not be rendered; the service's log says why."
         await self._record_error(image_id, sentence)
 

@@ -17,7 +17,7 @@ from app.domain.job import Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.services import backfill_thumbnails
-from app.services.backfill_thumbnails import NoWorker, Rendered, ThumbnailBackfill
+from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.statements.backfill import find_rendering_states, list_unrendered
 from app.statements.images import delete_image, find_images
 from app.storage.memory import MemoryStorage
@@ -135,8 +135,8 @@ async def test_rows_are_read_in_the_order_of_an_index(database: Database) -> Non
     assert "pk_images" in plan
 
 
-async def backfill(database: Database) -> Counter[Rendered]:
-    count = Counter[Rendered]()
+async def backfill(database: Database) -> Counter[RenderOutcome]:
+    count = Counter[RenderOutcome]()
     await ThumbnailBackfill(database, SIZES).run(count.update)
     return +count
 
@@ -152,7 +152,7 @@ async def test_every_image_is_rendered_newest_first_and_none_a_second_time(
     ids = await add_images(database)
     render = Render(database)
     async with working(database, render):
-        assert await backfill(database) == {Rendered.DONE: 3}
+        assert await backfill(database) == {RenderOutcome.DONE: 3}
         assert await backfill(database) == {}
     assert render.rendered == [ids["newest"], ids["of fewer sizes"], ids["new"]]
     assert await queued(database) == []
@@ -167,7 +167,7 @@ async def test_no_more_than_so_many_are_queued_at_a_time(
     await add(database, *(row() for _ in range(35)))
     render = Render(database)
     async with working(database, render):
-        assert await backfill(database) == {Rendered.DONE: 35}
+        assert await backfill(database) == {RenderOutcome.DONE: 35}
     assert 3 < render.most_queued <= 6
 
 
@@ -214,7 +214,7 @@ async def test_images_that_cannot_be_rendered_or_are_deleted_do_not_hold_up_the_
             await render(subject)
 
     async with working(database, render_some):
-        expected = {Rendered.DONE: 4, Rendered.FAILED: 1, Rendered.DELETED: 1}
+        expected = {RenderOutcome.DONE: 4, RenderOutcome.FAILED: 1, RenderOutcome.DELETED: 1}
         assert await backfill(database) == expected
         assert await backfill(database) == {}
 
@@ -227,7 +227,7 @@ async def test_an_image_whose_job_ends_without_a_trace_in_its_row_is_not_waited_
     while not await queued(database):  # noqa: ASYNC110 - nobody sets an event for it
         await asyncio.sleep(0.01)
     await execute(database, "UPDATE procrastinate_jobs SET status = 'failed'")
-    assert await waiting == {Rendered.LEFT: 1}
+    assert await waiting == {RenderOutcome.LEFT: 1}
 
 
 async def test_a_run_ends_where_there_is_no_worker(
@@ -256,4 +256,4 @@ async def test_a_worker_that_lives_is_waited_for(
         await render(subject)
 
     async with working(database, render_slowly):
-        assert await backfill(database) == {Rendered.DONE: 1}
+        assert await backfill(database) == {RenderOutcome.DONE: 1}

@@ -220,7 +220,7 @@ async def test_an_image_that_is_given_up_says_so_until_it_is_rendered(
     await task.set_aside(str(image.id), "fsync: /data/images/12")
     sentence = "The image could not be rendered; the service's log says why."
     assert (await found(services, image)).render_error == sentence
-    assert f"{image.id} is given up by rendering: fsync: /data/images/12" in caplog.text
+    assert f"{image.id} is not rendered after all attempts: fsync: /data/images/12" in caplog.text
     await task.run(str(image.id))
     assert (await assert_rendered(services, storage, image)).render_error is None
 

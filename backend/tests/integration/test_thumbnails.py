@@ -25,7 +25,7 @@ from app.services import thumbnails as thumbnails_module
 from app.services.images import Images
 from app.services.rendering import Rendering
 from app.services.use_cases import Services
-from app.statements.thumbnails import clear_renditions
+from app.statements.rendering import clear_renditions
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.jobs import rows
