@@ -16,7 +16,8 @@ from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.domain.image import Image
 from app.domain.thumbnails import CONTENT_TYPE, thumbnail_key, thumbnail_keys
-from app.imaging.rendering.child import Rendition, Unrenderable
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from app.services.files import ImageFiles, original_of

@@ -18,8 +18,8 @@ from app.domain.errors import (
 )
 from app.domain.image import Image
 from app.domain.thumbnails import thumbnail_key
-from app.imaging.rendering.child import RenderingFailed, Rendition
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from app.jobs.rendering import rendering_task
 from app.services.rendering import Rendering

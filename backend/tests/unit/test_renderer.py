@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from app.imaging.rendering import child
-from app.imaging.rendering.child import RenderingFailed, Rendition, Unrenderable, parse
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, Unrenderable, parse
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from testkit import samples

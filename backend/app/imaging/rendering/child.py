@@ -1,7 +1,6 @@
 """A process that renders images, as its parent sees it."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import app
-from app.domain.thumbnails import MAX_RENDER_ERROR
-from app.imaging.rendering.protocol import Answer, RenderLimits
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, parse
 from app.runtime import signals
 from app.runtime.processes import ends_within
 
@@ -27,11 +25,6 @@ END_SECONDS: Final = 1.0
 KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a system call."""
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
-MAX_NUMBER: Final = 16 * 1024 * 1024
-"""More bytes than a thumbnail has, and more pixels than a side. What says more is not believed."""
-MAX_PLACEHOLDER: Final = 64
-"""Bytes; a ThumbHash has at most 25."""
-
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "PYTHONPATH": str(Path(app.__file__).parents[1]),
@@ -54,35 +47,6 @@ class Rendition(NamedTuple):
     """WebP, by the longest side."""
     placeholder: bytes
     """ThumbHash."""
-
-
-class Unrenderable(Exception):
-    """The image cannot be rendered.
-
-    Args:
-        sentence: Why.
-        detail: What the library says about that.
-    """
-
-    def __init__(self, sentence: str, detail: str) -> None:
-        super().__init__(sentence)
-        self.detail = detail
-
-
-class TakesTooLong(Unrenderable):
-    """The image takes too much processor time, which it would in any process."""
-
-
-class RenderingFailed(Exception):
-    """The process that rendered has crashed, was killed or has not answered in time.
-
-    Args:
-        sentence: Which of these; the reason to record, whatever the exception that showed it.
-    """
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.reason = sentence
 
 
 @dataclass(eq=False, slots=True)
@@ -131,7 +95,7 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it exists no more."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     async def render(self, descriptor: int) -> Rendition:
@@ -160,7 +124,7 @@ class Child:
         )
 
     async def kill(self) -> None:
-        """End the process at once; in a system call that a disk keeps waiting, only after that."""
+        """Kill the process; one in a system call that a disk blocks ends only after the call."""
         self._writer.close()
         self._process.kill()
         if not await ends_within(self._process, KILL_SECONDS):
@@ -174,32 +138,3 @@ class Child:
         if not line.endswith(b"\n"):
             raise EOFError
         return line
-
-
-def parse(line: bytes, sizes: Sequence[int]) -> Answer:
-    """Return the answer in a line, which nobody vouches for: what wrote it has read the image.
-
-    Raises:
-        Unrenderable: If the answer is that.
-        RenderingFailed: If it is not understood.
-    """
-    try:
-        answer = Answer(*json.loads(line))
-        if answer.unrenderable:
-            raise Unrenderable(_plain(answer.unrenderable), _plain(answer.detail))
-        numbers = (answer.width, answer.height, *answer.lengths)
-        if len(answer.lengths) != len(sizes) or not all(map(_is_possible, numbers)):
-            raise ValueError("numbers that cannot be")
-        if len(bytes.fromhex(answer.placeholder)) > MAX_PLACEHOLDER:
-            raise ValueError("more than a placeholder")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise RenderingFailed("The answer of the process that renders makes no sense.") from error
-    return answer
-
-
-def _is_possible(number: object) -> bool:
-    return isinstance(number, int) and 0 < number <= MAX_NUMBER
-
-
-def _plain(words: str) -> str:
-    return "".join(filter(str.isprintable, words))[:MAX_RENDER_ERROR]

@@ -4,15 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from app.imaging.rendering.child import (
-    START_SECONDS,
-    Child,
-    RenderingFailed,
-    Rendition,
-    TakesTooLong,
-    Unrenderable,
-)
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import START_SECONDS, Child, Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, Unrenderable
 
 PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
