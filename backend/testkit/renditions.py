@@ -1,55 +1,61 @@
-"""Thumbnails in place, as a worker leaves them, and the jobs that ask one for them."""
+"""Thumbnails without a worker: what one leaves in the storage and in the row."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
 from io import BytesIO
 from uuid import UUID
 
 from PIL import Image as PillowImage
-from sqlalchemy import select, text, update
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy import select, update
 
 from app.config.settings import Settings
-from app.database.engine import Database
+from app.database.engine import Database, WriteSession
 from app.domain.errors import ImageHostError
-from app.domain.thumbnails import CONTENT_TYPE, thumbnail_key
+from app.domain.image import Image
+from app.domain.thumbnails import CONTENT_TYPE, thumbnail_keys
 from app.models import ImageRow
+from app.statements.images import find_images
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 
 SIZES = (150, 300, 800)
+STAND_INS = dict.fromkeys(SIZES, b"RIFF: a thumbnail, as far as the storage knows")
+
+
+async def put_thumbnails(
+    session: WriteSession,
+    storage: StorageBackend,
+    image: Image,
+    thumbnails: Mapping[int, bytes] = STAND_INS,
+) -> list[str]:
+    """Publish thumbnails of an image, by size, name them in its row, and return their keys."""
+    rendered_at = datetime.now(UTC)
+    keys = thumbnail_keys(image.storage_key, thumbnails, rendered_at)
+    for key, content in zip(keys, thumbnails.values(), strict=True):
+        staged = await storage.stage(key, CONTENT_TYPE)
+        await staged.write(content)
+        await staged.publish()
+    named = update(ImageRow).where(ImageRow.id == image.id)
+    await session.execute(
+        named.values(
+            placeholder=b"placeholder", rendered_at=rendered_at, thumbnail_sizes=list(thumbnails)
+        )
+    )
+    return keys
 
 
 async def put_rendition(
-    database: Database,
-    storage: StorageBackend,
-    image_id: UUID,
-    sizes: Sequence[int] = SIZES,
-    make: Callable[[int], bytes] | None = None,
+    database: Database, storage: StorageBackend, image_id: UUID, sizes: Sequence[int] = SIZES
 ) -> dict[int, bytes]:
-    """Publish thumbnails of an image, let its row name them, and return their bytes by size."""
-    rendered_at = datetime.now(UTC)
-    thumbnails = {size: (make or webp)(size) for size in sizes}
+    """Put thumbnails of an image in place, no two alike, and return their bytes by size."""
+    thumbnails = {size: webp(size) for size in sizes}
+    async with database.read() as session:
+        image = (await find_images(session, [image_id]))[image_id]
     async with database.write() as session:
-        storage_key = (
-            await session.scalars(select(ImageRow.storage_key).where(ImageRow.id == image_id))
-        ).one()
-        for size, content in thumbnails.items():
-            key = thumbnail_key(storage_key, size, rendered_at)
-            staged = await storage.stage(key, CONTENT_TYPE)
-            await staged.write(content)
-            await staged.publish()
-        await session.execute(
-            update(ImageRow)
-            .where(ImageRow.id == image_id)
-            .values(
-                placeholder=b"placeholder", rendered_at=rendered_at, thumbnail_sizes=list(sizes)
-            )
-        )
+        await put_thumbnails(session, storage, image, thumbnails)
     return thumbnails
 
 
@@ -57,18 +63,19 @@ async def put_rendition(
 def rendering_all(settings: Settings) -> Iterator[None]:
     """Put thumbnails of all images in place, also of those to come, whatever fails meanwhile."""
     stop = threading.Event()
-    make = cache(webp)
+    thumbnails = {size: webp(size) for size in settings.thumbnail_sizes}
     unrendered = select(ImageRow.id).where(ImageRow.rendered_at.is_(None))
 
     async def render() -> None:
         database = Database(settings.database_url.get_secret_value())
         storage = LocalStorage(settings.data_dir / "images")
         while not stop.is_set():
-            with suppress(ImageHostError, NoResultFound):
+            with suppress(ImageHostError):
                 async with database.read() as session:
-                    image_ids = list(await session.scalars(unrendered))
-                for image_id in image_ids:
-                    await put_rendition(database, storage, image_id, settings.thumbnail_sizes, make)
+                    images = await find_images(session, await session.scalars(unrendered))
+                for image in images.values():
+                    async with database.write() as session:
+                        await put_thumbnails(session, storage, image, thumbnails)
             await asyncio.sleep(0.02)
         await storage.close()
         await database.close()
@@ -87,13 +94,3 @@ def webp(size: int) -> bytes:
     buffer = BytesIO()
     PillowImage.effect_noise((size, size * 3 // 4), 60).save(buffer, "WEBP")
     return buffer.getvalue()
-
-
-async def queued_subjects(database: Database) -> list[str]:
-    """Return the ids of the images that are queued to be rendered at once, in any order."""
-    async with database.read() as session:
-        query = text(
-            "SELECT args->>'subject' FROM procrastinate_jobs "
-            "WHERE task_name = 'render' AND priority = 10"
-        )
-        return list(await session.scalars(query))

@@ -17,7 +17,7 @@ from app.database.revisions import require_head
 from app.domain.image import IncompleteRow
 from app.imaging.dimensions import configure_pillow
 from app.services.backfill import Backfill, Outcome
-from app.services.backfill_thumbnails import NoWorker, Rendered, ThumbnailBackfill
+from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.services.identity import StorageIdentity
 
 EXIT_DONE: Final = 0
@@ -68,12 +68,12 @@ async def _fill_in(resources: Resources) -> None:
 
 
 async def _render(backfill: ThumbnailBackfill) -> int:
-    count = Counter[Rendered]()
+    count = Counter[RenderOutcome]()
     total = await counted(backfill.count())
     try:
         with tqdm(desc="Rendering", total=total, unit=" images", disable=None) as bar:
 
-            def progress(outcomes: Counter[Rendered]) -> None:
+            def progress(outcomes: Counter[RenderOutcome]) -> None:
                 count.update(outcomes)
                 bar.update(outcomes.total())
 
@@ -83,11 +83,11 @@ async def _render(backfill: ThumbnailBackfill) -> int:
         print(f"Not finished: {left} images are to be rendered, and {error}", file=sys.stderr)
         return EXIT_NOT_DONE
     finally:
-        _print_sums(count, Rendered)
-    if left := count[Rendered.LEFT]:
+        _print_sums(count, RenderOutcome)
+    if left := count[RenderOutcome.LEFT]:
         print(
             f"Not finished: workers left {left} images as they were. Their THUMBNAIL_SIZES may be "
-            "others than those of this command; `python -m app jobs` lists what has failed.",
+            "others than those of this command; `make jobs ARGS=failed` lists what has failed.",
             file=sys.stderr,
         )
         return EXIT_NOT_DONE

@@ -78,7 +78,7 @@ async def _list_failed(jobs: Jobs) -> None:
 def _report(count: int, ids: Sequence[int], what: str) -> int:
     print(f"{count} {'job' if count == 1 else 'jobs'} {what}")
     if missing := len(set(ids)) - count if ids else 0:
-        print(f"{missing} of those named were not set aside, or are no jobs", file=sys.stderr)
+        print(f"{missing} of the ids named no job that was set aside", file=sys.stderr)
         return EXIT_NOT_DONE
     return EXIT_DONE
 

@@ -34,8 +34,8 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %s", reason(error))
         await opened.enter_async_context(watched_schema(resources.database))
-        upkeep = await opened.enter_async_context(open_resources(settings, COMMAND))
-        tasks = [cleanup_task(*upkeep)]
+        without_deadlines = await opened.enter_async_context(open_resources(settings, COMMAND))
+        tasks = [cleanup_task(*without_deadlines)]
         if settings.thumbnail_sizes:
             renderer = _make_renderer(settings)
             opened.push_async_callback(renderer.close)

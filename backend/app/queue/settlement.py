@@ -37,6 +37,7 @@ class Settlement(JobManager):
         super().__init__(connector)
         self._database = database
         self._failures: dict[int | None, str] = {}
+        self._hindered: set[int | None] = set()
         self._set_aside: set[int | None] = set()
         self.is_stopping = False
         """Whether the worker waits no longer for a database that is unavailable."""
@@ -45,7 +46,13 @@ class Settlement(JobManager):
 
     def fail(self, job: Job, why: str) -> None:
         """Keep why the attempt of a job failed, until it is settled."""
-        self._failures[job.id] = why.replace("\0", "")[:MAX_REASON]
+        writable = why.encode(errors="replace").decode()  # names of files may be no Unicode
+        self._failures[job.id] = writable.replace("\0", "")[:MAX_REASON]
+
+    def hinder(self, job: Job, why: str) -> None:
+        """As `fail`, where what the job needs is unavailable."""
+        self.fail(job, why)
+        self._hindered.add(job.id)
 
     def set_aside(self, job: Job, why: str) -> None:
         """Let the job be set aside when the attempt is settled as a success."""
@@ -101,6 +108,9 @@ class Settlement(JobManager):
         if job.id in self._set_aside:
             self._set_aside.discard(job.id)
             return Outcome.SET_ASIDE
+        if job.id in self._hindered:
+            self._hindered.discard(job.id)
+            return Outcome.HINDERED
         ends = {Status.SUCCEEDED: Outcome.SUCCEEDED, Status.ABORTED: Outcome.GIVEN_BACK}
         return ends.get(status, Outcome.FAILED)
 

@@ -12,7 +12,7 @@ from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
 from app.database.engine import Database
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseUnavailable, StorageError
 from app.observability.reasons import reason
 from app.queue.connector import EngineConnector
 from app.queue.settlement import Settlement
@@ -30,6 +30,8 @@ SILENCE_SECONDS: Final = 15.0
 """Without an answer of the queue for so long, a worker does not consume."""
 PAUSE_SECONDS: Final = 1.0
 """Before the queue is used again after a failure."""
+HINDRANCES: Final = (DatabaseUnavailable, StorageError, OSError)
+"""Errors that say nothing of the job: an outage, a full disk, no more processes."""
 
 _NEVER: Final = 1e9
 """Seconds."""
@@ -147,8 +149,12 @@ class QueueWorker:
             self._settlement.fail(job, "It was cancelled.")
             raise RuntimeError("something has cancelled the attempt, not the worker") from error
         except Exception as error:
-            overdue = f"It took longer than {task.seconds:g} seconds."
-            self._settlement.fail(job, overdue if deadline.expired() else reason(error))
+            if deadline.expired():
+                self._settlement.fail(job, f"It took longer than {task.seconds:g} seconds.")
+            elif isinstance(error, HINDRANCES):
+                self._settlement.hinder(job, reason(error))
+            else:
+                self._settlement.fail(job, reason(error))
             raise
 
     async def _why_set_aside(self, job_id: int | None) -> str:

@@ -89,7 +89,8 @@ class ImageOut(BaseModel):
         url = f"{images_url}/{image.id}"
         checksum = image.checksum and f"sha256:{image.checksum.hex()}"
         placeholder = image.placeholder and b64encode(image.placeholder).decode()
-        sizes = () if image.render_error else thumbnail_sizes
+        rendered = image.thumbnail_sizes or ()
+        sizes = [size for size in thumbnail_sizes if not image.render_error or size in rendered]
         shown = {
             "checksum": checksum,
             "placeholder": placeholder,

@@ -33,9 +33,10 @@ class Supervised:
             self.settings = pickle.load(received)  # noqa: S301 - of our own supervisor
 
     def heed(self) -> None:
-        """Let SIGTERM through, whose handler is set: of the supervisor, or after its end.
+        """Receive SIGTERM from now on, for which the caller has set a handler.
 
-        A terminal's signals are for the supervisor alone.
+        The supervisor sends it, or this process itself once the supervisor has ended. A terminal's
+        signals are for the supervisor alone.
         """
         signals.handle(signal.SIG_IGN, signal.SIGINT, signal.SIGHUP)
         Thread(target=self._end_with_supervisor, daemon=True).start()
@@ -52,7 +53,7 @@ class Supervised:
             self._channel.sendall(FAILED + reason.encode())
 
     def _end_with_supervisor(self) -> None:
-        """Stop when the supervisor has ended, as it would have it: the next service may begin."""
+        """Stop when the supervisor has ended, as fast as it would ask: another may be started."""
         with suppress(ConnectionError):  # of one that was killed before it had read every beat
             self._channel.recv(1)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -12,7 +12,7 @@ from app.server.process_handle import BEAT_SECONDS, DRAIN_SECONDS
 from app.services.readiness import Probe, Readiness
 
 RETRY_SECONDS: Final = 0.2
-"""Between two looks whether jobs are taken, while they are not."""
+"""Between two checks whether jobs are taken, until they are."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 class NotConsuming(ImageHostError):
     """The worker takes no jobs."""
 
-    reason = "no job could be asked for recently"
+    reason = "the queue has not answered recently"
 
 
 class Worker:

@@ -29,7 +29,7 @@ WORKERLESS_SECONDS: Final = 10.0
 """How long there may be no worker, such as while a service restarts."""
 
 
-class Rendered(StrEnum):
+class RenderOutcome(StrEnum):
     """What became of one image that was to be rendered."""
 
     DONE = "rendered"
@@ -38,7 +38,7 @@ class Rendered(StrEnum):
     DELETED = "deleted in between"
 
 
-Progress = Callable[[Counter[Rendered]], object]
+Progress = Callable[[Counter[RenderOutcome]], object]
 
 
 class NoWorker(Exception):
@@ -127,10 +127,10 @@ class ThumbnailBackfill:
         progress(
             Counter(
                 {
-                    Rendered.DONE: len(states) - len(unrendered) - failed,
-                    Rendered.FAILED: failed,
-                    Rendered.LEFT: len(unrendered) - len(self._queued),
-                    Rendered.DELETED: len(before) - len(states),
+                    RenderOutcome.DONE: len(states) - len(unrendered) - failed,
+                    RenderOutcome.FAILED: failed,
+                    RenderOutcome.LEFT: len(unrendered) - len(self._queued),
+                    RenderOutcome.DELETED: len(before) - len(states),
                 }
             )
         )

@@ -1,4 +1,4 @@
-"""The daily removal of what was left behind: the repair of fsck that needs no person."""
+"""The nightly removal of what was left behind: the part of fsck's repair that needs no person."""
 
 import logging
 from collections import Counter
@@ -26,7 +26,7 @@ class CleanUp:
         self._storage = storage
 
     async def run(self) -> None:
-        """Compare everything, remove what is left over, and log one line of it.
+        """Compare everything, remove what is left over, and log the result in one line.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read.

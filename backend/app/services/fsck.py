@@ -197,7 +197,7 @@ class ConsistencyCheck:
         return checksum.digest()
 
     async def _suspect_file(self, file: ObjectInfo) -> Finding | None:
-        """Check again a file that no row seen has named."""
+        """Check again a file that none of the rows read has named."""
         if self._may_be_in_flight(file) or await self._row(file.key):
             return None
         kind = Kind.STALE_THUMBNAIL if is_thumbnail(file.key) else Kind.FILE_WITHOUT_ROW

@@ -33,7 +33,7 @@ class Jobs:
             return await count_jobs(session)
 
     async def have_workers(self) -> bool:
-        """Return whether a worker is there, which executes them."""
+        """Return whether there is a worker to execute them."""
         async with self._database.read() as session:
             return await has_workers(session)
 

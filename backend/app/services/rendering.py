@@ -16,7 +16,8 @@ from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.domain.image import Image
 from app.domain.thumbnails import CONTENT_TYPE, thumbnail_key, thumbnail_keys
-from app.imaging.rendering.child import Rendition, Unrenderable
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from app.services.files import ImageFiles, original_of
@@ -87,7 +88,7 @@ class Rendering:
         Raises:
             DatabaseUnavailable: If that may not be recorded.
         """
-        _log.error("image %s is given up by rendering: %s", image_id, why)
+        _log.error("image %s is not rendered after all attempts: %s", image_id, why)
         sentence = "The image could not be rendered; the service's log says why."
         await self._record_error(image_id, sentence)
 
@@ -118,7 +119,12 @@ class Rendering:
         # Before the row names others. So there is no file that a row has named and names no more,
         # which a server process might remember, and send although the image was deleted.
         previous = thumbnail_keys(image.storage_key, image.thumbnail_sizes, image.rendered_at)
-        await self._remove(previous)
+        try:
+            for key in previous:
+                await self._storage.delete(key)
+        except BaseException:
+            await self._remove(thumbnails)
+            raise
         async with self._database.write() as session:
             is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
         if not is_current:

@@ -26,7 +26,7 @@ from app.runtime.batching import Batcher
 from app.services.files import HotFile, ImageFiles
 from app.services.images import Images
 from app.statements.jobs import insert_jobs
-from app.statements.thumbnails import clear_renditions
+from app.statements.rendering import clear_renditions
 from app.storage.base import StorageBackend
 
 WAIT_SECONDS: Final = 5.0
@@ -42,7 +42,7 @@ class _Request(NamedTuple):
 
     image: Image
     is_lost: bool
-    """Whether the rendition that the row names is gone, at least in part."""
+    """Whether a thumbnail that the row names is missing."""
 
 
 @dataclass
@@ -136,7 +136,7 @@ class Thumbnails:
         if thumbnail is None:
             is_lost = self._sizes[size] in (image.thumbnail_sizes or ())
             if is_lost:
-                # Before the row no longer names them: a delete removes only what a row names.
+                # Before the row stops naming them: a delete removes only what the row names.
                 for key in thumbnail_keys(
                     image.storage_key, image.thumbnail_sizes, image.rendered_at
                 ):
@@ -171,7 +171,7 @@ class Thumbnails:
         return self._files.hot.put((image.id, size), thumbnail, asked_at)
 
     async def _insert(self, requests: Sequence[_Request]) -> Sequence[None]:
-        """Insert the jobs; a row that names what is lost names nothing any more."""
+        """Insert the jobs, and clear the rows whose thumbnails are lost."""
         images = {request.image.id: request.image for request in requests}
         lost = {request.image.id: request.image for request in requests if request.is_lost}
         jobs = [NewJob(RENDER, str(image_id), Priority.INTERACTIVE) for image_id in images]

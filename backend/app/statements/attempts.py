@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.job import STALE
+from app.statements.jobs import ALIVE
 
 MAX_FAILED: Final = 5
 """Attempts that fail before a job is set aside."""
@@ -41,6 +42,13 @@ class Outcome(Enum):
     """
     """The next is due after 10 s, 1 min, 6 min, 36 min. Then the job is to be set aside, at once;
     should that fail, after an hour each time."""
+    HINDERED = """
+        UPDATE procrastinate_jobs SET {free}, status = 'todo', reason = :reason,
+            attempts = least(attempts + 1, lost + {max_failed} - 1),
+            scheduled_at = now() + least(10 * 6.0 ^ (attempts - lost), 3600) * interval '1 second'
+        WHERE {attempt}
+    """
+    """It failed by no fault of the job, which is never set aside for that."""
     SET_ASIDE = """
         UPDATE procrastinate_jobs SET {free}, status = 'failed', scheduled_at = NULL
         WHERE {attempt}
@@ -62,7 +70,7 @@ _EARLIER: Final = text("SELECT attempts, lost, reason FROM procrastinate_jobs WH
 _HEARTBEAT: Final = text(
     "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = :worker RETURNING id"
 )
-_TAKE_UP: Final = text("""
+_TAKE_UP: Final = text(f"""
     UPDATE procrastinate_jobs SET worker_id = NULL, again = false, status = 'todo',
         attempts = attempts + 1, lost = lost + 1, reason = 'The worker ended.',
         scheduled_at = now() + lost * interval '10 seconds'
@@ -70,10 +78,10 @@ _TAKE_UP: Final = text("""
         SELECT id FROM procrastinate_jobs AS job
         WHERE status = 'doing' AND NOT EXISTS (
             SELECT FROM procrastinate_workers
-            WHERE id = job.worker_id AND last_heartbeat > now() - CAST(:stale AS interval))
+            WHERE id = job.worker_id AND {ALIVE})
         FOR UPDATE SKIP LOCKED)
     RETURNING queueing_lock
-""")
+""")  # noqa: S608 - our own
 _PRUNE: Final = text("""
     DELETE FROM procrastinate_jobs
     WHERE status = 'failed' AND created_at < now() - CAST(:kept AS interval)
@@ -81,7 +89,7 @@ _PRUNE: Final = text("""
 _BECOME_DUE: Final = text("""
     INSERT INTO periodic_tasks AS known VALUES (:task, :due)
     ON CONFLICT (task_name) DO UPDATE SET last_due = excluded.last_due
-        WHERE known.last_due < excluded.last_due
+        WHERE known.last_due < excluded.last_due OR known.last_due > now() + interval '1 day'
     RETURNING task_name
 """)
 
@@ -119,7 +127,7 @@ async def settle(
 ) -> bool:
     """Record how an attempt ended; return False if the job is no longer that of this attempt."""
     parameters = attempt._asdict()
-    if outcome is Outcome.FAILED:
+    if outcome in {Outcome.FAILED, Outcome.HINDERED}:
         parameters["reason"] = reason
     return (await session.execute(_SETTLE[outcome], parameters)).first() is not None
 
@@ -140,5 +148,8 @@ async def prune_failed_jobs(session: WriteSession) -> None:
 
 
 async def become_due(session: WriteSession, task: str, due: datetime) -> bool:
-    """Record that a periodic task is due; return False if another worker has done so."""
+    """Record that a periodic task is due; return False if another worker has done so.
+
+    What a wrong clock has recorded for the future keeps no task waiting for it.
+    """
     return (await session.execute(_BECOME_DUE, {"task": task, "due": due})).first() is not None

@@ -1,4 +1,4 @@
-"""Statements on jobs: what inserts and lists them."""
+"""Statements on jobs: insert, count, list, re-queue and discard."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
@@ -22,8 +22,8 @@ from sqlalchemy import (
 from app.database.engine import ReadSession, WriteSession
 from app.domain.job import STALE, FailedJob, JobCount, JobState, NewJob
 
-# A row that is locked by a worker that takes it is waited for: what was inserted while a job is
-# executed is executed after that.
+# It waits for a worker that is taking the job: one that is inserted while it is executed, is
+# executed once more after that.
 _INSERT: Final = text("""
     INSERT INTO procrastinate_jobs AS job (queue_name, task_name, queueing_lock, args, priority)
     SELECT task, task, task || ':' || subject, jsonb_build_object('subject', subject), priority
@@ -43,10 +43,11 @@ _DUE: Final = "status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now(
 _OLDEST: Final = text(f"""
     SELECT now() - created_at FROM procrastinate_jobs WHERE {_DUE} ORDER BY id LIMIT 1
 """)  # noqa: S608 - our own
-_WORKERS: Final = text("""
-    SELECT EXISTS (
-        SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - CAST(:stale AS interval))
-""")
+ALIVE: Final = """
+    last_heartbeat BETWEEN now() - CAST(:stale AS interval) AND now() + CAST(:stale AS interval)
+"""
+"""Of a worker. A heartbeat in the future is of one that has ended since the clock was set back."""
+_WORKERS: Final = text(f"SELECT EXISTS (SELECT FROM procrastinate_workers WHERE {ALIVE})")  # noqa: S608 - our own
 _UNFINISHED: Final = text("""
     SELECT args->>'subject' FROM procrastinate_jobs
     WHERE queueing_lock = ANY(:names) AND status <> 'failed'
@@ -101,14 +102,14 @@ async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:
 async def age_of_oldest_job(session: ReadSession) -> timedelta | None:
     """Return for how long the oldest job that could be executed has been queued, if there is one.
 
-    One that is to be tried again later is none of them.
+    A postponed one does not count.
     """
     age: timedelta | None = await session.scalar(_OLDEST)
     return age
 
 
 async def has_workers(session: ReadSession) -> bool:
-    """Return whether there is a worker, which has shown so within `STALE`."""
+    """Return whether any worker has had a heartbeat within `STALE`."""
     found: bool = (await session.execute(_WORKERS, {"stale": STALE})).scalar_one()
     return found
 

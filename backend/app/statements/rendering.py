@@ -1,13 +1,15 @@
-"""Statements of rendering: what is known of an image's thumbnails."""
+"""Statements on what rows say of their thumbnails."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, func
 
 from app.database.engine import WriteSession
+from app.domain.image import Image
 from app.models import IMAGES
 
 
@@ -31,6 +33,11 @@ _KNOWN: Final = {name: func.coalesce(IMAGES.c[name], _NEW[name]) for name in ("w
 _RENDERED: Final = (
     IMAGES.update().where(_ROW, _UNCHANGED).values(_NEW | _KNOWN).returning(IMAGES.c.id)
 )
+_CLEAR: Final = (
+    IMAGES.update()
+    .where(_ROW, IMAGES.c.rendered_at == bindparam("lost"))
+    .values(rendered_at=None, thumbnail_sizes=None)
+)
 _FAILED: Final = IMAGES.update().where(_ROW).values(render_error=_NEW["render_error"])
 
 
@@ -51,3 +58,16 @@ async def record_rendition(
 async def record_render_error(session: WriteSession, image_id: UUID, sentence: str) -> None:
     """Record why an image cannot be rendered. The thumbnails that it may have stay."""
     await session.execute(_FAILED, {"row_id": image_id, "new_render_error": sentence})
+
+
+async def clear_renditions(session: WriteSession, images: Sequence[Image]) -> None:
+    """Let rows name no thumbnails, where they still name those that these images do.
+
+    In the order of the ids, so that no two transactions that do this at once deadlock.
+    """
+    rows = [
+        {"row_id": image.id, "lost": image.rendered_at}
+        for image in sorted(images, key=attrgetter("id"))
+    ]
+    if rows:
+        await (await session.connection()).execute(_CLEAR, rows)

@@ -100,6 +100,9 @@ async def test_an_image_that_cannot_be_rendered_has_none_and_its_thumbnail_says_
     assert (await client.get(f"{IMAGES}/{image['id']}")).json()["thumbnails"] == {}
     response = await client.get(urls(image)["300"])
     assert assert_problem(response, 422, "image-not-renderable") == "The image is broken."
+    await execute(database, "UPDATE images SET thumbnail_sizes = '{150,64}'")  # of other settings
+    thumbnails = (await client.get(f"{IMAGES}/{image['id']}")).json()["thumbnails"]
+    assert thumbnails.keys() == {"150"}, "it has been rendered before"
 
 
 @pytest.mark.parametrize("size", ["0", "1", "151", "0150", "-150", "150.0", "all", "9" * 5000])

@@ -17,16 +17,18 @@ from app.domain.job import Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.services import backfill_thumbnails
-from app.services.backfill_thumbnails import NoWorker, Rendered, ThumbnailBackfill
+from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.statements.backfill import find_rendering_states, list_unrendered
 from app.statements.images import delete_image, find_images
 from app.storage.memory import MemoryStorage
 from testkit.databases import explain
+from testkit.jobs import rows
 from testkit.live import TIMEOUT, until
-from testkit.thumbnails import put_thumbnails
+from testkit.renditions import STAND_INS, put_thumbnails
 from testkit.uploads import add, execute, row
 
 SIZES = (150, 300)
+THUMBNAILS = {size: STAND_INS[size] for size in SIZES}
 NOW = datetime.now(UTC)
 
 
@@ -66,7 +68,7 @@ class Render:
         async with self._database.read() as session:
             image = (await find_images(session, [image_id]))[image_id]
         async with self._database.write() as session:
-            await put_thumbnails(session, self._storage, image, SIZES)
+            await put_thumbnails(session, self._storage, image, THUMBNAILS)
         self.rendered.append(image_id)
 
 
@@ -133,18 +135,14 @@ async def test_rows_are_read_in_the_order_of_an_index(database: Database) -> Non
     assert "pk_images" in plan
 
 
-async def backfill(database: Database) -> Counter[Rendered]:
-    count = Counter[Rendered]()
+async def backfill(database: Database) -> Counter[RenderOutcome]:
+    count = Counter[RenderOutcome]()
     await ThumbnailBackfill(database, SIZES).run(count.update)
     return +count
 
 
-async def queued(database: Database) -> list[tuple[str, str, int]]:
-    async with database.read() as session:
-        rows = await session.execute(
-            text("SELECT task_name, args->>'subject', priority FROM procrastinate_jobs ORDER BY id")
-        )
-        return [(task, subject, priority) for task, subject, priority in rows]
+async def queued(database: Database) -> list[tuple[object, ...]]:
+    return await rows(database, "task_name, args->>'subject', priority")
 
 
 async def test_every_image_is_rendered_newest_first_and_none_a_second_time(
@@ -154,7 +152,7 @@ async def test_every_image_is_rendered_newest_first_and_none_a_second_time(
     ids = await add_images(database)
     render = Render(database)
     async with working(database, render):
-        assert await backfill(database) == {Rendered.DONE: 3}
+        assert await backfill(database) == {RenderOutcome.DONE: 3}
         assert await backfill(database) == {}
     assert render.rendered == [ids["newest"], ids["of fewer sizes"], ids["new"]]
     assert await queued(database) == []
@@ -169,7 +167,7 @@ async def test_no_more_than_so_many_are_queued_at_a_time(
     await add(database, *(row() for _ in range(35)))
     render = Render(database)
     async with working(database, render):
-        assert await backfill(database) == {Rendered.DONE: 35}
+        assert await backfill(database) == {RenderOutcome.DONE: 35}
     assert 3 < render.most_queued <= 6
 
 
@@ -216,7 +214,7 @@ async def test_images_that_cannot_be_rendered_or_are_deleted_do_not_hold_up_the_
             await render(subject)
 
     async with working(database, render_some):
-        expected = {Rendered.DONE: 4, Rendered.FAILED: 1, Rendered.DELETED: 1}
+        expected = {RenderOutcome.DONE: 4, RenderOutcome.FAILED: 1, RenderOutcome.DELETED: 1}
         assert await backfill(database) == expected
         assert await backfill(database) == {}
 
@@ -229,7 +227,7 @@ async def test_an_image_whose_job_ends_without_a_trace_in_its_row_is_not_waited_
     while not await queued(database):  # noqa: ASYNC110 - nobody sets an event for it
         await asyncio.sleep(0.01)
     await execute(database, "UPDATE procrastinate_jobs SET status = 'failed'")
-    assert await waiting == {Rendered.LEFT: 1}
+    assert await waiting == {RenderOutcome.LEFT: 1}
 
 
 async def test_a_run_ends_where_there_is_no_worker(
@@ -258,4 +256,4 @@ async def test_a_worker_that_lives_is_waited_for(
         await render(subject)
 
     async with working(database, render_slowly):
-        assert await backfill(database) == {Rendered.DONE: 1}
+        assert await backfill(database) == {RenderOutcome.DONE: 1}

@@ -27,8 +27,8 @@ from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, write_mark
 from testkit import samples
 from testkit.live import until
+from testkit.renditions import put_thumbnails
 from testkit.storages import OpenStorage
-from testkit.thumbnails import put_thumbnails
 from testkit.uploads import LIMITS, execute, file, row_keys
 
 OLD = time.time() - 2 * 24 * 3600

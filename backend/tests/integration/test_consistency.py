@@ -22,8 +22,8 @@ from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME
 from app.storage.memory import MemoryStorage
 from testkit import samples
+from testkit.renditions import put_thumbnails
 from testkit.storages import OpenStorage
-from testkit.thumbnails import put_thumbnails
 from testkit.uploads import file, read
 
 JPEG = samples.jpeg()

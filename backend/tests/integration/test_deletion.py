@@ -16,7 +16,7 @@ from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.live import TIMEOUT
-from testkit.thumbnails import put_thumbnails
+from testkit.renditions import put_thumbnails
 from testkit.uploads import (
     LIMITS,
     assert_nothing_is_left,

@@ -21,20 +21,10 @@ from app.statements.jobs import (
     requeue_failed_jobs,
 )
 from testkit.databases import explain
+from testkit.jobs import insert, rows
 from testkit.uploads import execute
 
 A, B = NewJob("render", "a"), NewJob("render", "b")
-
-
-async def insert(database: Database, *jobs: NewJob) -> None:
-    async with database.write() as session:
-        await insert_jobs(session, jobs)
-
-
-async def rows(database: Database, columns: str) -> list[tuple[object, ...]]:
-    async with database.read() as session:
-        query = f"SELECT {columns} FROM procrastinate_jobs ORDER BY id"  # noqa: S608
-        return [tuple(row) for row in await session.execute(text(query))]
 
 
 async def fail(database: Database) -> None:

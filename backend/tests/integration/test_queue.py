@@ -1,20 +1,21 @@
 """Workers: what they execute in which order, and what becomes of attempts that fail."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from app.database.engine import Database
+from app.domain.errors import StorageUnavailable
 from app.domain.job import MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
-from app.statements.jobs import insert_jobs
 from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.jobs import insert, rows
 from testkit.live import TIMEOUT
 from testkit.uploads import execute
 
@@ -38,17 +39,6 @@ async def working(
     finally:
         worker.stop()
         await running
-
-
-async def insert(database: Database, *jobs: NewJob) -> None:
-    async with database.write() as session:
-        await insert_jobs(session, jobs)
-
-
-async def rows(database: Database, columns: str) -> list[tuple[object, ...]]:
-    async with database.read() as session:
-        query = f"SELECT {columns} FROM procrastinate_jobs ORDER BY id"  # noqa: S608
-        return [tuple(row) for row in await session.execute(text(query))]
 
 
 async def reach(database: Database, columns: str, expected: list[tuple[object, ...]]) -> None:
@@ -150,6 +140,29 @@ async def test_an_attempt_that_fails_is_repeated_later_with_its_reason_in_the_ro
     assert failing.subjects == ["a"]
     assert "Traceback" in caplog.text
     assert "subject='a'" in caplog.text
+
+
+async def test_a_reason_with_a_name_that_is_no_unicode_is_recorded(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # pytest cannot send such a log to its main process
+    await insert(database, A)
+    failing = Recorder(OSError(28, "Full", b"/data/\xff"))
+    async with working(database, render(failing.run)):
+        await reach(database, "reason", [("Full (ENOSPC): /data/?",)])
+
+
+async def test_a_job_is_not_set_aside_for_an_outage_however_long(database: Database) -> None:
+    failing = Recorder(StorageUnavailable())
+    await insert(database, A)
+    async with working(database, Task("render", failing.run, failing.give_up, TIMEOUT)):
+        async with asyncio.timeout(TIMEOUT):
+            while len(failing.subjects) < 8:
+                await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+                await asyncio.sleep(0.02)
+        failing.error = None
+        await reach(database, "id", [])
+    assert failing.set_aside == []
 
 
 async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(
@@ -289,6 +302,9 @@ async def test_of_several_workers_one_finds_that_a_periodic_task_is_due(
             True
         ]
     assert not await find(1)
+    await execute(database, "UPDATE periodic_tasks SET last_due = '2099-01-01'")
+    assert await find(3), "a clock was wrong"
+    assert not await find(3)
 
 
 async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_another_is_not(
@@ -297,8 +313,8 @@ async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_ano
     monkeypatch.setattr("app.queue.upkeep.STALE", timedelta())
     monkeypatch.setattr("app.queue.upkeep.BEAT_SECONDS", 0.1)
     done = Recorder()
-    await insert(database, A, NewJob("render", "b"))
-    for subject, age in (("a", STALE * 1.5), ("b", timedelta())):
+    await insert(database, A, NewJob("render", "b"), NewJob("render", "c"))
+    for subject, age in (("a", STALE * 1.5), ("b", timedelta()), ("c", timedelta(days=-1))):
         await execute(
             database,
             "WITH other AS (INSERT INTO procrastinate_workers (last_heartbeat) "  # noqa: S608
@@ -308,7 +324,7 @@ async def test_the_job_of_a_worker_without_heartbeat_is_taken_up_and_that_of_ano
         )
     async with working(database, render(done.run)):
         await reach(database, "args->>'subject', status::text", [("b", "doing")])
-    assert done.subjects == ["a"]
+    assert sorted(done.subjects) == ["a", "c"], "c has one after the clock was set back"
 
 
 async def test_jobs_that_were_set_aside_long_ago_are_deleted(database: Database) -> None:

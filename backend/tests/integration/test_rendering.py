@@ -18,8 +18,8 @@ from app.domain.errors import (
 )
 from app.domain.image import Image
 from app.domain.thumbnails import thumbnail_key
-from app.imaging.rendering.child import RenderingFailed, Rendition
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from app.jobs.rendering import rendering_task
 from app.services.rendering import Rendering
@@ -144,6 +144,32 @@ async def test_previous_thumbnails_are_gone_before_the_row_names_others(
     await assert_rendered(services, storage, image, (300, 800))
 
 
+async def test_a_previous_thumbnail_that_cannot_be_removed_stays_in_the_row(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    class Failing(MemoryStorage):
+        async def delete(self, key: str) -> None:
+            if key == stuck:
+                raise StorageUnavailable
+            await super().delete(key)
+
+    stuck = ""
+    storage = Failing()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await Rendering(database, storage, open_renderer(150, 300)).render(image.id)
+    before = await found(services, image)
+    _, stuck = keys_of(before)
+    again = Rendering(database, storage, open_renderer(300, 800))
+    with pytest.raises(StorageUnavailable):
+        await again.render(image.id)
+    assert await found(services, image) == before
+    assert await stored_keys(storage) == sorted([image.storage_key, stuck])
+    stuck = ""
+    await again.render(image.id)
+    await assert_rendered(services, storage, image, (300, 800))
+
+
 async def test_sides_that_the_row_lacks_are_filled_in_and_known_ones_stay(
     services: Services, database: Database, rendering: Rendering
 ) -> None:
@@ -194,7 +220,7 @@ async def test_an_image_that_is_given_up_says_so_until_it_is_rendered(
     await task.set_aside(str(image.id), "fsync: /data/images/12")
     sentence = "The image could not be rendered; the service's log says why."
     assert (await found(services, image)).render_error == sentence
-    assert f"{image.id} is given up by rendering: fsync: /data/images/12" in caplog.text
+    assert f"{image.id} is not rendered after all attempts: fsync: /data/images/12" in caplog.text
     await task.run(str(image.id))
     assert (await assert_rendered(services, storage, image)).render_error is None
 

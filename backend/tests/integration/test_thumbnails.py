@@ -18,16 +18,18 @@ from app.domain.errors import (
     ThumbnailNotReady,
 )
 from app.domain.image import Image
+from app.domain.job import Priority
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from app.services import thumbnails as thumbnails_module
 from app.services.images import Images
 from app.services.rendering import Rendering
 from app.services.use_cases import Services
-from app.statements.thumbnails import clear_renditions
+from app.statements.rendering import clear_renditions
 from app.storage.memory import MemoryStorage
 from testkit import samples
-from testkit.renditions import put_rendition, queued_subjects
+from testkit.jobs import rows
+from testkit.renditions import put_rendition
 from testkit.storages import OpenStorage, read_all
 from testkit.uploads import LIMITS, execute, file, stored_keys
 
@@ -53,6 +55,12 @@ async def ask(services: Services, image: Image, size: str = "300") -> bytes:
     thumbnail = await services.thumbnails.find(image.id, size)
     thumbnail = thumbnail or await services.thumbnails.render(image.id, size)
     return await read_all(await services.files.open(thumbnail, 0, thumbnail.size))
+
+
+async def queued_subjects(database: Database) -> list[object]:
+    """Return the ids of the images that are queued to be rendered at once."""
+    jobs = await rows(database, "args->>'subject', priority")
+    return [subject for subject, priority in jobs if priority == Priority.INTERACTIVE]
 
 
 async def until_queued(database: Database, count: int = 1) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
 
 from app.database.engine import Database
 from app.domain.errors import QuotaExceeded, UploadFailed
@@ -12,16 +11,15 @@ from app.domain.job import RENDER
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
 from testkit import samples
+from testkit.jobs import rows
 from testkit.uploads import ADDRESS, LIMITS, execute, file, files
 
 SIZES = (150, 300)
 JPEG = samples.jpeg()
 
 
-async def jobs(database: Database) -> list[tuple[str, str]]:
-    query = "SELECT task_name, args->>'subject' FROM procrastinate_jobs ORDER BY id"
-    async with database.read() as session:
-        return [(task, subject) for task, subject in await session.execute(text(query))]
+async def jobs(database: Database) -> list[tuple[object, ...]]:
+    return await rows(database, "task_name, args->>'subject'")
 
 
 @pytest.mark.parametrize("quota", [0, 100], ids=["unlimited", "with a quota"])

@@ -87,7 +87,7 @@ def test_failed_jobs_are_requeued_or_discarded_by_id_or_all(
 ) -> None:
     first, _, queued = ids(queue)
     named = jobs(queue, action, first, queued)
-    assert named == (1, [f"1 job {what}", "1 of those named were not set aside, or are no jobs"])
+    assert named == (1, [f"1 job {what}", "1 of the ids named no job that was set aside"])
     assert jobs(queue, action, "--all") == (0, [f"1 job {what}"])
     assert jobs(queue, "failed") == (0, [])
     assert len(ids(queue)) == (3 if action == "retry" else 1)

@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from app.imaging.rendering import child
-from app.imaging.rendering.child import RenderingFailed, Rendition, Unrenderable, parse
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, Unrenderable, parse
 from app.imaging.rendering.renderer import Renderer
+from app.observability.reasons import reason
 from testkit import samples
 from testkit.descriptors import open_descriptors
 from testkit.live import TIMEOUT, until
@@ -26,6 +27,8 @@ BACKEND = Path(__file__).parents[2]
 SIZES = (150, 300, 800)
 LIMITS = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
 JPEG = samples.jpeg()
+LARGE = samples.jpeg(1000, 1000, progressive=True, subsampling=0)
+"""Of which libjpeg keeps all coefficients, 6 MB."""
 BROKEN = b"\xff\xd8\xff\xe0 and nothing more"
 
 
@@ -98,8 +101,9 @@ async def test_a_process_that_ends_while_it_renders_costs_that_image_alone(
     process, rendering = await suspended(renderer)
     for sent in (number, signal.SIGCONT):
         os.kill(process.pid, sent)
-    with pytest.raises(RenderingFailed, match=f"ended with status -{number}"):
+    with pytest.raises(RenderingFailed, match=f"ended with status -{number}") as raised:
         await rendering
+    assert reason(raised.value) == str(raised.value), "what the queue records"
     assert_ended([process])
     await render(renderer)
 
@@ -152,6 +156,59 @@ async def test_a_broken_image_ends_its_process_and_no_other_rendering(renderer: 
         Unrenderable,
         Rendition,
     ]
+
+
+async def test_a_process_that_lacks_memory_after_other_images_is_replaced(
+    renderer: Renderer,
+) -> None:
+    await render(renderer)
+    (used,) = processes()
+    left = used.memory_info().vms + (2 << 20)
+    used.rlimit(psutil.RLIMIT_AS, (left, left))
+    assert (await render(renderer, LARGE)).width == 1000
+    assert_ended([used])
+
+
+async def test_an_image_for_which_a_new_process_lacks_memory_cannot_be_rendered() -> None:
+    renderer = Renderer(LIMITS._replace(memory_mb=96, max_pixels=9_000_000), SIZES)
+    with pytest.raises(Unrenderable, match="RENDER_MEMORY_MB"):
+        await render(renderer, samples.jpeg(3000, 3000, progressive=True, subsampling=0))
+    assert processes() == []
+
+
+WITHOUT_THREADS = """
+import os, resource, sys
+from app.imaging.rendering import vips
+vips.prepare()
+if os.getuid() == 0:
+    os.setuid(65534)  # root is not limited
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+print(vips.try_to_render(sys.stdin.fileno(), [150], 1_000_000))
+"""
+
+
+def test_an_image_is_not_called_damaged_where_the_system_has_no_more_threads() -> None:
+    with TemporaryFile() as file:
+        file.write(JPEG)
+        file.flush()
+        program = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", WITHOUT_THREADS],
+            cwd=BACKEND,
+            stdin=file,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (program.returncode, program.stdout) == (1, "")
+    assert "Error creating thread" in program.stderr
+
+
+async def test_an_answer_without_an_end_is_not_kept(renderer: Renderer) -> None:
+    await render(renderer)
+    renderer._idle[0]._reader.feed_data(b"1" * 200_000)
+    with pytest.raises(RenderingFailed, match="no end"):
+        await render(renderer)
+    assert processes() == []
 
 
 async def test_nothing_stays_open_behind_closed_processes() -> None:
@@ -241,6 +298,8 @@ def test_processes_end_with_a_parent_that_is_killed_also_while_they_render() -> 
         b'[64, 48, [1, 2, 3], 7, "", ""]',
         b'[64, 48, [1, 2, 3], "00", 5, ""]',
         b'[64, 48, [1, 2, 3], "00", "", "", "more"]',
+        b'[64, 48, [1, 2, 3], "' + b"00" * 65 + b'", "", ""]',
+        b"[" * 60_000,
     ],
 )
 def test_an_answer_that_makes_no_sense_is_not_believed(line: bytes) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from app.imaging.rendering.child import Child, RenderingFailed, Rendition, Unrenderable
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import Child, Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from testkit import samples
 from testkit.bombs import BOMBS, black_png, huge_jpeg, jpeg_of_scans, zeros

@@ -1,7 +1,6 @@
 """A process that renders images, as its parent sees it."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import app
-from app.domain.thumbnails import MAX_RENDER_ERROR
-from app.imaging.rendering.protocol import Answer, RenderLimits
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, parse
 from app.runtime import signals
 from app.runtime.processes import ends_within
 
@@ -27,9 +25,6 @@ END_SECONDS: Final = 1.0
 KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a system call."""
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
-MAX_NUMBER: Final = 16 * 1024 * 1024
-"""More bytes than a thumbnail has, and more pixels than a side. What says more is not believed."""
-
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "PYTHONPATH": str(Path(app.__file__).parents[1]),
@@ -52,23 +47,6 @@ class Rendition(NamedTuple):
     """WebP, by the longest side."""
     placeholder: bytes
     """ThumbHash."""
-
-
-class Unrenderable(Exception):
-    """The image cannot be rendered.
-
-    Args:
-        sentence: Why.
-        detail: What the library says about that.
-    """
-
-    def __init__(self, sentence: str, detail: str) -> None:
-        super().__init__(sentence)
-        self.detail = detail
-
-
-class RenderingFailed(Exception):
-    """The process that rendered has crashed, was killed or has not answered in time."""
 
 
 @dataclass(eq=False, slots=True)
@@ -117,15 +95,14 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it exists no more."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     async def render(self, descriptor: int) -> Rendition:
         """Render the image of an open file. Unless that succeeds, the process is of no more use.
 
         Raises:
-            Unrenderable: If it cannot be rendered, or takes too much processor time, which another
-                attempt would take too.
+            Unrenderable: If it cannot be rendered; TakesTooLong for its processor time.
             RenderingFailed: If the process has ended, or its answer is not understood.
         """
         try:
@@ -136,7 +113,7 @@ class Child:
             await ends_within(self._process, END_SECONDS)
             status = self._process.poll()
             if status == -signal.SIGXCPU:
-                raise Unrenderable(TOO_LONG, "") from error
+                raise TakesTooLong(TOO_LONG, "") from error
             words = f"The process that renders has ended with status {status}."
             raise RenderingFailed(words) from error
         return Rendition(
@@ -147,42 +124,17 @@ class Child:
         )
 
     async def kill(self) -> None:
-        """End the process at once; in a system call that a disk keeps waiting, only after that."""
+        """Kill the process; one in a system call that a disk blocks ends only after the call."""
         self._writer.close()
         self._process.kill()
         if not await ends_within(self._process, KILL_SECONDS):
             _log.error("the process that renders (pid %s) was killed and does not end", self.pid)
 
     async def _line(self) -> bytes:
-        line = await self._reader.readline()
+        try:
+            line = await self._reader.readline()
+        except ValueError as error:
+            raise RenderingFailed("The answer of the process that renders has no end.") from error
         if not line.endswith(b"\n"):
             raise EOFError
         return line
-
-
-def parse(line: bytes, sizes: Sequence[int]) -> Answer:
-    """Return the answer in a line, which nobody vouches for: what wrote it has read the image.
-
-    Raises:
-        Unrenderable: If the answer is that.
-        RenderingFailed: If it is not understood.
-    """
-    try:
-        answer = Answer(*json.loads(line))
-        if answer.unrenderable:
-            raise Unrenderable(_plain(answer.unrenderable), _plain(answer.detail))
-        numbers = (answer.width, answer.height, *answer.lengths)
-        if len(answer.lengths) != len(sizes) or not all(map(_is_possible, numbers)):
-            raise ValueError("numbers that cannot be")
-        bytes.fromhex(answer.placeholder)
-    except (ValueError, TypeError) as error:
-        raise RenderingFailed("The answer of the process that renders makes no sense.") from error
-    return answer
-
-
-def _is_possible(number: object) -> bool:
-    return isinstance(number, int) and 0 < number <= MAX_NUMBER
-
-
-def _plain(words: str) -> str:
-    return "".join(filter(str.isprintable, words))[:MAX_RENDER_ERROR]

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from app.imaging.rendering.child import START_SECONDS, Child, RenderingFailed, Rendition
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.child import START_SECONDS, Child, Rendition
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, Unrenderable
 
 PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
@@ -33,10 +33,13 @@ class Renderer:
     @property
     def seconds(self) -> float:
         """How long an image may take at most, with the start of a process, once it is its turn."""
-        return START_SECONDS + TIME_FACTOR * self._limits.seconds
+        return START_SECONDS + 2 * TIME_FACTOR * self._limits.seconds
 
     async def render(self, descriptor: int) -> Rendition:
         """Render the image of an open file, in a process that has rendered all others well so far.
+
+        That has left it less memory, so none but a new process may refuse an image, but for the
+        time that it takes.
 
         Raises:
             Unrenderable: If it cannot be rendered.
@@ -44,30 +47,39 @@ class Renderer:
             OSError: If no process can be started.
         """
         async with self._slots:
-            child = await self._take_child()
-            seconds = TIME_FACTOR * self._limits.seconds
-            try:
-                async with asyncio.timeout(seconds):
-                    rendition = await child.render(descriptor)
-            except TimeoutError as error:
-                await child.kill()
-                words = f"The image is not rendered after {seconds} seconds."
-                raise RenderingFailed(words) from error
-            except BaseException:
-                await child.kill()
-                raise
-            self._idle.append(child)
-            return rendition
+            if child := await self._take_idle():
+                try:
+                    return await self._render_in(child, descriptor)
+                except TakesTooLong:
+                    raise
+                except Unrenderable:
+                    pass
+            return await self._render_in(await Child.start(self._limits, self.sizes), descriptor)
 
     async def close(self) -> None:
         """End the processes. Nothing may be in progress."""
         while self._idle:
             await self._idle.pop().kill()
 
-    async def _take_child(self) -> Child:
+    async def _take_idle(self) -> Child | None:
         while self._idle:
             child = self._idle.pop()
             if not child.has_ended:
                 return child
             await child.kill()
-        return await Child.start(self._limits, self.sizes)
+        return None
+
+    async def _render_in(self, child: Child, descriptor: int) -> Rendition:
+        seconds = TIME_FACTOR * self._limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                rendition = await child.render(descriptor)
+        except TimeoutError as error:
+            await child.kill()
+            words = f"The image is not rendered after {seconds} seconds."
+            raise RenderingFailed(words) from error
+        except BaseException:
+            await child.kill()
+            raise
+        self._idle.append(child)
+        return rendition

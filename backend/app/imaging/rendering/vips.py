@@ -21,6 +21,8 @@ MAX_SIDE: Final = 65_535
 _BLOCK: Final = 64 * 1024
 _NO_MEMORY: Final = ("out of memory", "insufficient memory", "cannot allocate")
 """In messages of libvips, libjpeg and the system."""
+_NO_THREAD: Final = "creating thread"
+"""In the message of GLib."""
 
 
 class Refused(Exception):
@@ -36,13 +38,19 @@ def prepare() -> None:
 
 
 def try_to_render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, list[bytes]]:
-    """Return the answer about the image of an open file, and its thumbnails if there are any."""
+    """Return the answer about the image of an open file, and its thumbnails if there are any.
+
+    Raises:
+        pyvips.Error: If the system has no more threads, which may be no fault of the image.
+    """
     try:
         return render(descriptor, sizes, max_pixels)
     except Refused as error:
         return Answer(unrenderable=str(error)), []
     except (MemoryError, pyvips.Error) as error:
         detail = " ".join(str(error).split())
+        if _NO_THREAD in detail:
+            raise
         if isinstance(error, MemoryError) or any(words in detail.lower() for words in _NO_MEMORY):
             why = "Rendering the image needs more memory than RENDER_MEMORY_MB allows."
         else:
