@@ -1,0 +1,33 @@
+"""What is known of a service from its answers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+class BrokenPromise(AssertionError):
+    """The service lost, kept or changed what it must not."""
+
+
+def require(condition: bool, otherwise: str) -> None:
+    """Raise BrokenPromise if a promise was not kept."""
+    if not condition:
+        raise BrokenPromise(otherwise)
+
+
+@dataclass
+class Book:
+    """What the service has acknowledged to its clients."""
+
+    stored: dict[str, int] = field(default_factory=dict)
+    """Acknowledged by 201: id, and the number that its bytes come from."""
+    deleted: set[str] = field(default_factory=set)
+    """Acknowledged by 204."""
+    unsure: dict[str, int] = field(default_factory=dict)
+    """Stored, then a delete without an answer: gone or whole, nothing between."""
+    count: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        """Forget all images."""
+        self.stored.clear()
+        self.deleted.clear()
+        self.unsure.clear()

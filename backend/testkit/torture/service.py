@@ -1,0 +1,175 @@
+"""The service, with its workers and its database, each as its own processes."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psutil
+from sqlalchemy.engine import make_url
+
+from app.database.embedded import embedded_postgres
+from testkit.databases import execute, prepare
+from testkit.disks import FrozenDisk
+
+BACKEND: Final = Path(__file__).parents[2]
+SERVER_PROCESSES: Final = 2
+RENDER_SECONDS: Final = 10
+"""Deadline of rendering one image: shorter than the longest stop."""
+TIMEOUT: Final = 120.0
+"""Seconds for anything that is certain to happen."""
+
+
+class Service:
+    """The service in a folder of its own.
+
+    Args:
+        folder: Where its log and its database are.
+        disk: Where its files are, if they are on a disk that can hang.
+    """
+
+    def __init__(self, folder: Path, disk: FrozenDisk | None) -> None:
+        self.folder = folder
+        self.disk = disk
+        self.data = disk.folder if disk else folder / "data"
+        self.log = folder / "log"
+        self.url = ""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._database = ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start_database()
+        asyncio.run(prepare(make_url(self.url)))
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(TIMEOUT)
+        self._database.close()
+
+    def start(self) -> None:
+        """Start the service, whose previous main process has ended."""
+        if self._process:
+            self._process.wait(TIMEOUT)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app"],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def start_database(self) -> None:
+        """Start the database, whose previous process has ended."""
+        self._database.close()
+        url = self._database.enter_context(embedded_postgres(self.folder / "postgres"))
+        self.url = url.render_as_string()
+
+    def fsck(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command, beside the service."""
+        return subprocess.run(
+            [sys.executable, "-m", "app", "fsck", *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    async def select(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the database, past the service."""
+        return await execute(make_url(self.url), statement)
+
+    @property
+    def main(self) -> psutil.Process:
+        """The process that was started, which supervises the others."""
+        assert self._process
+        return psutil.Process(self._process.pid)
+
+    @property
+    def database(self) -> psutil.Process:
+        """The database's first process."""
+        file = self.folder / "postgres/postmaster.pid"
+        return psutil.Process(int(file.read_text().split()[0]))
+
+    def servers(self) -> list[psutil.Process]:
+        """List the processes that answer clients."""
+        return _running("app.commands.server_process", children(self.main))
+
+    def workers(self) -> list[psutil.Process]:
+        """List the processes that do jobs."""
+        return _running("app.commands.worker_process", children(self.main))
+
+    def writers(self) -> list[psutil.Process]:
+        """List the processes that write files, for server processes and workers."""
+        parents = [*self.servers(), *self.workers()]
+        return [one for parent in parents for one in _running("writer_program", children(parent))]
+
+    def busy_workers(self) -> list[psutil.Process]:
+        """List the workers for which an image is rendered at this moment."""
+        return [worker for worker in self.workers() if _busy_renderers(worker)]
+
+    def busy_renderers(self) -> list[psutil.Process]:
+        """List the processes that render an image at this moment."""
+        return [renderer for worker in self.workers() for renderer in _busy_renderers(worker)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(BACKEND),
+            "DATABASE_URL": self.url,
+            "DATA_DIR": str(self.data),
+            "PORT": str(self.port),
+            "WORKERS": str(SERVER_PROCESSES),
+            "WORKER_PROCESSES": "1",
+            "RENDER_TIMEOUT_SECONDS": str(RENDER_SECONDS),
+        }
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """List the processes that a process has started and that have not ended."""
+    try:
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(*processes: psutil.Process) -> None:
+    """Kill processes as `kill -9` does."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+
+
+def _busy_renderers(worker: psutil.Process) -> list[psutil.Process]:
+    renderers = _running("app.imaging.rendering.program", children(worker))
+    return [one for one in renderers if _status(one) == psutil.STATUS_RUNNING]
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_DEAD
+
+
+def _running(module: str, processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if module in " ".join(_command(process))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
