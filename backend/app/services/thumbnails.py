@@ -130,10 +130,12 @@ class Thumbnails:
 
     async def _wait(self, image_id: UUID, size: str) -> HotFile:
         """Ask for a rendering, and wait for it, until cancelled."""
-        asked_at = monotonic()
-        image = await self._images.get(image_id)
-        thumbnail = await self._current(image, size, asked_at)
-        if thumbnail is None:
+        is_requested = False
+        while True:
+            asked_at = monotonic()
+            image = await self._images.get(image_id)
+            if thumbnail := await self._current(image, size, asked_at):
+                return thumbnail
             is_lost = self._sizes[size] in (image.thumbnail_sizes or ())
             if is_lost:
                 # Before the row stops naming them: a delete removes only what the row names.
@@ -141,12 +143,10 @@ class Thumbnails:
                     image.storage_key, image.thumbnail_sizes, image.rendered_at
                 ):
                     await self._storage.delete(key)
-            await self._requests.submit(_Request(image, is_lost))
-        while thumbnail is None:
+            if is_lost or not is_requested:
+                await self._requests.submit(_Request(image, is_lost))
+                is_requested = True
             await asyncio.sleep(POLL_SECONDS)
-            asked_at = monotonic()
-            thumbnail = await self._current(await self._images.get(image_id), size, asked_at)
-        return thumbnail
 
     async def _current(self, image: Image, size: str, asked_at: float) -> HotFile | None:
         """Return the thumbnail that a row names; None if it names none, or its file is lost."""

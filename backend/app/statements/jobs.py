@@ -22,9 +22,11 @@ from sqlalchemy import (
 from app.database.engine import ReadSession, WriteSession
 from app.domain.job import STALE, FailedJob, JobCount, JobState, NewJob
 
+_IS_TOO_LATE: Final = "excluded.priority > 0 AND job.scheduled_at > now() + interval '10 seconds'"
+"""Of a job that failed before, and that somebody waits for now."""
 # It waits for a worker that is taking the job: one that is inserted while it is executed, is
 # executed once more after that.
-_INSERT: Final = text("""
+_INSERT: Final = text(f"""
     INSERT INTO procrastinate_jobs AS job (queue_name, task_name, queueing_lock, args, priority)
     SELECT task, task, task || ':' || subject, jsonb_build_object('subject', subject), priority
     FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[]), CAST(:priorities AS integer[]))
@@ -36,9 +38,11 @@ _INSERT: Final = text("""
         status = CASE job.status WHEN 'failed' THEN 'todo' ELSE job.status END,
         attempts = CASE job.status WHEN 'failed' THEN 0 ELSE job.attempts END,
         lost = CASE job.status WHEN 'failed' THEN 0 ELSE job.lost END,
-        created_at = CASE job.status WHEN 'failed' THEN now() ELSE job.created_at END
-    WHERE job.status <> 'todo' OR job.priority < excluded.priority
-""")
+        created_at = CASE job.status WHEN 'failed' THEN now() ELSE job.created_at END,
+        scheduled_at = CASE WHEN {_IS_TOO_LATE} THEN now() + interval '10 seconds'
+            ELSE job.scheduled_at END
+    WHERE job.status <> 'todo' OR job.priority < excluded.priority OR {_IS_TOO_LATE}
+""")  # noqa: S608 - our own
 _DUE: Final = "status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())"
 _OLDEST: Final = text(f"""
     SELECT now() - created_at FROM procrastinate_jobs WHERE {_DUE} ORDER BY id LIMIT 1
@@ -87,8 +91,8 @@ async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:
     """Insert jobs, to be executed after the commit.
 
     Of those with the same task and subject there is one. Inserted again, it gets the higher
-    priority; it is queued again where it had failed; and where it is being executed, it is executed
-    once more after that.
+    priority; postponed, it is due within 10 s if somebody waits for it; it is queued again where it
+    had been set aside; and where it is being executed, it is executed once more after that.
     """
     highest: dict[tuple[str, str], int] = {}
     for task, subject, priority in jobs:

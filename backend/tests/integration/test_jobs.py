@@ -240,3 +240,22 @@ async def test_a_worker_fetches_from_a_backlog_without_reading_it(database: Data
         ]
     (_, pages), *_ = re.findall(r"Buffers: shared (hit|read)=(\d+)", plans[-1])
     assert int(pages) < 100, plans[-1]
+
+
+async def test_a_job_that_is_postponed_is_tried_soon_if_somebody_waits_for_it(
+    database: Database,
+) -> None:
+    urgent = A._replace(priority=Priority.INTERACTIVE)
+    await insert(database, urgent)
+    assert await rows(database, "scheduled_at") == [(None,)]
+    for job, minutes, expected in ((A, 60, 3600), (urgent, 60, 10), (urgent, 0, 0)):
+        await execute(
+            database,
+            f"UPDATE procrastinate_jobs SET scheduled_at = now() + interval '{minutes} minutes'",  # noqa: S608
+        )
+        await insert(database, job)
+        ((seconds,),) = await rows(
+            database, "extract(epoch FROM scheduled_at - now())::double precision"
+        )
+        assert isinstance(seconds, float)
+        assert expected - 9 < seconds <= expected

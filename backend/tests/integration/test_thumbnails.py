@@ -207,6 +207,23 @@ async def test_a_lost_thumbnail_is_rendered_anew_and_the_others_are_removed(
     assert await asked == thumbnails[300]
 
 
+async def test_a_thumbnail_that_is_lost_while_it_is_waited_for_is_rendered_anew(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    asked = asyncio.create_task(ask(services, image))
+    await until_queued(database)
+    await execute(
+        database,
+        "UPDATE images SET rendered_at = now(), thumbnail_sizes = '{150,300}'",
+        "DELETE FROM procrastinate_jobs",
+    )
+    await until_queued(database)
+    assert (await services.images.get(image.id)).rendered_at is None
+    thumbnails = await put_rendition(database, storage, image.id, SIZES)
+    assert await asked == thumbnails[300]
+
+
 async def test_a_row_names_what_is_left_of_a_rendition_until_that_is_removed(
     services: Services,
     database: Database,
