@@ -250,6 +250,12 @@ async def test_a_process_has_no_secret_no_other_file_and_limits(
     assert int(found["Max cpu time"]) >= LIMITS.seconds
 
 
+async def test_rendering_leaves_the_processor_to_whoever_else_needs_it(renderer: Renderer) -> None:
+    await render(renderer)
+    (process,) = processes()
+    assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+
+
 async def test_a_process_that_cannot_start_fails_the_rendering(
     renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
