@@ -62,7 +62,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         async with AsyncExitStack() as opened:
             resources = await opened.enter_async_context(open_resources(settings, role))
             services = Services(*resources, limits, settings.thumbnail_sizes)
-            opened.push_async_callback(services.uploads.close)
+            opened.push_async_callback(services.close)
             try:
                 await services.readiness.prepare_storage()
             except StorageError as error:

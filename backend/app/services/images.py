@@ -95,6 +95,10 @@ class Images:
             return False
         return True
 
+    async def close(self) -> None:
+        """Cancel a statement that is in progress, so that its connection can be closed."""
+        await self._lookups.drain(0)
+
     async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
         async with self._database.read() as session:
             found = await find_images(session, image_ids)

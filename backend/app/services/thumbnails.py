@@ -33,6 +33,8 @@ WAIT_SECONDS: Final = 5.0
 """How long one client waits for a thumbnail."""
 POLL_SECONDS: Final = 0.1
 """How long a rendering may be over before it is noticed."""
+DRAIN_SECONDS: Final = 1.0
+"""How long jobs may take that are not inserted when the service ends."""
 MOST_WAITS: Final = 200
 """Thumbnails that clients may wait for at once: as many rows as one statement looks up."""
 
@@ -127,6 +129,10 @@ class Thumbnails:
             if not wait.clients:
                 del self._waits[name]
                 wait.thumbnail.cancel()
+
+    async def close(self) -> None:
+        """Wait until the jobs that were asked for are inserted, for a moment."""
+        await self._requests.drain(DRAIN_SECONDS)
 
     async def _wait(self, image_id: UUID, size: str) -> HotFile:
         """Ask for a rendering, and wait for it, until cancelled."""

@@ -35,3 +35,9 @@ class Services:
         self.files = ImageFiles(self.images, storage, identity)
         self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity)
+
+    async def close(self) -> None:
+        """Store what was promised, and drop what nobody waits for; no request may follow."""
+        await self.uploads.close()
+        await self.thumbnails.close()
+        await self.images.close()

@@ -2,11 +2,14 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
 
 from app.config.settings import Settings
 from app.database.engine import Database
+from app.services.use_cases import Services
 from testkit import samples
 from testkit.asgi import open_client
 from testkit.live import StoredFiles, until
@@ -33,3 +36,17 @@ async def test_the_row_of_a_cancelled_upload_is_inserted_before_the_database_clo
         assert not closing.done()
     await closing
     assert await row_keys(database) == [file.name for file in stored_files()] != []
+
+
+async def test_a_lookup_in_progress_gives_its_connection_back_when_the_services_close(
+    services: Services, database: Database
+) -> None:
+    pool = database._engine.pool
+    async with database.write() as session:
+        await session.execute(text("LOCK TABLE images"))
+        lookup = asyncio.create_task(services.images.get(uuid4()))
+        await until(lambda: pool.checkedout() == 2)  # type: ignore[attr-defined]
+        await services.close()
+        assert pool.checkedout() == 1  # type: ignore[attr-defined]
+    with pytest.raises(asyncio.CancelledError):
+        await lookup

@@ -371,7 +371,9 @@ def test_no_file_name_leads_out_of_the_storage(
 ) -> None:
     header = f'Content-Disposition: form-data; name="file"; filename="{name}"'.encode()
     body = form(raw_part(JPEG, header))
-    answer = ask(server, head(UPLOAD, f"Content-Length: {len(body)}") + body)
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, f"Content-Length: {len(body)}", "Connection: close") + body)
+        answer = read_to_end(client)
     assert answer.startswith(b"HTTP/1.1 201 ")
     (stored,) = stored_files()
     assert "evil" not in stored.name
