@@ -85,7 +85,7 @@ class QueueWorker:
         finally:
             for task in (consuming, *beside):
                 task.cancel()
-            await asyncio.wait(beside)
+            await asyncio.wait([consuming, *beside], timeout=PAUSE_SECONDS)
 
     async def _consume(self) -> None:
         """Let a worker of procrastinate run, again and again: it ends where a statement fails.

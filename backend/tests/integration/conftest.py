@@ -1,5 +1,7 @@
 """The use cases over a real database and a storage in memory."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from app.database.engine import Database
@@ -14,5 +16,7 @@ def storage() -> MemoryStorage:
 
 
 @pytest.fixture
-def services(database: Database, storage: MemoryStorage) -> Services:
-    return Services(database, storage, LIMITS)
+async def services(database: Database, storage: MemoryStorage) -> AsyncIterator[Services]:
+    services = Services(database, storage, LIMITS)
+    yield services
+    await services.close()

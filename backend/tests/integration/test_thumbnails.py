@@ -1,7 +1,7 @@
 """However many wait for a thumbnail, one rendering is asked for, and no wait lasts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
@@ -40,9 +40,17 @@ MakeServices = Callable[[], Services]
 
 
 @pytest.fixture
-def make_services(database: Database, storage: MemoryStorage) -> MakeServices:
+async def make_services(database: Database, storage: MemoryStorage) -> AsyncIterator[MakeServices]:
     """Make what one server process works with; all share a database and a storage."""
-    return lambda: Services(database, storage, LIMITS, SIZES)
+    made: list[Services] = []
+
+    def make() -> Services:
+        made.append(Services(database, storage, LIMITS, SIZES))
+        return made[-1]
+
+    yield make
+    for services in made:
+        await services.close()
 
 
 @pytest.fixture
