@@ -61,7 +61,7 @@ async def put_rendition(
 
 @contextmanager
 def rendering_all(settings: Settings) -> Iterator[None]:
-    """Put thumbnails of all images in place, also of those to come, whatever fails meanwhile."""
+    """Put thumbnails of all images in place, also of those to come, whatever fails."""
     stop = threading.Event()
     thumbnails = {size: webp(size) for size in settings.thumbnail_sizes}
     unrendered = select(ImageRow.id).where(ImageRow.rendered_at.is_(None))

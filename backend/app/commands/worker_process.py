@@ -18,7 +18,7 @@ from app.runtime import signals
 from app.server.supervised import Supervised, failure
 
 NICENESS: Final = 19
-"""Of a worker and its processes: they take what a server process leaves of the processor."""
+"""Of a worker and its writer. Rendering processes take only what nobody else wants (ADR 39)."""
 
 
 def main(channel: socket.socket) -> int:

@@ -39,7 +39,9 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         if settings.thumbnail_sizes:
             renderer = _make_renderer(settings)
             opened.push_async_callback(renderer.close)
-            tasks.append(rendering_task(Rendering(*resources, renderer)))
+            rendering = Rendering(*resources, renderer)
+            opened.push_async_callback(rendering.close)
+            tasks.append(rendering_task(rendering))
         yield Worker(QueueWorker(resources.database, tasks, PROCESSES), readiness)
 
 

@@ -60,7 +60,7 @@ class Settlement(JobManager):
         self._set_aside.add(job.id)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        """Note when procrastinate's own was successful."""
+        """Fetch a job as procrastinate does, and record when the queue has answered."""
         job = await super().fetch_job(queues, worker_id)
         self.answered_at = monotonic()
         return job

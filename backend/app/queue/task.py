@@ -11,7 +11,7 @@ class Task(NamedTuple):
     run: Callable[[str], Awaitable[None]]
     """Takes the subject; an exception is a failed attempt."""
     set_aside: Callable[[str, str], Awaitable[None]] | None
-    """Takes the subject and the reason, when the job is given up."""
+    """Takes the subject and the reason, when the job is set aside."""
     seconds: float
     """The deadline of one attempt."""
     cron: str | None = None

@@ -25,7 +25,9 @@ POLL_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 5.0
 """How long jobs may go on after `stop`; then they are given back."""
 STOP_SECONDS: Final = 10.0
-"""How long `run` goes on after `stop` at most, whatever hangs."""
+"""How long `run` waits after `stop` before it cancels what is in progress, whatever hangs."""
+CANCEL_SECONDS: Final = 1.0
+"""How long what is cancelled then may take to end."""
 SILENCE_SECONDS: Final = 15.0
 """Without an answer of the queue for so long, a worker does not consume."""
 PAUSE_SECONDS: Final = 1.0
@@ -85,7 +87,7 @@ class QueueWorker:
         finally:
             for task in (consuming, *beside):
                 task.cancel()
-            await asyncio.wait([consuming, *beside], timeout=PAUSE_SECONDS)
+            await asyncio.wait([consuming, *beside], timeout=CANCEL_SECONDS)
 
     async def _consume(self) -> None:
         """Let a worker of procrastinate run, again and again: it ends where a statement fails.

@@ -1,7 +1,8 @@
 """Rendering an image: its original → a child process → thumbnails in the storage → its row.
 
-No connection to the database is held meanwhile. A killed worker leaves nothing but files that no
-row names, which the clean-up removes, and the next attempt renders again under new keys.
+No connection to the database is held while an image is rendered. A killed worker leaves nothing but
+files that no row names, which the clean-up removes, and the next attempt renders again under new
+keys.
 """
 
 import asyncio
@@ -91,6 +92,10 @@ class Rendering:
         _log.error("image %s is not rendered after all attempts: %s", image_id, why)
         sentence = "The image could not be rendered; the service's log says why."
         await self._record_error(image_id, sentence)
+
+    async def close(self) -> None:
+        """Cancel a statement that is in progress, so that its connection can be closed."""
+        await self._images.close()
 
     def _is_rendered(self, image: Image) -> bool:
         return image.thumbnail_sizes is not None and (

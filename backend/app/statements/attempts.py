@@ -31,9 +31,9 @@ class Outcome(Enum):
             reason = NULL, scheduled_at = NULL, created_at = now()
         WHERE {attempt}
     """
-    """It succeeded, and the job had been inserted again meanwhile."""
+    """It succeeded, and the job had been inserted again during it."""
     GIVEN_BACK = "UPDATE procrastinate_jobs SET {free}, status = 'todo' WHERE {attempt}"
-    """Its worker was told to stop: it does not count."""
+    """Its worker was stopped: it does not count."""
     FAILED = """
         UPDATE procrastinate_jobs SET {free}, status = 'todo', attempts = attempts + 1,
             reason = :reason, scheduled_at = CASE attempts - lost + 1 WHEN {max_failed} THEN now()

@@ -16,7 +16,7 @@ from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.jobs import insert, rows
-from testkit.live import TIMEOUT
+from testkit.live import TIMEOUT, until
 from testkit.uploads import execute
 
 Run = Callable[[str], Awaitable[None]]
@@ -423,4 +423,5 @@ async def test_a_worker_stops_soon_while_the_database_hangs(
         async with working(through, render(run)):
             await begun.wait()
     proxy.release()
+    await until(lambda: through._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
     await through.close()

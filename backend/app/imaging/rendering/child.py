@@ -25,6 +25,7 @@ END_SECONDS: Final = 1.0
 KILL_SECONDS: Final = 1.0
 """How long a killed process may take to end before it counts as stuck in a system call."""
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
+
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "PYTHONPATH": str(Path(app.__file__).parents[1]),

@@ -10,7 +10,7 @@ from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesT
 PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
 TIME_FACTOR: Final = 3
-"""Time an image may take, by its processor time; that a machine is busy is no fault of its."""
+"""How many times its limit on processor time an image may take, on a busy machine."""
 
 
 class Renderer:
