@@ -20,6 +20,7 @@ from app.models import ImageRow
 from app.statements.images import find_images
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
+from testkit.live import TIMEOUT
 
 SIZES = (150, 300, 800)
 STAND_INS = dict.fromkeys(SIZES, b"RIFF: a thumbnail, as far as the storage knows")
@@ -62,13 +63,15 @@ async def put_rendition(
 @contextmanager
 def rendering_all(settings: Settings) -> Iterator[None]:
     """Put thumbnails of all images in place, also of those to come, whatever fails."""
-    stop = threading.Event()
+    prepared, stop = threading.Event(), threading.Event()
     thumbnails = {size: webp(size) for size in settings.thumbnail_sizes}
     unrendered = select(ImageRow.id).where(ImageRow.rendered_at.is_(None))
 
     async def render() -> None:
         database = Database(settings.database_url.get_secret_value())
         storage = LocalStorage(settings.data_dir / "images")
+        await storage.prepare()  # now: later it would make a folder that a test moved aside
+        prepared.set()
         while not stop.is_set():
             with suppress(ImageHostError):
                 async with database.read() as session:
@@ -83,6 +86,7 @@ def rendering_all(settings: Settings) -> Iterator[None]:
     thread = threading.Thread(target=asyncio.run, args=(render(),))
     thread.start()
     try:
+        assert prepared.wait(TIMEOUT)
         yield
     finally:
         stop.set()
