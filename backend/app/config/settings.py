@@ -61,6 +61,8 @@ class Settings(BaseModel):
     """Most address space of the process that renders an image, in MiB."""
     max_pixels: int = Field(100_000_000, ge=1)
     """Most pixels of an image that is rendered; larger ones have no thumbnails."""
+    strip_metadata: bool = False
+    """Whether uploads that do not say lose what cameras and programs wrote into the file."""
     log_format: Literal["text", "json"] = "text"
     """Of each line of the log."""
 

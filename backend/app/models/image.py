@@ -1,11 +1,11 @@
 """The `images` table: what is known of an image besides its bytes."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, String, func
-from sqlalchemy.dialects.postgresql import ARRAY, INET
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.filenames import MAX_CHARACTERS
@@ -58,6 +58,9 @@ class ImageRow(Base):
     thumbnail_sizes: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
     # Why there can be none, in one sentence.
     render_error: Mapped[str | None] = mapped_column(String(MAX_RENDER_ERROR))
+    # What cameras and programs wrote into the file (see `app.domain.metadata`); unknown until it
+    # is extracted. SQLAlchemy's classes have an attribute of the column's name.
+    extracted: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB)
 
 
 IMAGES: Final = Base.metadata.tables["images"]
