@@ -1,0 +1,1 @@
+"""Removing what an image's file says beyond the image, as its bytes pass by (ADR 44)."""
