@@ -6,11 +6,10 @@ from typing import Final
 import pyvips  # type: ignore[import-untyped]
 
 from app.domain.thumbnails import fit
-from app.imaging.formats import HEAD_BYTES, WALKS, detect
-from app.imaging.header import MAX_HEADER_BYTES, UPRIGHT, Header
+from app.imaging.header import UPRIGHT, Header
 from app.imaging.rendering import thumbhash
+from app.imaging.rendering.original import read_original
 from app.imaging.rendering.protocol import Answer
-from app.imaging.walker import Walker
 
 LOADERS: Final = ("VipsForeignLoadJpeg", "VipsForeignLoadPng")
 QUALITY: Final = 80
@@ -18,7 +17,6 @@ QUALITY: Final = 80
 MAX_SIDE: Final = 65_535
 """Pixels; as many as a JPEG can have. Of a PNG, a single row could need a gigabyte."""
 
-_BLOCK: Final = 64 * 1024
 _NO_MEMORY: Final = ("out of memory", "insufficient memory", "cannot allocate")
 """In messages of libvips, libjpeg and the system."""
 _NO_THREAD: Final = "creating thread"
@@ -68,7 +66,7 @@ def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, 
         pyvips.Error: If it cannot be decoded, or there is not enough memory.
     """
     width, height, colours = _look_at(descriptor, max_pixels)
-    header = _read_header(descriptor)
+    header = read_original(descriptor).header
     shown = (height, width) if header.is_turned else (width, height)
     image = _load(descriptor, fit(width, height, max(sizes)), colours)
     thumbnails: dict[int, bytes] = {}
@@ -98,21 +96,6 @@ def _look_at(descriptor: int, max_pixels: int) -> tuple[int, int, dict[str, str]
         return width, height, {"input_profile": "cmyk", "output_profile": "srgb"}
     has_profile = image.get_typeof("icc-profile-data")
     return width, height, {"output_profile": "srgb"} if has_profile else {}
-
-
-def _read_header(descriptor: int) -> Header:
-    """Return the header as the whole service reads it, for libvips may read another (ADR 23)."""
-    header = Header()
-    image_type = detect(os.pread(descriptor, HEAD_BYTES, 0))
-    if image_type is None:
-        return header
-    walker = Walker(WALKS[image_type](header))
-    for begin in range(0, MAX_HEADER_BYTES, _BLOCK):
-        block = os.pread(descriptor, _BLOCK, begin)
-        walker.feed(memoryview(block))
-        if walker.complete or not block:
-            break
-    return header
 
 
 def _load(descriptor: int, sides: tuple[int, int], colours: dict[str, str]) -> pyvips.Image:
