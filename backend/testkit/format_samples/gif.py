@@ -1,0 +1,43 @@
+"""GIF, which is never turned and has 256 colours."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from app.imaging.formats import ImageType
+from testkit.format_samples import picture, private
+from testkit.format_samples.sample import Sample
+
+_GIF: Final = ImageType.GIF
+_TRAILER: Final = b";"
+_MAGIC_TRAILER: Final = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+"""Behind XMP, which is not in sub-blocks, so that readers find an end (XMP part 3, 1.1.2)."""
+
+
+def all_samples() -> Iterator[Sample]:
+    """Make all GIFs."""
+    plain = picture.save(picture.upright(), "GIF")
+    yield Sample(_GIF, "plain", plain)
+    yield Sample(_GIF, "plain", picture.save(picture.upright(), "GIF", interlace=0), "in order")
+    yield Sample(_GIF, "alpha", picture.save(picture.with_alpha(), "GIF"))
+    yield Sample(_GIF, "animation", animated())
+    yield Sample(_GIF, "truncated", plain[: len(plain) * 7 // 10])
+    yield Sample(_GIF, "wrong extension", plain, extension=".jpg")
+    yield Sample(_GIF, "appended data", plain + private.SECRET)
+    yield Sample(_GIF, "metadata", with_metadata(animated()))
+
+
+def animated() -> bytes:
+    """Make an animation that repeats for ever."""
+    first, others = picture.frames()
+    options = {"duration": [100, 200, 300], "loop": 0}
+    return picture.save(first, "GIF", save_all=True, append_images=others, **options)
+
+
+def with_metadata(content: bytes) -> bytes:
+    """Add comments and XMP before the first frame of a GIF, and a comment before its end."""
+    flags = content[10]
+    begin = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    xmp = b"!\xff\x0bXMP DataXMP" + private.xmp() + _MAGIC_TRAILER
+    comment = b"!\xfe" + bytes((len(private.SECRET),)) + private.SECRET + b"\0"
+    pixels = content[begin:].removesuffix(_TRAILER)
+    return content[:begin] + comment + xmp + pixels + comment + _TRAILER
