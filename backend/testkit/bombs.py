@@ -3,18 +3,18 @@
 import struct
 import zlib
 
-from app.imaging.dimensions import HeaderReader
-from app.imaging.formats import detect
+from app.imaging.formats import HEAD_BYTES, detect
+from app.imaging.inspection import Inspection
 from testkit.samples import chunk, jpeg, jpeg_with, png_header, png_with, segment
 
 
 async def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:
-    image_type = detect(data[:8])
+    image_type = detect(data[:HEAD_BYTES])
     assert image_type
-    reader = HeaderReader(image_type)
+    inspection = Inspection(image_type)
     for begin in range(0, len(data), piece):
-        reader.feed(data[begin : begin + piece])
-    return await reader.measure()
+        inspection.feed(data[begin : begin + piece])
+    return await inspection.dimensions()
 
 
 def overlapping_exif(size: int) -> bytes:

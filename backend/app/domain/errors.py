@@ -36,7 +36,7 @@ class UploadRejected(ImageHostError):
 
 
 class InvalidFileType(UploadRejected):
-    """The bytes are neither a JPEG nor a PNG.
+    """The bytes are no image of an accepted type.
 
     Args:
         is_named: Whether they came with a file name; without one they may be a mere text.
@@ -44,10 +44,10 @@ class InvalidFileType(UploadRejected):
 
     def __init__(self, *, is_named: bool = True) -> None:
         super().__init__(
-            "Invalid file type: the file is neither a JPEG nor a PNG image."
+            "Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image."
             if is_named
-            else "Invalid file type: this is a value without a file name, and neither a JPEG nor a "
-            "PNG image; curl sends the file itself with an @ before its path."
+            else "Invalid file type: this is a value without a file name, and not a JPEG, PNG, "
+            "GIF, WebP, AVIF or HEIC image; curl sends the file itself with an @ before its path."
         )
 
 

@@ -1,68 +1,46 @@
 """Width and height of an image, from its header, without decoding anything (ADR 0017).
 
-Two steps, each bounded. A walk over the file's parts, as its bytes pass by, keeps the frame header
-and reads the orientation. Pillow, which knows what a frame header means, is given that alone: a
-KiB, whatever a client sends, so that neither its time nor its memory needs another limit.
+Two steps, each bounded. A walk over the file's parts, as its bytes pass by, reads size and
+orientation. Of a JPEG or PNG it keeps the frame header. Pillow, which knows what that means, is
+given it alone: a KiB, whatever a client sends, so that neither its time nor its memory needs
+another limit.
 """
 
 import asyncio
+import math
 import warnings
+from contextlib import suppress
 from io import BytesIO
 from typing import Final
 
 from PIL import Image, ImageFile, PngImagePlugin
 
-from app.imaging.formats import WALKS, ImageType
-from app.imaging.header import MAX_HEADER_BYTES, Header
-from app.imaging.walker import Walker
+from app.imaging.header import Header
 
 TEXT_BYTES: Final = 8 * 1024
 """Most that Pillow may inflate of a PNG's texts; it is given none."""
 MAX_SIDE: Final = 2**31 - 1
 """Pixels of a PNG's side (PNG specification, section 11.2.2); the columns hold as much."""
 MAX_PIXELS: Final = 2**32
-"""More than any JPEG has. A header with more is not believed."""
+"""More than any JPEG or WebP has. A header with more is not believed."""
 THREAD_SECONDS: Final = 1.0
 """How long to wait for a thread, where all are held up by a slow disk."""
 
 
-class HeaderReader:
-    """Looks for the header in a file's bytes, as they pass by in pieces of any size.
+async def measure(header: Header) -> tuple[int, int] | None:
+    """Return width and height in pixels, as viewers show the image; None if they are unknown.
 
-    Args:
-        image_type: What the file is, by its first bytes.
+    Never raises. Pillow works in a thread. One that does not come in time is not waited for,
+    and where the system allows no more threads there is none.
     """
-
-    def __init__(self, image_type: ImageType) -> None:
-        self._header = Header()
-        self._walker = Walker(WALKS[image_type](self._header))
-        self._bytes_left = MAX_HEADER_BYTES
-
-    @property
-    def complete(self) -> bool:
-        """Whether more bytes would change nothing."""
-        return self._walker.complete or not self._bytes_left
-
-    def feed(self, data: bytes | bytearray) -> None:
-        """Take the next bytes."""
-        if not self.complete:
-            part = memoryview(data)[: self._bytes_left]
-            self._bytes_left -= len(part)
-            self._walker.feed(part)
-
-    async def measure(self) -> tuple[int, int] | None:
-        """Return width and height in pixels, as viewers show the image; None if they are unknown.
-
-        Never raises. Pillow works in a thread. One that does not come in time is not waited for,
-        and where the system allows no more threads there is none.
-        """
-        if not self._header.frame:
-            return None
-        try:
+    size = header.size
+    if header.frame:
+        with suppress(TimeoutError, RuntimeError):
             async with asyncio.timeout(THREAD_SECONDS):
-                return await asyncio.to_thread(_measure, self._header)
-        except (TimeoutError, RuntimeError):
-            return None
+                size = await asyncio.to_thread(_measure, header.frame)
+    if size is None or min(size) < 1 or max(size) > MAX_SIDE or math.prod(size) > MAX_PIXELS:
+        return None
+    return size[::-1] if header.is_turned else size
 
 
 def configure_pillow() -> None:
@@ -79,12 +57,9 @@ def configure_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _measure(header: Header) -> tuple[int, int] | None:
+def _measure(frame: bytes) -> tuple[int, int] | None:
     try:
-        with Image.open(BytesIO(header.frame), formats=("JPEG", "PNG")) as image:
-            width, height = image.size
+        with Image.open(BytesIO(frame), formats=("JPEG", "PNG")) as image:
+            return image.size
     except Exception:  # noqa: BLE001 - Pillow's parsers raise errors of any kind
         return None
-    if max(width, height) > MAX_SIDE:
-        return None
-    return (height, width) if header.is_turned else (width, height)

@@ -1,12 +1,15 @@
 """The accepted image types: what a new one needs is named here, and is in a module of its own."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from app.imaging import gif, isobmff, jpeg, png, webp
+from app.imaging.header import Header
+from app.imaging.walker import Walk
 
-HEAD_BYTES: Final = 32
+HEAD_BYTES: Final = 256
 """How many bytes of a file's start `detect` needs, or all of a shorter file."""
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -39,31 +42,29 @@ EXTENSIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The file name endings of each accepted media type, in lower case; the first is the usual one."""
 
-WALKS: Final = {
+WALKS: Final[Mapping[ImageType, Callable[[Header], Walk[bool]]]] = {
     ImageType.JPEG: jpeg.walk,
     ImageType.PNG: png.walk,
     ImageType.GIF: gif.walk,
     ImageType.WEBP: webp.walk,
-    ImageType.AVIF: isobmff.walk,
-    ImageType.HEIC: isobmff.walk,
+    ImageType.AVIF: isobmff.walk_avif,
+    ImageType.HEIC: isobmff.walk_heic,
 }
-"""Over the parts of a file, to where its pixels begin."""
-ENDS: Final = {
+"""Over the parts of a file, to where its image ends, or its pixels begin if it has an `END`."""
+ENDS: Final[Mapping[ImageType, re.Pattern[bytes]]] = {
     ImageType.JPEG: jpeg.END,
     ImageType.PNG: png.END,
-    ImageType.GIF: gif.END,
-    ImageType.WEBP: webp.END,
-    ImageType.AVIF: isobmff.END,
-    ImageType.HEIC: isobmff.END,
 }
-"""What an image ends with."""
+"""What an image ends with whose walk does not go so far."""
 
 
 def detect(head: bytes) -> ImageType | None:
     """Return the type by the first `HEAD_BYTES` bytes of a file; None if it is not accepted.
 
     PNG: the 8-byte signature (PNG specification, section 5.2). JPEG: the SOI marker and the start
-    of the marker that must follow it, with its code (ITU-T T.81, B.1.1.3 and B.2.1).
+    of the marker that must follow it, with its code (ITU-T T.81, B.1.1.3 and B.2.1). GIF: signature
+    and version (GIF89a, section 17). WebP: RIFF and its form (RFC 9649, section 2.4). AVIF and
+    HEIC: the brands.
     """
     if head.startswith(_PNG_SIGNATURE):
         return ImageType.PNG
@@ -74,11 +75,23 @@ def detect(head: bytes) -> ImageType | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return ImageType.WEBP
     if head[4:8] == b"ftyp":
-        return {
-            b"avif": ImageType.AVIF,
-            b"avis": ImageType.AVIF,
-            b"heic": ImageType.HEIC,
-            b"heix": ImageType.HEIC,
-            b"mif1": ImageType.HEIC,
-        }.get(head[8:12])
+        return _detect_by_brands(head)
     return None
+
+
+def _detect_by_brands(head: bytes) -> ImageType | None:
+    """Return the type by the major brand, or by the others if that one is of both types.
+
+    A file whose brands are of both types alone is HEIC (ISO/IEC 23008-12, annex B); those of AVIF
+    name it always (AVIF 1.1, section 6).
+    """
+    length = int.from_bytes(head[:4])
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))]
+    for brand in brands:
+        if brand in isobmff.AVIF_BRANDS:
+            return ImageType.AVIF
+        if brand in isobmff.HEIC_BRANDS:
+            return ImageType.HEIC
+        if brands[0] not in isobmff.GENERIC_BRANDS:
+            return None
+    return ImageType.HEIC

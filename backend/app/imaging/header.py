@@ -6,8 +6,6 @@ from typing import Final
 
 from app.imaging.walker import Walk
 
-MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
-"""How far to look. Colour profiles for print, and depth maps, lie before the size of a JPEG."""
 UPRIGHT: Final = 1
 """The orientation of an image that is shown as it is stored."""
 
@@ -27,8 +25,12 @@ class Header:
 
     frame: bytes = b""
     """A file without pixels, from which Pillow reads the size; empty until the size has come."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, before the image is turned, where the file has mere numbers."""
     orientation: int | None = None
-    """How viewers turn the image, as Exif numbers it (1 = not at all); None until Exif has come."""
+    """How viewers turn the image, as Exif numbers it (1 = not at all); None until that has come."""
+    is_image: bool = True
+    """False until an image has come, where a file may begin like one and be none."""
 
     @property
     def is_turned(self) -> bool:

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
-from app.imaging.dimensions import HeaderReader
-from app.imaging.formats import ImageType
+from app.imaging.dimensions import measure
+from app.imaging.formats import ENDS, WALKS, ImageType
+from app.imaging.header import Header
 from app.imaging.truncation import EndFinder
+from app.imaging.walker import Walker
 
 
 class Facts(NamedTuple):
@@ -14,7 +16,7 @@ class Facts(NamedTuple):
     height: int | None
     """Pixels, as viewers show the image; None where the header lacks them."""
     truncated: bool | None
-    """Whether the file ends before its image does; None as `EndFinder.truncated`."""
+    """Whether the file ends before its image does; None as `Inspection.truncated`."""
 
 
 class Inspection:
@@ -26,15 +28,41 @@ class Inspection:
     """
 
     def __init__(self, image_type: ImageType, *, everywhere: bool = False) -> None:
-        self._header = HeaderReader(image_type)
-        self._end = EndFinder(image_type, everywhere=everywhere)
+        self._header = Header()
+        self._walker = Walker(WALKS[image_type](self._header))
+        self._end = EndFinder(ENDS.get(image_type), everywhere=everywhere)
 
     def feed(self, data: bytes | bytearray) -> None:
         """Take the next bytes."""
-        self._header.feed(data)
-        self._end.feed(data)
+        rest = self._walker.feed(memoryview(data))
+        if self._walker.result:
+            self._end.feed(rest)
+
+    @property
+    def has_header(self) -> bool:
+        """Whether more bytes would not change the dimensions."""
+        return self._walker.complete
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the file is what its first bytes say, as far as it has come."""
+        return self._header.is_image
+
+    @property
+    def truncated(self) -> bool | None:
+        """Whether the bytes so far lack the image's end.
+
+        None if their order is not understood, or where the end was not looked for everywhere.
+        """
+        if not self._walker.complete:
+            return True
+        return self._end.truncated if self._walker.result else None
+
+    async def dimensions(self) -> tuple[int, int] | None:
+        """Return width and height, as `measure`. Never raises."""
+        return await measure(self._header)
 
     async def facts(self) -> Facts:
         """Return what was found out. Never raises."""
-        width, height = await self._header.measure() or (None, None)
-        return Facts(width, height, self._end.truncated)
+        width, height = await self.dimensions() or (None, None)
+        return Facts(width, height, self.truncated)

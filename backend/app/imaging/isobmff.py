@@ -1,15 +1,117 @@
-"""To be written: the parts of a file."""
+"""The parts of an AVIF or HEIC file: boxes (ISO/IEC 14496-12), of which `meta` describes items.
 
-import re
+An image is an item (ISO/IEC 23008-12). `meta` names the primary one, which viewers show, and says
+where in the file the data of all items are.
+"""
+
+from functools import partial
 from typing import Final
 
 from app.imaging.header import Header
+from app.imaging.items import PROPERTIES, TABLES, Items, Malformed
 from app.imaging.walker import Walk
 
-END: Final = re.compile(rb"$")
+HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
+AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+GENERIC_BRANDS: Final = frozenset({b"mif1", b"mif2", b"mif3", b"msf1", b"miaf", b"MiHB", b"MiHE"})
+
+_REST_OF_FILE: Final = 1 << 64
 
 
-def walk(header: Header) -> Walk[bool]:  # noqa: ARG001
-    """Return False."""
-    yield 2
-    return False
+def _walk(header: Header, codec: bytes) -> Walk[bool]:
+    """Iterate over boxes to the one in which the data of the last item end.
+
+    Return False if there is no image, or if its codec is not the one of the file's brand.
+    """
+    header.is_image = False
+    try:
+        yield from _walk_file(header, codec)
+    except Malformed:
+        return False
+    return True
+
+
+walk_avif = partial(_walk, codec=b"av01")
+walk_heic = partial(_walk, codec=b"hvc1")
+
+
+def _walk_file(header: Header, codec: bytes) -> Walk[None]:
+    """Iterate over the boxes of the file, of which the last may lack its length."""
+    place, end = 0, None
+    while end is None or place < end:
+        kind, head_bytes, length = yield from _next_box(_REST_OF_FILE)
+        is_last = head_bytes + length == _REST_OF_FILE
+        place += head_bytes
+        if kind == b"meta" and end is None:
+            items = Items()
+            read = yield from _walk_meta(items, length)
+            end = items.describe(header, codec)
+            length -= read
+            place += read
+        if is_last:
+            if end is None:
+                raise Malformed
+            length = max(end - place, 0)
+        yield -length
+        place += length
+
+
+def _walk_meta(items: Items, length: int) -> Walk[int]:
+    """Read `meta` until all tables have come; return how much of it that took."""
+    yield 4
+    rest = length - 4
+    while rest > 0 and not items.complete:
+        kind, head_bytes, size = yield from _next_box(rest)
+        rest -= head_bytes + size
+        if kind == b"iprp":
+            yield from _walk_properties(items, size)
+        elif kind in TABLES:
+            yield from _keep(items, kind, size)
+        else:
+            yield -size
+    return length - rest
+
+
+def _walk_properties(items: Items, rest: int) -> Walk[None]:
+    while rest > 0:
+        kind, head_bytes, size = yield from _next_box(rest)
+        rest -= head_bytes + size
+        if kind == b"ipma":
+            yield from _keep(items, kind, size)
+        elif kind == b"ipco":
+            yield from _walk_container(items, size)
+        else:
+            yield -size
+
+
+def _walk_container(items: Items, rest: int) -> Walk[None]:
+    while rest > 0:
+        kind, head_bytes, size = yield from _next_box(rest)
+        rest -= head_bytes + size
+        content = yield min(size, PROPERTIES.get(kind, 0))
+        items.properties.append((kind, content))
+        yield len(content) - size
+
+
+def _keep(items: Items, kind: bytes, size: int) -> Walk[None]:
+    if size > items.bytes_left:
+        raise Malformed
+    items.bytes_left -= size
+    items.tables[kind].append((yield size))
+
+
+def _next_box(most: int) -> Walk[tuple[bytes, int, int]]:
+    """Return the type of a box, and the lengths of its head and of its content.
+
+    Args:
+        most: Bytes that there are for it.
+    """
+    head = yield 8
+    size, head_bytes = int.from_bytes(head[:4]), 8
+    if size == 1:
+        size, head_bytes = int.from_bytes((yield 8)), 16
+    elif size == 0:
+        size = most
+    if not head_bytes <= size <= most:
+        raise Malformed
+    return head[4:], head_bytes, size - head_bytes

@@ -15,7 +15,6 @@ from typing import Final
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import IncompleteRow
-from app.imaging.dimensions import HeaderReader
 from app.imaging.formats import ImageType
 from app.imaging.inspection import Inspection
 from app.statements.backfill import FoundFacts, complete_rows, count_incomplete, list_incomplete
@@ -126,8 +125,8 @@ async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
 
 
 async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
-    header = HeaderReader(ImageType(row.content_type))
-    while not header.complete and (block := await reader.read()):
-        header.feed(block)
-    width, height = await header.measure() or (None, None)
+    inspection = Inspection(ImageType(row.content_type))
+    while not inspection.has_header and (block := await reader.read()):
+        inspection.feed(block)
+    width, height = await inspection.dimensions() or (None, None)
     return FoundFacts(row.id, width, height, None, None)

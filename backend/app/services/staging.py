@@ -11,7 +11,6 @@ from app.domain.image import NewImage
 from app.domain.ip_address import IpAddress
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
-from app.imaging.truncation import EndFinder
 from app.services.identity import StorageIdentity
 from app.storage.base import StagedObject, StorageBackend
 
@@ -77,6 +76,8 @@ class Staging:
                 inspection.feed(chunk)
                 await staged.write(chunk)
                 chunk = await anext(file.chunks, b"")
+            if not inspection.is_image:
+                raise InvalidFileType(is_named=file.filename is not None)
         except BaseException:
             await staged.discard()
             raise
@@ -108,14 +109,14 @@ class Staging:
 
     async def _is_truncated(self, row: NewImage) -> bool | None:
         """Search all of a file that does not end with the image's end for it, as few do not."""
-        finder = EndFinder(ImageType(row.content_type), everywhere=True)
+        inspection = Inspection(ImageType(row.content_type), everywhere=True)
         reader = await self._storage.open(row.storage_key)
         try:
-            while finder.truncated and (block := await reader.read()):
-                finder.feed(block)
+            while inspection.truncated and (block := await reader.read()):
+                inspection.feed(block)
         finally:
             await reader.close()
-        return finder.truncated
+        return inspection.truncated
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:

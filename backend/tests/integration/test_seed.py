@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 
 from app.database.engine import Database
 from app.imaging.formats import detect
-from app.imaging.truncation import EndFinder
+from app.imaging.inspection import Inspection
 from app.services.backfill import Backfill
 from app.services.fsck import ConsistencyCheck
 from app.storage.local.backend import LocalStorage
@@ -56,9 +56,9 @@ async def test_rows_with_files_leave_the_backfill_nothing_to_do(
         content = path.read_bytes()
         image_type = detect(content)
         assert image_type
-        finder = EndFinder(image_type, everywhere=True)
-        finder.feed(content)
-        assert finder.truncated is False
+        inspection = Inspection(image_type, everywhere=True)
+        inspection.feed(content)
+        assert inspection.truncated is False
 
 
 async def test_images_share_files_up_to_what_the_filesystem_allows(

@@ -27,7 +27,7 @@ def test_a_jpeg_start_without_its_first_marker_is_rejected(length: int) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"GIF89a\x01\x00",
+        b"GIF88a\x01\x00",
         b"RIFF\x00\x00\x00\x00",
         b"<svg xml",
         b"<!doctyp",
@@ -54,4 +54,11 @@ def test_a_changed_signature_is_rejected(signature: bytes, at: int, change: int)
 
 
 def test_extensions_are_those_people_expect() -> None:
-    assert [kind.extension for kind in ImageType] == [".jpg", ".png"]
+    assert [kind.extension for kind in ImageType] == [
+        ".jpg",
+        ".png",
+        ".gif",
+        ".webp",
+        ".avif",
+        ".heic",
+    ]

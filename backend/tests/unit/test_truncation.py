@@ -3,7 +3,8 @@
 import pytest
 
 from app.imaging.formats import ImageType, detect
-from app.imaging.truncation import TAIL, EndFinder
+from app.imaging.inspection import Inspection
+from app.imaging.truncation import TAIL
 from app.imaging.walker import MAX_STEPS
 from testkit import samples
 from testkit.forms import split
@@ -16,10 +17,10 @@ IEND = chunk(b"IEND", b"")
 def truncated(content: bytes, piece: int = 64 * 1024, *, everywhere: bool = True) -> bool | None:
     image_type = detect(content)
     assert image_type
-    finder = EndFinder(image_type, everywhere=everywhere)
+    inspection = Inspection(image_type, everywhere=everywhere)
     for data in split(content, piece):
-        finder.feed(data)
-    return finder.truncated
+        inspection.feed(data)
+    return inspection.truncated
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -98,17 +99,17 @@ def test_memory_is_bounded() -> None:
     for content in (jpeg_with(segment(0xE2, bytes(65_533)) * 40), png_with()):
         image_type = detect(content)
         assert image_type
-        finder = EndFinder(image_type, everywhere=True)
+        inspection = Inspection(image_type, everywhere=True)
         for data in split(content + bytes(1_000_000), 10_000):
-            finder.feed(data)
-            assert len(finder._walker._buffer) < 20
-            assert len(finder._tail) <= TAIL
+            inspection.feed(data)
+            assert len(inspection._walker._buffer) < 20
+            assert len(inspection._end._tail) <= TAIL
 
 
 @pytest.mark.parametrize("image_type", ImageType)
 def test_arbitrary_bytes_never_fail(image_type: ImageType) -> None:
     for content in (b"", b"\xff" * 100_000, bytes(100_000), b"\xff\xd8" * 50_000):
-        finder = EndFinder(image_type, everywhere=True)
+        inspection = Inspection(image_type, everywhere=True)
         for data in split(content, 999):
-            finder.feed(data)
-        assert finder.truncated is not False
+            inspection.feed(data)
+        assert inspection.truncated is not False

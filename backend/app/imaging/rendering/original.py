@@ -4,7 +4,7 @@ import os
 from typing import Final, NamedTuple
 
 from app.imaging.formats import HEAD_BYTES, WALKS, ImageType, detect
-from app.imaging.header import MAX_HEADER_BYTES, Header
+from app.imaging.header import Header
 from app.imaging.walker import Walker
 
 _BLOCK: Final = 64 * 1024
@@ -25,9 +25,8 @@ def read_original(descriptor: int) -> Original:
     if image_type is None:
         return Original(None, header)
     walker = Walker(WALKS[image_type](header))
-    for begin in range(0, MAX_HEADER_BYTES, _BLOCK):
-        block = os.pread(descriptor, _BLOCK, begin)
+    begin = 0
+    while not walker.complete and (block := os.pread(descriptor, _BLOCK, begin)):
         walker.feed(memoryview(block))
-        if walker.complete or not block:
-            break
+        begin += len(block)
     return Original(image_type, header)
