@@ -37,7 +37,8 @@ from app.observability.reasons import reason
 from app.services.use_cases import Services
 
 _DESCRIPTION: Final = """
-Keeps JPEG and PNG images exactly as they are, and gives each a link that lasts.
+Keeps JPEG, PNG, GIF, WebP, AVIF and HEIC images exactly as they are, and gives each a link that
+lasts.
 
 `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
 

@@ -1,10 +1,9 @@
 """What is kept of an image's header, and the orientation in its Exif (ADR 0023)."""
 
 import struct
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
-
-from app.imaging.walker import Walk
 
 UPRIGHT: Final = 1
 """The orientation of an image that is shown as it is stored."""
@@ -38,7 +37,7 @@ class Header:
         return self.orientation in _TURNED
 
 
-def walk_exif(length: int) -> Walk[int]:
+def walk_exif(length: int) -> Generator[int, bytes, int]:
     """Skip Exif of `length` bytes; return the orientation that it has, 1 to 8.
 
     Its orientation is in the first directory (TIFF 6.0, section 2), which may lie anywhere behind

@@ -56,7 +56,10 @@ class ImageOut(BaseModel):
     id: UUID
     filename: str = Field(description="The client's name for it, made harmless")
     storage_key: str = Field(description="The key of its bytes in the storage")
-    content_type: str = Field(description="image/jpeg or image/png, detected from the bytes")
+    content_type: str = Field(
+        description="image/jpeg, image/png, image/gif, image/webp, image/avif or image/heic, "
+        "detected from the bytes"
+    )
     file_size: int = Field(description="Bytes")
     checksum: str | None = Field(
         description="SHA-256 of its bytes, taken as they arrived; null in images of earlier "
@@ -118,7 +121,9 @@ class FailedFile(BaseModel):
 
     filename: str = Field(examples=["notes.txt"])
     status: int = Field(examples=[400], description="The status a single upload would have had")
-    detail: str = Field(examples=["Invalid file type: the file is neither a JPEG nor a PNG image."])
+    detail: str = Field(
+        examples=["Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image."]
+    )
 
 
 class BatchOut(BaseModel):

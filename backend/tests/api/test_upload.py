@@ -157,7 +157,9 @@ REFUSED = {
     "text named .jpg": (b"just some text", "photo.jpg"),
     "SVG named .png": (b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "x.png"),
     "HTML named .png": (b"<!doctype html><script>alert(1)</script>", "x.png"),
-    "GIF": (b"GIF89a" + bytes(20), "x.gif"),
+    "TIFF": (b"II*\0" + bytes(40), "x.tif"),
+    "BMP": (b"BM" + bytes(60), "x.bmp"),
+    "PDF": (b"%PDF-1.7\n" + bytes(60), "x.pdf"),
     "only JPEG SOI": (b"\xff\xd8\xff", "x.jpg"),
 } | {f"PNG signature, {n} bytes": (PNG[:n], "x.png") for n in range(1, 8)}
 

@@ -84,7 +84,7 @@ async def test_a_text_file_is_refused_with_the_services_detail(
     page: Page, service: Service
 ) -> None:
     await choose(page, TEXT)
-    sentence = "Invalid file type: the file is neither a JPEG nor a PNG image."
+    sentence = "Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image."
     await expect(page.get_by_text(sentence)).to_be_visible()
     await expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert listed_names(service) == []

@@ -18,6 +18,7 @@ from app.domain.errors import (
     StorageUnavailable,
 )
 from app.domain.image import Image
+from app.imaging.formats import HEAD_BYTES
 from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.base import StagedObject
@@ -103,7 +104,7 @@ async def test_a_wrong_type_is_refused_before_the_rest_is_read() -> None:
 
     async def chunks() -> AsyncIterator[bytes]:
         nonlocal read_on
-        yield b"not an image"
+        yield b"not an image".ljust(HEAD_BYTES)
         read_on = True
         yield b"more"
 

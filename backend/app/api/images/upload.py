@@ -25,7 +25,7 @@ from app.imaging.formats import ImageType
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.upload import FailedUpload
 
-_FILE: Final = {"type": "string", "format": "binary", "description": "A JPEG or PNG image"}
+_FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
     for name in ("get_image", "get_image_file", "get_image_thumbnail", "delete_image")
@@ -74,7 +74,7 @@ router = APIRouter(tags=["images"])
     },
 )
 async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
-    """Store a JPEG or PNG image, sent as the field `file` of a form.
+    """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
@@ -106,7 +106,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
     },
 )
 async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
-    """Store several JPEG or PNG images, sent as the repeated field `files` of a form.
+    """Store several images, sent as the repeated field `files` of a form.
 
     Each file stands alone, and nothing is stored before the whole form has arrived.
 

@@ -44,8 +44,8 @@ MALFORMED_FORM: Final = Problem(
 INVALID_FILE_TYPE: Final = Problem(
     "invalid-file-type",
     400,
-    "The first bytes of the file are not those of a JPEG or PNG image. Convert it; renaming it "
-    "does not help, because names and declared types are ignored.",
+    "The bytes of the file are not those of a JPEG, PNG, GIF, WebP, AVIF or HEIC image. Convert "
+    "it; renaming it does not help, because names and declared types are ignored.",
     errors.InvalidFileType(),
 )
 EMPTY_FILE: Final = Problem("empty-file", 400, "The file has no bytes.", errors.EmptyFile())
