@@ -1,24 +1,32 @@
-"""Rendering one image with libvips, whose loaders but those of accepted types are blocked."""
+"""Rendering one image: its thumbnails and its placeholder, within limits (ADR 38, ADR 42)."""
 
-import os
 from typing import Final
 
 import pyvips  # type: ignore[import-untyped]
+from PIL import ImageFile
 
 from app.domain.thumbnails import fit
+from app.imaging.dimensions import configure_pillow
 from app.imaging.header import UPRIGHT, Header
 from app.imaging.rendering import thumbhash
+from app.imaging.rendering.decoders import OPENERS, Opened, PerhapsNoMemory
 from app.imaging.rendering.original import read_original
 from app.imaging.rendering.protocol import Answer
 
-LOADERS: Final = ("VipsForeignLoadJpeg", "VipsForeignLoadPng")
+LOADERS: Final = ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp")
+"""Of libvips; all others are blocked."""
 QUALITY: Final = 80
 """Of WebP, 0 to 100."""
 MAX_SIDE: Final = 65_535
 """Pixels; as many as a JPEG can have. Of a PNG, a single row could need a gigabyte."""
 
-_NO_MEMORY: Final = ("out of memory", "insufficient memory", "cannot allocate")
-"""In messages of libvips, libjpeg and the system."""
+_DAMAGED: Final = "The image is damaged and cannot be decoded."
+_TOO_LARGE: Final = "Rendering the image needs more memory than RENDER_MEMORY_MB allows."
+_EITHER: Final = (
+    "The image is damaged, or rendering it needs more memory than RENDER_MEMORY_MB allows."
+)
+_NO_MEMORY: Final = ("out of memory", "insufficient memory", "cannot allocate", "bytes failed")
+"""In messages of libvips, libjpeg, libheif and the system."""
 _NO_THREAD: Final = "creating thread"
 """In the message of GLib."""
 
@@ -28,11 +36,13 @@ class Refused(Exception):
 
 
 def prepare() -> None:
-    """Set up libvips for this process: once, before anything is rendered."""
+    """Set up the libraries for this process: once, before anything is rendered."""
     pyvips.cache_set_max(0)
     pyvips.operation_block_set("VipsForeignLoad", state=True)
     for name in LOADERS:
         pyvips.operation_block_set(name, state=False)
+    configure_pillow()
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 
 def try_to_render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, list[bytes]]:
@@ -45,15 +55,17 @@ def try_to_render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[A
         return render(descriptor, sizes, max_pixels)
     except Refused as error:
         return Answer(unrenderable=str(error)), []
-    except (MemoryError, pyvips.Error) as error:
+    except Exception as error:  # Pillow raises anything
         detail = " ".join(str(error).split())
         if _NO_THREAD in detail:
             raise
-        if isinstance(error, MemoryError) or any(words in detail.lower() for words in _NO_MEMORY):
-            why = "Rendering the image needs more memory than RENDER_MEMORY_MB allows."
-        else:
-            why = "The image is damaged and cannot be decoded."
-        return Answer(unrenderable=why, detail=detail), []
+        return Answer(unrenderable=_reason(error, detail.lower()), detail=detail), []
+
+
+def _reason(error: Exception, detail: str) -> str:
+    if isinstance(error, MemoryError) or any(words in detail for words in _NO_MEMORY):
+        return _TOO_LARGE
+    return _EITHER if isinstance(error, PerhapsNoMemory) else _DAMAGED
 
 
 def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, list[bytes]]:
@@ -63,12 +75,17 @@ def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, 
 
     Raises:
         Refused: If it has too many pixels.
-        pyvips.Error: If it cannot be decoded, or there is not enough memory.
+        Exception: Of any kind, if it cannot be decoded, or there is not enough memory.
     """
-    width, height, colours = _look_at(descriptor, max_pixels)
-    header = read_original(descriptor).header
+    original = read_original(descriptor)
+    if original.type is None:
+        raise ValueError("no image")
+    opened = OPENERS[original.type](descriptor)
+    _check(opened, max_pixels)
+    header = Header() if opened.is_turned else original.header
+    width, height = opened.width, opened.height
     shown = (height, width) if header.is_turned else (width, height)
-    image = _load(descriptor, fit(width, height, max(sizes)), colours)
+    image = opened.shrink(*fit(width, height, max(sizes)))
     thumbnails: dict[int, bytes] = {}
     for size in sorted(sizes, reverse=True):
         image = _shrink(image, fit(width, height, size))
@@ -78,33 +95,13 @@ def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, 
     return answer, [thumbnails[size] for size in sizes]
 
 
-def _look_at(descriptor: int, max_pixels: int) -> tuple[int, int, dict[str, str]]:
-    """Return width and height as they are stored, and how to convert the colours to sRGB.
-
-    Raises:
-        Refused: If there are too many pixels.
-    """
-    image = pyvips.Image.new_from_source(_source(descriptor), "", access="sequential")
-    width, height = image.width, image.height
-    pixels = width * height
+def _check(opened: Opened, max_pixels: int) -> None:
+    pixels = opened.width * opened.height
     if pixels > max_pixels:
         raise Refused(f"The image has {pixels:,} pixels, and the limit is {max_pixels:,}.")
-    if max(width, height) > MAX_SIDE:
-        sides = f"{width:,} by {height:,} pixels"
+    if max(opened.width, opened.height) > MAX_SIDE:
+        sides = f"{opened.width:,} by {opened.height:,} pixels"
         raise Refused(f"The image has {sides}, and the limit for a side is {MAX_SIDE:,}.")
-    if image.interpretation == "cmyk":
-        return width, height, {"input_profile": "cmyk", "output_profile": "srgb"}
-    has_profile = image.get_typeof("icc-profile-data")
-    return width, height, {"output_profile": "srgb"} if has_profile else {}
-
-
-def _load(descriptor: int, sides: tuple[int, int], colours: dict[str, str]) -> pyvips.Image:
-    """Decode an image while it is shrunk: in sRGB with 8 bits, not turned; truncated as it is."""
-    width, height = sides
-    options = {"size": "force", "no_rotate": True, "fail_on": "none", **colours}
-    source = _source(descriptor)
-    image = pyvips.Image.thumbnail_source(source, width, height=height, **options)
-    return image.colourspace("srgb").copy_memory()
 
 
 def _shrink(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
@@ -127,8 +124,3 @@ def _placeholder(image: pyvips.Image) -> str:
     rgba = small if small.hasalpha() else small.addalpha()
     pixels = bytes(rgba.cast("uchar").write_to_memory())
     return thumbhash.encode(small.width, small.height, pixels).hex()
-
-
-def _source(descriptor: int) -> pyvips.Source:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return pyvips.Source.new_from_descriptor(descriptor)
