@@ -2,18 +2,21 @@
 
 from typing import Final
 
-from app.imaging.stripping.base import Keep, Kept, Strip, Unstrippable
+from app.imaging.stripping.base import Keep, KeepSubBlocks, Kept, Strip, Unstrippable
 
 _SCREEN_BYTES: Final = 13
 """Header and logical screen descriptor (sections 17 and 18)."""
 _EXTENSION, _IMAGE, _TRAILER = b"!", b",", b";"
-_GRAPHIC_CONTROL: Final = b"\xf9\x04"
+_GRAPHIC_CONTROL: Final = b"\xf9"
+_CONTROL_BYTES: Final = 4
 _APPLICATION: Final = b"\xff\x0b"
-"""Labels of extensions, and the length that their first sub-block must have."""
+"""Label of the extension, and the length of its name (section 26)."""
 _LOOPS: Final = {b"NETSCAPE2.0", b"ANIMEXTS1.0"}
 _LOOP_BYTES: Final = 3
 """Of the sub-block that says how often an animation is repeated: its number, 1, and a count."""
 _COLOUR_PROFILE: Final = b"ICCRGBG1012"
+_CODE_SIZE_BYTES: Final = 1
+"""Before the sub-blocks of pixels (section 22)."""
 
 
 def strip(kept: Kept) -> Strip:
@@ -24,15 +27,14 @@ def strip(kept: Kept) -> Strip:
         if screen[:6] not in {b"GIF87a", b"GIF89a"}:
             raise Unstrippable("It does not begin as a GIF file does.")
         kept.append(screen)
-        yield from _keep_colours(screen[10])
+        if colours := _colours_bytes(screen[10]):
+            yield Keep(colours)
         while (kind := (yield 1)) != _TRAILER:
             if kind == _IMAGE:
-                has_pixels = True
                 descriptor = yield 9
+                has_pixels = True
                 kept.append(_IMAGE + descriptor)
-                yield from _keep_colours(descriptor[8])
-                yield Keep(1)  # the least size of a code of LZW
-                yield from _keep_sub_blocks(kept)
+                yield KeepSubBlocks(after=_colours_bytes(descriptor[8]) + _CODE_SIZE_BYTES)
             elif kind == _EXTENSION:
                 yield from _strip_extension(kept, (yield 2))
             else:
@@ -52,10 +54,10 @@ def _strip_extension(kept: Kept, label: bytes) -> Strip:
         label: That of the extension, and the length of its first sub-block.
     """
     length = label[1]
-    if label == _GRAPHIC_CONTROL:
+    if label[:1] == _GRAPHIC_CONTROL:
         control = yield length + 1
-        if control[-1]:
-            raise Unstrippable("It has a graphic control of more than one part.")
+        if length != _CONTROL_BYTES or control[-1]:
+            raise Unstrippable("It has a graphic control of an unknown form.")
         kept.append(_EXTENSION + label + control)
         return
     if label == _APPLICATION:
@@ -65,7 +67,7 @@ def _strip_extension(kept: Kept, label: bytes) -> Strip:
             return
         if name == _COLOUR_PROFILE:
             kept.append(_EXTENSION + label + name)
-            yield from _keep_sub_blocks(kept)
+            yield KeepSubBlocks(after=0)
             return
         length = (yield 1)[0]
     yield from _drop_sub_blocks(length)
@@ -84,21 +86,12 @@ def _strip_loop(kept: Kept, head: bytes) -> Strip:
         kept.append(head + bytes((_LOOP_BYTES,)) + loop + b"\0")
 
 
-def _keep_colours(flags: int) -> Strip:
-    """Pass on the colour table, if there is one (sections 19 and 21)."""
-    if flags & 0x80:
-        yield Keep(3 << (flags & 7) + 1)
-
-
-def _keep_sub_blocks(kept: Kept) -> Strip:
-    """Pass on sub-blocks up to the one without bytes, which ends them (sections 15 and 16)."""
-    while (length := (yield 1)) != b"\0":
-        kept.append(length)
-        yield Keep(length[0])
-    kept.append(length)
-
-
 def _drop_sub_blocks(length: int) -> Strip:
     """Drop sub-blocks from one on whose length is known."""
     while length:
         length = (yield length + 1)[-1]
+
+
+def _colours_bytes(flags: int) -> int:
+    """Return the length of a colour table (sections 19 and 21)."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
