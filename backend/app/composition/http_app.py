@@ -62,7 +62,12 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         )
         async with AsyncExitStack() as opened:
             resources = await opened.enter_async_context(open_resources(settings, role))
-            services = Services(*resources, limits, settings.thumbnail_sizes)
+            services = Services(
+                *resources,
+                limits,
+                settings.thumbnail_sizes,
+                strip_metadata=settings.strip_metadata,
+            )
             opened.push_async_callback(services.close)
             try:
                 await services.readiness.prepare_storage()

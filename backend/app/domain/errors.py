@@ -4,6 +4,7 @@ ImageHostError
 ├── UploadRejected
 │   ├── InvalidFileType
 │   ├── EmptyFile
+│   ├── MetadataNotRemovable
 │   └── LimitExceeded
 │       ├── FileTooLarge
 │       ├── TooManyFiles
@@ -56,6 +57,23 @@ class EmptyFile(UploadRejected):
 
     def __init__(self) -> None:
         super().__init__("The file is empty.")
+
+
+class MetadataNotRemovable(UploadRejected):
+    """The file was to lose its metadata, which cannot be removed from it with certainty.
+
+    Args:
+        is_damaged: Whether that is for this file alone, not for every file of its type.
+    """
+
+    def __init__(self, *, is_damaged: bool = False) -> None:
+        super().__init__(
+            "The metadata of this image cannot be removed, because the file is damaged or unusual; "
+            "save it anew with another program, or upload it with strip_metadata=false."
+            if is_damaged
+            else "The metadata of AVIF and HEIC images cannot be removed here; convert it to JPEG, "
+            "or upload it with strip_metadata=false."
+        )
 
 
 class LimitExceeded(UploadRejected):

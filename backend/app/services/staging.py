@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 from uuid import uuid4
 
-from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
+from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType, MetadataNotRemovable
 from app.domain.filenames import sanitize_filename
 from app.domain.image import NewImage
 from app.domain.ip_address import IpAddress
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
 from app.services.identity import StorageIdentity
+from app.services.stripping import without_metadata
 from app.storage.base import StagedObject, StorageBackend
 
 
@@ -22,6 +23,8 @@ class IncomingFile(NamedTuple):
     """The client's name for it; not to be trusted."""
     chunks: AsyncIterator[bytes]
     """Its bytes, in pieces that are not empty; raises where the file is broken off."""
+    strip_metadata: bool | None = None
+    """Whether it is to lose its metadata; None = as the service usually does."""
 
 
 class StagedImage(NamedTuple):
@@ -39,29 +42,45 @@ class Staging:
     Args:
         storage: Where the files go.
         identity: Makes sure that it is the right one.
-        max_upload_bytes: The largest accepted file.
+        max_upload_bytes: The largest file that may arrive.
+        strip_metadata: Whether files lose their metadata, unless their upload says otherwise.
     """
 
     def __init__(
-        self, storage: StorageBackend, identity: StorageIdentity, max_upload_bytes: int
+        self,
+        storage: StorageBackend,
+        identity: StorageIdentity,
+        max_upload_bytes: int,
+        *,
+        strip_metadata: bool = False,
     ) -> None:
         self._storage = storage
         self._identity = identity
         self._max_upload_bytes = max_upload_bytes
+        self._strip_metadata = strip_metadata
 
     async def stage(self, file: IncomingFile, address: IpAddress | None) -> StagedImage:
         """Write a file as it arrives, judging its type by its head and its size while counting.
 
+        What is found out about it, its size included, is of the bytes that are stored.
+
         Raises:
-            UploadRejected: `InvalidFileType`, `EmptyFile` or `FileTooLarge`.
+            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge` or
+                `MetadataNotRemovable`.
             StorageError: If the file cannot be written.
         """
-        chunk = await _read_head(file.chunks)
+        chunks = _limited(file.chunks, self._max_upload_bytes)
+        chunk = await _read_head(chunks)
         if not chunk:
             raise EmptyFile
         image_type = detect(chunk)
         if image_type is None:
             raise InvalidFileType(is_named=file.filename is not None)
+        if self._strip_metadata if file.strip_metadata is None else file.strip_metadata:
+            chunks = without_metadata(chunk, chunks, image_type)
+            chunk = await _read_head(chunks)
+            if detect(chunk) is not image_type:
+                raise MetadataNotRemovable(is_damaged=True)
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         await self._identity.require()
@@ -71,11 +90,9 @@ class Staging:
         try:
             while chunk:
                 size += len(chunk)
-                if size > self._max_upload_bytes:
-                    raise FileTooLarge(self._max_upload_bytes, size)
                 inspection.feed(chunk)
                 await staged.write(chunk)
-                chunk = await anext(file.chunks, b"")
+                chunk = await anext(chunks, b"")
             if not inspection.is_image:
                 raise InvalidFileType(is_named=file.filename is not None)
         except BaseException:
@@ -117,6 +134,16 @@ class Staging:
         finally:
             await reader.close()
         return inspection.truncated
+
+
+async def _limited(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """Pass on what arrives; raise `FileTooLarge` where it is more than allowed."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise FileTooLarge(max_bytes, size)
+        yield chunk
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> bytes:

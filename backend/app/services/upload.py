@@ -54,7 +54,8 @@ class Uploads:
         """Store one file, which is durable when this returns.
 
         Raises:
-            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge` or `QuotaExceeded`.
+            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge`, `MetadataNotRemovable`
+                or `QuotaExceeded`.
             StorageError: If the file cannot be stored.
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
         """

@@ -25,9 +25,11 @@ class Services:
         storage: StorageBackend,
         limits: UploadLimits,
         thumbnail_sizes: Sequence[int] = (),
+        *,
+        strip_metadata: bool = False,
     ) -> None:
         identity = StorageIdentity(database, storage)
-        staging = Staging(storage, identity, limits.max_upload_bytes)
+        staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)

@@ -8,13 +8,18 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from app.api.forms.names import decode_header, parse_parameters, read_name
-from app.api.forms.rejections import MalformedMultipart, MissingField
+from app.api.forms.rejections import InvalidField, MalformedMultipart, MissingField
 from app.services.staging import IncomingFile
 
+STRIP_METADATA: Final = "strip_metadata"
+"""The field that says whether the files of the form lose their metadata."""
+MAX_FLAG_BYTES: Final = 16
+"""Of the value of a field that is true or false."""
 MAX_BOUNDARY_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""
 MAX_OTHER_PARTS: Final = 100
@@ -24,6 +29,8 @@ MAX_SHOWN_CHARACTERS: Final = 40
 MAX_PART_HEADERS: Final = 8
 MAX_PART_HEADER_BYTES: Final = 32 * 1024
 """For one header; holds a file name of 4,000 characters, whatever they are."""
+
+_FLAG: Final = TypeAdapter(bool)
 
 
 class _PartBegin(NamedTuple):
@@ -36,7 +43,7 @@ class _PartEnd:
 
 
 class FormReader:
-    """The files of one form.
+    """The files of one form, and what it asks for them.
 
     Args:
         content_type: The request's Content-Type, with its boundary parameter.
@@ -79,16 +86,25 @@ class FormReader:
 
         Raises:
             MissingField: At the end, if there was none.
+            InvalidField: If `strip_metadata` is wrong, is there twice, or follows a file.
             MalformedMultipart: If the form is malformed or incomplete.
         """
         found = False
+        strip_metadata: bool | None = None
         others: list[str] = []
         while (event := await self._next_event()) is not None:
             if not isinstance(event, _PartBegin):
                 continue
             if event.name == field:
                 found = True
-                yield IncomingFile(event.filename, self._chunks())
+                yield IncomingFile(event.filename, self._chunks(), strip_metadata)
+            elif event.name == STRIP_METADATA:
+                if found:
+                    sentence = "Send strip_metadata before the file; nothing was stored."
+                    raise InvalidField(STRIP_METADATA, sentence)
+                if strip_metadata is not None:
+                    raise InvalidField(STRIP_METADATA, "Send strip_metadata only once.")
+                strip_metadata = await self._read_flag(event)
             else:
                 others.append(event.name[:MAX_SHOWN_CHARACTERS])
                 if len(others) > MAX_OTHER_PARTS:
@@ -101,6 +117,7 @@ class FormReader:
 
         Raises:
             MissingField: If there is none.
+            InvalidField: As `files`, and from the chunks.
             MalformedMultipart: As `files`, and from the chunks, if there is a second file.
         """
         files = self.files(field)
@@ -112,7 +129,26 @@ class FormReader:
             async for _ in files:
                 raise MalformedMultipart(f"The form has more than one file in '{field}'.")
 
-        return IncomingFile(file.filename, chunks())
+        return file._replace(chunks=chunks())
+
+    async def _read_flag(self, part: _PartBegin) -> bool:
+        """Return the value of a field that is true or false.
+
+        Raises:
+            InvalidField: If it is neither, or a file.
+        """
+        value = b""
+        async for chunk in self._chunks():
+            value += chunk
+            if len(value) > MAX_FLAG_BYTES:
+                break
+        try:
+            if part.filename is None:
+                return _FLAG.validate_python(value.decode("latin-1"))
+        except ValidationError:
+            pass
+        sentence = f"{part.name} must be true or false, without a file name."
+        raise InvalidField(part.name, sentence)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while isinstance(event := await self._next_event(), bytes):

@@ -39,6 +39,19 @@ class MissingField(Exception):
         self.field = field
 
 
+class InvalidField(Exception):
+    """A field of the form has a value that it cannot have, or comes where it cannot be heeded.
+
+    Args:
+        field: Its name.
+        sentence: What to send instead.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
 def _hint(found: Sequence[str]) -> str:
     """Name the fields that came, and the call that takes one of them."""
     names = list(dict.fromkeys(found))

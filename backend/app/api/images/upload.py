@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
 from app.api.context import ContextDep
-from app.api.forms.multipart import FormReader
+from app.api.forms.multipart import STRIP_METADATA, FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
     MalformedMultipart,
@@ -25,6 +25,14 @@ from app.imaging.formats import ImageType
 from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
 from app.services.upload import FailedUpload
 
+_STRIP_METADATA: Final = {
+    "type": "boolean",
+    "description": "Whether what cameras and programs wrote into the file, such as the place where "
+    "a photograph was taken, is removed before it is stored; pixels, orientation and colours stay. "
+    "Must come before the file. Absent = as the setting STRIP_METADATA says, which usually is "
+    "false. The metadata of AVIF and HEIC images cannot be removed.",
+    "examples": [True],
+}
 _FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
@@ -50,7 +58,11 @@ _PROBLEMS: Final = (
 def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Describe a form for OpenAPI, because FastAPI does not see the stream being read."""
     form = {
-        "schema": {"type": "object", "required": [field], "properties": {field: schema}},
+        "schema": {
+            "type": "object",
+            "required": [field],
+            "properties": {STRIP_METADATA: _STRIP_METADATA, field: schema},
+        },
         "encoding": {field: {"contentType": ", ".join(ImageType)}},
     }
     return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: form}}}
@@ -70,13 +82,19 @@ router = APIRouter(tags=["images"])
             "headers": described_headers({"Location": "URL of the image"}),
             "links": _LINKS,
         },
-        **documented(*_PROBLEMS, errors.InvalidFileType, errors.EmptyFile, errors.FileTooLarge),
+        **documented(
+            *_PROBLEMS,
+            errors.InvalidFileType,
+            errors.EmptyFile,
+            errors.FileTooLarge,
+            errors.MetadataNotRemovable,
+        ),
     },
 )
 async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
-    `curl -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
+    `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
     file = await _read_form(request, "file").file("file")
     image = await context.services.uploads.upload(file, context.client_address)
@@ -108,7 +126,8 @@ async def upload_image(request: Request, response: Response, context: ContextDep
 async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     """Store several images, sent as the repeated field `files` of a form.
 
-    Each file stands alone, and nothing is stored before the whole form has arrived.
+    Each file stands alone, and nothing is stored before the whole form has arrived. The field
+    `strip_metadata` comes before the first file and is for all of them.
 
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """

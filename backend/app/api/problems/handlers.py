@@ -12,7 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.api.forms.rejections import FORM_MEDIA_TYPE, MissingField, UnsupportedBody
+from app.api.forms.rejections import (
+    FORM_MEDIA_TYPE,
+    InvalidField,
+    MissingField,
+    UnsupportedBody,
+)
 from app.api.images.cursor import InvalidCursor
 from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.paths import FILE_URL
@@ -52,7 +57,7 @@ def error_members(error: Exception) -> dict[str, Any]:
     match error:
         case LimitExceeded() | BodyTooLarge():
             members = {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
-        case MissingField(field=name):
+        case MissingField(field=name) | InvalidField(field=name):
             members["errors"] = [{"in": "body", "field": name, "detail": detail}]
         case InvalidCursor():
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]

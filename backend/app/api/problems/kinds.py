@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from app.api.conditional import PreconditionFailed
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
+    InvalidField,
     MalformedMultipart,
     MissingField,
     UnsupportedBody,
@@ -161,10 +162,20 @@ UNKNOWN_HOST: Final = Problem(
 INVALID_REQUEST: Final = Problem(
     "invalid-request",
     422,
-    "A parameter is out of range, or the form has no file. `errors` names each bad input.",
+    "A parameter is out of range, the form has no file, or a field of it is wrong or in the wrong "
+    "place. `errors` names each bad input.",
     RequestValidationError(
         [{"loc": ("query", "limit"), "msg": "Input should be less than or equal to 100"}]
     ),
+)
+METADATA_NOT_REMOVABLE: Final = Problem(
+    "metadata-not-removable",
+    422,
+    "The upload was to lose its metadata, which cannot be removed from this file with certainty: "
+    "it is AVIF or HEIC, or its structure cannot be followed. It was not stored. Convert it, or "
+    "send it with strip_metadata=false, which keeps all that is in it, the place where it was "
+    "taken included.",
+    errors.MetadataNotRemovable(),
 )
 IMAGE_NOT_RENDERABLE: Final = Problem(
     "image-not-renderable",
@@ -250,6 +261,7 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     **{type(kind.example): kind for kind in KINDS if isinstance(kind.example, Exception)},
     InvalidCursor: INVALID_REQUEST,
     MissingField: INVALID_REQUEST,
+    InvalidField: INVALID_REQUEST,
     errors.ImageHostError: INTERNAL_ERROR,
 }
 """By the class of the exception."""

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 MAX_STEPS: Final = 4096
 """Of a strip; a part of the file takes one to five."""
-BYTES_A_STEP: Final = 64
+BYTES_A_STEP: Final = 32
 """A file may have one step more for each so many bytes that were gone over: parts of real files
 are larger, and those of files made to take long smaller."""
 
@@ -48,6 +48,13 @@ class Keep:
     count: int
 
 
+@dataclass(slots=True)
+class KeepSubBlocks:
+    """Asks to pass on so many bytes, and sub-blocks, each after its length, to the empty one."""
+
+    after: int
+
+
 @dataclass(slots=True, frozen=True)
 class Until:
     """Asks for the next two bytes that a pattern matches, and what to do with those before them."""
@@ -59,7 +66,7 @@ class Until:
 Kept = list[bytes | memoryview]
 """What is passed on, in this order; a strip appends what it writes itself."""
 
-Strip = Generator[int | Keep | Until, bytes, None]
+Strip = Generator[int | Keep | KeepSubBlocks | Until, bytes, None]
 """Asks for so many bytes, to drop so many (a negative number), or for one of the above.
 
 What it is sent is not passed on. It ends where all that follows is dropped. Where the file ends
@@ -105,6 +112,8 @@ class PartStripper:
         request = self._request
         if isinstance(request, Until):
             return self._search(request, data)
+        if isinstance(request, KeepSubBlocks):
+            return self._keep_sub_blocks(request, data)
         if isinstance(request, Keep):
             part, data = data[: request.count], data[request.count :]
             self._kept.append(part)
@@ -139,6 +148,19 @@ class PartStripper:
             self._step(found.group())
             return data[end + 2 :]
         self._taken += data[end:]
+        return data[:0]
+
+    def _keep_sub_blocks(self, request: KeepSubBlocks, data: memoryview) -> memoryview:
+        place, end = request.after, len(data)
+        while place < end:
+            length = data[place]
+            place += length + 1
+            if not length:
+                self._kept.append(data[:place])
+                self._step(b"")
+                return data[place:]
+        self._kept.append(data)
+        request.after = place - end
         return data[:0]
 
     def _step(self, answer: bytes) -> None:
