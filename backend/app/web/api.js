@@ -10,7 +10,10 @@ const ANSWER_LOST =
   "The connection broke before the answer came. Reload the page to see if the picture is there.";
 
 /** What the service accepts; until it has said so, it alone refuses what is too large. */
-export let limits = { max_upload_bytes: Infinity, accepted_types: ["image/jpeg", "image/png"] };
+export let limits = {
+  max_upload_bytes: Infinity,
+  accepted_types: ["jpeg", "png", "gif", "webp", "avif", "heic"].map((type) => `image/${type}`),
+};
 
 /** Load the limits, if the service answers. */
 export async function loadLimits() {
@@ -60,11 +63,15 @@ const call = (method, path) =>
     throw error;
   });
 
-/** Upload a file; call listeners at events of its way up. @returns {Promise<ApiImage>} */
-export const uploadImage = (file, signal, listeners) =>
+/**
+ * Upload a file, without its metadata if that is to be stripped; call listeners at events of its
+ * way up. @returns {Promise<ApiImage>}
+ */
+export const uploadImage = (file, isStripped, signal, listeners) =>
   withKey(async (headers) => {
     signal.throwIfAborted();
     const form = new FormData();
+    form.append("strip_metadata", isStripped); // the service reads a file as it was told by then
     form.append("file", file);
     const request = new XMLHttpRequest(); // fetch() reports no progress
     request.open("POST", `${IMAGES}/upload`);

@@ -44,10 +44,13 @@ async function readFolder(folder, types, found) {
   }
 }
 
-/** Return whether a file is a JPEG or a PNG whose name does not say so; false if unreadable. */
+/** What images begin with; AVIF and HEIC with the brand in their `ftyp` box. */
+const BEGINNING = /^(\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|.{4}ftyp(avi|he[iv]|mi[af]|msf|MiH))/s;
+
+/** Return whether a file is an image, also if its name does not say so; false if unreadable. */
 async function beginsLikeImage(file) {
-  const head = await file.slice(0, 3).arrayBuffer().catch(() => new ArrayBuffer(0));
-  return ["255,216,255", "137,80,78"].includes(String(new Uint8Array(head)));
+  const head = await file.slice(0, 12).arrayBuffer().catch(() => new ArrayBuffer(0));
+  return BEGINNING.test(String.fromCharCode(...new Uint8Array(head)));
 }
 
 /** Call a method that takes two callbacks; return a promise of its result, null if it fails. */

@@ -6,10 +6,23 @@ export const MAX_ATTEMPTS = 4;
 
 /** A request that failed. */
 export class ApiError extends Error {
-  /** status: of HTTP, 0 = no answer; retryAfter: seconds until the next try, null = none. */
-  constructor(sentence, status = 0, retryAfter = null, asksForKey = false) {
+  /**
+   * status: of HTTP, 0 = no answer; retryAfter: seconds until the next try, null = none; type: of
+   * the service's problem, "" = the answer is not its own.
+   */
+  constructor(sentence, status = 0, retryAfter = null, type = "") {
     super(sentence);
-    Object.assign(this, { status, retryAfter, asksForKey });
+    Object.assign(this, { status, retryAfter, type });
+  }
+
+  /** Whether the service needs a key, or another one. */
+  get asksForKey() {
+    return this.type !== "" && this.status === 401;
+  }
+
+  /** Whether the service cannot remove the file's metadata, but would store it with them. */
+  get asksForMetadata() {
+    return this.type.endsWith("#metadata-not-removable");
   }
 
   /** Whether the same request may succeed later. */
@@ -31,7 +44,7 @@ export class ApiError extends Error {
     const sentence = (isOurs && body?.detail) || sentenceOfProxy(status);
     const isBusy = status === 429 || status === 503;
     const retryAfter = isBusy ? Number(header("Retry-After")) || RETRY_SECONDS : null;
-    return new ApiError(sentence, status, retryAfter, isOurs && status === 401);
+    return new ApiError(sentence, status, retryAfter, isOurs ? (body?.type ?? "about:blank") : "");
   }
 }
 

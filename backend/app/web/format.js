@@ -1,4 +1,4 @@
-/** Sizes, times and links as text. */
+/** Sizes, types, times and links as text. */
 
 /** Format a number of bytes. */
 export function formatBytes(count) {
@@ -7,6 +7,10 @@ export function formatBytes(count) {
   const digits = { maximumFractionDigits: power ? 1 : 0 };
   return `${(count / 1024 ** power).toLocaleString(undefined, digits)} ${units[power]}`;
 }
+
+/** Format a media type of images. */
+export const formatType = (type) =>
+  type === "image/webp" ? "WebP" : type.replace("image/", "").toUpperCase();
 
 /** Format an ISO 8601 time in the reader's time zone. */
 export const formatTime = (time) =>

@@ -1,6 +1,6 @@
 /** The gallery: a tile an image, newest first, loaded page by page as one scrolls. */
 
-import { listImages, thumbnailUrl } from "./api.js";
+import { fileUrl, listImages, thumbnailUrl } from "./api.js";
 import { countDown } from "./countdown.js";
 import { copyTemplate, element } from "./dom.js";
 import { MAX_ATTEMPTS } from "./errors.js";
@@ -30,7 +30,7 @@ export function addTile(image, isNewest = false) {
   const tile = copyTemplate("tile");
   const link = tile.querySelector("a");
   link.href = `#${image.id}`;
-  showImage(link, image, thumbnailUrl(image, TILE_PIXELS));
+  showImage(link, image, [thumbnailUrl(image, TILE_PIXELS), fileUrl(image)]);
   shown.set(image.id, { image, tile });
   gallery[isNewest ? "prepend" : "append"](tile);
   noteChange();

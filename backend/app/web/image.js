@@ -4,43 +4,65 @@ import { fileUrl, statusOf } from "./api.js";
 import { RETRY_SECONDS } from "./errors.js";
 import { decodeThumbHash } from "./thumbhash.js";
 
-/** How often a thumbnail may be late, or no image, until the file is shown in its place. */
+/** How often a thumbnail may be late, or what has come may be unreadable, until it is given up. */
 const MAX_FAILURES = 3;
 
 /**
- * Show an image in an element: its thumbnail at an address, or its file without one. Load it again,
- * less and less often, while that fails. Return the <img>: without its `srcset` it shows the file,
- * and until that has come the thumbnail.
+ * Show an image in an element by the first of some addresses that the browser can show, and until
+ * that has come by its placeholder. Return the address; undefined if there is none.
  */
-export function showImage(place, image, thumbnail) {
+export async function showImage(place, image, addresses) {
   const placeholder = drawPlaceholder(image);
   const img = new Image(); // a new one: the old would show its image until this one came
-  let seconds = RETRY_SECONDS;
-  let failures = 0;
-  img.addEventListener("load", () => {
-    img.className = "";
-    placeholder.remove();
-  });
-  img.addEventListener("error", async () => {
-    img.className = img.srcset ? "pending" : "broken";
-    if (img.srcset) {
-      const status = await statusOf(img.srcset);
-      if (status) failures += 1;
-      const isRefused = status >= 400 && status < 500;
-      if (isRefused || failures === MAX_FAILURES) return (img.srcset = "");
-      if (status === 200) return (img.src = img.src);
-    } else {
-      placeholder.remove();
-    }
-    setTimeout(() => img.isConnected && (img.src = img.src), seconds * 1000);
-    seconds = Math.min(2 * seconds, 60);
-  });
-  place.replaceChildren(placeholder, img);
   Object.assign(img, { alt: image.filename, loading: "lazy" });
-  if (thumbnail) img.srcset = thumbnail;
-  img.src = fileUrl(image);
-  return img;
+  place.replaceChildren(placeholder, img);
+  for (const address of addresses.filter(Boolean)) {
+    if (!(await load(img, address, address === fileUrl(image)))) continue;
+    placeholder.remove();
+    return address;
+  }
+  img.className = "broken";
 }
+
+/** Show an image's file in the place of its thumbnail, once it has come; return whether it has. */
+export async function showFile(place, image) {
+  const shown = place.querySelector("img");
+  const img = Object.assign(new Image(), { alt: image.filename });
+  const isLoaded = await load(img, fileUrl(image), true, shown);
+  if (isLoaded) shown.replaceWith(img);
+  return isLoaded;
+}
+
+/**
+ * Load an address into an <img>; again, less and less often, while that fails and an element is on
+ * the page. Return whether it has loaded: a thumbnail may be refused or stay late, a file may be of
+ * a type that the browser cannot show.
+ */
+async function load(img, address, isFile, element = img) {
+  let failures = 0;
+  let seconds = RETRY_SECONDS;
+  while (!(await loadOnce(img, address))) {
+    if (!isFile) img.className = "pending";
+    const status = await statusOf(address);
+    if (isFile ? status === 200 : status) failures += 1;
+    const isRefused = !isFile && status >= 400 && status < 500;
+    if (isRefused || failures === MAX_FAILURES || !element.isConnected) return false;
+    if (status === 200) continue;
+    if (isFile) img.className = "broken";
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    seconds = Math.min(2 * seconds, 60);
+  }
+  img.className = "";
+  return true;
+}
+
+/** Load an address into an <img> once; return whether it has loaded. */
+const loadOnce = (img, address) =>
+  new Promise((resolve) => {
+    img.onload = () => resolve(true);
+    img.onerror = () => resolve(false);
+    img.src = address;
+  });
 
 /** Draw what an image looks like, as far as its description says. */
 function drawPlaceholder({ placeholder, width, height }) {

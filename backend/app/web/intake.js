@@ -4,18 +4,27 @@ import { limits } from "./api.js";
 import { openDialog, whenClosed } from "./dom.js";
 import { readTransfer } from "./dropped.js";
 import { formatBytes } from "./format.js";
-import { announce, announceInViewer } from "./messages.js";
+import { announce, announceInViewer, TYPES } from "./messages.js";
 import { clearRows, enqueue } from "./queue.js";
 import { Upload } from "./upload.js";
+
+/** Whether files lose their metadata: what the person chose last, also for a drop and a paste. */
+let isStripped = true;
 
 /** Let the person choose files, and upload them. */
 export async function chooseFiles() {
   const dialog = openDialog("chooser");
+  const strip = dialog.querySelector("[type=checkbox]");
+  strip.checked = isStripped;
+  strip.addEventListener("change", () => {
+    isStripped = strip.checked;
+    document.documentElement.classList.toggle("keeping", !isStripped);
+  });
   const most = limits.max_upload_bytes;
   const size = Number.isFinite(most) ? `, up to ${formatBytes(most)} each` : "";
   dialog.querySelector(".quiet").textContent =
-    `JPEG or PNG${size}. You can also drop files and folders anywhere on the page, or paste them.`;
-  if (await whenClosed(dialog)) addFiles(dialog.querySelector("input").files);
+    `${TYPES}${size}. You can also drop files and folders anywhere on the page, or paste them.`;
+  if (await whenClosed(dialog)) addFiles(dialog.querySelector("[type=file]").files);
 }
 
 function addFiles(files) {
@@ -23,7 +32,7 @@ function addFiles(files) {
   document.querySelector(".chooser")?.close();
   announceInViewer("Uploading");
   clearRows(".succeeded, .cancelled, .refused");
-  enqueue([...files].map((file) => new Upload(file)));
+  enqueue([...files].map((file) => new Upload(file, isStripped)));
 }
 
 /** Add what is dropped or pasted; of what folders hold, the images. */
@@ -31,7 +40,7 @@ async function addTransfer(transfer) {
   const { files, hasFolder, skipped } = await readTransfer(transfer, limits.accepted_types);
   addFiles(files);
   const count = skipped === 1 ? "1 file" : `${skipped} files`;
-  if (skipped) announce(`Skipped ${count}: hidden, unreadable, or neither JPEG nor PNG.`);
+  if (skipped) announce(`Skipped ${count}: hidden, unreadable, or not ${TYPES}.`);
   else if (hasFolder && files.length === 0) announce("The folder has no files.");
 }
 

@@ -7,6 +7,9 @@ const SHOWN_SECONDS = 6;
 /** What is said of an image that is stored as it came, cut short. */
 export const TRUNCATED = "Part of the picture is missing: check the file, and send it again.";
 
+/** What the service takes, in words. */
+export const TYPES = "JPEG, PNG, GIF, WebP, AVIF or HEIC";
+
 const viewerRegion = () => document.querySelector("dialog[open] [role=status]");
 
 /** Show a message, in the viewer while it is open. */

@@ -12,15 +12,21 @@ import { dequeue, enqueue, showSummary } from "./queue.js";
 export class Upload {
   row = copyTemplate("upload");
   #file;
+  #isStripped;
   #cancellation = new AbortController();
 
-  /** @param {File} file */
-  constructor(file) {
+  /** @param {File} file  @param {boolean} isStripped Whether it loses its metadata. */
+  constructor(file, isStripped) {
     this.#file = file;
+    this.#isStripped = isStripped;
     this.#part(".name").textContent = file.name;
     this.#part("progress").ariaLabel = `Progress of ${file.name}`;
     this.#part(".cancel").addEventListener("click", () => this.#cancel());
     this.#part(".retry").addEventListener("click", () => this.#restart());
+    this.#part(".keep").addEventListener("click", () => {
+      this.#isStripped = false;
+      this.#restart();
+    });
     this.#reset();
   }
 
@@ -59,9 +65,9 @@ export class Upload {
     enqueue([this]);
   }
 
-  #finish(state, outcome) {
+  #finish(state, outcome, button) {
     this.#show(state);
-    this.#offer(outcome === "failed" && "retry");
+    this.#offer(button);
     this.row.className = `over ${outcome}`;
     showSummary();
   }
@@ -73,13 +79,15 @@ export class Upload {
       try {
         const image = await this.#send(signal);
         addTile(image, true);
+        const kept = this.#isStripped ? "" : ", with all its data";
         const note = image.truncated ? `. ${TRUNCATED}` : "";
-        return this.#finish(`Upload successful${note}`, "succeeded");
+        return this.#finish(`Upload successful${kept}${note}`, "succeeded");
       } catch (error) {
         if (signal.aborted) break;
         if (!(error instanceof ApiError)) throw error;
         if (error.retryAfter === null || attempt === MAX_ATTEMPTS) {
-          return this.#finish(error.message, error.isTransient ? "failed" : "refused");
+          const button = error.asksForMetadata ? "keep" : error.isTransient && "retry";
+          return this.#finish(error.message, button ? "failed" : "refused", button);
         }
         await this.#waitAfter(error, signal);
       }
@@ -103,7 +111,7 @@ export class Upload {
     const start = await this.#file.slice(0, 1).arrayBuffer().catch(() => null);
     if (!start?.byteLength) throw new ApiError("The file is empty, a folder, or unreadable.", 400);
     let began;
-    return uploadImage(this.#file, signal, {
+    return uploadImage(this.#file, this.#isStripped, signal, {
       loadstart: ({ timeStamp }) => {
         began = timeStamp;
         this.#show("Sending");

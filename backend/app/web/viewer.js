@@ -4,9 +4,9 @@ import { leaveAddress, replaceAddress } from "./address.js";
 import { deleteImage, fileUrl, getImage, thumbnailUrl } from "./api.js";
 import { copy } from "./clipboard.js";
 import { openDialog, whenClosed } from "./dom.js";
-import { asHtml, asMarkdown, formatBytes, formatTime } from "./format.js";
+import { asHtml, asMarkdown, formatBytes, formatTime, formatType } from "./format.js";
 import * as gallery from "./gallery.js";
-import { showImage } from "./image.js";
+import { showFile, showImage } from "./image.js";
 import { announce, TRUNCATED } from "./messages.js";
 import { clearRows } from "./queue.js";
 
@@ -35,12 +35,10 @@ function show(image) {
   const dialog = viewer?.dialog.open ? viewer.dialog : open();
   viewer = { dialog, image };
   const field = (selector) => dialog.querySelector(selector);
-  const preview = image.placeholder && thumbnailUrl(image); // else it may have to be rendered first
-  const img = showImage(field(".image"), image, preview);
-  img.addEventListener("load", () => img.removeAttribute("srcset"), { once: true });
+  showLargest(dialog, image);
   field("h2").textContent = image.filename;
   field(".size").textContent = formatBytes(image.file_size);
-  field(".type").textContent = image.content_type.replace("image/", "").toUpperCase();
+  field(".type").textContent = formatType(image.content_type);
   field("time").dateTime = image.created_at;
   field("time").textContent = formatTime(image.created_at);
   field(".truncated").textContent = image.truncated ? TRUNCATED : "";
@@ -48,6 +46,22 @@ function show(image) {
   field(".dimensions dd").textContent = `${image.width} × ${image.height} pixels`;
   field(".download").href = `${fileUrl(image)}?download=1`;
   showSteps();
+}
+
+/** Show an image's file; until it has come, or if the browser cannot show it, the thumbnail. */
+async function showLargest(dialog, image) {
+  const change = changes;
+  const place = dialog.querySelector(".image");
+  const note = dialog.querySelector(".unshown");
+  const [file, thumbnail] = [fileUrl(image), thumbnailUrl(image)];
+  const isRendered = image.placeholder && thumbnail; // else the thumbnail takes longer
+  note.textContent = "";
+  let shown = await showImage(place, image, isRendered ? [thumbnail, file] : [file, thumbnail]);
+  if (isRendered && shown === thumbnail && (await showFile(place, image))) shown = file;
+  if (shown === file || change !== changes) return;
+  const sentence = `Your browser cannot show this ${formatType(image.content_type)} file.`;
+  const instead = shown ? "Here is a smaller version; Download" : "Download";
+  note.textContent = `${sentence} ${instead} saves the original.`;
 }
 
 function open() {

@@ -48,7 +48,7 @@ async def test_a_dropped_folder_is_searched_for_images_recursively(
     (folder / "empty").mkdir()
     (folder / "round and round").symlink_to(folder)
     await drop(page, folder)
-    sentence = "Skipped 5 files: hidden, unreadable, or neither JPEG nor PNG."
+    sentence = "Skipped 5 files: hidden, unreadable, or not JPEG, PNG, GIF, WebP, AVIF or HEIC."
     await expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(5)
