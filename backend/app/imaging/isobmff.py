@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from app.imaging.header import Header
-from app.imaging.items import PROPERTIES, TABLES, Items, Malformed
+from app.imaging.items import AV1, HEVC, PROPERTIES, TABLES, Items, Malformed
 from app.imaging.walker import Walk
 
 HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
@@ -31,8 +31,8 @@ def _walk(header: Header, codec: bytes) -> Walk[bool]:
     return True
 
 
-walk_avif = partial(_walk, codec=b"av01")
-walk_heic = partial(_walk, codec=b"hvc1")
+walk_avif = partial(_walk, codec=AV1)
+walk_heic = partial(_walk, codec=HEVC)
 
 
 def _walk_file(header: Header, codec: bytes) -> Walk[None]:

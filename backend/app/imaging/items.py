@@ -4,6 +4,7 @@ Coded, or derived from coded ones, as by a grid of tiles (ISO/IEC 23008-12, sect
 are parsed once all have come, because they refer to one another and have no fixed order.
 """
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,9 +13,11 @@ from app.imaging.header import UPRIGHT, Header
 MAX_TABLE_BYTES: Final = 128 * 1024
 """Of all tables, which are kept until all have come; those of a photograph have some 3 KB."""
 TABLES: Final = (b"hdlr", b"pitm", b"iinf", b"iloc", b"ipma")
-PROPERTIES: Final = {b"ispe": 12, b"irot": 1, b"imir": 1, b"clap": 32}
-"""Those that say with which size an image is shown, and how many bytes each has."""
+PROPERTIES: Final = {b"ispe": 12, b"clap": 32, b"irot": 1, b"imir": 1}
+"""Those that say with which size an image is shown, in order, and how many bytes each has."""
 
+AV1: Final = b"av01"
+HEVC: Final = b"hvc1"
 _LONG_ENTRY: Final = 3
 """Version of an entry whose number has 32 bits."""
 _DERIVED: Final = frozenset({b"grid", b"iden", b"iovl", b"tmap"})
@@ -60,7 +63,7 @@ class Items:
         if self._table(b"hdlr")[8:12] != b"pict" or not is_coded:
             raise Malformed
         header.is_image = True
-        self._measure(header, primary)
+        self._measure(header, primary, codec)
         return max(self._ends(), default=0)
 
     def _types(self) -> Iterator[tuple[int, bytes]]:
@@ -75,25 +78,32 @@ class Items:
                 entry.take(2)
                 yield number, entry.raw(4)
 
-    def _measure(self, header: Header, primary: int) -> None:
-        """Apply the properties of the primary item in their order (section 8.11.14 there)."""
+    def _measure(self, header: Header, primary: int, codec: bytes) -> None:
+        """Apply the properties of the primary item (section 8.11.14 there).
+
+        In their order, as libheif does; of AVIF in the order that the format wants
+        (ISO/IEC 23000-22, section 7.3.6.7), whatever theirs is, as libavif and Chromium do.
+        """
+        indexes = self._associations(primary)
+        found = [self.properties[at - 1] for at in indexes if 0 < at <= len(self.properties)]
+        found = [each for each in found if len(each[1]) == PROPERTIES.get(each[0])]
+        if codec == AV1:
+            found.sort(key=lambda each: list(PROPERTIES).index(each[0]))
+        width = height = 0
         orientation = UPRIGHT
-        for index in self._associations(primary):
-            if not 0 < index <= len(self.properties):
-                continue
-            kind, content = self.properties[index - 1]
-            fields = Fields(content)
+        for kind, content in found:
             if kind == b"ispe":
-                fields.take(4)
-                header.size = fields.take(4), fields.take(4)
-            elif kind == b"clap" and header.size:
-                header.size = _crop(fields, header.size)
+                width, height = struct.unpack(">4xII", content)
+            elif kind == b"clap":
+                width, height = _crop(width, height, content, anywhere=codec != AV1)
             elif kind == b"irot":
-                for _ in range(fields.take(1) & 3):
+                for _ in range(content[0] & 3):
                     orientation = _TURN_LEFT[orientation]
+                    width, height = height, width
             elif kind == b"imir":
-                orientation = _MIRROR[fields.take(1) & 1][orientation]
+                orientation = _MIRROR[content[0] & 1][orientation]
         header.orientation = orientation
+        header.size = (height, width) if header.is_turned else (width, height)
 
     def _associations(self, primary: int) -> Iterator[int]:
         """Yield the numbers of the properties of an item, from 1."""
@@ -140,13 +150,32 @@ class Items:
         return self.tables[kind][0]
 
 
-def _crop(fields: "Fields", size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of the clean aperture, two fractions; the whole one if it has none in it."""
-    width, of_width, height, of_height = (fields.take(4) for _ in range(4))
-    if not of_width or not of_height or width % of_width or height % of_height:
-        return size
-    cropped = width // of_width, height // of_height
-    return cropped if 0 < cropped[0] <= size[0] and 0 < cropped[1] <= size[1] else size
+def _crop(width: int, height: int, content: bytes, *, anywhere: bool) -> tuple[int, int]:
+    """Return the size of the clean aperture (ISO/IEC 14496-12, section 12.1.4).
+
+    Args:
+        width: Of what is cropped, in pixels, as `height`.
+        height: See `width`.
+        content: Width, height and offset of its centre from that of what is cropped: fractions.
+        anywhere: Crop where it does not begin in the top left corner, too, as libheif does.
+            Chromium shows the whole of such an AVIF image.
+    """
+    values = struct.unpack(">IIIIiIiI", content)
+    if not all(values[:4]) or not all(values[5::2]):
+        return width, height
+    left, cropped_width = _span(width, *values[0:2], *values[4:6])
+    top, cropped_height = _span(height, *values[2:4], *values[6:8])
+    if min(cropped_width, cropped_height) < 1 or not (anywhere or left == top == 0):
+        return width, height
+    return cropped_width, cropped_height
+
+
+def _span(whole: int, length: int, of_length: int, offset: int, of_offset: int) -> tuple[int, int]:
+    """Return the first pixel and the number of pixels of a side, rounded as libheif does."""
+    doubled = whole * of_length * of_offset + 2 * offset * of_length - length * of_offset
+    begin = doubled // (2 * of_length * of_offset)
+    end = begin + (2 * length + of_length) // (2 * of_length)
+    return begin, min(end, whole) - max(begin, 0)
 
 
 class Fields:
