@@ -25,7 +25,7 @@ _LAYOUTS: Final = {
 }
 """Channels of a pixel, their type, and their meaning to libvips, by Pillow's name for them."""
 _BYTES_PER_PIXEL: Final = 16
-"""Most that decoding AVIF or HEIC takes: planes of 10 bits with alpha, and twice the result."""
+"""Most that WebP, AVIF or HEIC takes: planes of 10 bits with alpha, and the result twice."""
 _GREYS: Final = [channel for grey in range(256) for channel in (grey, grey, grey)]
 _CLEAR: Final = [0, 0, 0, 0]
 _OPAQUE: Final = 255
@@ -50,7 +50,7 @@ class Opened(NamedTuple):
 
 
 def open_with_libvips(descriptor: int) -> Opened:
-    """Open a JPEG, PNG or WebP, which libvips shrinks while it decodes."""
+    """Open an image that libvips shrinks while it decodes."""
     image = pyvips.Image.new_from_source(_source(descriptor), "", access="sequential")
     colours = _colours(image)
 
@@ -61,6 +61,16 @@ def open_with_libvips(descriptor: int) -> Opened:
         return shrunk.colourspace("srgb").copy_memory()
 
     return Opened(image.width, image.height, shrink)
+
+
+def open_webp(descriptor: int) -> Opened:
+    """Open a WebP."""
+    opened = open_with_libvips(descriptor)
+
+    def shrink(width: int, height: int) -> pyvips.Image:
+        return _decode(lambda: opened.shrink(width, height), (opened.width, opened.height))
+
+    return opened._replace(shrink=shrink)
 
 
 def open_gif(descriptor: int) -> Opened:
@@ -134,7 +144,7 @@ def open_heic(descriptor: int) -> Opened:
 OPENERS: Final[Mapping[ImageType, Callable[[int], Opened]]] = {
     ImageType.JPEG: open_with_libvips,
     ImageType.PNG: open_with_libvips,
-    ImageType.WEBP: open_with_libvips,
+    ImageType.WEBP: open_webp,
     ImageType.GIF: open_gif,
     ImageType.AVIF: open_avif,
     ImageType.HEIC: open_heic,
@@ -151,7 +161,7 @@ def _decode(decode: Callable[[], _Decoded], size: tuple[int, int]) -> _Decoded:
     is_enough = _is_free(width * height * _BYTES_PER_PIXEL)
     try:
         return decode()
-    except (ValueError, SyntaxError, RuntimeError, OSError) as error:
+    except (pyvips.Error, ValueError, SyntaxError, RuntimeError, OSError) as error:
         if is_enough:
             raise
         raise PerhapsNoMemory(str(error)) from error

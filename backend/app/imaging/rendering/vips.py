@@ -25,7 +25,13 @@ _TOO_LARGE: Final = "Rendering the image needs more memory than RENDER_MEMORY_MB
 _EITHER: Final = (
     "The image is damaged, or rendering it needs more memory than RENDER_MEMORY_MB allows."
 )
-_NO_MEMORY: Final = ("out of memory", "insufficient memory", "cannot allocate", "bytes failed")
+_NO_MEMORY: Final = (
+    "out of memory",
+    "insufficient memory",
+    "cannot allocate",
+    "bytes failed",
+    "failed to map",
+)
 """In messages of libvips, libjpeg, libheif and the system."""
 _NO_THREAD: Final = "creating thread"
 """In the message of GLib."""
