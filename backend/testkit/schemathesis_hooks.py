@@ -1,10 +1,14 @@
-"""What schemathesis cannot know: what images, cursors and sizes look like."""
+"""What schemathesis cannot know: what images, cursors, sizes and forms look like."""
 
+import json
 from datetime import UTC
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
+from app.api.forms.multipart import STRIP_METADATA
 from app.api.images.cursor import encode_cursor
 from app.domain.image import Position
 from testkit import samples
@@ -13,9 +17,38 @@ JPEGS, PNGS = (
     [content for content, found in samples.of_every_kind().values() if found == content_type]
     for content_type in ("image/jpeg", "image/png")
 )
+Case = schemathesis.Case[Any]
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
 schemathesis.openapi.media_type("image/png", st.sampled_from(PNGS))
 schemathesis.openapi.format("thumbnail-size", st.sampled_from(["150", "300", "800"]))
 schemathesis.openapi.format("cursor", positions.map(encode_cursor))
+
+
+@schemathesis.hook
+def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
+    """Send the field before the files; in place, so that the body is not taken for another one."""
+    if isinstance(case.body, dict) and STRIP_METADATA in case.body:
+        for name in [name for name in case.body if name != STRIP_METADATA]:
+            case.body[name] = case.body.pop(name)
+    return case
+
+
+@schemathesis.hook
+def filter_case(_context: schemathesis.HookContext, case: Case) -> bool:
+    """Drop what violates the document, and as text in a form does not."""
+    value = case.body.get(STRIP_METADATA, True) if isinstance(case.body, dict) else True
+    if isinstance(value, bool):
+        return True
+    values = value if isinstance(value, list) else [value]
+    return len(values) > 1 or not all(map(_reads_as_a_flag, values))
+
+
+def _reads_as_a_flag(value: object) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    try:
+        TypeAdapter(bool).validate_python(text)
+    except ValidationError:
+        return False
+    return True
