@@ -75,23 +75,22 @@ def detect(head: bytes) -> ImageType | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return ImageType.WEBP
     if head[4:8] == b"ftyp":
-        return _detect_by_brands(head)
+        return _detect_by_brands(head[:HEAD_BYTES])
     return None
 
 
 def _detect_by_brands(head: bytes) -> ImageType | None:
-    """Return the type by the major brand, or by the others if that one is of both types.
+    """Return the type by the major brand, or by the others if it may be of either type.
 
-    A file whose brands are of both types alone is HEIC (ISO/IEC 23008-12, annex B); those of AVIF
-    name it always (AVIF 1.1, section 6).
+    A file that names neither is taken for HEIC: an AVIF file must name its brand (AVIF 1.1,
+    section 6.2). Whether it is an image of the type is seen when all of it has come.
     """
-    length = int.from_bytes(head[:4])
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))]
-    for brand in brands:
+    end = min(int.from_bytes(head[:4]), len(head))
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, end, 4))]
+    is_generic = brands[0] in isobmff.GENERIC_BRANDS
+    for brand in brands if is_generic else brands[:1]:
         if brand in isobmff.AVIF_BRANDS:
             return ImageType.AVIF
         if brand in isobmff.HEIC_BRANDS:
             return ImageType.HEIC
-        if brands[0] not in isobmff.GENERIC_BRANDS:
-            return None
-    return ImageType.HEIC
+    return ImageType.HEIC if is_generic else None

@@ -11,9 +11,12 @@ from app.imaging.header import Header
 from app.imaging.items import AV1, HEVC, PROPERTIES, TABLES, Items, Malformed
 from app.imaging.walker import Walk
 
-HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"})
+HEIC_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+)
 AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
-GENERIC_BRANDS: Final = frozenset({b"mif1", b"mif2", b"mif3", b"msf1", b"miaf", b"MiHB", b"MiHE"})
+GENERIC_BRANDS: Final = frozenset({b"mif1", b"mif2", b"mif3", b"msf1", b"miaf", b"MiHB", b"MA1B"})
+"""Of files of either type."""
 
 _REST_OF_FILE: Final = 1 << 64
 

@@ -62,9 +62,10 @@ class Items:
         is_coded = kind == codec or (kind in _DERIVED and codec in types.values())
         if self._table(b"hdlr")[8:12] != b"pict" or not is_coded:
             raise Malformed
-        header.is_image = True
+        end = max(self._ends(), default=0)
         self._measure(header, primary, codec)
-        return max(self._ends(), default=0)
+        header.is_image = True
+        return end
 
     def _types(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number and the type of each item (ISO/IEC 14496-12, section 8.11.6)."""
@@ -105,8 +106,8 @@ class Items:
         header.orientation = orientation
         header.size = (height, width) if header.is_turned else (width, height)
 
-    def _associations(self, primary: int) -> Iterator[int]:
-        """Yield the numbers of the properties of an item, from 1."""
+    def _associations(self, primary: int) -> list[int]:
+        """Return the numbers of the properties of an item, from 1."""
         for table in self.tables[b"ipma"]:
             fields = Fields(table)
             version, flags = divmod(fields.take(4), 1 << 24)
@@ -114,11 +115,11 @@ class Items:
             length = 2 if flags & 1 else 1
             while fields.left:
                 number = fields.take(4 if version else 2)
-                indexes = fields.raw(length * fields.take(1))
+                indexes = fields.part(length * fields.take(1))
                 if number == primary:
-                    for at in range(0, len(indexes), length):
-                        index = int.from_bytes(indexes[at : at + length])
-                        yield index & (0x7FFF if flags & 1 else 0x7F)
+                    mask = (0x80 << 8 * (length - 1)) - 1  # without the bit for "essential"
+                    return [indexes.take(length) & mask for _ in range(indexes.left // length)]
+        return []
 
     def _ends(self) -> Iterator[int]:
         """Yield where in the file each extent of an item ends (section 8.11.3 there)."""
@@ -198,8 +199,12 @@ class Fields:
         return self._data[begin : begin + length]
 
     def take(self, length: int) -> int:
-        """Return the number in the next bytes."""
-        return int.from_bytes(self.raw(length))
+        """Return the number in the next bytes, a few."""
+        begin = len(self._data) - self.left
+        self.left -= length
+        if self.left < 0:
+            raise Malformed
+        return int.from_bytes(self._data[begin : begin + length])
 
     def part(self, length: int) -> "Fields":
         """Return the fields in the next bytes."""
