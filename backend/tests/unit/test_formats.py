@@ -28,6 +28,10 @@ def test_a_jpeg_start_without_its_first_marker_is_rejected(length: int) -> None:
     "head",
     [
         b"GIF88a\x01\x00",
+        b"RIFF\x00\x00\x00\x00WAVE",
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x08",
+        b"BM\x46\0\0\0",
         b"RIFF\x00\x00\x00\x00",
         b"<svg xml",
         b"<!doctyp",
@@ -39,9 +43,49 @@ def test_other_formats_are_rejected(head: bytes) -> None:
     assert detect(head) is None
 
 
+def ftyp(major: bytes, *others: bytes, size: int | None = None) -> bytes:
+    length = 16 + 4 * len(others) if size is None else size
+    return length.to_bytes(4) + b"ftyp" + major + bytes(4) + b"".join(others)
+
+
+BRANDS = {
+    ftyp(b"heic", b"mif1", b"heic"): ImageType.HEIC,
+    ftyp(b"heix"): ImageType.HEIC,
+    ftyp(b"hevc", b"msf1"): ImageType.HEIC,
+    ftyp(b"heic", b"avif"): ImageType.HEIC,
+    ftyp(b"avif", b"mif1", b"miaf", b"MA1B"): ImageType.AVIF,
+    ftyp(b"avis", b"msf1", b"iso8"): ImageType.AVIF,
+    ftyp(b"mif1", b"mif1", b"miaf", b"avif"): ImageType.AVIF,
+    ftyp(b"mif1", b"mif1", b"heic"): ImageType.HEIC,
+    ftyp(b"msf1", b"hevc"): ImageType.HEIC,
+    ftyp(b"mif1", *[b"abcd"] * 40, b"avif"): ImageType.AVIF,
+    ftyp(b"mif1"): ImageType.HEIC,
+    ftyp(b"mif1", b"mif1", b"avif", size=20): ImageType.HEIC,
+    ftyp(b"isom", b"iso2", b"avc1", b"mp41"): None,
+    ftyp(b"mp42", b"isom", b"hvc1"): None,
+    ftyp(b"isom", b"av01"): None,
+    ftyp(b"qt  "): None,
+    ftyp(b"crx "): None,
+    ftyp(b"avif")[:8]: None,
+    ftyp(b"heic")[:11]: None,
+}
+
+
+@pytest.mark.parametrize("head", BRANDS, ids=repr)
+def test_brands_decide_which_files_of_boxes_are_accepted(head: bytes) -> None:
+    assert detect(head) == BRANDS[head]
+    assert detect(head.ljust(HEAD_BYTES, b"\0")) == BRANDS[head]
+
+
 @given(st.binary(max_size=64))
 def test_the_head_alone_decides(data: bytes) -> None:
     assert detect(data) == detect(data[:HEAD_BYTES])
+
+
+@given(st.integers(0, 100), st.sampled_from([b"mif1", b"heic", b"isom"]))
+def test_brands_beyond_the_head_do_not_count(others: int, major: bytes) -> None:
+    head = ftyp(major, *[b"abcd"] * others, b"avif")
+    assert detect(head) == detect(head[:HEAD_BYTES])
 
 
 @given(
