@@ -20,6 +20,7 @@ from testkit.format_samples import heif, isobmff, picture
 from testkit.format_samples.isobmff import full_box
 from testkit.format_samples.private import box, film
 from testkit.forms import split
+from testkit.unusual_headers import CROPPING, CROPPING_NOTHING, TURNING, with_properties
 
 AVIF, HEIC = ImageType.AVIF, ImageType.HEIC
 PIXELS = bytes(1000)
@@ -241,43 +242,6 @@ def test_a_file_without_an_image_of_its_type_is_none(case: str, piece: int) -> N
     assert outcome.size is None
 
 
-IROT = [box(b"irot", bytes((angle,))) for angle in range(4)]
-IMIR = [box(b"imir", bytes((axis,))) for axis in range(2)]
-
-
-def clap(
-    width: tuple[int, int],
-    height: tuple[int, int],
-    across: tuple[int, int] = (0, 1),
-    down: tuple[int, int] = (0, 1),
-) -> bytes:
-    return box(b"clap", struct.pack(">IIIIiIiI", *width, *height, *across, *down))
-
-
-CENTRE = clap((80, 1), (60, 1))
-CORNER = clap((80, 1), (60, 1), (-24, 1), (-18, 1))
-PROPERTIES = {
-    **{f"irot {angle}": (IROT[angle],) for angle in range(4)},
-    **{f"imir {axis}": (IMIR[axis],) for axis in range(2)},
-    **{f"irot {a} imir {m}": (IROT[a], IMIR[m]) for a in range(1, 4) for m in range(2)},
-    **{f"imir {m} irot {a}": (IMIR[m], IROT[a]) for a in range(1, 4) for m in range(2)},
-    "two turns": (IROT[1], IROT[1]),
-    "cropped to its centre": (CENTRE,),
-    "cropped to its corner": (CORNER,),
-    "cropped, then turned": (CENTRE, IROT[1]),
-    "turned, then cropped": (IROT[1], CENTRE),
-    "cropped to fractions": (clap((161, 2), (121, 2), (1, 3), (-1, 3)),),
-    "cropped beyond its sides": (clap((80, 1), (60, 1), (-50, 1), (40, 1)),),
-    "cropped to more than it has": (clap((500, 1), (60, 1)),),
-}
-
-
-def with_properties(content: bytes, *boxes: bytes) -> bytes:
-    item = isobmff.first_item(content)
-    item.properties += boxes
-    return isobmff.write(content[8:12], [item])
-
-
 def corners(image: Image.Image) -> list[int]:
     """Return which quadrant of the picture each one shows."""
 
@@ -293,19 +257,24 @@ def as_turned(orientation: int | None) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_heic_is_turned_and_cropped_as_by_libheif(name: str) -> None:
-    content = with_properties(heif.heic(picture.upright()), *PROPERTIES[name])
+@pytest.mark.parametrize("name", TURNING)
+def test_heic_is_turned_as_by_libheif(name: str) -> None:
+    content = with_properties(heif.heic(picture.upright()), *TURNING[name])
     shown = pillow_heif.open_heif(content).to_pillow()
     outcome = look(content)
     assert outcome.size == shown.size
-    if "crop" not in name:
-        assert corners(as_turned(outcome.orientation)) == corners(shown)
+    assert corners(as_turned(outcome.orientation)) == corners(shown)
 
 
-@pytest.mark.parametrize("name", [name for name in PROPERTIES if name.startswith("i")])
+@pytest.mark.parametrize("name", CROPPING)
+def test_heic_is_cropped_as_by_libheif(name: str) -> None:
+    content = with_properties(heif.heic(picture.upright()), *CROPPING[name])
+    assert look(content).size == pillow_heif.open_heif(content).to_pillow().size
+
+
+@pytest.mark.parametrize("name", TURNING)
 def test_avif_is_turned_as_by_libavif(name: str) -> None:
-    content = with_properties(heif.avif(picture.upright()), *PROPERTIES[name])
+    content = with_properties(heif.avif(picture.upright()), *TURNING[name])
     with Image.open(BytesIO(content)) as image:
         shown = ImageOps.exif_transpose(image)
     outcome = look(content, AVIF)
@@ -315,15 +284,16 @@ def test_avif_is_turned_as_by_libavif(name: str) -> None:
 
 def test_avif_is_cropped_to_its_corner_alone() -> None:
     """As by Chromium, which `e2e/test_orientation.py` asks."""
-    plain = heif.avif(picture.upright())
-    assert look(with_properties(plain, CORNER), AVIF).size == (80, 60)
-    assert look(with_properties(plain, CORNER, IROT[1]), AVIF).size == (60, 80)
-    assert look(with_properties(plain, CENTRE), AVIF).size == (128, 96)
+    for name, boxes in CROPPING.items():
+        outcome = look(with_properties(heif.avif(picture.upright()), *boxes), AVIF)
+        sides = (80, 60) if "corner" in name else picture.SIZE
+        assert outcome.size == (sides[::-1] if "turned" in name else sides)
 
 
 def test_an_impossible_aperture_crops_nothing() -> None:
-    for nothing in (clap((0, 1), (60, 1)), clap((80, 0), (60, 1)), clap((9, 1), (9, 1), (999, 1))):
-        assert look(with_properties(heif.heic(picture.upright()), nothing)).size == (128, 96)
+    for nothing in CROPPING_NOTHING:
+        content = with_properties(heif.heic(picture.upright()), nothing)
+        assert look(content).size == picture.SIZE
 
 
 @pytest.mark.parametrize("size", [(1, 1), (63, 65), (64, 64), (100, 3), (257, 129)])
