@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 from uuid import uuid4
 
-from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType, MetadataNotRemovable
+from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
 from app.domain.filenames import sanitize_filename
 from app.domain.image import NewImage
 from app.domain.ip_address import IpAddress
@@ -79,8 +79,6 @@ class Staging:
         if self._strip_metadata if file.strip_metadata is None else file.strip_metadata:
             chunks = without_metadata(chunk, chunks, image_type)
             chunk = await _read_head(chunks)
-            if detect(chunk) is not image_type:
-                raise MetadataNotRemovable(is_damaged=True)
         image_id = uuid4()
         key = image_id.hex + image_type.extension
         await self._identity.require()

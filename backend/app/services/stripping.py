@@ -1,11 +1,14 @@
 """The bytes to store of a file that is to lose its metadata, while it arrives (ADR 44)."""
 
+import logging
 from collections.abc import AsyncIterator
 
 from app.domain.errors import MetadataNotRemovable
 from app.imaging.formats import ImageType
 from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
+
+_log = logging.getLogger(__name__)
 
 
 async def without_metadata(
@@ -14,7 +17,7 @@ async def without_metadata(
     """Yield what remains of a file, in pieces that are not empty.
 
     Raises:
-        MetadataNotRemovable: If nothing removes them from this type, or if the file's structure
+        MetadataNotRemovable: If nothing removes it from this type, or if the file's structure
             cannot be followed.
     """
     if image_type not in STRIPPERS:
@@ -29,4 +32,5 @@ async def without_metadata(
         if kept := stripper.finish():
             yield kept
     except Unstrippable as error:
+        _log.info("the metadata of an upload (%s) cannot be removed: %s", image_type, error)
         raise MetadataNotRemovable(is_damaged=True) from error

@@ -29,7 +29,7 @@ _STILL: Final = {b"ALPH", *_IMAGES}
 _FILLER: Final = b"JUNK"
 _EXIF_NAME: Final = b"Exif\0\0"
 _PROFILE, _ALPHA, _EXIF, _ANIMATION = 0x20, 0x10, 0x08, 0x02
-"""Flags of VP8X (section 2.7.1), of which that of XMP is cleared."""
+"""Flags of VP8X (section 2.7), of which that of XMP is cleared."""
 
 
 def strip(kept: Kept) -> Strip:
@@ -97,7 +97,7 @@ def _strip_chunk(kept: Kept, name: bytes, length: int, wanted: set[bytes]) -> St
 
 
 def _strip_header(kept: Kept, wanted: set[bytes]) -> Strip:
-    """Announce what is passed on, and want it (section 2.7.1)."""
+    """Announce what is passed on, and want it (section 2.7)."""
     header = yield _LENGTHS[b"VP8X"]
     flags = header[0] & (_PROFILE | _ALPHA | _EXIF | _ANIMATION)
     kept.append(bytes((flags, 0, 0, 0)) + header[4:])
