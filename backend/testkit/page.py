@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import JSHandle, Page
 
 KEY = "correct-horse"
+CHOICE = "Remove camera and location data"
+"""The label of the checkbox in the dialog that chooses files."""
 OPTIONS = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", "reduced_motion": "reduce"}
 
 OpenPage = Callable[..., Awaitable[Page]]
@@ -16,10 +18,23 @@ def a_file(name: str, content: bytes) -> Any:
     return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
 
 
-async def choose(page: Page, *files: Any) -> None:
+async def a_transfer(page: Page, name: str, content: bytes) -> JSHandle:
+    """Make what a drop or a paste of a file brings."""
+    return await page.evaluate_handle(
+        """([name, bytes]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], name));
+          return transfer;
+        }""",
+        [name, list(content)],
+    )
+
+
+async def choose(page: Page, *files: Any, strips: bool = True) -> None:
     """Choose files, by the words that a person reads."""
     await page.get_by_role("button", name="Upload").click()
     await page.get_by_label("Choose file").set_input_files(list(files))
+    await page.get_by_label(CHOICE).set_checked(strips)
     await page.get_by_role("button", name="Submit").click()
 
 

@@ -57,6 +57,7 @@ async function showLargest(dialog, image) {
   const isRendered = image.placeholder && thumbnail; // else the thumbnail takes longer
   note.textContent = "";
   let shown = await showImage(place, image, isRendered ? [thumbnail, file] : [file, thumbnail]);
+  if (change !== changes) return;
   if (isRendered && shown === thumbnail && (await showFile(place, image))) shown = file;
   if (shown === file || change !== changes) return;
   const sentence = `Your browser cannot show this ${formatType(image.content_type)} file.`;

@@ -8,6 +8,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import FileChooser, Page, expect
 
 from testkit import samples
+from testkit.format_samples import named
 from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names, upload
@@ -28,12 +29,18 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await check("choosing")
     await page.keyboard.press("Escape")
     long_name = "a-photograph-with-a-name-that-is-longer-than-any-phone-is-wide.jpg"
-    await choose(page, a_file(long_name, JPEG), a_file("notes.txt", b"no image"))
-    await expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    heic = a_file("IMG_0001.HEIC", named("heic plain").content)
+    await choose(page, a_file(long_name, JPEG), a_file("notes.txt", b"no image"), heic)
+    await expect(page.get_by_text("3 of 3 done")).to_be_visible()
     await check("transfers")
+    await page.get_by_role("button", name="Send with its data").click()
+    await expect(page.locator("#gallery img")).to_have_count(2)
     await page.get_by_role("button", name="Close the list").click()
     await check("gallery")
-    await page.locator("#gallery img").click()
+    await page.locator("#gallery img").first.click()
+    await expect(page.get_by_text("Your browser cannot show this HEIC file.")).to_be_visible()
+    await check("unshown")
+    await page.keyboard.press("ArrowRight")
     await expect(page.get_by_role("dialog", name=long_name)).to_be_visible()
     await check("viewer")
     await page.get_by_role("button", name="Copy link").click()
@@ -79,7 +86,7 @@ async def test_axe_finds_no_violation_in_any_state(
         ]
 
     await show_each_state(page, service, look)
-    assert len(found) == 9
+    assert len(found) == 10
     assert not any(found.values()), found
 
 

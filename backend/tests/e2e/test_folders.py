@@ -7,7 +7,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from testkit import samples
+from testkit.format_samples import named
 from testkit.live import until
+from testkit.page import CHOICE
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names
 
@@ -53,6 +55,21 @@ async def test_a_dropped_folder_is_searched_for_images_recursively(
     await expect(page.get_by_text("5 of 5 done")).to_be_visible()
     await expect(page.get_by_text("Upload successful")).to_have_count(5)
     assert sorted(listed_names(service)) == ["B.PNG", "IMG_1234", "a.jpg", "c.jpeg", "moving.apng"]
+
+
+async def test_a_dropped_folder_has_images_of_each_type_found_by_their_bytes(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    await page.get_by_role("button", name="Upload").click()
+    await page.get_by_label(CHOICE).uncheck()
+    await page.keyboard.press("Escape")
+    kinds = ["avif", "gif", "heic", "jpeg", "png", "webp"]
+    for kind in kinds:
+        write(tmp_path / "camera" / kind, named(f"{kind} plain").content)
+    write(tmp_path / "camera" / "film", named("heic plain").content.replace(b"heic", b"isom", 1))
+    await drop(page, tmp_path / "camera")
+    await expect(page.get_by_text("Skipped 1 file:")).to_be_visible()
+    await until(lambda: sorted(listed_names(service)) == kinds)
 
 
 async def test_a_folder_of_more_entries_than_the_browser_returns_at_once_is_read_completely(

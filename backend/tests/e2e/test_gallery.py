@@ -33,9 +33,8 @@ MANY = 300
 
 async def test_an_empty_gallery_says_how_to_upload(page: Page) -> None:
     await expect(page.locator("text=Upload")).to_be_visible()
-    await expect(
-        page.get_by_text("Drop JPEG, PNG, GIF, WebP, AVIF or HEIC files anywhere on this page")
-    ).to_be_visible()
+    sentence = "Drop JPEG, PNG, GIF, WebP, AVIF or HEIC files anywhere on this page"
+    await expect(page.get_by_text(sentence)).to_be_visible()
     await expect(page.get_by_role("link", name="API")).to_have_attribute("href", "docs")
 
 

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from testkit import samples
 from testkit.live import until
-from testkit.page import KEY, OpenPage, a_file, choose, shown
+from testkit.page import KEY, OpenPage, a_file, a_transfer, choose, shown
 from testkit.programs import needs_chromium
 from testkit.relay import relaying
 from testkit.service import (
@@ -178,14 +178,7 @@ async def test_a_tile_dragged_over_the_page_is_not_uploaded(page: Page, service:
 
 
 async def test_files_can_be_dropped_anywhere_and_pasted(page: Page, service: Service) -> None:
-    transfer = await page.evaluate_handle(
-        """bytes => {
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([new Uint8Array(bytes)], "moved.jpg"));
-          return transfer;
-        }""",
-        list(JPEG),
-    )
+    transfer = await a_transfer(page, "moved.jpg", JPEG)
     await page.dispatch_event("main", "drop", {"dataTransfer": transfer})
     await expect(page.locator('img[alt="moved.jpg"]')).to_have_count(1)
     await page.get_by_role("button", name="Upload").click()
