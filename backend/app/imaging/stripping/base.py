@@ -105,7 +105,8 @@ class PartStripper:
         """Return what is left to pass on at the file's end (see `Stripper`)."""
         with suppress(EOFError, StopIteration):
             self._strip.throw(EOFError())
-        return b""
+        is_within_kept = isinstance(self._request, Until) and self._request.keeps
+        return bytes(self._taken) if is_within_kept else b""
 
     def _advance(self, data: memoryview) -> memoryview:
         """Go on with a request; return the bytes that are left."""

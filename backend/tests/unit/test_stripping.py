@@ -1,0 +1,222 @@
+"""What is left of images without what their files said beyond them, whatever their type."""
+
+from collections.abc import Iterator
+from functools import cache
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import pyvips  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from app.imaging.dimensions import HeaderReader
+from app.imaging.formats import WALKS, detect
+from app.imaging.header import Header
+from app.imaging.stripping.base import Unstrippable
+from app.imaging.walker import Walker
+from testkit import orientations, samples
+from testkit.exiftool import PROFILE_GROUPS, beyond_the_image, read_tags, with_tags
+from testkit.forms import split
+from testkit.programs import needs_exiftool
+from testkit.stripping import SECRET, SECRETIVE, strip
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged Exif
+
+KINDS = {name: content for name, (content, _) in samples.of_every_kind().items()}
+ORIENTATIONS = orientations.TURNED | orientations.UPRIGHT
+IMAGES = KINDS | ORIENTATIONS | SECRETIVE
+OPTIONS = (
+    "-EXIF:Make=SECRET maker",
+    "-EXIF:SerialNumber=SECRET number",
+    "-EXIF:Orientation#=6",
+    "-EXIF:UserComment=SECRET comment",
+    "-EXIF:XPTitle=SECRET title",
+    "-EXIF:DateTimeOriginal=2026:01:02 03:04:05",
+    "-GPSLatitude=52.5163",
+    "-GPSLongitude=13.3777",
+    "-XMP:Creator=SECRET creator",
+    "-XMP:GPSLatitude=52.5163",
+    "-IPTC:City=SECRET city",
+    "-Comment=SECRET comment",
+    "-Ducky:Comment=SECRET comment",
+    "-PNG:Author=SECRET author",
+    "-PNG:ModifyDate=2026:01:02 03:04:05",
+    "-JFIF:XResolution=300",
+    "-PNG:PixelsPerUnitX=2835",
+)
+"""Tags of every group that exiftool can write."""
+
+
+@cache
+def profile() -> bytes:
+    return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+
+@cache
+def images_with_tags() -> dict[str, bytes]:
+    sources = {
+        "tags.jpg": samples.jpeg(icc_profile=profile()),
+        "tags-progressive.jpg": samples.jpeg(progressive=True, icc_profile=profile() * 200),
+        "tags.png": samples.png(icc_profile=profile()),
+        "tags-animated.png": KINDS["animated.png"],
+    }
+    return {name: with_tags(content, *OPTIONS) for name, content in sources.items()}
+
+
+def pixels(content: bytes) -> list[Any]:
+    """Decode all frames by Pillow, with what it knows of their colours."""
+    with Image.open(BytesIO(content)) as image:
+        found: list[Any] = [image.format, image.info.get("icc_profile")]
+        for frame in range(getattr(image, "n_frames", 1)):
+            image.seek(frame)
+            try:
+                found.append((image.mode, image.size, image.info.get("duration"), image.tobytes()))
+            except OSError as error:
+                found.append(str(error))
+    return found
+
+
+def pixels_by_vips(content: bytes) -> list[Any]:
+    image = pyvips.Image.new_from_buffer(content, "", fail_on="none")
+    has_profile = "icc-profile-data" in image.get_fields()
+    return [
+        (image.width, image.height, image.bands, image.format, image.interpretation),
+        image.get("icc-profile-data") if has_profile else None,
+        image.write_to_memory(),
+    ]
+
+
+def orientation(content: bytes) -> int | None:
+    image_type = detect(content)
+    assert image_type
+    header = Header()
+    Walker(WALKS[image_type](header)).feed(memoryview(content))
+    return header.orientation
+
+
+async def sides(content: bytes) -> tuple[int, int] | None:
+    image_type = detect(content)
+    assert image_type
+    reader = HeaderReader(image_type)
+    reader.feed(content)
+    return await reader.measure()
+
+
+@needs_exiftool
+def test_exiftool_finds_nothing_but_the_orientation() -> None:
+    images = {
+        name if "." in name else name + detect(content).extension: content
+        for name, content in IMAGES.items()
+    }
+    images |= images_with_tags()
+    before = read_tags(images)
+    after = read_tags({name: strip(content) for name, content in images.items()})
+    assert set(after) == set(images)
+    for name, tags in after.items():
+        found = beyond_the_image(tags)
+        if tags.get("ExifTool:Warning") == before[name].get("ExifTool:Warning"):
+            found.discard("ExifTool:Warning")  # of a colour profile
+        turned = orientation(images[name]) not in {1, None}
+        assert found == ({"IFD0:Orientation"} if turned else set()), (name, tags)
+        profile_before = {t: v for t, v in before[name].items() if t.startswith(PROFILE_GROUPS)}
+        assert profile_before.items() <= tags.items()
+
+
+@needs_exiftool
+def test_what_exiftool_writes_is_removed_and_the_image_stays() -> None:
+    for name, content in images_with_tags().items():
+        assert len(beyond_the_image(read_tags({name: content})[name])) > 20
+        stripped = strip(content)
+        assert b"SECRET" not in stripped
+        assert pixels(stripped) == pixels(content)
+        assert pixels_by_vips(stripped) == pixels_by_vips(content)
+        assert orientation(stripped) == 6
+        assert strip(stripped) == stripped
+
+
+@pytest.mark.parametrize("name", SECRETIVE)
+def test_no_secret_passes(name: str) -> None:
+    assert SECRET in SECRETIVE[name] or SECRET[:6] in SECRETIVE[name]
+    assert SECRET[:6] not in strip(SECRETIVE[name])
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_pixels_and_the_colour_profile_are_the_same(name: str) -> None:
+    content = IMAGES[name]
+    stripped = strip(content)
+    assert pixels(stripped) == pixels(content)
+    assert pixels_by_vips(stripped) == pixels_by_vips(content)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+async def test_the_image_is_turned_as_before(name: str) -> None:
+    content = IMAGES[name]
+    stripped = strip(content)
+    assert (orientation(stripped) or 1) == (orientation(content) or 1)
+    assert await sides(stripped) == await sides(content)
+    with Image.open(BytesIO(stripped)) as image:
+        assert image.getexif().get(orientations.ORIENTATION, 1) == (orientation(content) or 1)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_what_was_stripped_has_nothing_left_to_strip(name: str) -> None:
+    stripped = strip(IMAGES[name])
+    assert strip(stripped) == stripped
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("piece", [1, 2, 3, 1000])
+def test_pieces_of_any_size_give_the_same_file(name: str, piece: int) -> None:
+    content = IMAGES[name]
+    assert strip(content, split(content, piece)) == strip(content)
+
+
+@pytest.mark.parametrize("name", ["baseline.jpg", "progressive.jpg", "plain.png", "between scans"])
+def test_a_truncated_image_is_passed_on_as_far_as_it_came(name: str) -> None:
+    whole = strip(IMAGES[name])
+    lengths: list[int] = []
+    for end in range(8, len(IMAGES[name])):
+        try:
+            stripped = strip(IMAGES[name][:end])
+        except Unstrippable as error:
+            assert str(error) == "It ends before its pixels begin."  # noqa: PT017
+            assert not lengths
+            continue
+        assert whole.startswith(stripped)
+        assert strip(stripped) == stripped
+        lengths.append(len(stripped))
+    assert len(whole) - lengths[-1] <= 12
+
+
+def pieces(content: bytes, cuts: list[int]) -> Iterator[bytes]:
+    places = [0, *sorted(cut % len(content) for cut in cuts), len(content)]
+    for start, end in pairwise(places):
+        yield content[start:end]
+
+
+def outcome(content: bytes, cuts: list[int]) -> bytes | str:
+    try:
+        return strip(content, pieces(content, cuts))
+    except Unstrippable as error:
+        return str(error)
+
+
+CUTS = st.lists(st.integers(0, 2**20), max_size=20)
+CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.binary(max_size=4)), max_size=8)
+
+
+@given(name=st.sampled_from(sorted(IMAGES)), changes=CHANGES, cuts=CUTS)
+def test_a_damaged_file_is_stripped_or_refused_however_it_is_cut(
+    name: str, changes: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    damaged = bytearray(IMAGES[name])
+    for place, change in changes:
+        start = 16 + place % (len(damaged) - 16)
+        damaged[start : start + len(change)] = change
+    stripped = outcome(bytes(damaged), [])
+    assert outcome(bytes(damaged), cuts) == stripped
+    if isinstance(stripped, bytes):
+        assert strip(stripped) == stripped
