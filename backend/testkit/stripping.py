@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from app.imaging.formats import detect
 from app.imaging.stripping.strippers import STRIPPERS
 from testkit import samples
+from testkit.format_samples.private import SECRET
 from testkit.orientations import EXIF, PROGRESSIVE, SIX, SOS, XMP, jpeg, tiff
 from testkit.samples import chunk, jpeg_with, png_with, segment
 
-SECRET = b"SECRET: where the photographer lives"
+SIX_EXIF = EXIF + tiff(SIX)
 
 
 def strip(content: bytes, pieces: Iterable[bytes] = ()) -> bytes:
@@ -40,10 +41,10 @@ SECRETIVE_JPEGS = {
     "a thumbnail in JFIF": jpeg_with(segment(0xE0, _JFIF_BEGINNING + b"\2\6" + SECRET)),
     "a thumbnail in JFXX": jpeg_with(segment(0xE0, b"JFXX\0\x10" + samples.jpeg() + SECRET)),
     "more behind Adobe's": jpeg_with(segment(0xEE, _ADOBE + SECRET)),
-    "Exif with an orientation": jpeg(EXIF + tiff(SIX) + SECRET),
+    "Exif with an orientation": jpeg(SIX_EXIF + SECRET),
     "Exif without one": jpeg(EXIF + tiff() + SECRET),
     "Exif of which little is left": jpeg(EXIF + b"MM\0*" + SECRET),
-    "Exif again": jpeg(EXIF + tiff(SIX), EXIF + tiff(SIX) + SECRET),
+    "Exif again": jpeg(SIX_EXIF, SIX_EXIF + SECRET),
     "XMP and its extension": jpeg(XMP + SECRET, b"http://ns.adobe.com/xmp/extension/\0" + SECRET),
     "IPTC": jpeg_with(segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04" + SECRET)),
     "other images' places, and FlashPix": jpeg_with(
@@ -55,7 +56,7 @@ SECRETIVE_JPEGS = {
     ),
     "before the first scan": _jpeg_with_at(PROGRESSIVE.index(SOS), _COMMENT + SECRET),
     "between scans": _jpeg_with_at(
-        _SECOND_SCAN, _COMMENT + segment(0xE1, EXIF + tiff(SIX) + SECRET) + SECRET
+        _SECOND_SCAN, _COMMENT + segment(0xE1, SIX_EXIF + SECRET) + SECRET
     ),
     "within a scan": _jpeg_with_at(len(PROGRESSIVE) - 50, _COMMENT + SECRET),
     "within a scan with restarts": _jpeg_with_at(
@@ -71,7 +72,7 @@ _KNOWN = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD"
 _PNG = samples.png()
 SECRETIVE_PNGS = {
     "texts and chunks of programs": png_with(*(chunk(kind, SECRET) for kind in _TEXTS)),
-    "chunks longer than they can be": png_with(*(chunk(kind, SECRET) for kind in _KNOWN)),
+    "chunks longer than they can be": png_with(*(chunk(kind, SECRET * 2) for kind in _KNOWN)),
     "eXIf with an orientation": png_with(chunk(b"eXIf", tiff(SIX) + SECRET)),
     "eXIf without one": png_with(chunk(b"eXIf", tiff() + SECRET)),
     "eXIf again": png_with(chunk(b"eXIf", tiff(SIX)), chunk(b"eXIf", tiff(SIX) + SECRET)),

@@ -13,21 +13,29 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from app.imaging.dimensions import HeaderReader
-from app.imaging.formats import WALKS, detect
-from app.imaging.header import Header
+from app.imaging.formats import WALKS, ImageType, detect
+from app.imaging.header import UPRIGHT, Header
 from app.imaging.stripping.base import Unstrippable
+from app.imaging.stripping.strippers import STRIPPERS
 from app.imaging.walker import Walker
-from testkit import orientations, samples
+from testkit import format_samples, orientations, samples
 from testkit.exiftool import PROFILE_GROUPS, beyond_the_image, read_tags, with_tags
+from testkit.format_samples.private import SECRET
 from testkit.forms import split
 from testkit.programs import needs_exiftool
-from testkit.stripping import SECRET, SECRETIVE, strip
+from testkit.stripping import SECRETIVE, strip
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged Exif
 
 KINDS = {name: content for name, (content, _) in samples.of_every_kind().items()}
 ORIENTATIONS = orientations.TURNED | orientations.UPRIGHT
-IMAGES = KINDS | ORIENTATIONS | SECRETIVE
+SAMPLES = {
+    sample.name: sample.content
+    for sample in format_samples.all_samples().values()
+    if sample.image_type in STRIPPERS
+}
+IMAGES = KINDS | ORIENTATIONS | SAMPLES | SECRETIVE
+WARNING = "ExifTool:Warning"
 OPTIONS = (
     "-EXIF:Make=SECRET maker",
     "-EXIF:SerialNumber=SECRET number",
@@ -69,8 +77,9 @@ def images_with_tags() -> dict[str, bytes]:
 def pixels(content: bytes) -> list[Any]:
     """Decode all frames by Pillow, with what it knows of their colours."""
     with Image.open(BytesIO(content)) as image:
-        found: list[Any] = [image.format, image.info.get("icc_profile")]
-        for frame in range(getattr(image, "n_frames", 1)):
+        found = [image.info.get(name) for name in ("icc_profile", "transparency", "loop")]
+        other_images = image.format == "MPO"
+        for frame in range(1 if other_images else getattr(image, "n_frames", 1)):
             image.seek(frame)
             try:
                 found.append((image.mode, image.size, image.info.get("duration"), image.tobytes()))
@@ -89,40 +98,39 @@ def pixels_by_vips(content: bytes) -> list[Any]:
     ]
 
 
-def orientation(content: bytes) -> int | None:
+def type_of(content: bytes) -> ImageType:
     image_type = detect(content)
     assert image_type
+    return image_type
+
+
+def orientation(content: bytes) -> int:
     header = Header()
-    Walker(WALKS[image_type](header)).feed(memoryview(content))
-    return header.orientation
+    Walker(WALKS[type_of(content)](header)).feed(memoryview(content))
+    return header.orientation or UPRIGHT
 
 
 async def sides(content: bytes) -> tuple[int, int] | None:
-    image_type = detect(content)
-    assert image_type
-    reader = HeaderReader(image_type)
+    reader = HeaderReader(type_of(content))
     reader.feed(content)
     return await reader.measure()
 
 
 @needs_exiftool
 def test_exiftool_finds_nothing_but_the_orientation() -> None:
-    images = {
-        name if "." in name else name + detect(content).extension: content
-        for name, content in IMAGES.items()
-    }
+    images = {name + type_of(content).extension: content for name, content in IMAGES.items()}
     images |= images_with_tags()
     before = read_tags(images)
     after = read_tags({name: strip(content) for name, content in images.items()})
-    assert set(after) == set(images)
+    assert after.keys() == images.keys()
     for name, tags in after.items():
         found = beyond_the_image(tags)
-        if tags.get("ExifTool:Warning") == before[name].get("ExifTool:Warning"):
-            found.discard("ExifTool:Warning")  # of a colour profile
-        turned = orientation(images[name]) not in {1, None}
+        if tags.get(WARNING) == before[name].get(WARNING):
+            found.discard(WARNING)  # of a colour profile, or the missing end
+        turned = orientation(images[name]) != UPRIGHT
         assert found == ({"IFD0:Orientation"} if turned else set()), (name, tags)
         profile_before = {t: v for t, v in before[name].items() if t.startswith(PROFILE_GROUPS)}
-        assert profile_before.items() <= tags.items()
+        assert profile_before.items() <= tags.items(), name
 
 
 @needs_exiftool
@@ -130,17 +138,22 @@ def test_what_exiftool_writes_is_removed_and_the_image_stays() -> None:
     for name, content in images_with_tags().items():
         assert len(beyond_the_image(read_tags({name: content})[name])) > 20
         stripped = strip(content)
-        assert b"SECRET" not in stripped
+        assert SECRET[:6] not in stripped
         assert pixels(stripped) == pixels(content)
         assert pixels_by_vips(stripped) == pixels_by_vips(content)
         assert orientation(stripped) == 6
         assert strip(stripped) == stripped
 
 
-@pytest.mark.parametrize("name", SECRETIVE)
+@pytest.mark.parametrize("name", [name for name in IMAGES if SECRET[:6] in IMAGES[name]])
 def test_no_secret_passes(name: str) -> None:
-    assert SECRET in SECRETIVE[name] or SECRET[:6] in SECRETIVE[name]
-    assert SECRET[:6] not in strip(SECRETIVE[name])
+    assert SECRET[:6] not in strip(IMAGES[name])
+
+
+def test_there_are_secrets_to_remove() -> None:
+    for name, content in SECRETIVE.items():
+        assert SECRET[:6] in content, name
+    assert sum(SECRET in content for content in SAMPLES.values()) >= 7
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -155,10 +168,12 @@ def test_the_pixels_and_the_colour_profile_are_the_same(name: str) -> None:
 async def test_the_image_is_turned_as_before(name: str) -> None:
     content = IMAGES[name]
     stripped = strip(content)
-    assert (orientation(stripped) or 1) == (orientation(content) or 1)
+    assert orientation(stripped) == orientation(content)
     assert await sides(stripped) == await sides(content)
+    if name == "png truncated":
+        return  # Pillow looks for Exif behind the pixels too
     with Image.open(BytesIO(stripped)) as image:
-        assert image.getexif().get(orientations.ORIENTATION, 1) == (orientation(content) or 1)
+        assert image.getexif().get(orientations.ORIENTATION, UPRIGHT) == orientation(content)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -168,10 +183,10 @@ def test_what_was_stripped_has_nothing_left_to_strip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-@pytest.mark.parametrize("piece", [1, 2, 3, 1000])
-def test_pieces_of_any_size_give_the_same_file(name: str, piece: int) -> None:
+def test_pieces_of_any_size_give_the_same_file(name: str) -> None:
     content = IMAGES[name]
-    assert strip(content, split(content, piece)) == strip(content)
+    for piece in (1, 2, 3, 1000):
+        assert strip(content, split(content, piece)) == strip(content)
 
 
 @pytest.mark.parametrize("name", ["baseline.jpg", "progressive.jpg", "plain.png", "between scans"])

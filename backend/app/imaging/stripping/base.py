@@ -167,7 +167,7 @@ class PartStripper:
     def _step(self, answer: bytes) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS + self._position // BYTES_A_STEP:
-            raise Unstrippable("The file is divided into too many parts.")
+            raise Unstrippable("It consists of too many parts.")
         try:
             self._request = self._strip.send(answer)
         except StopIteration:
