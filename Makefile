@@ -26,7 +26,7 @@ check: lint ## Lint, types, import layers, and the quick tests: units, storage b
 	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		tests/unit tests/storage tests/api $(ARGS)
 
-servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer
+servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer, exiftool
 	@.ci/servers
 
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)

@@ -66,11 +66,13 @@ class Until:
 Kept = list[bytes | memoryview]
 """What is passed on, in this order; a strip appends what it writes itself."""
 
-Strip = Generator[int | Keep | KeepSubBlocks | Until, bytes, None]
-"""Asks for so many bytes, to drop so many (a negative number), or for one of the above.
+Request = int | Keep | KeepSubBlocks | Until
+"""So many bytes, to drop so many (a negative number), or one of the above."""
+Strip = Generator[Request, bytes, None]
+"""Makes requests; what it is sent is not passed on. It ends where all that follows is dropped.
 
-What it is sent is not passed on. It ends where all that follows is dropped. Where the file ends
-before, EOFError is raised in it; it raises Unstrippable if the pixels have not begun.
+Where the file ends before, EOFError is raised in it, and it raises Unstrippable if the pixels have
+not begun.
 """
 
 
@@ -94,9 +96,11 @@ class PartStripper:
         """Take the next bytes; return those to pass on (see `Stripper`)."""
         rest = memoryview(data)
         while rest and not self._ended:
-            before = len(rest)
-            rest = self._advance(rest)
-            self._position += before - len(rest)
+            count, answer = self._advance(self._request, rest)
+            self._position += count
+            rest = rest[count:]
+            if answer is not None:
+                self._step(answer)
         kept = b"".join(self._kept)
         self._kept.clear()
         return kept
@@ -105,68 +109,64 @@ class PartStripper:
         """Return what is left to pass on at the file's end (see `Stripper`)."""
         with suppress(EOFError, StopIteration):
             self._strip.throw(EOFError())
-        return b""
+        is_kept = isinstance(self._request, Until) and self._request.keeps
+        return bytes(self._taken) if is_kept else b""
 
-    def _advance(self, data: memoryview) -> memoryview:
-        """Go on with a request; return the bytes that are left."""
-        request = self._request
+    def _advance(self, request: Request, data: memoryview) -> tuple[int, bytes | None]:
+        """Go on with a request; return how many bytes that took, and the answer if it is done."""
         if isinstance(request, Until):
             return self._search(request, data)
         if isinstance(request, KeepSubBlocks):
             return self._keep_sub_blocks(request, data)
         if isinstance(request, Keep):
-            part, data = data[: request.count], data[request.count :]
-            self._kept.append(part)
-            request.count -= len(part)
-            is_done = not request.count
-        elif request < 0:
-            dropped = min(-request, len(data))
-            data = data[dropped:]
-            self._request = request + dropped
-            is_done = not self._request
-        else:
-            part = data[: request - len(self._taken)]
-            self._taken += part
-            data = data[len(part) :]
-            is_done = len(self._taken) == request
-        if is_done:
-            answer = bytes(self._taken)
-            self._taken.clear()
-            self._step(answer)
-        return data
+            count = min(request.count, len(data))
+            self._kept.append(data[:count])
+            request.count -= count
+            return count, None if request.count else b""
+        if request < 0:
+            count = min(-request, len(data))
+            self._request = request + count
+            return count, None if self._request else b""
+        count = min(request - len(self._taken), len(data))
+        self._taken += data[:count]
+        return count, self._take() if len(self._taken) == request else None
 
-    def _search(self, until: Until, data: memoryview) -> memoryview:
+    def _search(self, until: Until, data: memoryview) -> tuple[int, bytes | None]:
         """Look for two bytes, the first of which may be the last one of the previous piece."""
-        if self._taken:
-            data = memoryview(bytes(self._taken) + data)
-            self._taken.clear()
-        found = until.pattern.search(data)
-        end = found.start() if found else len(data) - 1
+        held = self._take()
+        searched = memoryview(held + data) if held else data
+        found = until.pattern.search(searched)
+        end = found.start() if found else len(searched) - 1
         if until.keeps:
-            self._kept.append(data[:end])
+            self._kept.append(searched[:end])
         if found:
-            self._step(found.group())
-            return data[end + 2 :]
-        self._taken += data[end:]
-        return data[:0]
+            return found.end() - len(held), found.group()
+        self._taken += searched[end:]
+        return len(data), None
 
-    def _keep_sub_blocks(self, request: KeepSubBlocks, data: memoryview) -> memoryview:
+    def _keep_sub_blocks(
+        self, request: KeepSubBlocks, data: memoryview
+    ) -> tuple[int, bytes | None]:
         place, end = request.after, len(data)
         while place < end:
             length = data[place]
             place += length + 1
             if not length:
                 self._kept.append(data[:place])
-                self._step(b"")
-                return data[place:]
+                return place, b""
         self._kept.append(data)
         request.after = place - end
-        return data[:0]
+        return end, None
+
+    def _take(self) -> bytes:
+        taken = bytes(self._taken)
+        self._taken.clear()
+        return taken
 
     def _step(self, answer: bytes) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS + self._position // BYTES_A_STEP:
-            raise Unstrippable("The file is divided into too many parts.")
+            raise Unstrippable("It consists of too many parts.")
         try:
             self._request = self._strip.send(answer)
         except StopIteration:

@@ -39,7 +39,7 @@ def strip(kept: Kept) -> Strip:
         yield from _strip_to_first_scan(kept)
     except EOFError:
         raise Unstrippable("It ends before its pixels begin.") from None
-    marker = _SOS
+    marker = yield Until(_SCAN_END, keeps=True)
     while marker != _EOI:
         yield from _strip_segment(kept, marker, (yield from _read_length()))
         is_scan = marker == _SOS
@@ -65,6 +65,7 @@ def _strip_to_first_scan(kept: Kept) -> Strip:
         has_frame = has_frame or marker in _FRAMES
     if not has_frame:
         raise Unstrippable("Its pixels begin before their size.")
+    yield from _strip_segment(kept, _SOS, (yield from _read_length()))
 
 
 def _read_length() -> Generator[int, bytes, int]:
