@@ -8,6 +8,7 @@ from testkit import samples
 from testkit.format_samples.private import SECRET
 from testkit.orientations import EXIF, PROGRESSIVE, SIX, SOS, XMP, jpeg, tiff
 from testkit.samples import chunk, jpeg_with, png_with, segment
+from testkit.secretive import all_secretive
 
 SIX_EXIF = EXIF + tiff(SIX)
 
@@ -81,4 +82,4 @@ SECRETIVE_PNGS = {
     "bytes behind the end": _PNG + SECRET,
     "an image behind the end": _PNG + png_with(chunk(b"tEXt", SECRET)),
 }
-SECRETIVE = SECRETIVE_JPEGS | SECRETIVE_PNGS
+SECRETIVE = SECRETIVE_JPEGS | SECRETIVE_PNGS | all_secretive()
