@@ -20,11 +20,13 @@ async def execute(url: URL, *statements: str) -> list[tuple[Any, ...]]:
     """Carry out statements, each committed by itself; return the rows of the last one."""
     rows: list[tuple[Any, ...]] = []
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        for statement in statements:
-            result = await connection.execute(text(statement))
-            rows = [tuple(row) for row in result] if result.returns_rows else []
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                result = await connection.execute(text(statement))
+                rows = [tuple(row) for row in result] if result.returns_rows else []
+    finally:
+        await engine.dispose()
     return rows
 
 

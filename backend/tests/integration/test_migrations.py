@@ -16,6 +16,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError
 
 from app.database.engine import Database
 from app.database.migration import (
@@ -32,6 +33,7 @@ from app.database.revisions import (
     require_head,
 )
 from app.domain.limits import UploadLimits
+from app.imaging.formats import ImageType
 from app.models import Base
 from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
@@ -85,6 +87,15 @@ async def query(url: URL, statement: str) -> list[tuple[object, ...]]:
 
 async def rows_as_legacy_code_reads_them(url: URL) -> list[tuple[object, ...]]:
     return await query(url, f"SELECT {SEVEN} FROM images ORDER BY created_at, id")  # noqa: S608
+
+
+async def insert(url: URL, content_type: str) -> None:
+    """Insert a row, as earlier versions do."""
+    await execute(
+        url,
+        f"INSERT INTO images ({SEVEN}) SELECT gen_random_uuid(), 'a', "
+        f"gen_random_uuid()::text, '{content_type}', 1, NULL, now()",
+    )
 
 
 async def assert_at_head(url: URL) -> None:
@@ -214,6 +225,49 @@ async def test_a_migration_that_was_interrupted_is_completed_by_the_next(lean: U
     await migrated(lean)
     await assert_at_head(lean)
     assert "NOT VALID" not in dump(lean)
+
+
+async def test_new_types_are_accepted_though_the_migration_to_them_was_interrupted(
+    lean: URL,
+) -> None:
+    """Between its two transactions, at the moment when nothing but the revision is missing."""
+    await migrated(lean, "0005")
+    with pytest.raises(IntegrityError):
+        await insert(lean, "image/webp")
+    await execute(
+        lean,
+        "ALTER TABLE images ADD COLUMN metadata JSONB, "
+        "DROP CONSTRAINT ck_images_content_type_accepted, "
+        "ADD CONSTRAINT ck_images_content_type_accepted "
+        "CHECK (content_type IN ('image/jpeg', 'image/png')) NOT VALID",
+    )
+    await migrated(lean)
+    assert "NOT VALID" not in dump(lean)
+    for image_type in ImageType:
+        await insert(lean, image_type)
+    for refused in ("image/svg+xml", "image/tiff", "image/heif", "video/mp4", ""):
+        with pytest.raises(IntegrityError):
+            await insert(lean, refused)
+
+
+@pytest.mark.parametrize("earlier", ["0005", FIRST])
+async def test_a_downgrade_keeps_images_of_types_that_earlier_versions_do_not_accept(
+    lean: URL, earlier: str
+) -> None:
+    await migrated(lean)
+    at_head = dump(lean)
+    for image_type in ImageType:
+        await insert(lean, image_type)
+    stored = await rows_as_legacy_code_reads_them(lean)
+    await migrated(lean, earlier)
+    assert await rows_as_legacy_code_reads_them(lean) == stored
+    await insert(lean, "image/png")
+    with pytest.raises(IntegrityError):
+        await insert(lean, "image/gif")
+    await execute(lean, "DELETE FROM images WHERE content_type = 'image/gif'")
+    await migrated(lean)
+    assert dump(lean) == at_head
+    assert len(await rows_as_legacy_code_reads_them(lean)) == len(stored)
 
 
 async def test_a_migration_waits_for_a_locked_table_without_blocking_readers(
