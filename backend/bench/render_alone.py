@@ -25,12 +25,17 @@ def with_libvips(file: Path) -> list[bytes]:
 
 def with_pillow(file: Path) -> list[bytes]:
     """Decode a JPEG in a fraction of its size, and reduce by a whole number before resampling."""
-    from PIL import Image, ImageOps  # noqa: PLC0415 - not in the process of the other
+    import pillow_heif  # noqa: PLC0415 - not in the process of the other
+    from PIL import AvifImagePlugin, Image, ImageOps  # noqa: PLC0415 - the same
 
+    pillow_heif.register_heif_opener(decode_threads=1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     thumbnails = []
     with Image.open(file) as image:
         image.draft("RGB", (SIZES[0], SIZES[0]))
         shrunk: Image.Image = ImageOps.exif_transpose(image)
+        if shrunk.mode == "P":
+            shrunk = shrunk.convert("RGB")
         for size in SIZES:
             shrunk.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2)
             buffer = BytesIO()
@@ -40,3 +45,5 @@ def with_pillow(file: Path) -> list[bytes]:
 
 
 WAYS: Final = {"libvips": with_libvips, "Pillow": with_pillow}
+WAYS_OF_HEIC: Final = ("Pillow",)
+"""libvips, as it is installed, has no decoder of HEVC; Pillow has pillow-heif's."""

@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import PIL.Image
+import pillow_heif
 import pyvips  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 
@@ -35,16 +36,31 @@ LARGE: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "PNG with alpha": ("png", {"alpha": True}),
     "interlaced PNG": ("png", {"interlace": True}),
     "interlaced PNG with alpha": ("png", {"interlace": True, "alpha": True}),
+    "GIF": ("gif", {}),
+    "WebP": ("webp", {}),
+    "WebP with alpha": ("webp", {"alpha": True}),
+    "lossless WebP": ("webp", {"lossless": True, "effort": 0}),
+    "AVIF": ("avif", {}),
+    "AVIF with alpha": ("avif", {"alpha": True}),
+    "HEIC of tiles": ("heic", {}),
+    "HEIC of tiles with alpha": ("heic", {"alpha": True}),
 }
 """Images of 40 megapixels: their type, and how they are written."""
 BOUND: Final = "300 MiB"
-AGAINST_THE_BETTER: Final = tuple(
-    Comparison("worker", way, at_most=1.25, unit="CPU ms") for way in WAYS
-)
+
+_ENCODED_BY_PILLOW: Final[dict[str, dict[str, Any]]] = {
+    ".gif": {},
+    ".avif": {"quality": 65, "speed": 10},
+    ".heic": {"quality": 60, "tile_size": 512, "enc_params": {"preset": "ultrafast"}},
+}
 
 _SMALLER: Final = {
     "JPEG, 12 megapixels": ("jpg", 4000, 3000),
     "PNG, 4 megapixels": ("png", 2448, 1632),
+    "GIF, 12 megapixels": ("gif", 4000, 3000),
+    "WebP, 12 megapixels": ("webp", 4000, 3000),
+    "AVIF, 12 megapixels": ("avif", 4000, 3000),
+    "HEIC, 12 megapixels": ("heic", 4000, 3000),
 }
 _IMAGES: Final = 40
 """Most that one run of the worker renders."""
@@ -53,8 +69,14 @@ _LIMITS: Final = UploadLimits(
 )
 
 
+def against(ways: Sequence[str] = tuple(WAYS)) -> tuple[Comparison, ...]:
+    """Compare a worker's job with what libraries take alone: time by its goal, and memory."""
+    goals = tuple(Comparison("worker", way, at_most=1.25, unit="CPU ms") for way in ways)
+    return goals + tuple(Comparison("worker", way, unit="MiB") for way in ways)
+
+
 @contextmanager
-def times(site: Site, name: str) -> Iterator[Contenders]:
+def times(site: Site, name: str, ways: Sequence[str] = tuple(WAYS)) -> Iterator[Contenders]:
     """Render one image in three sizes, over and over."""
     extension, width, height = _SMALLER[name]
     with _host(site) as (url, folder):
@@ -67,7 +89,7 @@ def times(site: Site, name: str) -> Iterator[Contenders]:
             return _run("worker", url, folder, seconds, *ids)
 
         contenders: dict[str, Contender] = {"worker": worker}
-        for way in WAYS:
+        for way in ways:
             contenders[way] = partial(_run, way, file)
         yield Contenders(contenders)
 
@@ -106,8 +128,12 @@ def write_image(
     bands = [image, image.rotate(180), PIL.Image.effect_noise((width, height), 12)]
     if alpha:
         bands.append(PIL.Image.radial_gradient("L").resize((width, height)))
-    pixels = PIL.Image.merge("RGBA" if alpha else "RGB", bands).tobytes()
-    written = pyvips.Image.new_from_memory(pixels, width, height, len(bands), "uchar")
+    merged = PIL.Image.merge("RGBA" if alpha else "RGB", bands)
+    if file.suffix in _ENCODED_BY_PILLOW:
+        pillow_heif.register_heif_opener()
+        merged.save(file, **_ENCODED_BY_PILLOW[file.suffix])
+        return
+    written = pyvips.Image.new_from_memory(merged.tobytes(), width, height, len(bands), "uchar")
     written.copy(interpretation="srgb").write_to_file(str(file), **options)
 
 

@@ -14,12 +14,20 @@ from bench.reads import (
     start,
     workers,
 )
+from bench.render_alone import WAYS, WAYS_OF_HEIC
 from bench.site import LARGE, SMALL
 from bench.work import CORES, Comparison, Work
 from bench.writes import latency, memory, upload
 
 _USUAL: Final = partial(Comparison, "service", "usual way")
 _BARE: Final = partial(Comparison, "service", "bare answer")
+_FORMATS: Final[dict[str, tuple[str, ...]]] = {
+    "GIF": tuple(WAYS),
+    "WebP": tuple(WAYS),
+    "AVIF": tuple(WAYS),
+    "HEIC": WAYS_OF_HEIC,
+}
+"""Besides JPEG and PNG, and which libraries decode them."""
 _RENDERING: Final = Comparison("rendering", "no rendering", at_least=0.8)
 
 WORKS: Final = (
@@ -110,13 +118,22 @@ WORKS: Final = (
         "render",
         "render a 12-megapixel JPEG, 3 sizes",
         partial(rendering.times, name="JPEG, 12 megapixels"),
-        rendering.AGAINST_THE_BETTER,
+        rendering.against(),
     ),
     Work(
         "render-png",
         "render a 4-megapixel PNG, 3 sizes",
         partial(rendering.times, name="PNG, 4 megapixels"),
-        rendering.AGAINST_THE_BETTER,
+        rendering.against(),
+    ),
+    *(
+        Work(
+            f"render-{kind.lower()}",
+            f"render a 12-megapixel {kind}, 3 sizes",
+            partial(rendering.times, name=f"{kind}, 12 megapixels", ways=ways),
+            rendering.against(ways),
+        )
+        for kind, ways in _FORMATS.items()
     ),
     Work(
         "render-memory",

@@ -18,6 +18,7 @@ from app.domain.errors import (
 )
 from app.domain.image import Image
 from app.domain.thumbnails import thumbnail_key
+from app.imaging.formats import ImageType
 from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits
 from app.imaging.rendering.renderer import Renderer
@@ -28,6 +29,8 @@ from app.storage.base import StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.format_samples import named
+from testkit.format_samples.picture import quadrants, upright
 from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage, read_all
 from testkit.uploads import LIMITS, Watched, execute, file, row_keys, stored_keys
@@ -97,6 +100,22 @@ async def test_a_rendered_image_has_its_thumbnails_and_a_placeholder(
     assert sides == [(150, 112), (200, 150), (200, 150)]
     for name in Image._fields[:9]:
         assert getattr(after, name) == getattr(image, name)
+
+
+@pytest.mark.parametrize("kind", ImageType)
+async def test_images_of_every_type_are_rendered(
+    database: Database, storage: MemoryStorage, rendering: Rendering, kind: ImageType
+) -> None:
+    services = Services(database, storage, LIMITS._replace(max_upload_bytes=100_000))
+    sample = named(f"{kind.removeprefix('image/')} plain")
+    image = await services.uploads.upload(file(sample.content), None)
+    assert (image.content_type, image.width, image.height) == (kind, *sample.size)
+    await rendering.render(image.id)
+    after = await assert_rendered(services, storage, image)
+    content = await read_all(await storage.open(keys_of(after)[0]))
+    with PillowImage.open(BytesIO(content), formats=["WEBP"]) as thumbnail:
+        for found, stored in zip(quadrants(thumbnail), quadrants(upright()), strict=True):
+            assert all(abs(a - b) < 10 for a, b in zip(found, stored, strict=True))
 
 
 async def test_an_image_that_is_rendered_already_is_left_alone(

@@ -8,6 +8,7 @@ from io import BytesIO
 from tempfile import TemporaryFile
 from typing import Any, Final
 
+import pillow_heif
 import pytest
 import pyvips  # type: ignore[import-untyped]
 from PIL import Image, ImageCms, ImageOps
@@ -16,6 +17,8 @@ from app.domain.thumbnails import fit
 from app.imaging.rendering import vips
 from app.imaging.rendering.protocol import Answer
 from testkit import samples
+from testkit.format_samples import isobmff
+from testkit.format_samples.private import box
 from testkit.orientations import TURNED, UPRIGHT
 from testkit.samples import chunk, exif, segment
 
@@ -88,9 +91,38 @@ def profile(name: str) -> bytes:
     return bytes(pyvips.Operation.call("profile_load", name))
 
 
-def animated() -> bytes:
+def animated(kind: str) -> bytes:
     others = [image().rotate(180), image().rotate(90)]
-    return saved(image(), "PNG", save_all=True, append_images=others)
+    return saved(image(), kind, save_all=True, append_images=others)
+
+
+def saved_by_libvips(drawn: Image.Image, kind: str, **options: Any) -> bytes:
+    """Write an image of 16 bits a channel, which Pillow cannot."""
+    pixels = pyvips.Image.new_from_memory(drawn.tobytes(), *drawn.size, len(drawn.mode), "uchar")
+    grey = drawn.mode.startswith("L")
+    deep = (pixels * 257).cast("ushort").copy(interpretation="grey16" if grey else "rgb16")
+    return bytes(deep.write_to_buffer(kind, **options))
+
+
+def heic(drawn: Image.Image, *, premultiplied: bool = False, **options: Any) -> bytes:
+    file = pillow_heif.from_pillow(drawn)
+    file.premultiplied_alpha = premultiplied
+    buffer = BytesIO()
+    file.save(buffer, quality=80, **options)
+    return buffer.getvalue()
+
+
+def deep_heic(drawn: Image.Image, mode: str) -> bytes:
+    pixels = bytes(value for value in drawn.tobytes() for _ in range(2))
+    buffer = BytesIO()
+    pillow_heif.from_bytes(mode, drawn.size, pixels).save(buffer, quality=80)
+    return buffer.getvalue()
+
+
+def turned_by(orientation: int) -> Image.Exif:
+    found = Image.Exif()
+    found[0x0112] = orientation
+    return found
 
 
 KINDS: Final = {
@@ -120,7 +152,44 @@ KINDS: Final = {
     "grey PNG of 16 bits with alpha": deep_png(translucent("LA")),
     "interlaced PNG of 16 bits": deep_png(image(), interlaced=True),
     "interlaced PNG of 16 bits with alpha": deep_png(translucent(), interlaced=True),
-    "animated PNG": animated(),
+    "animated PNG": animated("PNG"),
+    "GIF": saved(image(), "GIF"),
+    "GIF in order": saved(image(), "GIF", interlace=0),
+    "grey GIF": saved(image("L"), "GIF"),
+    "GIF of 3 colours": saved(image().quantize(3), "GIF"),
+    "GIF with alpha": saved(translucent(), "GIF"),
+    "animated GIF": animated("GIF"),
+    "WebP": saved(image(), "WEBP"),
+    "lossless WebP": saved(image(), "WEBP", lossless=True),
+    "WebP in P3": saved(image(), "WEBP", icc_profile=profile("p3")),
+    "WebP with alpha": saved(translucent(), "WEBP"),
+    "lossless WebP with alpha": saved(translucent(), "WEBP", lossless=True),
+    "animated WebP": animated("WEBP"),
+    **{f"WebP, orientation {n}": saved(image(), "WEBP", exif=turned_by(n)) for n in range(1, 9)},
+    "AVIF": saved(image(), "AVIF"),
+    "AVIF 4:4:4": saved(image(), "AVIF", subsampling="4:4:4"),
+    "AVIF of narrow range": saved(image(), "AVIF", range="limited"),
+    "grey AVIF": saved(image("L"), "AVIF"),
+    "AVIF in P3": saved(image(), "AVIF", icc_profile=profile("p3")),
+    "AVIF with alpha": saved(translucent(), "AVIF"),
+    "AVIF with premultiplied alpha": saved(translucent(), "AVIF", alpha_premultiplied=True),
+    "AVIF of 10 bits": saved_by_libvips(image(), ".avif", bitdepth=10),
+    "AVIF of 12 bits with alpha": saved_by_libvips(translucent(), ".avif", bitdepth=12),
+    "animated AVIF": animated("AVIF"),
+    **{f"AVIF, orientation {n}": saved(image(), "AVIF", exif=turned_by(n)) for n in range(1, 9)},
+    "HEIC": heic(image()),
+    "HEIC 4:4:4": heic(image(), chroma=444),
+    "HEIC of narrow range": heic(image(), full_range_flag=0),
+    "HEIC of BT.709": heic(image(), matrix_coefficients=1),
+    "HEIC of tiles": heic(image(), tile_size=128),
+    "grey HEIC": heic(image("L")),
+    "HEIC in P3": heic(image(), icc_profile=profile("p3"), icc_profile_type="prof"),
+    "HEIC with alpha": heic(translucent()),
+    "HEIC with premultiplied alpha": heic(translucent(), premultiplied=True),
+    "HEIC of 10 bits": deep_heic(image(), "RGB;16"),
+    "HEIC of 10 bits with alpha": deep_heic(translucent(), "RGBA;16"),
+    "grey HEIC of 10 bits": deep_heic(image("L"), "L;16"),
+    **{f"HEIC, orientation {n}": heic(image(), exif=turned_by(n).tobytes()) for n in range(1, 9)},
 }
 
 
@@ -142,11 +211,14 @@ def render(content: bytes) -> tuple[Answer, dict[int, Image.Image]]:
 
 
 def reference(content: bytes) -> Image.Image:
-    """Return an image as Pillow shows it."""
-    original = Image.open(BytesIO(content))
+    """Return an image as Pillow shows it, but a WebP as it is stored, as Chromium shows it."""
+    if content[8:12] in {b"heic", b"heix", b"mif1"}:
+        original = pillow_heif.open_heif(content).to_pillow()
+    else:
+        original = Image.open(BytesIO(content))
     icc = original.info.get("icc_profile")
     original.load()
-    shown = ImageOps.exif_transpose(original)
+    shown = original if original.format == "WEBP" else ImageOps.exif_transpose(original)
     if shown.mode == "I;16":
         shown = shown.point(lambda value: value / 257).convert("L")
     if shown.mode == "RGB" and icc in {profile("p3"), profile("srgb")}:
@@ -207,7 +279,7 @@ def test_cmyk_is_converted_by_a_profile(icc: bytes | None) -> None:
         (301, 299, {800: (301, 299), 150: (150, 149), 300: (300, 298)}),
     ],
 )
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
 def test_thin_and_small_images_keep_their_shape_and_are_not_enlarged(
     kind: str, width: int, height: int, sides: dict[int, tuple[int, int]]
 ) -> None:
@@ -242,8 +314,50 @@ def test_nothing_of_the_original_s_metadata_is_in_a_thumbnail() -> None:
         assert not {"exif", "icc_profile", "xmp"} & thumbnail.info.keys()
 
 
-def test_what_there_is_of_a_truncated_jpeg_is_rendered() -> None:
-    content = samples.jpeg(WIDTH, HEIGHT)
+def test_what_the_first_frame_of_a_gif_leaves_out_is_transparent() -> None:
+    content = bytearray(KINDS["GIF"])
+    content[6:10] = struct.pack("<HH", 2 * WIDTH, 2 * HEIGHT)  # of the screen
+    frame = content.index(b",", 13 + (6 << (content[10] & 7)))  # behind the palette
+    content[frame + 1 : frame + 5] = struct.pack("<HH", WIDTH, 0)  # its place
+    answer, thumbnails = render(bytes(content))
+    assert (answer.width, answer.height) == (2 * WIDTH, 2 * HEIGHT)
+    assert_similar(thumbnails[300].crop((150, 0, 300, 112)), image())
+    assert [alpha > 250 for *_, alpha in corners(thumbnails[300])] == [False, True, False, False]
+
+
+def test_an_avif_is_cropped_as_the_service_measures_it() -> None:
+    """As Chromium does: only where what is shown begins in the top left corner."""
+    item = isobmff.first_item(KINDS["AVIF"])
+    fractions = [WIDTH // 2, 1, HEIGHT // 2, 1, -WIDTH, 4, -HEIGHT, 4]
+    item.properties.append(box(b"clap", struct.pack(">IIIIiIiI", *fractions)))
+    answer, thumbnails = render(isobmff.write(b"avif", [item]))
+    assert (answer.width, answer.height) == (WIDTH // 2, HEIGHT // 2)
+    assert_similar(thumbnails[150], Image.new("RGB", (150, 112), CORNERS[0]))
+
+
+def test_a_frame_of_a_gif_beyond_its_screen_makes_the_image_larger() -> None:
+    content = bytearray(KINDS["GIF"])
+    content[6:10] = struct.pack("<HH", WIDTH // 2, HEIGHT // 2)
+    answer, thumbnails = render(bytes(content))
+    assert (answer.width, answer.height) == (WIDTH, HEIGHT)
+    assert_similar(thumbnails[300], image())
+
+
+@pytest.mark.parametrize("name", ["WebP", "lossless WebP", "AVIF", "HEIC"])
+def test_a_truncated_image_of_which_no_part_can_be_decoded_is_called_damaged(name: str) -> None:
+    vips.prepare()
+    content = KINDS[name]
+    with opened(content[: len(content) * 9 // 10]) as descriptor:
+        answer, thumbnails = vips.try_to_render(descriptor, list(SIZES), 1_000_000)
+    assert answer.unrenderable == "The image is damaged and cannot be decoded."
+    assert answer.detail
+    assert not thumbnails
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "GIF", "HEIC of tiles"])
+def test_what_there_is_of_a_truncated_image_is_rendered(kind: str) -> None:
+    noise = Image.effect_noise((WIDTH, HEIGHT), 60).convert("RGB")
+    content = heic(noise, tile_size=64) if kind == "HEIC of tiles" else saved(noise, kind)
     answer, thumbnails = render(content[: len(content) // 2])
     assert (answer.width, answer.height) == (WIDTH, HEIGHT)
     upper = thumbnails[150].crop((0, 0, 150, 40)).convert("L")

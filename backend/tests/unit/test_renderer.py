@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Final
 
 import psutil
 import pytest
+from PIL import Image
 
 from app.imaging.rendering import child
 from app.imaging.rendering.child import Rendition
@@ -20,6 +22,7 @@ from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from testkit import samples
 from testkit.descriptors import open_descriptors
+from testkit.format_samples import heif, picture
 from testkit.live import TIMEOUT, until
 from testkit.processes import assert_ended, has_ended
 
@@ -169,10 +172,19 @@ async def test_a_process_that_lacks_memory_after_other_images_is_replaced(
     assert_ended([used])
 
 
-async def test_an_image_for_which_a_new_process_lacks_memory_cannot_be_rendered() -> None:
+LACKING: Final[dict[str, Callable[[], bytes]]] = {
+    "JPEG": lambda: samples.jpeg(3000, 3000, progressive=True, subsampling=0),
+    "WebP": lambda: picture.save(Image.new("RGB", (3000, 3000)), "WEBP"),
+    "AVIF": lambda: heif.avif(Image.new("RGB", (3000, 3000))),
+    "HEIC": lambda: heif.heic(Image.new("RGB", (3000, 3000))),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+async def test_an_image_for_which_a_new_process_lacks_memory_cannot_be_rendered(name: str) -> None:
     renderer = Renderer(LIMITS._replace(memory_mb=96, max_pixels=9_000_000), SIZES)
     with pytest.raises(Unrenderable, match="RENDER_MEMORY_MB"):
-        await render(renderer, samples.jpeg(3000, 3000, progressive=True, subsampling=0))
+        await render(renderer, LACKING[name]())
     assert processes() == []
 
 

@@ -15,6 +15,7 @@ from PIL import _avif
 from PIL.GifImagePlugin import GifImageFile
 
 from app.imaging.formats import ImageType
+from app.imaging.rendering.original import read_original
 
 _LAYOUTS: Final = {
     "L": (1, "uchar", "b-w"),
@@ -104,20 +105,21 @@ def _shrink_gif(image: GifImageFile, width: int, height: int) -> pyvips.Image:
 
 
 def open_avif(descriptor: int) -> Opened:
-    """Open an AVIF.
+    """Open an AVIF, which Pillow neither turns nor crops.
 
-    Pillow's decoder is called directly: through `Image`, there would be two more copies of the
-    pixels, which is half as much memory and a third more time.
+    Pillow's decoder is called directly: through `Image` there would be two more copies of the
+    pixels, which take half as much memory again and a third more time.
     """
     decoder = _avif.AvifDecoder(_content(descriptor), "dav1d", 1)
-    (width, height), _, mode, profile, *_ = decoder.get_info()
+    size, _, mode, profile, *_ = decoder.get_info()
+    shown = read_original(descriptor).header.size or size
+    cropped = min(size[0], shown[0]), min(size[1], shown[1])
 
     def shrink(width: int, height: int) -> pyvips.Image:
         pixels, *_ = _decode(lambda: decoder.get_frame(0), size)
-        return _shrink(_image(pixels, size, mode, profile), width, height)
+        return _shrink(_image(pixels, size, mode, profile).crop(0, 0, *cropped), width, height)
 
-    size = width, height
-    return Opened(width, height, shrink)
+    return Opened(*cropped, shrink)
 
 
 def open_heic(descriptor: int) -> Opened:
@@ -183,7 +185,7 @@ def _image(
     image = pyvips.Image.new_from_memory(pixels, *size, bands, kind)
     image = image.copy(interpretation=interpretation)
     if mode == "RGBa":
-        image = image.unpremultiply(uchar=True)
+        image = image.unpremultiply().cast("uchar")
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image

@@ -9,7 +9,7 @@ from app.domain.thumbnails import fit
 from app.imaging.dimensions import configure_pillow
 from app.imaging.header import UPRIGHT, Header
 from app.imaging.rendering import thumbhash
-from app.imaging.rendering.decoders import OPENERS, Opened, PerhapsNoMemory
+from app.imaging.rendering.decoders import OPENERS, PerhapsNoMemory
 from app.imaging.rendering.original import read_original
 from app.imaging.rendering.protocol import Answer
 
@@ -86,8 +86,10 @@ def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, 
     original = read_original(descriptor)
     if original.type is None:
         raise ValueError("no image")
+    if original.header.size:  # libraries may allocate as much while they open a file
+        _check(*original.header.size, max_pixels)
     opened = OPENERS[original.type](descriptor)
-    _check(opened, max_pixels)
+    _check(opened.width, opened.height, max_pixels)
     header = Header() if opened.is_turned else original.header
     width, height = opened.width, opened.height
     shown = (height, width) if header.is_turned else (width, height)
@@ -101,13 +103,15 @@ def render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[Answer, 
     return answer, [thumbnails[size] for size in sizes]
 
 
-def _check(opened: Opened, max_pixels: int) -> None:
-    pixels = opened.width * opened.height
+def _check(width: int, height: int, max_pixels: int) -> None:
+    pixels = width * height
     if pixels > max_pixels:
         raise Refused(f"The image has {pixels:,} pixels, and the limit is {max_pixels:,}.")
-    if max(opened.width, opened.height) > MAX_SIDE:
-        sides = f"{opened.width:,} by {opened.height:,} pixels"
+    if max(width, height) > MAX_SIDE:
+        sides = f"{width:,} by {height:,} pixels"
         raise Refused(f"The image has {sides}, and the limit for a side is {MAX_SIDE:,}.")
+    if not pixels:
+        raise ValueError("no pixels")
 
 
 def _shrink(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
