@@ -25,7 +25,7 @@ from app.imaging import inspection
 from app.imaging.dimensions import configure_pillow
 from app.imaging.formats import ImageType
 from app.imaging.header import MAX_ENTRIES, Header
-from app.imaging.walker import MAX_STEPS
+from app.imaging.walker import MAX_STEPS, MAX_SUB_BLOCKS
 from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.local import process
@@ -94,11 +94,15 @@ def worst() -> dict[str, tuple[ImageType, bytes]]:
     """Make the headers that keep the walk busy for as long as they may."""
     entries = b"".join(struct.pack(">HHII", n, 4, 1, n) for n in range(MAX_ENTRIES))
     exif = b"Exif\0\0" + struct.pack(">2sHIH", b"MM", 42, 8, MAX_ENTRIES) + entries
-    frame = b"\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"
+    sof = b"\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"
     segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    gif = b"GIF89a\1\0\1\0\0\0\0"
+    frame = b",\0\0\0\0\1\0\1\0\0\x02"
     return {
         "steps of the walk": (ImageType.JPEG, b"\xff\xd8" + b"\0" * MAX_STEPS),
-        "Exif of as many entries as are read": (ImageType.JPEG, b"\xff\xd8" + segment + frame),
+        "Exif of as many entries as are read": (ImageType.JPEG, b"\xff\xd8" + segment + sof),
+        "extensions of a GIF": (ImageType.GIF, gif + b"!\xfe\0" * MAX_STEPS),
+        "sub-blocks of a GIF": (ImageType.GIF, gif + frame + b"\1x" * MAX_SUB_BLOCKS),
     }
 
 

@@ -9,7 +9,7 @@ MAX_CHARACTERS: Final = 255
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _IMAGE_EXTENSION = re.compile(
-    r"\.(apng|avif|bmp|dng|gif|hei[cf]|jif|jfif|jpe?g?|jxl|pjp|pjpeg|png|svg|tiff?|webp)\Z",
+    r"\.(apng|avifs?|bmp|dng|gif|hei[cf]s?|hif|jif|jfif|jpe?g?|jxl|pjp|pjpeg|png|svg|tiff?|webp)\Z",
     re.IGNORECASE,
 )
 _JOINERS: Final = "\u200c\u200d"

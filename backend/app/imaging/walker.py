@@ -9,8 +9,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 MAX_STEPS: Final = 8192
 """Of a walk; a part of the file takes up to five, Exif nine, a byte between the parts one."""
-MAX_SUB_BLOCKS: Final = 1 << 19
-"""Of a walk: as many as 134 MB of full ones."""
+MAX_SUB_BLOCKS: Final = 1 << 18
+"""Of a walk: as many as 67 MB of full ones."""
 
 _Result = TypeVar("_Result")
 

@@ -28,6 +28,8 @@ KINDS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("L", "JPEG", {}),
     ("RGBA", "PNG", {"compress_level": 1}),
     ("P", "PNG", {}),
+    ("RGB", "WEBP", {}),
+    ("P", "GIF", {}),
 )
 """Mode, format and options of photographs."""
 
