@@ -23,6 +23,7 @@ from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.databases import explain
+from testkit.format_samples import all_samples
 from testkit.storages import OpenStorage
 from testkit.uploads import file
 
@@ -100,6 +101,20 @@ async def test_every_row_is_completed_from_its_file_once(
     assert await store.sizes(images) == [(64, 48), (48, 64), (30, 20), (64, 48), (30, 20)]
     assert await run(store) == {}
     assert await Backfill(store.database, store.storage).count() == 0
+
+
+@pytest.mark.parametrize("forgotten", [FORGET, "UPDATE images SET width = NULL, height = NULL"])
+async def test_rows_of_every_type_are_completed(store: Store, forgotten: str) -> None:
+    """Also where only dimensions are missing, for which a file is read as far as needed."""
+    plain = [one for one in all_samples().values() if one.trait in {"plain", "truncated"}]
+    images = await store.upload(*(one.content for one in plain))
+    await run(store)
+    await store.execute(forgotten)
+    assert await run(store) == {Outcome.FILLED_IN: len(plain)}
+    assert await store.sizes(images) == [one.size for one in plain]
+    assert await store.checked(images) == [
+        (sha256(one.content).digest(), one.trait == "truncated") for one in plain
+    ]
 
 
 async def test_nothing_else_of_a_row_is_changed(store: Store) -> None:
