@@ -18,7 +18,7 @@ from app.imaging.inspection import Facts, Inspection
 from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
 from app.imaging.walker import Walker
-from testkit import format_samples, orientations, samples, secretive
+from testkit import format_samples, orientations, samples
 from testkit.exiftool import PROFILE_GROUPS, beyond_the_image, read_tags, with_tags
 from testkit.format_samples.private import SECRET
 from testkit.forms import split
@@ -164,11 +164,6 @@ def test_what_exiftool_writes_is_removed_and_the_image_stays() -> None:
 @pytest.mark.parametrize("name", [name for name in IMAGES if SECRET[:6] in IMAGES[name]])
 def test_no_secret_passes(name: str) -> None:
     assert SECRET[:6] not in strip(IMAGES[name])
-
-
-@pytest.mark.parametrize("name", secretive.all_unreadable())
-def test_no_secret_passes_of_what_no_decoder_reads(name: str) -> None:
-    assert SECRET[:6] not in strip(secretive.all_unreadable()[name])
 
 
 def test_there_are_secrets_to_remove() -> None:
