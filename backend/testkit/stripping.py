@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from app.imaging.formats import detect
 from app.imaging.stripping.strippers import STRIPPERS
-from testkit import samples
+from testkit import samples, secretive
 from testkit.format_samples.private import SECRET
 from testkit.orientations import EXIF, PROGRESSIVE, SIX, SOS, XMP, jpeg, tiff
 from testkit.samples import chunk, jpeg_with, png_with, segment
-from testkit.secretive import all_secretive
 
 SIX_EXIF = EXIF + tiff(SIX)
 
@@ -31,7 +30,7 @@ _RESTARTS = samples.jpeg(restart_marker_rows=1)
 _JFIF_BEGINNING = b"JFIF\0\1\2\1\0\x48\0\x48"
 _ADOBE = b"Adobe\0\x64\0\0\0\0\1"
 
-SECRETIVE_JPEGS = {
+_SECRETIVE_JPEGS = {
     "a segment of each application": jpeg_with(*(segment(0xE0 + n, SECRET) for n in range(16))),
     "known names only begun": jpeg_with(
         segment(0xE0, b"JFIF" + SECRET),
@@ -71,7 +70,7 @@ SECRETIVE_JPEGS = {
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX", b"iDOT", b"vpAg", b"sPLT", b"prVw")
 _KNOWN = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"pHYs")
 _PNG = samples.png()
-SECRETIVE_PNGS = {
+_SECRETIVE_PNGS = {
     "texts and chunks of programs": png_with(*(chunk(kind, SECRET) for kind in _TEXTS)),
     "chunks longer than they can be": png_with(*(chunk(kind, SECRET * 2) for kind in _KNOWN)),
     "eXIf with an orientation": png_with(chunk(b"eXIf", tiff(SIX) + SECRET)),
@@ -82,4 +81,9 @@ SECRETIVE_PNGS = {
     "bytes behind the end": _PNG + SECRET,
     "an image behind the end": _PNG + png_with(chunk(b"tEXt", SECRET)),
 }
-SECRETIVE = SECRETIVE_JPEGS | SECRETIVE_PNGS | all_secretive()
+SECRETIVE = {
+    **{f"JPEG, {name}": content for name, content in _SECRETIVE_JPEGS.items()},
+    **{f"PNG, {name}": content for name, content in _SECRETIVE_PNGS.items()},
+    **secretive.all_secretive(),
+}
+"""Images of all types by name, which decoders read."""

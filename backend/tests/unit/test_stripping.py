@@ -167,6 +167,7 @@ def test_no_secret_passes(name: str) -> None:
 
 
 def test_there_are_secrets_to_remove() -> None:
+    assert len(IMAGES) == len(KINDS) + len(ORIENTATIONS) + len(SAMPLES) + len(SECRETIVE)
     for name, content in SECRETIVE.items():
         assert SECRET[:6] in content, name
     assert sum(SECRET in content for content in SAMPLES.values()) >= 7
@@ -178,6 +179,7 @@ def test_the_pixels_and_the_colour_profile_are_the_same(name: str) -> None:
     stripped = strip(content)
     assert pixels(stripped) == pixels(content)
     assert pixels_by_vips(stripped) == pixels_by_vips(content)
+    assert pixels_by_vips(content) or name == "webp truncated"
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -204,7 +206,7 @@ def test_pieces_of_any_size_give_the_same_file(name: str) -> None:
         assert strip(content, split(content, piece)) == strip(content)
 
 
-@pytest.mark.parametrize("name", ["baseline.jpg", "progressive.jpg", "plain.png", "between scans"])
+@pytest.mark.parametrize("name", ["baseline.jpg", "plain.png", "JPEG, between scans"])
 def test_a_truncated_image_is_passed_on_as_far_as_it_came(name: str) -> None:
     whole = strip(IMAGES[name])
     lengths: list[int] = []
