@@ -126,7 +126,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     large = tmp_path / "large.jpg"
     large.write_bytes(samples.sized_jpeg(LARGE))
     async with slow_network(page, 2_000_000):
-        await choose(page, large)
+        await choose(page, large, strips=False)
         await until(lambda: any(file.stat().st_size for file in stored_files(service)))
         await page.get_by_role("button", name="Cancel").click()
         await expect(page.get_by_text("Cancelled")).to_be_visible()
@@ -231,7 +231,7 @@ async def test_an_upload_whose_connection_breaks_is_retried(
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
         async with slow_network(page, 1_000_000):
-            await choose(page, a_file("broken.jpg", samples.sized_jpeg(5_000_000)))
+            await choose(page, a_file("broken.jpg", samples.sized_jpeg(5_000_000)), strips=False)
             await until(lambda: any(file.stat().st_size for file in stored_files(service)))
             relay.is_broken = True
             relay.cut()
