@@ -42,7 +42,10 @@ async def put_thumbnails(
     named = update(ImageRow).where(ImageRow.id == image.id)
     await session.execute(
         named.values(
-            placeholder=b"placeholder", rendered_at=rendered_at, thumbnail_sizes=list(thumbnails)
+            placeholder=b"placeholder",
+            rendered_at=rendered_at,
+            thumbnail_sizes=list(thumbnails),
+            extracted={},
         )
     )
     return keys

@@ -27,7 +27,7 @@ _Outcome = TypeVar("_Outcome", bound=StrEnum)
 
 
 def run(settings: Settings) -> int:
-    """Fill in what rows lack, have thumbnails rendered, and print what became of the images.
+    """Fill in what rows lack, have images rendered, and print what became of the images.
 
     Returns:
         0 = every image was looked at, 1 = not all were; run again, it goes on where it stopped.

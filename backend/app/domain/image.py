@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.domain.ip_address import IpAddress
+from app.domain.metadata import Metadata
 
 
 class Image(NamedTuple):
@@ -36,6 +37,14 @@ class Image(NamedTuple):
     """Longest sides of the thumbnails that there are, in pixels; None until they are rendered."""
     render_error: str | None
     """Why there can be no thumbnails, in one sentence."""
+
+
+class ImageDetails(NamedTuple):
+    """An image with what is read only where one image is asked for."""
+
+    image: Image
+    metadata: Metadata | None
+    """None until it is extracted; empty where the file has none."""
 
 
 class NewImage(NamedTuple):

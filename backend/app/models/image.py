@@ -21,8 +21,8 @@ class ImageRow(Base):
     """A stored image. A row is inserted by an upload and removed by a delete.
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
-    `truncated`), once, to what the file says (see `app.services.backfill`); and what is known of
-    the thumbnails, each time they are rendered.
+    `truncated`), once, to what the file says (see `app.services.backfill`), and so the metadata;
+    and what is known of the thumbnails, each time they are rendered.
     """
 
     __tablename__ = "images"
@@ -60,7 +60,7 @@ class ImageRow(Base):
     render_error: Mapped[str | None] = mapped_column(String(MAX_RENDER_ERROR))
     # What cameras and programs wrote into the file (see `app.domain.metadata`); unknown until it
     # is extracted. SQLAlchemy's classes have an attribute of the column's name.
-    extracted: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB)
+    extracted: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB(none_as_null=True))
 
 
 IMAGES: Final = Base.metadata.tables["images"]

@@ -38,6 +38,19 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "created_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
+METADATA_EXAMPLE: Final[JsonDict] = {
+    "camera_make": "FUJIFILM",
+    "camera_model": "X-T5",
+    "lens": "XF35mmF1.4 R",
+    "software": "Digital Camera X-T5 Ver4.10",
+    "taken_at": "2026-11-21T16:20:00+01:00",
+    "exposure_time": 0.004,
+    "f_number": 2.8,
+    "iso": 400,
+    "focal_length": 35.0,
+    "focal_length_35mm": 53,
+    "orientation": 1,
+}
 
 
 class ThumbnailOut(TypedDict):
@@ -87,8 +100,17 @@ class ImageOut(BaseModel):
     url: str = Field(description="Absolute address of the file")
 
     @classmethod
-    def of(cls, image: Image, images_url: str, thumbnail_sizes: Sequence[int]) -> Self:
-        """Return an image as clients see it; `images_url` is the collection's absolute URL."""
+    def of(
+        cls, image: Image, images_url: str, thumbnail_sizes: Sequence[int], **details: object
+    ) -> Self:
+        """Return an image as clients see it.
+
+        Args:
+            image: The image.
+            images_url: The collection's absolute URL.
+            thumbnail_sizes: Longest sides of the thumbnails, in pixels.
+            details: What `Image` has not and this model has.
+        """
         url = f"{images_url}/{image.id}"
         checksum = image.checksum and f"sha256:{image.checksum.hex()}"
         placeholder = image.placeholder and b64encode(image.placeholder).decode()
@@ -100,13 +122,59 @@ class ImageOut(BaseModel):
             "thumbnails": {str(size): _thumbnail(image, size, url) for size in sizes},
             "url": f"{url}/file",
         }
-        return cls(**image._asdict() | shown)
+        return cls(**image._asdict() | shown | details)
 
 
 def _thumbnail(image: Image, size: int, image_url: str) -> ThumbnailOut:
     width, height = image.width, image.height
     shown = fit(width, height, size) if width and height else (None, None)
     return {"url": f"{image_url}/thumbnails/{size}", "width": shown[0], "height": shown[1]}
+
+
+class MetadataOut(TypedDict, total=False):
+    """What the camera and programs wrote into the file; a field that it lacks is not there."""
+
+    camera_make: Annotated[str, Field(description="Who made the camera")]
+    camera_model: str
+    lens: Annotated[str, Field(description="Model of the lens")]
+    software: Annotated[str, Field(description="What wrote the file, such as a camera's firmware")]
+    taken_at: Annotated[
+        str,
+        Field(
+            description="When it was taken, in local time (ISO 8601); with the offset from UTC "
+            "where that is known",
+            json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([+-]\d\d:\d\d)?$"},
+        ),
+    ]
+    exposure_time: Annotated[float, Field(description="Seconds; 0.004 is 1/250 s")]
+    f_number: Annotated[float, Field(description="Of the aperture; 2.8 is f/2.8")]
+    iso: Annotated[int, Field(description="Sensitivity")]
+    focal_length: Annotated[float, Field(description="Millimetres")]
+    focal_length_35mm: Annotated[
+        int, Field(description="Millimetres that would show as much on 35 mm film")
+    ]
+    orientation: Annotated[
+        int,
+        Field(
+            description="How viewers turn it, as Exif numbers it (1 = not at all); `width` and "
+            "`height` are as it is shown",
+            json_schema_extra={"minimum": 1, "maximum": 8},
+        ),
+    ]
+
+
+class ImageDetailsOut(ImageOut):
+    """One stored image, with what is known of how it was made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [IMAGE_EXAMPLE | {"metadata": METADATA_EXAMPLE}]},
+        title="ImageDetails",
+    )
+
+    metadata: MetadataOut | None = Field(
+        description="From the file's Exif; never where it was taken. Empty if there is none, null "
+        "until a worker has looked"
+    )
 
 
 class ImageList(BaseModel):

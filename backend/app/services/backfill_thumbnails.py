@@ -1,4 +1,4 @@
-"""Having workers render the images that lack thumbnails, such as those of earlier versions.
+"""Having workers render the images that lack thumbnails or metadata, as of earlier versions.
 
 Safe beside a running service: its jobs go before these. So many are queued at a time that the queue
 stays short; a run that is stopped leaves them there, and the next finds what is left.
@@ -32,7 +32,7 @@ WORKERLESS_SECONDS: Final = 10.0
 class RenderOutcome(StrEnum):
     """What became of one image that was to be rendered."""
 
-    DONE = "rendered"
+    DONE = "with thumbnails and metadata"
     FAILED = "that cannot be rendered"
     LEFT = "left by workers as they were"
     DELETED = "deleted in between"
@@ -52,9 +52,9 @@ class NoWorker(Exception):
 
 
 class ThumbnailBackfill:
-    """Queues renderings of images that lack some of today's sizes.
+    """Queues renderings of images that lack some of today's sizes, or their metadata.
 
-    Those that could not be rendered are not asked for again.
+    Those that could not be rendered are not asked for again, once they have metadata.
 
     Args:
         database: Where the rows and jobs are.
@@ -122,7 +122,7 @@ class ThumbnailBackfill:
             if await has_workers(session):
                 self._worker_seen = monotonic()
         unrendered = {state.id for state in states if state.is_unrendered}
-        failed = sum(state.is_failed for state in states)
+        failed = sum(state.is_failed for state in states if not state.is_unrendered)
         self._queued = {image_id for image_id in unrendered if str(image_id) in with_job}
         progress(
             Counter(

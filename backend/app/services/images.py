@@ -8,10 +8,10 @@ from uuid import UUID
 
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, StorageError
-from app.domain.image import Image, Position
+from app.domain.image import Image, ImageDetails, Position
 from app.observability.reasons import reason
 from app.runtime.batching import Batcher
-from app.statements.images import delete_image, find_images, list_images
+from app.statements.images import delete_image, find_details, find_images, list_images
 from app.storage.base import StorageBackend
 
 REMEMBERED_SECONDS: Final = 2.0
@@ -39,6 +39,7 @@ class Images:
         self._database = database
         self._storage = storage
         self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
+        self._detailed_lookups = Batcher(self._find_details, refusal=DatabaseUnavailable)
 
     async def get(self, image_id: UUID) -> Image:
         """Return an image; those that are asked for at the same time share a statement.
@@ -51,6 +52,13 @@ class Images:
         if image is None:
             raise ImageNotFound(image_id)
         return image
+
+    async def details(self, image_id: UUID) -> ImageDetails:
+        """Return an image with its metadata, as `get` returns it without."""
+        details = await self._detailed_lookups.submit(image_id)
+        if details is None:
+            raise ImageNotFound(image_id)
+        return details
 
     async def page(self, limit: int, after: Position | None) -> ImagePage:
         """Return up to `limit` images, newest first, that come after a position.
@@ -96,10 +104,16 @@ class Images:
         return True
 
     async def close(self) -> None:
-        """Cancel a statement that is in progress, so that its connection can be closed."""
+        """Cancel statements that are in progress, so that their connections can be closed."""
         await self._lookups.drain(0)
+        await self._detailed_lookups.drain(0)
 
     async def _find(self, image_ids: Sequence[UUID]) -> Sequence[Image | None]:
         async with self._database.read() as session:
             found = await find_images(session, image_ids)
+        return [found.get(image_id) for image_id in image_ids]
+
+    async def _find_details(self, image_ids: Sequence[UUID]) -> Sequence[ImageDetails | None]:
+        async with self._database.read() as session:
+            found = await find_details(session, image_ids)
         return [found.get(image_id) for image_id in image_ids]

@@ -1,5 +1,7 @@
 """Rendering an image: its original → a child process → thumbnails in the storage → its row.
 
+The same job extracts the metadata, in the same processes, and the same statement writes it.
+
 No connection to the database is held while an image is rendered. A killed worker leaves nothing but
 files that no row names, which the clean-up removes, and the next attempt renders again under new
 keys.
@@ -15,20 +17,28 @@ from uuid import UUID
 
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
-from app.domain.image import Image
+from app.domain.image import Image, ImageDetails
+from app.domain.metadata import Metadata
 from app.domain.thumbnails import CONTENT_TYPE, thumbnail_key, thumbnail_keys
 from app.imaging.rendering.child import Rendition
-from app.imaging.rendering.protocol import Unrenderable
+from app.imaging.rendering.protocol import RenderingFailed, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from app.services.files import ImageFiles, original_of
 from app.services.identity import StorageIdentity
 from app.services.images import Images
-from app.statements.rendering import Rendered, record_render_error, record_rendition
+from app.statements.rendering import (
+    Rendered,
+    record_metadata,
+    record_render_error,
+    record_rendition,
+)
 from app.storage.base import StorageBackend
 
 STORAGE_SECONDS: Final = 60.0
 """How long reading an original, and publishing its thumbnails, may take."""
+
+NOT_RENDERED: Final = "The image could not be rendered; the service's log says why."
 
 _log = logging.getLogger(__name__)
 
@@ -52,13 +62,13 @@ class Rendering:
 
     @property
     def seconds(self) -> float:
-        """How long rendering one image may take at most."""
-        return self._renderer.seconds + STORAGE_SECONDS
+        """How long rendering one image, and extracting its metadata, may take at most."""
+        return 2 * self._renderer.seconds + STORAGE_SECONDS
 
     async def render(self, image_id: UUID) -> None:
-        """Render an image, unless all its thumbnails are there; one that was deleted is left alone.
+        """Render an image and extract its metadata, each unless the row has it.
 
-        Of an image that cannot be rendered, the row says why.
+        Of an image that cannot be rendered, the row says why. One that was deleted is left alone.
 
         Raises:
             RenderingFailed: If the child process crashes, or takes too long.
@@ -68,30 +78,32 @@ class Rendering:
             OSError: If there is no room for a copy of the original, or no process can be started.
         """
         try:
-            image = await self._images.get(image_id)
-            if self._is_rendered(image):
+            details = await self._images.details(image_id)
+            if self._is_rendered(details.image) and details.metadata is not None:
                 return
             await self._identity.require()
             with TemporaryFile() as copy:
-                await self._copy_original(image, copy)
-                rendition = await self._renderer.render(copy.fileno())
+                await self._copy_original(details.image, copy)
+                await self._complete(details, copy.fileno())
         except ImageNotFound:
             return
-        except Unrenderable as error:
-            _log.info("image %s cannot be rendered: %s %s", image_id, error, error.detail)
-            await self._record_error(image_id, str(error))
-        else:
-            await self._publish(image, rendition)
 
     async def set_aside(self, image_id: UUID, why: str) -> None:
-        """Record that an image is not rendered, after several attempts.
+        """Record that an image is not rendered, or has no metadata that can be extracted.
 
         Raises:
             DatabaseUnavailable: If that may not be recorded.
         """
         _log.error("image %s is not rendered after all attempts: %s", image_id, why)
-        sentence = "The image could not be rendered; the service's log says why."
-        await self._record_error(image_id, sentence)
+        try:
+            image = await self._images.get(image_id)
+        except ImageNotFound:
+            return
+        async with self._database.write() as session:
+            if self._is_rendered(image):
+                await record_metadata(session, image_id, {})
+            else:
+                await record_render_error(session, image_id, NOT_RENDERED, {})
 
     async def close(self) -> None:
         """Cancel a statement that is in progress, so that its connection can be closed."""
@@ -112,10 +124,43 @@ class Rendering:
             await reader.close()
         copy.flush()
 
-    async def _publish(self, image: Image, rendition: Rendition) -> None:
+    async def _complete(self, details: ImageDetails, descriptor: int) -> None:
+        """Add to the row of an open file what it lacks."""
+        image, metadata = details
+        if metadata is None:
+            metadata = await self._extract(image, descriptor)
+        if self._is_rendered(image):
+            async with self._database.write() as session:
+                await record_metadata(session, image.id, metadata or {})
+            return
+        try:
+            rendition = await self._renderer.render(descriptor)
+        except Unrenderable as error:
+            _log.info("image %s cannot be rendered: %s %s", image.id, error, error.detail)
+            async with self._database.write() as session:
+                await record_render_error(session, image.id, str(error), metadata or {})
+        else:
+            await self._publish(image, rendition, metadata)
+
+    async def _extract(self, image: Image, descriptor: int) -> Metadata | None:
+        """Return the metadata; None, for the next backfill, if only thumbnails can be had now."""
+        try:
+            return await self._renderer.extract(descriptor)
+        except Unrenderable as error:
+            _log.info("image %s: %s %s", image.id, error, error.detail)
+            return {}
+        except RenderingFailed as error:
+            if self._is_rendered(image):
+                raise
+            _log.warning("the metadata of image %s is not extracted: %s", image.id, error)
+            return None
+
+    async def _publish(self, image: Image, rendition: Rendition, metadata: Metadata | None) -> None:
         now = datetime.now(UTC)
         sizes = list(rendition.thumbnails)
-        rendered = Rendered(rendition.width, rendition.height, rendition.placeholder, now, sizes)
+        rendered = Rendered(
+            rendition.width, rendition.height, rendition.placeholder, now, sizes, metadata
+        )
         thumbnails = {
             thumbnail_key(image.storage_key, size, now): content
             for size, content in rendition.thumbnails.items()
@@ -163,7 +208,3 @@ class Rendering:
                 await self._storage.delete(key)
             except StorageError as error:
                 _log.warning("thumbnail %s is left behind: %s", key, reason(error))
-
-    async def _record_error(self, image_id: UUID, sentence: str) -> None:
-        async with self._database.write() as session:
-            await record_render_error(session, image_id, sentence)

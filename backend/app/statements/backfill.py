@@ -83,9 +83,14 @@ async def complete_rows(session: WriteSession, found: Sequence[FoundFacts]) -> N
 
 
 def _is_unrendered(sizes: Sequence[int]) -> ColumnElement[bool]:
-    """Return whether a row lacks thumbnails of some of the sizes, and can be rendered."""
+    """Return whether a row lacks metadata, or thumbnails of some of the sizes that it can have.
+
+    Metadata is recorded with a rendition, also where there can be none. So where it lacks, an
+    earlier version rendered the image, which may have called a type broken that it did not know.
+    """
     has_all = IMAGES.c.thumbnail_sizes.contains(literal([*sizes], IMAGES.c.thumbnail_sizes.type))
-    return and_(IMAGES.c.render_error.is_(None), not_(func.coalesce(has_all, false())))
+    lacks_some = and_(IMAGES.c.render_error.is_(None), not_(func.coalesce(has_all, false())))
+    return or_(IMAGES.c.metadata.is_(None), lacks_some)
 
 
 async def list_unrendered(
@@ -94,8 +99,8 @@ async def list_unrendered(
     """Read up to `limit` rows, newest first, that come after a position or from the newest on.
 
     Returns:
-        The ids of those that can be rendered and are not, in all of these sizes; and the position
-        of the last row read, None if there is none.
+        The ids of those that lack metadata, or can be rendered and are not in all of these sizes;
+        and the position of the last row read, None if there is none.
     """
     place = IMAGES.c["created_at", "id"]
     query = select(*place, _is_unrendered(sizes)).order_by(*(column.desc() for column in place))

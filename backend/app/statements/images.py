@@ -8,7 +8,7 @@ from sqlalchemy import Executable, Select, any_, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.image import Image, NewImage, Position
+from app.domain.image import Image, ImageDetails, NewImage, Position
 from app.domain.job import RENDER
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
@@ -17,6 +17,7 @@ from app.statements.jobs import job_for_each
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
+_DETAILS_BY_IDS: Final = _BY_IDS.add_columns(IMAGES.c.metadata)
 _NEWEST_FIRST: Final = select(*_COLUMNS).order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())
 _DELETE: Final = IMAGES.delete().returning(
     *IMAGES.c["storage_key", "thumbnail_sizes", "rendered_at"]
@@ -62,6 +63,12 @@ async def insert_images(
 async def find_images(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:
     """Find rows by their ids; an id that no row has is left out."""
     return await images_by_id(session, _BY_IDS, {"ids": list(image_ids)})
+
+
+async def find_details(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, ImageDetails]:
+    """Find rows with their metadata by their ids; an id that no row has is left out."""
+    rows = await session.execute(_DETAILS_BY_IDS, {"ids": list(image_ids)})
+    return {row[0]: ImageDetails(Image(*row[:-1]), row[-1]) for row in rows}
 
 
 async def list_images(session: ReadSession, limit: int, after: Position | None) -> list[Image]:

@@ -1,4 +1,4 @@
-"""Statements on what rows say of their thumbnails."""
+"""Statements on what rows say of their thumbnails and metadata."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func
 
 from app.database.engine import WriteSession
 from app.domain.image import Image
+from app.domain.metadata import Metadata
 from app.models import IMAGES
 
 
@@ -21,6 +22,8 @@ class Rendered(NamedTuple):
     placeholder: bytes
     rendered_at: datetime
     thumbnail_sizes: Sequence[int]
+    metadata: Metadata | None
+    """None if it is not extracted."""
 
 
 _ROW: Final = IMAGES.c.id == bindparam("row_id")
@@ -29,7 +32,10 @@ _NEW: Final = {
     name: bindparam(f"new_{name}", type_=IMAGES.c[name].type)
     for name in (*Rendered._fields, "render_error")
 }
-_KNOWN: Final = {name: func.coalesce(IMAGES.c[name], _NEW[name]) for name in ("width", "height")}
+_KNOWN: Final = {
+    name: func.coalesce(IMAGES.c[name], _NEW[name]) for name in ("width", "height", "metadata")
+}
+"""What a row has once stays."""
 _RENDERED: Final = (
     IMAGES.update().where(_ROW, _UNCHANGED).values(_NEW | _KNOWN).returning(IMAGES.c.id)
 )
@@ -38,7 +44,8 @@ _CLEAR: Final = (
     .where(_ROW, IMAGES.c.rendered_at == bindparam("lost"))
     .values(rendered_at=None, thumbnail_sizes=None)
 )
-_FAILED: Final = IMAGES.update().where(_ROW).values(render_error=_NEW["render_error"])
+_EXTRACTED: Final = IMAGES.update().where(_ROW).values(metadata=_KNOWN["metadata"])
+_FAILED: Final = _EXTRACTED.values(render_error=_NEW["render_error"])
 
 
 async def record_rendition(
@@ -55,9 +62,19 @@ async def record_rendition(
     return await session.scalar(_RENDERED, parameters) is not None
 
 
-async def record_render_error(session: WriteSession, image_id: UUID, sentence: str) -> None:
-    """Record why an image cannot be rendered. The thumbnails that it may have stay."""
-    await session.execute(_FAILED, {"row_id": image_id, "new_render_error": sentence})
+async def record_metadata(session: WriteSession, image_id: UUID, metadata: Metadata) -> None:
+    """Record what was extracted, if that is not recorded yet."""
+    await session.execute(_EXTRACTED, {"row_id": image_id, "new_metadata": metadata})
+
+
+async def record_render_error(
+    session: WriteSession, image_id: UUID, sentence: str, metadata: Metadata
+) -> None:
+    """Record why an image cannot be rendered, and its metadata. Thumbnails that it has stay."""
+    await session.execute(
+        _FAILED,
+        {"row_id": image_id, "new_render_error": sentence, "new_metadata": metadata},
+    )
 
 
 async def clear_renditions(session: WriteSession, images: Sequence[Image]) -> None:

@@ -1,9 +1,13 @@
 import re
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from app.database.engine import Database
+from app.domain.metadata import Metadata
+from app.schemas.image import METADATA_EXAMPLE
+from app.statements.rendering import record_metadata
 from testkit import samples
 from testkit.asgi import OpenClient, Upload
 from testkit.problems import assert_problem
@@ -15,9 +19,32 @@ JPEG = samples.jpeg()
 async def test_metadata_of_an_image_is_what_the_upload_returned(
     client: httpx.AsyncClient, upload: Upload
 ) -> None:
+    """Nothing is known yet of what the file says of how it was made."""
     image = await upload(JPEG)
     response = await client.get(f"{IMAGES}/{image['id']}")
-    assert (response.status_code, response.json()) == (200, image)
+    assert (response.status_code, response.json()) == (200, image | {"metadata": None})
+
+
+@pytest.mark.parametrize("metadata", [{}, METADATA_EXAMPLE])
+async def test_one_image_is_shown_with_its_metadata_and_a_list_without(
+    client: httpx.AsyncClient, upload: Upload, database: Database, metadata: Metadata
+) -> None:
+    image = await upload(JPEG)
+    async with database.write() as session:
+        await record_metadata(session, UUID(image["id"]), metadata)
+    response = await client.get(f"{IMAGES}/{image['id']}")
+    assert response.json() == image | {"metadata": metadata}
+    assert (await client.get(IMAGES)).json()["items"] == [image]
+
+
+async def test_a_field_of_a_later_version_is_not_shown(
+    client: httpx.AsyncClient, upload: Upload, database: Database
+) -> None:
+    image = await upload(JPEG)
+    async with database.write() as session:
+        await record_metadata(session, UUID(image["id"]), {"iso": 400, "shutter_count": 7})
+    response = await client.get(f"{IMAGES}/{image['id']}")
+    assert response.json()["metadata"] == {"iso": 400}
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -51,7 +51,7 @@ async def test_every_answer_names_the_thumbnails_of_an_image(
         "800": {"url": f"{base}/800", "width": 800, "height": 600},
     }
     assert image["placeholder"] is None
-    assert (await client.get(f"{IMAGES}/{image['id']}")).json() == image
+    assert (await client.get(f"{IMAGES}/{image['id']}")).json() == image | {"metadata": None}
     assert (await client.get(IMAGES)).json()["items"] == [image]
     answer = await client.post(f"{IMAGES}/batch", files=[("files", LARGE)])
     [other] = answer.json()["uploaded"]
@@ -78,7 +78,8 @@ async def test_a_rendered_image_has_its_placeholder(
     image = await upload(JPEG)
     await render(image)
     shown = (await client.get(f"{IMAGES}/{image['id']}")).json()
-    assert shown == image | {"placeholder": b64encode(b"placeholder").decode()}
+    placeholder = b64encode(b"placeholder").decode()
+    assert shown == image | {"placeholder": placeholder, "metadata": {}}
 
 
 async def test_a_service_without_thumbnails_names_none_and_has_none(

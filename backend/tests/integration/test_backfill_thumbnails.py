@@ -1,4 +1,4 @@
-"""Images without thumbnails are rendered by workers, a few at a time, beside a running service."""
+"""Images without thumbnails or metadata are rendered by workers, beside a running service."""
 
 import asyncio
 from collections import Counter
@@ -34,14 +34,17 @@ NOW = datetime.now(UTC)
 
 async def add_images(database: Database) -> dict[str, UUID]:
     """Add rows in every state, one a minute, the last the newest; return their ids."""
-    rendered: dict[str, Any] = {"rendered_at": NOW, "thumbnail_sizes": [*SIZES]}
+    rendered: dict[str, Any] = {"rendered_at": NOW, "thumbnail_sizes": [*SIZES], "extracted": {}}
+    broken: dict[str, Any] = {"render_error": "It is broken.", "extracted": {}}
     states: dict[str, dict[str, Any]] = {
         "new": {},
         "rendered": rendered,
         "of more sizes": rendered | {"thumbnail_sizes": [800, 300, 150]},
         "of fewer sizes": rendered | {"thumbnail_sizes": [150, 800]},
-        "broken": {"render_error": "It is broken."},
-        "broken since": rendered | {"thumbnail_sizes": [150], "render_error": "It is broken."},
+        "broken": broken,
+        "broken since": rendered | {"thumbnail_sizes": [150]} | broken,
+        "of an earlier version": rendered | {"extracted": None},
+        "refused by an earlier version": broken | {"extracted": None},
         "newest": {},
     }
     rows = [
@@ -91,7 +94,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill_thumbnails, "POLL_SECONDS", 0.01)
 
 
-async def test_what_is_not_rendered_in_all_sizes_of_today_is_listed_newest_first(
+UNFINISHED = (
+    "newest",
+    "refused by an earlier version",
+    "of an earlier version",
+    "of fewer sizes",
+    "new",
+)
+"""Of `add_images`, newest first."""
+
+
+async def test_what_lacks_metadata_or_sizes_of_today_is_listed_newest_first(
     database: Database,
 ) -> None:
     ids = await add_images(database)
@@ -105,8 +118,8 @@ async def test_what_is_not_rendered_in_all_sizes_of_today_is_listed_newest_first
             break
         pages += 1
         found += page
-    assert found == [ids["newest"], ids["of fewer sizes"], ids["new"]]
-    assert pages == 4
+    assert found == [ids[name] for name in UNFINISHED]
+    assert pages == 5
 
 
 async def test_it_is_counted_in_steps_of_bounded_length(
@@ -115,7 +128,7 @@ async def test_it_is_counted_in_steps_of_bounded_length(
     monkeypatch.setattr(backfill_thumbnails, "ROWS_READ_AT_ONCE", 2)
     assert await ThumbnailBackfill(database, SIZES).count() == 0
     await add_images(database)
-    assert await ThumbnailBackfill(database, SIZES).count() == 3
+    assert await ThumbnailBackfill(database, SIZES).count() == len(UNFINISHED)
 
 
 async def test_rows_are_read_in_the_order_of_an_index(database: Database) -> None:
@@ -152,9 +165,10 @@ async def test_every_image_is_rendered_newest_first_and_none_a_second_time(
     ids = await add_images(database)
     render = Render(database)
     async with working(database, render):
-        assert await backfill(database) == {RenderOutcome.DONE: 3}
+        expected = {RenderOutcome.DONE: len(UNFINISHED) - 1, RenderOutcome.FAILED: 1}
+        assert await backfill(database) == expected
         assert await backfill(database) == {}
-    assert render.rendered == [ids["newest"], ids["of fewer sizes"], ids["new"]]
+    assert render.rendered == [ids[name] for name in UNFINISHED]
     assert await queued(database) == []
 
 
@@ -205,7 +219,9 @@ async def test_images_that_cannot_be_rendered_or_are_deleted_do_not_hold_up_the_
         async with database.write() as session:
             if subject == broken:
                 await session.execute(
-                    text("UPDATE images SET render_error = 'Broken.' WHERE id = :id"),
+                    text(
+                        "UPDATE images SET render_error = 'Broken.', metadata = '{}' WHERE id = :id"
+                    ),
                     {"id": UUID(subject)},
                 )
             elif subject == deleted:

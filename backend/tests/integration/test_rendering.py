@@ -415,9 +415,11 @@ async def test_a_failed_process_fails_the_attempt_and_writes_nothing(
             raise RenderingFailed("The process that renders has ended with status -6.")
 
     image = await services.uploads.upload(file(JPEG), None)
+    renderer = Failing(RENDER_LIMITS, SIZES)
     with pytest.raises(RenderingFailed):
-        await Rendering(database, storage, Failing(RENDER_LIMITS, SIZES)).render(image.id)
-    assert await found(services, image) == image
+        await Rendering(database, storage, renderer).render(image.id)
+    await renderer.close()
+    assert await services.images.details(image.id) == (image, None)
 
 
 async def test_the_wrong_storage_is_neither_read_nor_written(

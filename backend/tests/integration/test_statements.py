@@ -16,16 +16,22 @@ from app.statements.fsck import find_file, list_files
 from app.statements.images import (
     delete_image,
     delete_image_by_key,
+    find_details,
     find_images,
     insert_images,
     list_images,
 )
-from app.statements.rendering import Rendered, record_render_error, record_rendition
+from app.statements.rendering import (
+    Rendered,
+    record_metadata,
+    record_render_error,
+    record_rendition,
+)
 from testkit.databases import explain
 from testkit.uploads import add, row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800])
+RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800], {"iso": 100})
 
 
 def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
@@ -120,6 +126,7 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
     [
         (lambda session, known: find_images(session, [known.id]), "pk_images"),
         (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
+        (lambda session, known: find_details(session, [known.id]), "pk_images"),
         (lambda session, known: delete_image(session, known.id), "pk_images"),
         (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), "uq_images_storage_key"),
         (lambda session, _known: list_files(session, "5", 500), "uq_images_storage_key"),
@@ -128,19 +135,22 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
             "uq_images_storage_key",
         ),
         (lambda session, known: record_rendition(session, known.id, RENDERED, None), "pk_images"),
-        (lambda session, known: record_render_error(session, known.id, "why"), "pk_images"),
+        (lambda session, known: record_render_error(session, known.id, "why", {}), "pk_images"),
+        (lambda session, known: record_metadata(session, known.id, {}), "pk_images"),
         (lambda session, _known: list_images(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: list_images(session, 21, known), "ix_images_created_at_id"),
     ],
     ids=[
         "find",
         "find many",
+        "find details",
         "delete",
         "find by key",
         "list by key",
         "delete by key",
         "record a rendition",
         "record an error",
+        "record metadata",
         "first page",
         "later page",
     ],

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from app.domain.metadata import Metadata
 from app.imaging.rendering import child
 from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, Unrenderable, parse
@@ -22,7 +23,7 @@ from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from testkit import samples
 from testkit.descriptors import open_descriptors
-from testkit.format_samples import heif, picture
+from testkit.format_samples import heif, picture, private
 from testkit.live import TIMEOUT, until
 from testkit.processes import assert_ended, has_ended
 
@@ -47,6 +48,13 @@ async def render(renderer: Renderer, content: bytes = JPEG) -> Rendition:
         file.write(content)
         file.flush()
         return await renderer.render(file.fileno())
+
+
+async def extract(renderer: Renderer, content: bytes = JPEG) -> Metadata:
+    with TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await renderer.extract(file.fileno())
 
 
 def processes() -> list[psutil.Process]:
@@ -295,6 +303,102 @@ def test_processes_end_with_a_parent_that_is_killed_also_while_they_render() -> 
     assert parent.returncode == -signal.SIGKILL
     with suppress(psutil.NoSuchProcess):
         assert_ended([psutil.Process(int(parent.stdout))])
+
+
+async def test_an_extraction_and_a_rendering_share_a_process(renderer: Renderer) -> None:
+    assert await extract(renderer, samples.jpeg_with(samples.segment(0xE1, private.exif(6)))) == {
+        "camera_make": "Acme",
+        "camera_model": "Acme One",
+        "lens": "Acme 35mm F1.8",
+        "software": "Acme OS 7.1",
+        "taken_at": "2026-03-04T05:06:07",
+        "exposure_time": 0.005,
+        "f_number": 2.8,
+        "iso": 400,
+        "focal_length": 35.0,
+        "orientation": 6,
+    }
+    before = processes()
+    assert await render(renderer)
+    assert processes() == before
+
+
+async def test_a_process_that_ends_while_it_extracts_costs_that_image_alone(
+    renderer: Renderer,
+) -> None:
+    await extract(renderer)
+    (process,) = processes()
+    process.suspend()
+    extraction = asyncio.create_task(extract(renderer))
+    await asyncio.sleep(0)
+    process.kill()
+    with pytest.raises(RenderingFailed, match="ended with status -9"):
+        await extraction
+    assert await extract(renderer) == {}
+
+
+async def test_metadata_that_cannot_be_read_ends_the_process_that_tried(
+    renderer: Renderer,
+) -> None:
+    await render(renderer)
+    before = processes()
+    with pytest.raises(Unrenderable, match="metadata cannot be read") as raised:
+        await extract(renderer, b"\0\0\0\x14ftypavif\0\0\0\0avif")
+    assert raised.value.detail == "SyntaxError: Failed to decode image: Truncated data"
+    assert_ended(before)
+    assert processes() == []
+
+
+JUNK = [
+    b"",
+    b"null",
+    b"{}",
+    b"[]",
+    b"[{}]",
+    b'[null, ""]',
+    b'[[], ""]',
+    b'["text", ""]',
+    b'[7, ""]',
+    b"[{}, 7]",
+    b'[{}, ["detail"]]',
+    b'[{}, "", {}]',
+    b'[{"iso": ' + b"9" * 5000 + b'}, ""]',
+    b'[{"iso": ' + b"[" * 60_000,
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("line", JUNK)
+async def test_a_process_that_answers_junk_fails_the_extraction(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(child, "MODULE", "testkit.echoing_renderer")
+    with pytest.raises((RenderingFailed, Unrenderable)):
+        await extract(renderer, line + b"\n")
+    assert processes() == []
+
+
+async def test_ten_megabytes_of_metadata_are_not_read(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "MODULE", "testkit.echoing_renderer")
+    with pytest.raises(RenderingFailed, match="no end"):
+        await extract(renderer, b'[{"software": "' + b"a" * 10_000_000 + b'"}, ""]\n')
+    assert processes() == []
+
+
+async def test_what_a_process_claims_to_have_found_is_checked_again(
+    renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "MODULE", "testkit.echoing_renderer")
+    claimed = (
+        rb'[{"gps": [48.1, 11.5], "iso": [400], "f_number": NaN, "exposure_time": Infinity, '
+        rb'"camera_make": "A\u0000c\ud800m\u202ee\n", "lens": {"a": {"b": 1}}, '
+        rb'"orientation": true, "taken_at": "2026-11-24T12:00:00; DROP TABLE images", "software": "'
+        + b"a" * 5000
+        + b'"}, ""]\n'
+    )
+    assert await extract(renderer, claimed) == {"camera_make": "A c m e", "software": "a" * 1024}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.kinds import CROSS_SITE_REQUEST
 from app.api.problems.openapi import described_headers, documented
 from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
-from app.schemas.image import ImageList, ImageOut
+from app.schemas.image import ImageDetailsOut, ImageList, ImageOut
 
 router = APIRouter(tags=["images"])
 
@@ -62,10 +62,11 @@ async def list_images(
     summary="Get an image's metadata",
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
-async def get_image(image_id: UUID, context: ContextDep) -> ImageOut:
-    """Return the metadata of an image."""
-    image = await context.services.images.get(image_id)
-    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
+async def get_image(image_id: UUID, context: ContextDep) -> ImageDetailsOut:
+    """Return what is known of an image, also of how it was made, as its file says."""
+    image, metadata = await context.services.images.details(image_id)
+    sizes = context.settings.thumbnail_sizes
+    return ImageDetailsOut.of(image, context.images_url, sizes, metadata=metadata)
 
 
 @router.delete(

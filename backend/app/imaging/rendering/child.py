@@ -7,13 +7,23 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import app
-from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, parse
+from app.domain.metadata import Metadata
+from app.imaging.rendering.protocol import (
+    EXTRACT,
+    RENDER,
+    RenderingFailed,
+    RenderLimits,
+    TakesTooLong,
+    parse,
+    parse_metadata,
+)
 from app.runtime import signals
 from app.runtime.processes import ends_within
 
@@ -106,17 +116,9 @@ class Child:
             Unrenderable: If it cannot be rendered; TakesTooLong for its processor time.
             RenderingFailed: If the process has ended, or its answer is not understood.
         """
-        try:
-            socket.send_fds(self._socket, [b"\0"], [descriptor])
+        async with self._asked(RENDER, descriptor):
             answer = parse(await self._line(), self._sizes)
             thumbnails = [await self._reader.readexactly(length) for length in answer.lengths]
-        except (OSError, EOFError) as error:
-            await ends_within(self._process, END_SECONDS)
-            status = self._process.poll()
-            if status == -signal.SIGXCPU:
-                raise TakesTooLong(TOO_LONG, "") from error
-            words = f"The process that renders has ended with status {status}."
-            raise RenderingFailed(words) from error
         return Rendition(
             answer.width,
             answer.height,
@@ -124,12 +126,35 @@ class Child:
             bytes.fromhex(answer.placeholder),
         )
 
+    async def extract(self, descriptor: int) -> Metadata:
+        """Extract the metadata of an open file, none if it has none.
+
+        Raises:
+            Unrenderable, RenderingFailed: As `render`.
+        """
+        async with self._asked(EXTRACT, descriptor):
+            return parse_metadata(await self._line())
+
     async def kill(self) -> None:
         """Kill the process; one in a system call that a disk blocks ends only after the call."""
         self._writer.close()
         self._process.kill()
         if not await ends_within(self._process, KILL_SECONDS):
             _log.error("the process that renders (pid %s) was killed and does not end", self.pid)
+
+    @asynccontextmanager
+    async def _asked(self, request: bytes, descriptor: int) -> AsyncIterator[None]:
+        """Send a request, whose answer is read in the block."""
+        try:
+            socket.send_fds(self._socket, [request], [descriptor])
+            yield
+        except (OSError, EOFError) as error:
+            await ends_within(self._process, END_SECONDS)
+            status = self._process.poll()
+            if status == -signal.SIGXCPU:
+                raise TakesTooLong(TOO_LONG, "") from error
+            words = f"The process that renders has ended with status {status}."
+            raise RenderingFailed(words) from error
 
     async def _line(self) -> bytes:
         try:

@@ -48,6 +48,8 @@ class Opened(NamedTuple):
     """Decode the image in a width and a height: in sRGB with 8 bits, truncated as it is."""
     is_turned: bool = False
     """Whether it is decoded as viewers show it, so that no orientation applies."""
+    exif: bytes = b""
+    """As it is in the file; empty if there is none."""
 
 
 def open_with_libvips(descriptor: int) -> Opened:
@@ -61,7 +63,8 @@ def open_with_libvips(descriptor: int) -> Opened:
         shrunk = pyvips.Image.thumbnail_source(source, width, height=height, **options)
         return shrunk.colourspace("srgb").copy_memory()
 
-    return Opened(image.width, image.height, shrink)
+    exif = image.get("exif-data") if image.get_typeof("exif-data") else b""
+    return Opened(image.width, image.height, shrink, exif=exif)
 
 
 def open_webp(descriptor: int) -> Opened:
@@ -111,7 +114,7 @@ def open_avif(descriptor: int) -> Opened:
     pixels, which take half as much memory again and a third more time.
     """
     decoder = _avif.AvifDecoder(_content(descriptor), "dav1d", 1)
-    size, _, mode, profile, *_ = decoder.get_info()
+    size, _, mode, profile, exif, *_ = decoder.get_info()
     shown = read_original(descriptor).header.size or size
     cropped = min(size[0], shown[0]), min(size[1], shown[1])
 
@@ -119,7 +122,7 @@ def open_avif(descriptor: int) -> Opened:
         pixels, *_ = _decode(lambda: decoder.get_frame(0), size)
         return _shrink(_image(pixels, size, mode, profile).crop(0, 0, *cropped), width, height)
 
-    return Opened(*cropped, shrink)
+    return Opened(*cropped, shrink, exif=exif or b"")
 
 
 def open_heic(descriptor: int) -> Opened:
@@ -140,7 +143,8 @@ def open_heic(descriptor: int) -> Opened:
         pixels = _decode(lambda: primary.data, primary.size)
         return _shrink(_image(pixels, primary.size, primary.mode, profile), width, height)
 
-    return Opened(*primary.size, shrink, is_turned=True)
+    exif = cast("bytes | None", primary.info.get("exif")) or b""
+    return Opened(*primary.size, shrink, is_turned=True, exif=exif)
 
 
 OPENERS: Final[Mapping[ImageType, Callable[[int], Opened]]] = {

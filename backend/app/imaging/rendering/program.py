@@ -2,10 +2,10 @@
 
     python -m app.imaging.rendering.program MEMORY_MB SECONDS MAX_PIXELS SIZE...
 
-Each message on standard input, a socket, is a byte that comes with the descriptor of an image; it
-is answered as `Answer` says. Everything in the image is untrusted. So the process has no path, no
-name and no secret, its memory and its time are limited, and it can write no file. It ends where its
-input ends, and with its parent, whatever ended that.
+Each message on standard input, a socket, is a byte, `RENDER` or `EXTRACT`, that comes with the
+descriptor of an image; it is answered as `protocol.py` says. Everything in the image is untrusted.
+So the process has no path, no name and no secret, its memory and its time are limited, and it can
+write no file. It ends where its input ends, and with its parent, whatever ended that.
 """
 
 import ctypes
@@ -18,8 +18,8 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from app.imaging.rendering import vips
-from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering import metadata, vips
+from app.imaging.rendering.protocol import EXTRACT, RenderLimits
 
 _DESCRIPTORS: Final = 32
 _END_WITH_PARENT: Final = 1
@@ -27,17 +27,22 @@ _END_WITH_PARENT: Final = 1
 
 
 def main(limits: RenderLimits, sizes: list[int]) -> None:
-    """Render one image after the other, until there are no more."""
+    """Render one image after the other, or extract its metadata, until there are no more."""
     with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(ConnectionError):
         vips.prepare()
         _limit(limits.memory_mb)
         parent.sendall(b"\n")
         while True:
-            _, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
+            request, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
             if not descriptors:
                 break
             _limit_processor_time(limits.seconds)
-            answer, thumbnails = vips.try_to_render(descriptors[0], sizes, limits.max_pixels)
+            answer: object
+            thumbnails: list[bytes] = []
+            if request == EXTRACT:
+                answer = metadata.try_to_extract(descriptors[0])
+            else:
+                answer, thumbnails = vips.try_to_render(descriptors[0], sizes, limits.max_pixels)
             os.close(descriptors[0])
             parent.sendall(json.dumps(answer).encode() + b"\n" + b"".join(thumbnails))
 

@@ -4,7 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from app.domain.metadata import Metadata, clean
 from app.domain.thumbnails import MAX_RENDER_ERROR
+
+RENDER: Final = b"r"
+EXTRACT: Final = b"m"
+"""What is asked of the process, with the descriptor of an image."""
 
 MAX_NUMBER: Final = 16 * 1024 * 1024
 """More bytes than a thumbnail has, and more pixels than a side. A larger one is rejected."""
@@ -24,7 +29,10 @@ class RenderLimits(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A line of JSON, followed by the bytes of the thumbnails in the order of their sizes."""
+    """To `RENDER`: a line of JSON; the bytes of the thumbnails follow in the order of their sizes.
+
+    To `EXTRACT`, it is a line of the fields, and of what the library says if it cannot read them.
+    """
 
     width: int = 0
     height: int = 0
@@ -40,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class Unrenderable(Exception):
-    """The image cannot be rendered.
+    """The image cannot be rendered, or its metadata not be read.
 
     Args:
         sentence: Why.
@@ -87,6 +95,24 @@ def parse(line: bytes, sizes: Sequence[int]) -> Answer:
     except (ValueError, TypeError, RecursionError) as error:
         raise RenderingFailed("The answer of the process that renders is invalid.") from error
     return answer
+
+
+def parse_metadata(line: bytes) -> Metadata:
+    """Return the metadata in the answer to `EXTRACT`, which is trusted as little: its valid fields.
+
+    Raises:
+        Unrenderable: If the answer is that they cannot be read.
+        RenderingFailed: If it is invalid.
+    """
+    try:
+        found, detail = json.loads(line)
+        if detail:
+            raise Unrenderable("Its metadata cannot be read.", _plain(detail))
+        if not isinstance(found, dict):
+            raise TypeError("no fields")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RenderingFailed("The answer of the process that renders is invalid.") from error
+    return clean(found)
 
 
 def _is_possible(number: object) -> bool:

@@ -1,9 +1,10 @@
 """Rendering images in child processes, so that none can hurt the service or another image."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
+from app.domain.metadata import Metadata
 from app.imaging.rendering.child import START_SECONDS, Child, Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, Unrenderable
 
@@ -11,6 +12,8 @@ PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
 TIME_FACTOR: Final = 3
 """How many times its limit on processor time an image may take, on a busy machine."""
+
+_Result = TypeVar("_Result")
 
 
 class Renderer:
@@ -32,34 +35,51 @@ class Renderer:
 
     @property
     def seconds(self) -> float:
-        """How long an image may take at most, with the start of a process, once it is its turn."""
+        """How long one call may take at most, with the start of a process, once it is its turn."""
         return START_SECONDS + 2 * TIME_FACTOR * self._limits.seconds
 
     async def render(self, descriptor: int) -> Rendition:
-        """Render the image of an open file, in a process that has rendered all others well so far.
-
-        That has left it less memory, so none but a new process may refuse an image, but for the
-        time that it takes.
+        """Render the image of an open file.
 
         Raises:
             Unrenderable: If it cannot be rendered.
             RenderingFailed: If the process crashes, or takes too long.
             OSError: If no process can be started.
         """
-        async with self._slots:
-            if child := await self._take_idle():
-                try:
-                    return await self._render_in(child, descriptor)
-                except TakesTooLong:
-                    raise
-                except Unrenderable:
-                    pass
-            return await self._render_in(await Child.start(self._limits, self.sizes), descriptor)
+        return await self._have(Child.render, descriptor)
+
+    async def extract(self, descriptor: int) -> Metadata:
+        """Extract the metadata of an open file, none if it has none.
+
+        Raises:
+            Unrenderable: If it cannot be read.
+            RenderingFailed, OSError: As `render`.
+        """
+        return await self._have(Child.extract, descriptor)
 
     async def close(self) -> None:
         """End the processes. Nothing may be in progress."""
         while self._idle:
             await self._idle.pop().kill()
+
+    async def _have(
+        self, work: Callable[[Child, int], Awaitable[_Result]], descriptor: int
+    ) -> _Result:
+        """Have a process work on an open file that has done all others well so far.
+
+        That has left it less memory, so none but a new process may refuse an image, but for the
+        time that it takes.
+        """
+        async with self._slots:
+            if child := await self._take_idle():
+                try:
+                    return await self._have_done(work, child, descriptor)
+                except TakesTooLong:
+                    raise
+                except Unrenderable:
+                    pass
+            child = await Child.start(self._limits, self.sizes)
+            return await self._have_done(work, child, descriptor)
 
     async def _take_idle(self) -> Child | None:
         while self._idle:
@@ -69,11 +89,13 @@ class Renderer:
             await child.kill()
         return None
 
-    async def _render_in(self, child: Child, descriptor: int) -> Rendition:
+    async def _have_done(
+        self, work: Callable[[Child, int], Awaitable[_Result]], child: Child, descriptor: int
+    ) -> _Result:
         seconds = TIME_FACTOR * self._limits.seconds
         try:
             async with asyncio.timeout(seconds):
-                rendition = await child.render(descriptor)
+                result = await work(child, descriptor)
         except TimeoutError as error:
             await child.kill()
             words = f"The image is not rendered after {seconds} seconds."
@@ -82,4 +104,4 @@ class Renderer:
             await child.kill()
             raise
         self._idle.append(child)
-        return rendition
+        return result
