@@ -8,9 +8,11 @@ UPLOADED_NAME: Final = "benchmark.jpg"
 _BOUNDARY: Final = "benchmark"
 
 
-def form(content: bytes) -> tuple[bytes, str]:
+def form(content: bytes, *, strip_metadata: bool = False) -> tuple[bytes, str]:
     """Make the body of an upload, and its content type."""
+    flag = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="strip_metadata"\r\n\r\n'
+    asked = f"{flag}true\r\n" if strip_metadata else ""
     disposition = f'Content-Disposition: form-data; name="file"; filename="{UPLOADED_NAME}"'
-    head = f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
+    head = f"{asked}--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
     body = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
     return body, f"multipart/form-data; boundary={_BOUNDARY}"

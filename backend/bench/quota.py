@@ -33,7 +33,7 @@ def upload(site: Site) -> Iterator[Contenders]:
     with ExitStack() as opened:
         yield Contenders(
             {
-                name: _removing(host, rate_of(_uploads(site, server, wrk.CONNECTIONS)))
+                name: removing(host, rate_of(_uploads(site, server, wrk.CONNECTIONS)))
                 for name, quota in (("a quota", AMPLE), ("no quota", 0))
                 for host, server in [opened.enter_context(_service(site, quota))]
             }
@@ -59,7 +59,7 @@ def list_beside(site: Site) -> Iterator[Contenders]:
                 wrk.judge(uploads, output)
             return sample
 
-        return measure if refused else _removing(host, measure)
+        return measure if refused else removing(host, measure)
 
     with ExitStack() as opened:
         contenders = {}
@@ -98,7 +98,7 @@ def _fill(server: Server) -> None:
         require(answer.status_code == httpx.codes.CREATED, f"{server.url} sent no 201")
 
 
-def _removing(host: Host, measure: Contender) -> Contender:
+def removing(host: Host, measure: Contender) -> Contender:
     """Remove after each run what it uploaded, for the next one to count as many rows."""
 
     def measure_and_remove(seconds: float) -> Sample:

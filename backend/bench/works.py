@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import quota, rendering, thumbnails
+from bench import quota, rendering, stripping, thumbnails
 from bench.reads import (
     conditional,
     download,
@@ -28,6 +28,7 @@ _FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "HEIC": WAYS_OF_HEIC,
 }
 """Besides JPEG and PNG, and which libraries decode them."""
+_STRIPPING: Final = Comparison("stripped", "as sent", at_least=0.85)
 _RENDERING: Final = Comparison("rendering", "no rendering", at_least=0.8)
 
 WORKS: Final = (
@@ -113,6 +114,18 @@ WORKS: Final = (
             Comparison("a quota", "no quota", at_most=1.5, unit="p50 ms"),
             Comparison("a quota used up", "no quota", unit="p50 ms"),
         ),
+    ),
+    Work(
+        "strip-upload-small",
+        "upload 42 KB, without its metadata",
+        partial(stripping.upload, spec=SMALL),
+        (_STRIPPING,),
+    ),
+    Work(
+        "strip-upload-large",
+        "upload 947 KB, without its metadata",
+        partial(stripping.upload, spec=LARGE),
+        (_STRIPPING,),
     ),
     Work(
         "render",

@@ -70,11 +70,15 @@ class Clients:
     async def _upload(self, client: httpx.AsyncClient) -> None:
         self._number += 1
         number = self._number
-        files = {"file": upload_of(number).content}
-        response = await client.post(f"{self._images}/upload", files=files)
+        upload = upload_of(number)
+        data = {"strip_metadata": "true"} if upload.strip_metadata else None  # before the file
+        files = {"file": upload.content}
+        response = await client.post(f"{self._images}/upload", data=data, files=files)
         self._book.count[f"upload {response.status_code}"] += 1
         if response.status_code == httpx.codes.CREATED:
             self._book.stored[response.json()["id"]] = number
+        elif response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            require(upload.stored is None, response.text)
         else:
             require(response.status_code in NOT_STORED, response.text)
 

@@ -48,7 +48,7 @@ class Promises:
         for image_id, number in self._book.stored.items():
             response = await client.get(f"{self._images}/{image_id}/file")
             require(response.status_code == httpx.codes.OK, f"{image_id} is lost")
-            require(response.content == upload_of(number).content, f"{image_id} has changed")
+            require(response.content == upload_of(number).stored, f"{image_id} has changed")
         for image_id in self._book.deleted:
             for address in (image_id, f"{image_id}/file", f"{image_id}/thumbnails/300"):
                 response = await client.get(f"{self._images}/{address}")
@@ -56,7 +56,7 @@ class Promises:
         for image_id, number in self._book.unsure.items():
             response = await client.get(f"{self._images}/{image_id}/file")
             if response.status_code != httpx.codes.NOT_FOUND:
-                require(response.content == upload_of(number).content, f"{image_id} has changed")
+                require(response.content == upload_of(number).stored, f"{image_id} has changed")
 
     async def _open_all_listed(self, client: httpx.AsyncClient) -> set[str]:
         numbers = self._book.stored | self._book.unsure

@@ -1,21 +1,14 @@
-"""Coverage-guided fuzzing of what reads clients' bytes: multipart, file names, magic bytes.
+"""Fuzzing of the form and of what it names: multipart, file names, magic bytes."""
 
-Not part of the suite: `pip install atheris`, then from this folder's parent
-`python -m testkit.fuzz -runs=1000000`. docs/reliability.md has the last run.
-"""
-
-import logging
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from typing import TypeVar
 
 import atheris  # type: ignore[import-untyped]
 
-with atheris.instrument_imports(include=["app", "python_multipart"]):
-    from app.api.forms.multipart import FormReader
-    from app.api.forms.rejections import MalformedMultipart, MissingField
-    from app.domain.filenames import MAX_CHARACTERS, sanitize_filename
-    from app.imaging.formats import HEAD_BYTES, detect
+from app.api.forms.multipart import FormReader
+from app.api.forms.rejections import InvalidField, MalformedMultipart, MissingField
+from app.domain.filenames import MAX_CHARACTERS, sanitize_filename
+from app.imaging.formats import HEAD_BYTES, detect
 
 BOUNDARY = b"b"
 CONTENT_TYPE = "multipart/form-data; boundary=b"
@@ -25,16 +18,17 @@ PIECES = (
     b"\r\n--b",
     b'Content-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n',
     b"Content-Disposition: form-data; name=file; filename*=UTF-8''%e2%82%ac\r\n\r\n",
+    b'Content-Disposition: form-data; name="strip_metadata"\r\n\r\ntrue',
     b"\r\n",
     b"--",
 )
 
 Result = TypeVar("Result")
-Outcome = list[tuple[str | None, bytes]] | str
+Outcome = list[tuple[str | None, bool | None, bytes]] | str
 
 
-def fuzz(data: bytes) -> None:
-    provider = atheris.FuzzedDataProvider(data)
+def fuzz(provider: atheris.FuzzedDataProvider) -> None:
+    """Check one input."""
     match provider.ConsumeIntInRange(0, 2):
         case 0:
             _fuzz_multipart(provider)
@@ -66,8 +60,8 @@ def _read(chunks: list[bytes]) -> Outcome:
         try:
             async for file in FormReader(CONTENT_TYPE, stream()).files("file"):
                 content = b"".join([chunk async for chunk in file.chunks])
-                files.append((file.filename, content))
-        except (MalformedMultipart, MissingField) as error:
+                files.append((file.filename, file.strip_metadata, content))
+        except (InvalidField, MalformedMultipart, MissingField) as error:
             return type(error).__name__
         return files
 
@@ -90,9 +84,3 @@ def _fuzz_filename(name: str) -> None:
     assert not set(safe) & set("/\\\0\r\n")
     safe.encode()
     assert sanitize_filename(safe, "other") == safe
-
-
-if __name__ == "__main__":
-    logging.disable()
-    atheris.Setup(sys.argv, fuzz)
-    atheris.Fuzz()
