@@ -46,9 +46,7 @@ def _walk_file(header: Header, codec: bytes) -> Walk[None]:
         is_last = head_bytes + length == _REST_OF_FILE
         place += head_bytes
         if kind == b"meta" and end is None:
-            items = Items()
-            read = yield from _walk_meta(items, length)
-            end = items.describe(header, codec)
+            read, end = yield from _walk_meta(header, codec, length)
             length -= read
             place += read
         if is_last:
@@ -59,8 +57,12 @@ def _walk_file(header: Header, codec: bytes) -> Walk[None]:
         place += length
 
 
-def _walk_meta(items: Items, length: int) -> Walk[int]:
-    """Read `meta` until all tables have come; return how much of it that took."""
+def _walk_meta(header: Header, codec: bytes, length: int) -> Walk[tuple[int, int]]:
+    """Read `meta` until all tables have come, which are kept no longer.
+
+    Return how many of its bytes that took, and where in the file the data of the last item end.
+    """
+    items = Items()
     yield 4
     rest = length - 4
     while rest > 0 and not items.complete:
@@ -72,7 +74,7 @@ def _walk_meta(items: Items, length: int) -> Walk[int]:
             yield from _keep(items, kind, size)
         else:
             yield -size
-    return length - rest
+    return length - rest, items.describe(header, codec)
 
 
 def _walk_properties(items: Items, rest: int) -> Walk[None]:
