@@ -27,7 +27,9 @@ _LAYOUTS: Final = {
 """Channels of a pixel, their type, and their meaning to libvips, by Pillow's name for them."""
 _BYTES_PER_PIXEL: Final = 16
 """Most that WebP, AVIF or HEIC takes: planes of 10 bits with alpha, and the result twice."""
-_GREYS: Final = [channel for grey in range(256) for channel in (grey, grey, grey)]
+_COLOURS: Final = 256
+_GREYS: Final = [channel for grey in range(_COLOURS) for channel in (grey, grey, grey)]
+_UNUSED: Final = [0] * 3 * _COLOURS
 _CLEAR: Final = [0, 0, 0, 0]
 _OPAQUE: Final = 255
 
@@ -88,22 +90,18 @@ def _shrink_gif(image: GifImageFile, width: int, height: int) -> pyvips.Image:
     canvas = (0, 0, *image.size)
     place = image.tile[0].extents or canvas
     image.load()
-    frame = image if place == canvas else image.crop(place)
     transparent = image.info.get("transparency")
-    colours = image.getpalette() or _GREYS
-    channels = [colours[begin : begin + 3] for begin in range(0, len(colours), 3)]
-    table = bytes(
-        channel
-        for index, rgb in enumerate(channels)
-        for channel in (*rgb, 0 if index == transparent else _OPAQUE)
-    )
-    palette = pyvips.Image.new_from_memory(table, len(channels), 1, 4, "uchar")
+    palette = (image.getpalette() or _GREYS) + _UNUSED
+    channels = [palette[channel : 3 * _COLOURS : 3] for channel in range(3)]
+    if transparent is not None or place != canvas:
+        channels.append([0 if index == transparent else _OPAQUE for index in range(_COLOURS)])
+    table = bytes(value for colour in zip(*channels, strict=True) for value in colour)
+    colours = pyvips.Image.new_from_memory(table, _COLOURS, 1, len(channels), "uchar")
+    frame = image if place == canvas else image.crop(place)
     indices = pyvips.Image.new_from_memory(frame.tobytes(), *frame.size, 1, "uchar")
-    pixels = indices.maplut(palette).copy(interpretation="srgb")
-    if frame is not image:
+    pixels = indices.maplut(colours).copy(interpretation="srgb")
+    if place != canvas:
         pixels = pixels.embed(*place[:2], *image.size, extend="background", background=_CLEAR)
-    elif transparent is None:
-        pixels = pixels[:3]
     return _shrink(pixels, width, height)
 
 
