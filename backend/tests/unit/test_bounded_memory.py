@@ -25,12 +25,14 @@ ENDLESS: Final = {
     ),
     ImageType.PNG: (
         b"\x7f\xff\xff\xffeXIfMM\0*\0\0\0\x08\xff\xff",
+        b"\x7f\xff\xff\xffeXIfMM\0*\x7f\0\0\0",
         b"\x7f\xff\xff\xffiCCP",
         b"\x7f\xff\xff\xffIDAT",
     ),
     ImageType.GIF: (b"!\xfe", b",\0\0\0\0\x08\0\x08\0\0\2", b"!\xff\x0bXMP DataXMP"),
     ImageType.WEBP: (
-        b"EXIF\xff\xff\xff\x7fMM\0*\0\0\0\x08\xff\xff",
+        b"VP8L\2\0\0\0\x2f\0EXIF\0\0\x04\0MM\0*\0\0\0\x08\xff\xff",
+        b"VP8L\2\0\0\0\x2f\0EXIF\xff\xff\xff\x7fMM\0*\x7f\0\0\0",
         b"VP8L\xff\xff\xff\x7f\x2f",
         b"ANMF\xff\xff\xff\x7f",
     ),

@@ -13,7 +13,7 @@ from app.imaging.stripping.base import Keep, Kept, Strip, Unstrippable
 from app.imaging.stripping.orientation import minimal_exif
 from app.imaging.walker import Walker
 
-MAX_EXIF_BYTES: Final = 1024 * 1024
+MAX_EXIF_BYTES: Final = 256 * 1024
 """Of Exif, which is held until its orientation is known. A JPEG has no more than 64 KiB."""
 BLANK_BYTES: Final = 4096
 """How many bytes become zeros in one step."""
