@@ -38,7 +38,14 @@ async def test_the_limits_can_be_asked_for(
     async with open_client(uploads_per_hour_per_ip=quota, batch_max_files=7) as client:
         response = await client.get("/api/v1/limits")
     assert response.json() == {
-        "accepted_types": ["image/jpeg", "image/png"],
+        "accepted_types": [
+            "image/jpeg",
+            "image/png",
+            "image/gif",
+            "image/webp",
+            "image/avif",
+            "image/heic",
+        ],
         "max_upload_bytes": MAX_UPLOAD_BYTES,
         "batch_max_files": 7,
         "uploads_per_hour": shown,
