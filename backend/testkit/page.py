@@ -34,7 +34,8 @@ async def choose(page: Page, *files: Any, strips: bool = True) -> None:
     """Choose files, by the words that a person reads."""
     await page.get_by_role("button", name="Upload").click()
     await page.get_by_label("Choose file").set_input_files(list(files))
-    await page.get_by_label(CHOICE).set_checked(strips)
+    if not strips:
+        await page.get_by_label(CHOICE).uncheck()
     await page.get_by_role("button", name="Submit").click()
 
 
