@@ -1,9 +1,10 @@
-"""Exif that no camera writes."""
+"""Exif, written by hand: of a photograph, and such as no camera writes."""
 
 import struct
 from typing import Final
 
 _HEAD: Final = b"MM\0*\0\0\0\x08"
+_MAKE: Final = 0x010F
 _EXIF: Final = 0x8769
 _EXPOSURE_TIME: Final = 0x829A
 _F_NUMBER: Final = 0x829D
@@ -33,6 +34,13 @@ _AT: Final = len(_HEAD) + 2 + 12 + 4
 def _place(entries: int) -> bytes:
     """Return where the values begin behind so many entries of the second directory."""
     return struct.pack(">I", _AT + 2 + 12 * entries + 4)
+
+
+def photograph(make: str) -> bytes:
+    """Write the segment of a JPEG that says who made the camera."""
+    value = make.encode() + b"\0"
+    entry = (_MAKE, 2, len(value), struct.pack(">I", _AT))
+    return b"Exif\0\0" + _HEAD + _directory(entry) + value
 
 
 _FILLED: Final = [(tag, 3, 2, bytes(4)) for tag in range(1, 65_536)]

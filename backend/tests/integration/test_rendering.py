@@ -17,10 +17,11 @@ from app.domain.errors import (
     StorageUnavailable,
 )
 from app.domain.image import Image
+from app.domain.metadata import Metadata
 from app.domain.thumbnails import thumbnail_key
 from app.imaging.formats import ImageType
 from app.imaging.rendering.child import Rendition
-from app.imaging.rendering.protocol import RenderingFailed, RenderLimits
+from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong
 from app.imaging.rendering.renderer import Renderer
 from app.jobs.rendering import rendering_task
 from app.services.rendering import Rendering
@@ -29,9 +30,11 @@ from app.storage.base import StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
+from testkit.exif import photograph
 from testkit.format_samples import named
 from testkit.format_samples.picture import quadrants, upright
 from testkit.live import TIMEOUT
+from testkit.renditions import put_rendition
 from testkit.storages import OpenStorage, read_all
 from testkit.uploads import LIMITS, Watched, execute, file, row_keys, stored_keys
 
@@ -40,6 +43,16 @@ RENDER_LIMITS = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_0
 JPEG = samples.jpeg(200, 150, quality=10)
 TURNED = samples.of_every_kind()["orientation-6.jpg"][0]
 TOO_LARGE = samples.png_header(1001, 1000) + samples.chunk(b"IDAT", b"")
+PHOTO = {"camera_make": "Acme", "orientation": 1}
+_EXIF = photograph("Acme")
+PHOTOGRAPH = JPEG[:2] + samples.segment(0xE1, _EXIF) + JPEG[2:]
+LARGE_PHOTOGRAPH = b"".join(
+    (
+        samples.png_header(1001, 1000),
+        samples.chunk(b"eXIf", _EXIF.removeprefix(b"Exif\0\0")),
+        samples.chunk(b"IDAT", b""),
+    )
+)
 
 OpenRenderer = Callable[..., Renderer]
 
@@ -420,6 +433,118 @@ async def test_a_failed_process_fails_the_attempt_and_writes_nothing(
         await Rendering(database, storage, renderer).render(image.id)
     await renderer.close()
     assert await services.images.details(image.id) == (image, None)
+
+
+async def metadata_of(services: Services, image: Image) -> Metadata | None:
+    return (await services.images.details(image.id)).metadata
+
+
+async def test_metadata_is_recorded_with_the_thumbnails_or_with_why_there_are_none(
+    services: Services, storage: MemoryStorage, rendering: Rendering
+) -> None:
+    good = await services.uploads.upload(file(PHOTOGRAPH), None)
+    plain = await services.uploads.upload(file(JPEG), None)
+    large = await services.uploads.upload(file(LARGE_PHOTOGRAPH), None)
+    broken = await services.uploads.upload(file(b"\xff\xd8\xff\xe0 and nothing more"), None)
+    images = (good, plain, large, broken)
+    for image in images:
+        await rendering.render(image.id)
+    assert [await metadata_of(services, image) for image in images] == [PHOTO, {}, PHOTO, {}]
+    assert (await found(services, large)).render_error
+
+
+async def test_metadata_alone_is_extracted_where_the_thumbnails_are_there(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    class Extracting(Renderer):
+        async def render(self, descriptor: int) -> Rendition:
+            raise AssertionError(descriptor)
+
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await put_rendition(database, storage, image.id)
+    await execute(database, "UPDATE images SET metadata = NULL")
+    before = await found(services, image)
+    renderer = Extracting(RENDER_LIMITS, SIZES)
+    rendering = Rendering(database, storage, renderer)
+    await rendering.render(image.id)
+    assert await services.images.details(image.id) == (before, PHOTO)
+    await storage.delete(image.storage_key)
+    await rendering.render(image.id)  # which does not read it
+    await renderer.close()
+
+
+async def test_what_an_earlier_version_could_not_render_is_rendered(
+    services: Services, database: Database, storage: MemoryStorage, rendering: Rendering
+) -> None:
+    """Of a type that it did not know: in a rolling upgrade, it may have taken the job."""
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await execute(database, "UPDATE images SET render_error = 'It is damaged.'")
+    await rendering.render(image.id)
+    assert (await assert_rendered(services, storage, image)).render_error is None
+    assert await metadata_of(services, image) == PHOTO
+
+
+async def test_other_sizes_leave_the_metadata_as_it_is(
+    services: Services,
+    database: Database,
+    storage: MemoryStorage,
+    rendering: Rendering,
+    open_renderer: OpenRenderer,
+) -> None:
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await rendering.render(image.id)
+    await execute(database, """UPDATE images SET metadata = '{"iso": 7}'""")
+    await Rendering(database, storage, open_renderer(64)).render(image.id)
+    assert await metadata_of(services, image) == {"iso": 7}
+
+
+class Crashing(Renderer):
+    """Loses its process whenever it extracts."""
+
+    async def extract(self, descriptor: int) -> Metadata:  # noqa: ARG002
+        raise RenderingFailed("The process that renders has ended with status -11.")
+
+
+async def test_a_crash_of_the_extraction_prevents_no_thumbnail_and_the_next_job_extracts(
+    services: Services, database: Database, storage: MemoryStorage, rendering: Rendering
+) -> None:
+    renderer = Crashing(RENDER_LIMITS, SIZES)
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await Rendering(database, storage, renderer).render(image.id)
+    await renderer.close()
+    await assert_rendered(services, storage, image)
+    assert await metadata_of(services, image) is None
+    await rendering.render(image.id)
+    assert await metadata_of(services, image) == PHOTO
+
+
+async def test_metadata_that_no_attempt_extracts_is_given_up_and_the_thumbnails_stay(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await put_rendition(database, storage, image.id)
+    await execute(database, "UPDATE images SET metadata = NULL")
+    before = await found(services, image)
+    rendering = Rendering(database, storage, Crashing(RENDER_LIMITS, SIZES))
+    with pytest.raises(RenderingFailed):
+        await rendering.render(image.id)
+    await rendering.set_aside(image.id, "it crashes")
+    assert await services.images.details(image.id) == (before, {})
+
+
+async def test_an_extraction_that_takes_too_long_says_nothing_and_prevents_no_thumbnail(
+    services: Services, database: Database, storage: MemoryStorage
+) -> None:
+    class Slow(Renderer):
+        async def extract(self, descriptor: int) -> Metadata:  # noqa: ARG002
+            raise TakesTooLong("It takes too much processor time.", "")
+
+    renderer = Slow(RENDER_LIMITS, SIZES)
+    image = await services.uploads.upload(file(PHOTOGRAPH), None)
+    await Rendering(database, storage, renderer).render(image.id)
+    await renderer.close()
+    await assert_rendered(services, storage, image)
+    assert await metadata_of(services, image) == {}
 
 
 async def test_the_wrong_storage_is_neither_read_nor_written(

@@ -74,14 +74,20 @@ def test_images_are_rendered_by_the_workers_of_a_running_service(
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(load_lean(url))
     copy_lean_files(project / "data")
-    start("WORKER_PROCESSES=1").wait_until_it_serves()
+    service = start("WORKER_PROCESSES=1").wait_until_it_serves()
     run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[1] == "4 images: 3 rendered, 1 that cannot be rendered"
+    expected = "4 images: 3 with thumbnails and metadata, 1 that cannot be rendered"
+    assert run.stdout.splitlines()[1] == expected
     assert len([*(project / "data/images").glob("??/*-*.webp")]) == 3 * 3
     run = make(project, "backfill")
     assert run.returncode == 0, run.stderr
     assert "rendered" not in run.stdout
+    images = httpx.get(f"{service.url}/api/v1/images").json()["items"]
+    found = [httpx.get(f"{service.url}/api/v1/images/{image['id']}").json() for image in images]
+    metadata = {image["filename"]: image["metadata"] for image in found}
+    assert metadata["turned.jpg"]["orientation"] in {5, 6, 7, 8}
+    assert metadata["broken.jpg"] == {}
     run = make(project, "backfill", "THUMBNAIL_SIZES=150,400")
     assert run.returncode != 0
     assert run.stderr.startswith("Not finished: workers left 3 images as they were. ")
