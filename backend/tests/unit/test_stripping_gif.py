@@ -56,7 +56,8 @@ def test_the_colour_profile_stays() -> None:
 @pytest.mark.parametrize("name", [b"NETSCAPE2.0", b"ANIMEXTS1.0"])
 def test_of_the_number_of_loops_only_the_number_stays(name: bytes) -> None:
     loops = gif_extension(0xFF, name, b"\1\7\0")
-    secretive = gif_extension(0xFF, name, SECRET, b"\1\7\0", b"\2\0\0\0\0", SECRET)
+    hidden = (SECRET, SECRET[:3], b"\1\7\0", b"\2\0\0\0\0", b"\1\x09\0", SECRET)
+    secretive = gif_extension(0xFF, name, *hidden)
     assert strip(gif_with(secretive, content=PLAIN)) == gif_with(loops, content=PLAIN)
     assert strip(gif_with(gif_extension(0xFF, name), content=PLAIN)) == PLAIN
 
