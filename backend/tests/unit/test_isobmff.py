@@ -23,7 +23,7 @@ from testkit.forms import split
 from testkit.unusual_headers import CROPPING, CROPPING_NOTHING, TURNING, with_properties
 
 AVIF, HEIC = ImageType.AVIF, ImageType.HEIC
-PIXELS = bytes(1000)
+PIXELS = b"\xff" * 1000
 
 
 class Outcome(NamedTuple):
