@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.metadata import MAX_TEXT, Metadata
 from app.imaging.formats import ImageType
+from app.imaging.rendering import child
 from app.imaging.rendering.protocol import RenderLimits, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from testkit import samples
@@ -47,7 +48,9 @@ NEVER: Final = ("48.1", "11.5", "gps", "marienplatz", "muenchen", "mueller", "li
 
 
 @pytest.fixture
-async def renderer() -> AsyncIterator[Renderer]:
+async def renderer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Renderer]:
+    # Of the lowest priority, a killed process ends late on a busy machine.
+    monkeypatch.setattr(child, "KILL_SECONDS", TIMEOUT)
     limits = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
     renderer = Renderer(limits, (150,))
     yield renderer
