@@ -115,6 +115,9 @@ REFUSED = {
     "a reserved marker": with_parts(segment(0x10, b"SECRET")),
     "an extension of JPEG": with_parts(segment(0xF7, b"SECRET")),
     "frames that build on one another": with_parts(segment(0xDE, b"SECRET")),
+    "a scan's header with more in it": PLAIN.replace(SOS + b"\0\x0c", SOS + b"\0\x3f"),
+    "a frame's header with more in it": with_parts(segment(0xC0, bytes(15) + b"SECRET" * 9)),
+    "a table with more in it": with_parts(segment(0xDB, bytes(65) + b"SECRET" * 99)),
     "an unknown marker in the pixels": PLAIN[:-9] + b"\xff\1" + bytes(7) + END,
 }
 

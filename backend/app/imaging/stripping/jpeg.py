@@ -10,11 +10,18 @@ from app.imaging.stripping.orientation import minimal_exif
 
 _SOI, _EOI, _SOS = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 _APP0, _APP1, _APP2, _APP14 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff\xee"
-_TABLES: Final = {b"\xff\xc4", b"\xff\xcc", b"\xff\xdb", b"\xff\xdc", b"\xff\xdd"}
-"""DHT, DAC, DQT, DNL, DRI (table B.1)."""
-_FRAMES: Final = {bytes((0xFF, code)) for code in range(0xC0, 0xD0)} - _TABLES - {b"\xff\xc8"}
+_TABLES: Final = {
+    b"\xff\xc4": 2184,  # DHT: 8 tables of 273
+    b"\xff\xcc": 64,  # DAC: 32 of 2
+    b"\xff\xdb": 516,  # DQT: 4 of 129
+    b"\xff\xdc": 2,  # DNL
+    b"\xff\xdd": 2,  # DRI
+}
+_FRAMES: Final = {bytes((0xFF, code)) for code in range(0xC0, 0xD0)} - {*_TABLES, b"\xff\xc8"}
 """SOF0 to SOF15."""
-_DECODED: Final = _FRAMES | _TABLES | {_SOS}
+_DECODED: Final = {**_TABLES, **dict.fromkeys(_FRAMES, 36), _SOS: 12}
+"""What decoders need, and the most bytes that each may have (B.2): a frame, of the ten components
+that libjpeg decodes at most, a scan of the four that are possible."""
 _UNUSED: Final = {bytes((0xFF, code)) for code in range(0xE0, 0xF0)} | {b"\xff\xfe"}
 """APP0 to APP15, COM."""
 _NAMED: Final = {
@@ -93,6 +100,8 @@ def _strip_exif(kept: Kept, length: int) -> Generator[int, bytes, int | None]:
 
 def _strip_segment(kept: Kept, marker: bytes, length: int) -> Strip:
     if marker in _DECODED:
+        if length > _DECODED[marker]:
+            raise Unstrippable("It has a segment of an impossible length.")
         kept.append(_head(marker, length))
         yield Keep(length)
     elif marker in _NAMED:
