@@ -63,7 +63,7 @@ class ImageOut(BaseModel):
     )
     file_size: int = Field(description="Bytes")
     checksum: str | None = Field(
-        description="SHA-256 of its bytes, taken as they arrived; null in images of earlier "
+        description="SHA-256 of the stored bytes, taken as they arrived; null in images of earlier "
         "versions until the operator has filled it in",
         json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
     )
@@ -73,8 +73,8 @@ class ImageOut(BaseModel):
     height: int | None = Field(description="The same")
     truncated: bool | None = Field(
         description="Whether the file ends before its image does, as after a broken download; it "
-        "is stored as it was sent. Found in its structure, without decoding it; null where that "
-        "is unknown"
+        "is stored all the same. Found in its structure, without decoding it; null where that is "
+        "unknown"
     )
     placeholder: str | None = Field(
         description="ThumbHash of it in base64, to be shown while a thumbnail loads; null until "
