@@ -25,7 +25,7 @@ class Image(NamedTuple):
     """Pixels, as a viewer shows the image; None, like `height`, where its header has no size."""
     height: int | None
     checksum: bytes | None
-    """SHA-256 of the bytes as they were sent; None in images of earlier versions."""
+    """SHA-256 of the stored bytes; None in images of earlier versions."""
     truncated: bool | None
     """Whether the file ends before its image does; None where that is unknown."""
     created_at: datetime

@@ -12,7 +12,7 @@ def walk(header: Header) -> Walk[bool]:
     Viewers show the screen, enlarged if the first image does not fit into it (sections 18, 20).
     """
     screen = yield 13
-    yield -_palette_bytes(screen[10])
+    yield -palette_bytes(screen[10])
     kind = yield 1
     while kind != _TRAILER:
         if kind == _EXTENSION:
@@ -23,14 +23,14 @@ def walk(header: Header) -> Walk[bool]:
                 max(_number(screen[6:8]), _number(image[0:2]) + _number(image[4:6])),
                 max(_number(screen[8:10]), _number(image[2:4]) + _number(image[6:8])),
             )
-            kind = yield SubBlocks(after=_palette_bytes(image[8]) + 1)
+            kind = yield SubBlocks(after=palette_bytes(image[8]) + 1)
         else:
             return False
     return True
 
 
-def _palette_bytes(flags: int) -> int:
-    """Return the length of a colour table (sections 19 and 21)."""
+def palette_bytes(flags: int) -> int:
+    """Return the length of the colour table that these flags announce (sections 18 and 20)."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

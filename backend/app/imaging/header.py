@@ -1,4 +1,4 @@
-"""What is kept of an image's header, and the orientation in its Exif (ADR 0023)."""
+"""What is kept of an image's header, and the orientation in Exif, read and written (ADR 0023)."""
 
 import struct
 from collections.abc import Generator
@@ -60,3 +60,9 @@ def walk_exif(length: int) -> Generator[int, bytes, int]:
             is_valid = kind == _SHORT and values == 1 and value in _ORIENTATIONS
             return value if is_valid else UPRIGHT
     return UPRIGHT
+
+
+def minimal_exif(orientation: int) -> bytes:
+    """Return Exif that holds an orientation and nothing else (TIFF 6.0, section 2)."""
+    entry = struct.pack(">HHIHH", _ORIENTATION, _SHORT, 1, orientation, 0)
+    return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)

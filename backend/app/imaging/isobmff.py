@@ -7,8 +7,9 @@ where in the file the data of all items are.
 from functools import partial
 from typing import Final
 
+from app.imaging.fields import Malformed
 from app.imaging.header import Header
-from app.imaging.items import AV1, HEVC, PROPERTIES, TABLES, Items, Malformed
+from app.imaging.items import AV1, HEVC, PROPERTIES, TABLES, Items
 from app.imaging.walker import Walk
 
 HEIC_BRANDS: Final = frozenset(

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+from app.imaging.fields import Fields, Malformed
 from app.imaging.header import UPRIGHT, Header
 
 MAX_TABLE_BYTES: Final = 128 * 1024
@@ -28,10 +29,6 @@ _MIRROR: Final = (
     {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7},
 )
 """And by exchanging top and bottom, or left and right (section 6.5.12)."""
-
-
-class Malformed(Exception):
-    """The file does not describe an image, or describes it at too great a length."""
 
 
 class Items:
@@ -140,7 +137,7 @@ class Items:
                 if method == 0 and source == 0:
                     yield end
 
-    def _open(self, kind: bytes) -> tuple[int, "Fields"]:
+    def _open(self, kind: bytes) -> tuple[int, Fields]:
         """Return the version of a table, and the fields behind it."""
         fields = Fields(self._table(kind))
         return fields.take(4) >> 24, fields
@@ -177,35 +174,3 @@ def _span(whole: int, length: int, of_length: int, offset: int, of_offset: int) 
     begin = doubled // (2 * of_length * of_offset)
     end = begin + (2 * length + of_length) // (2 * of_length)
     return begin, min(end, whole) - max(begin, 0)
-
-
-class Fields:
-    """Reads numbers, the most significant byte first.
-
-    Raises:
-        Malformed: If there are not as many bytes left.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.left = len(data)
-
-    def raw(self, length: int) -> bytes:
-        """Return the next bytes."""
-        if not 0 <= length <= self.left:
-            raise Malformed
-        begin = len(self._data) - self.left
-        self.left -= length
-        return self._data[begin : begin + length]
-
-    def take(self, length: int) -> int:
-        """Return the number in the next bytes, a few."""
-        begin = len(self._data) - self.left
-        self.left -= length
-        if self.left < 0:
-            raise Malformed
-        return int.from_bytes(self._data[begin : begin + length])
-
-    def part(self, length: int) -> "Fields":
-        """Return the fields in the next bytes."""
-        return Fields(self.raw(length))

@@ -46,7 +46,7 @@ class ImageRow(Base):
     # Pixels, as a viewer shows the image; both unknown where its header has no size.
     width: Mapped[int | None] = mapped_column()
     height: Mapped[int | None] = mapped_column()
-    # SHA-256 of the bytes as they were sent; unknown in rows of earlier versions (ADR 26).
+    # SHA-256 of the stored bytes; unknown in rows of earlier versions (ADR 26).
     checksum: Mapped[bytes | None] = mapped_column()
     # Whether the file ends before its image does; unknown where that cannot be determined.
     truncated: Mapped[bool | None] = mapped_column()

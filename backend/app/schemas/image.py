@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # Python's own has too little for Pydan
 
 from app.domain.image import Image
 from app.domain.thumbnails import fit
+from app.schemas.metadata import METADATA_EXAMPLE, MetadataOut
 
 EXAMPLE_BASE_URL: Final = "http://localhost:8000"
 """Stands in descriptions and examples for the address of the service, which replaces it."""
@@ -38,19 +39,6 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "created_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
-METADATA_EXAMPLE: Final[JsonDict] = {
-    "camera_make": "FUJIFILM",
-    "camera_model": "X-T5",
-    "lens": "XF35mmF1.4 R",
-    "software": "Digital Camera X-T5 Ver4.10",
-    "taken_at": "2026-11-21T16:20:00+01:00",
-    "exposure_time": 0.004,
-    "f_number": 2.8,
-    "iso": 400,
-    "focal_length": 35.0,
-    "focal_length_35mm": 53,
-    "orientation": 1,
-}
 
 
 class ThumbnailOut(TypedDict):
@@ -75,7 +63,7 @@ class ImageOut(BaseModel):
     )
     file_size: int = Field(description="Bytes")
     checksum: str | None = Field(
-        description="SHA-256 of its bytes, taken as they arrived; null in images of earlier "
+        description="SHA-256 of the stored bytes, taken as they arrived; null in images of earlier "
         "versions until the operator has filled it in",
         json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$"},
     )
@@ -85,8 +73,8 @@ class ImageOut(BaseModel):
     height: int | None = Field(description="The same")
     truncated: bool | None = Field(
         description="Whether the file ends before its image does, as after a broken download; it "
-        "is stored as it was sent. Found in its structure, without decoding it; null where that "
-        "is unknown"
+        "is stored all the same. Found in its structure, without decoding it; null where that is "
+        "unknown"
     )
     placeholder: str | None = Field(
         description="ThumbHash of it in base64, to be shown while a thumbnail loads; null until "
@@ -129,38 +117,6 @@ def _thumbnail(image: Image, size: int, image_url: str) -> ThumbnailOut:
     width, height = image.width, image.height
     shown = fit(width, height, size) if width and height else (None, None)
     return {"url": f"{image_url}/thumbnails/{size}", "width": shown[0], "height": shown[1]}
-
-
-class MetadataOut(TypedDict, total=False):
-    """What the camera and programs wrote into the file; a field that it lacks is not there."""
-
-    camera_make: Annotated[str, Field(description="Who made the camera")]
-    camera_model: str
-    lens: Annotated[str, Field(description="Model of the lens")]
-    software: Annotated[str, Field(description="What wrote the file, such as a camera's firmware")]
-    taken_at: Annotated[
-        str,
-        Field(
-            description="When it was taken, in local time (ISO 8601); with the offset from UTC "
-            "where that is known",
-            json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([+-]\d\d:\d\d)?$"},
-        ),
-    ]
-    exposure_time: Annotated[float, Field(description="Seconds; 0.004 is 1/250 s")]
-    f_number: Annotated[float, Field(description="Of the aperture; 2.8 is f/2.8")]
-    iso: Annotated[int, Field(description="Sensitivity")]
-    focal_length: Annotated[float, Field(description="Millimetres")]
-    focal_length_35mm: Annotated[
-        int, Field(description="Millimetres that would show as much on 35 mm film")
-    ]
-    orientation: Annotated[
-        int,
-        Field(
-            description="How viewers turn it, as Exif numbers it (1 = not at all); `width` and "
-            "`height` are as it is shown",
-            json_schema_extra={"minimum": 1, "maximum": 8},
-        ),
-    ]
 
 
 class ImageDetailsOut(ImageOut):

@@ -71,7 +71,7 @@ export const uploadImage = (file, isStripped, signal, listeners) =>
   withKey(async (headers) => {
     signal.throwIfAborted();
     const form = new FormData();
-    form.append("strip_metadata", isStripped); // the service reads a file as it was told by then
+    form.append("strip_metadata", isStripped); // before the file, or it is refused
     form.append("file", file);
     const request = new XMLHttpRequest(); // fetch() reports no progress
     request.open("POST", `${IMAGES}/upload`);

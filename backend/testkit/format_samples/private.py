@@ -1,4 +1,4 @@
-"""Metadata that tells where and by whom a photograph was taken, and with what camera."""
+"""Metadata that says where and by whom a photograph was taken, and with what camera."""
 
 import struct
 from typing import Final

@@ -14,7 +14,7 @@ class Sample(NamedTuple):
     """By which a row of the table in docs/formats.md is found, such as "orientation"."""
     content: bytes
     variant: str = ""
-    """Tells apart samples of one format and trait, such as the eight orientations."""
+    """Distinguishes samples of one format and trait, such as the eight orientations."""
     size: tuple[int, int] = SIZE
     """Width and height in pixels, as viewers show it."""
     extension: str = ""

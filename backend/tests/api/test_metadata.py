@@ -6,7 +6,7 @@ import pytest
 
 from app.database.engine import Database
 from app.domain.metadata import Metadata
-from app.schemas.image import METADATA_EXAMPLE
+from app.schemas.metadata import METADATA_EXAMPLE
 from app.statements.rendering import record_metadata
 from testkit import samples
 from testkit.asgi import OpenClient, Upload

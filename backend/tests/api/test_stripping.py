@@ -97,7 +97,7 @@ async def test_a_type_that_cannot_be_stripped_is_refused_with_what_to_do(
         fields = [] if setting else [STRIP]
         response = await send(client, *fields, part(content))
         detail = assert_problem(response, 422, "metadata-not-removable")
-        assert "convert it to JPEG" in detail
+        assert "convert the image to JPEG" in detail
         assert "strip_metadata=false" in detail
         await assert_nothing_is_stored(client, stored_files)
         assert (await send(client, KEEP, part(content))).status_code == 201
@@ -171,7 +171,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("url", [UPLOAD, BATCH])
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_field_that_cannot_be_heeded_refuses_the_whole_form(
+async def test_a_field_that_is_wrong_or_comes_too_late_refuses_the_whole_form(
     client: httpx.AsyncClient, stored_files: StoredFiles, case: str, url: str
 ) -> None:
     parts, sentence = REFUSED[case]

@@ -1,4 +1,4 @@
-"""Whatever a file is made of, going over its parts holds little of it."""
+"""Whatever a file is made of, walks and strips hold little of it."""
 
 import struct
 import tracemalloc

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.metadata import MAX_TEXT, clean
-from app.schemas.image import METADATA_EXAMPLE, MetadataOut
+from app.schemas.metadata import METADATA_EXAMPLE, MetadataOut
 
 FIELDS = list(METADATA_EXAMPLE)
 VALUES = st.recursive(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.imaging.stripping import jpeg
-from app.imaging.stripping.base import MAX_STEPS, PartStripper, Unstrippable
+from app.imaging.stripping.base import MAX_STEPS, Stripper, Unstrippable
 from testkit import samples
 from testkit.orientations import EXIF, PROGRESSIVE, SIX, SOS, tiff
 from testkit.samples import segment
@@ -98,7 +98,7 @@ def test_exif_is_replaced_where_it_stood(place: int) -> None:
 
 
 def test_everything_behind_the_end_is_dropped() -> None:
-    stripper = PartStripper(jpeg.strip)
+    stripper = Stripper(jpeg.strip)
     assert stripper.feed(PROGRESSIVE + b"\xff\xd8") == PROGRESSIVE
     assert stripper.feed(PROGRESSIVE) == b""
     assert stripper.finish() == b""
@@ -124,7 +124,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_followed_is_refused(case: str) -> None:
-    stripper = PartStripper(jpeg.strip)
+    stripper = Stripper(jpeg.strip)
     with pytest.raises(Unstrippable, match=r"^Its? .*\.$"):
         stripper.feed(REFUSED[case])
         stripper.finish()
@@ -140,7 +140,7 @@ def test_many_parts_are_refused_and_large_ones_are_not_many() -> None:
 def test_memory_is_bounded() -> None:
     exif = segment(0xE1, EXIF + tiff(count=65_535) + bytes(60_000))
     content = with_parts(*[segment(0xE0 + n, bytes(65_000)) for n in range(16)], exif)
-    stripper = PartStripper(jpeg.strip)
+    stripper = Stripper(jpeg.strip)
     for byte in content:
         stripper.feed(bytes((byte,)))
         assert len(stripper._taken) <= 12 * 275

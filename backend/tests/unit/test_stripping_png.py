@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.imaging.stripping import png
-from app.imaging.stripping.base import MAX_STEPS, PartStripper, Unstrippable
+from app.imaging.stripping.base import MAX_STEPS, Stripper, Unstrippable
 from testkit import samples
 from testkit.orientations import SIX, tiff
 from testkit.samples import chunk, png_header
@@ -79,7 +79,7 @@ def test_exif_is_replaced_where_it_stood() -> None:
 
 
 def test_everything_behind_the_end_is_dropped() -> None:
-    stripper = PartStripper(png.strip)
+    stripper = Stripper(png.strip)
     assert stripper.feed(PLAIN + PLAIN[:5]) == PLAIN
     assert stripper.feed(PLAIN) == b""
     assert stripper.finish() == b""
@@ -102,7 +102,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_followed_is_refused(case: str) -> None:
-    stripper = PartStripper(png.strip)
+    stripper = Stripper(png.strip)
     with pytest.raises(Unstrippable, match=r"^It .*\.$"):
         stripper.feed(REFUSED[case])
         stripper.finish()
@@ -118,7 +118,7 @@ def test_many_parts_are_refused_and_large_ones_are_not_many() -> None:
 def test_memory_is_bounded() -> None:
     exif = chunk(b"eXIf", tiff(count=65_535) + bytes(100_000))
     content = with_chunks(exif, chunk(b"tEXt", bytes(100_000)), chunk(b"iCCP", bytes(100_000)))
-    stripper = PartStripper(png.strip)
+    stripper = Stripper(png.strip)
     for byte in content:
         stripper.feed(bytes((byte,)))
         assert len(stripper._taken) <= 12 * 275

@@ -40,7 +40,7 @@ class MissingField(Exception):
 
 
 class InvalidField(Exception):
-    """A field of the form has a value that it cannot have, or comes where it cannot be heeded.
+    """A field of the form has a value that it cannot have, or comes where it is of no use.
 
     Args:
         field: Its name.

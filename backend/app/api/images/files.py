@@ -63,7 +63,7 @@ async def get_image_file(
     *,
     download: Download = False,
 ) -> Response:
-    """Send the bytes as they were uploaded. The URL can be linked to and cached for ever.
+    """Send the bytes as they are stored. The URL can be linked to and cached for ever.
 
     The name to save it under is the image's, with the extension of its type.
     """

@@ -63,7 +63,7 @@ async def list_images(
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
 async def get_image(image_id: UUID, context: ContextDep) -> ImageDetailsOut:
-    """Return what is known of an image, also of how it was made, as its file says."""
+    """Return what is known of an image, and what its camera wrote into the file."""
     image, metadata = await context.services.images.details(image_id)
     sizes = context.settings.thumbnail_sizes
     return ImageDetailsOut.of(image, context.images_url, sizes, metadata=metadata)

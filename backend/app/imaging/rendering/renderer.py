@@ -46,7 +46,7 @@ class Renderer:
             RenderingFailed: If the process crashes, or takes too long.
             OSError: If no process can be started.
         """
-        return await self._have(Child.render, descriptor)
+        return await self._run(Child.render, descriptor)
 
     async def extract(self, descriptor: int) -> Metadata:
         """Extract the metadata of an open file, none if it has none.
@@ -55,31 +55,31 @@ class Renderer:
             Unrenderable: If it cannot be read.
             RenderingFailed, OSError: As `render`.
         """
-        return await self._have(Child.extract, descriptor)
+        return await self._run(Child.extract, descriptor)
 
     async def close(self) -> None:
         """End the processes. Nothing may be in progress."""
         while self._idle:
             await self._idle.pop().kill()
 
-    async def _have(
+    async def _run(
         self, work: Callable[[Child, int], Awaitable[_Result]], descriptor: int
     ) -> _Result:
-        """Have a process work on an open file that has done all others well so far.
+        """Run in a process that has succeeded so far, or in a new one.
 
-        That has left it less memory, so none but a new process may refuse an image, but for the
-        time that it takes.
+        A used process has less memory left, so it may not refuse an image, unless for the
+        processor time that it takes.
         """
         async with self._slots:
             if child := await self._take_idle():
                 try:
-                    return await self._have_done(work, child, descriptor)
+                    return await self._run_in(work, child, descriptor)
                 except TakesTooLong:
                     raise
                 except Unrenderable:
                     pass
             child = await Child.start(self._limits, self.sizes)
-            return await self._have_done(work, child, descriptor)
+            return await self._run_in(work, child, descriptor)
 
     async def _take_idle(self) -> Child | None:
         while self._idle:
@@ -89,7 +89,7 @@ class Renderer:
             await child.kill()
         return None
 
-    async def _have_done(
+    async def _run_in(
         self, work: Callable[[Child, int], Awaitable[_Result]], child: Child, descriptor: int
     ) -> _Result:
         seconds = TIME_FACTOR * self._limits.seconds

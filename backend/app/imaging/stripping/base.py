@@ -1,6 +1,6 @@
 """Passing on some parts of an image's file and not others, as its bytes come in pieces of any size.
 
-A strip goes over the parts of a file as a walk does (`app/imaging/walker.py`), and also says what
+A strip iterates over the parts of a file as a walk does (`app/imaging/walker.py`), and also says what
 becomes of each: nothing is passed on that it does not name.
 """
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 MAX_STEPS: Final = 4096
 """Of a strip; a part of the file takes one to five."""
@@ -19,26 +19,6 @@ are larger, and those of files made to take long smaller."""
 
 class Unstrippable(Exception):
     """A file whose parts cannot be followed; its message says why, in one sentence."""
-
-
-class Stripper(Protocol):
-    """Takes a file, and returns what to store of it, in bounded memory and time."""
-
-    def feed(self, data: bytes | bytearray) -> bytes:
-        """Take the next bytes; return those to pass on.
-
-        Raises:
-            Unstrippable: If the file cannot be followed. What was passed on is of no use.
-        """
-
-    def finish(self) -> bytes:
-        """Return what is left to pass on at the file's end.
-
-        A file that ends within its pixels is passed on as far as it came.
-
-        Raises:
-            Unstrippable: If its pixels have not begun.
-        """
 
 
 @dataclass(slots=True)
@@ -76,11 +56,11 @@ not begun.
 """
 
 
-class PartStripper:
-    """Does what a strip asks for.
+class Stripper:
+    """Takes a file, and returns what to store of it, in bounded memory and time.
 
     Args:
-        strip: Begins a strip.
+        strip: Says what becomes of the parts of files of this type.
     """
 
     def __init__(self, strip: Callable[[Kept], Strip]) -> None:
@@ -93,7 +73,11 @@ class PartStripper:
         self._ended = False
 
     def feed(self, data: bytes | bytearray) -> bytes:
-        """Take the next bytes; return those to pass on (see `Stripper`)."""
+        """Take the next bytes; return those to pass on.
+
+        Raises:
+            Unstrippable: If the file cannot be followed. What was passed on is of no use.
+        """
         rest = memoryview(data)
         while rest and not self._ended:
             count, answer = self._advance(self._request, rest)
@@ -106,7 +90,13 @@ class PartStripper:
         return kept
 
     def finish(self) -> bytes:
-        """Return what is left to pass on at the file's end (see `Stripper`)."""
+        """Return what is left to pass on at the file's end.
+
+        A file that ends within its pixels is passed on as far as it came.
+
+        Raises:
+            Unstrippable: If its pixels have not begun.
+        """
         with suppress(EOFError, StopIteration):
             self._strip.throw(EOFError())
         is_kept = isinstance(self._request, Until) and self._request.keeps

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from app.imaging.gif import palette_bytes
 from app.imaging.stripping.base import Keep, KeepSubBlocks, Kept, Strip, Unstrippable
 
 _SCREEN_BYTES: Final = 13
@@ -27,14 +28,14 @@ def strip(kept: Kept) -> Strip:
         if screen[:6] not in {b"GIF87a", b"GIF89a"}:
             raise Unstrippable("It does not begin as a GIF file does.")
         kept.append(screen)
-        if colours := _colours_bytes(screen[10]):
-            yield Keep(colours)
+        if palette := palette_bytes(screen[10]):
+            yield Keep(palette)
         while (kind := (yield 1)) != _TRAILER:
             if kind == _IMAGE:
                 descriptor = yield 9
                 has_pixels = True
                 kept.append(_IMAGE + descriptor)
-                yield KeepSubBlocks(after=_colours_bytes(descriptor[8]) + _CODE_SIZE_BYTES)
+                yield KeepSubBlocks(after=palette_bytes(descriptor[8]) + _CODE_SIZE_BYTES)
             elif kind == _EXTENSION:
                 yield from _strip_extension(kept, (yield 2))
             else:
@@ -90,8 +91,3 @@ def _drop_sub_blocks(length: int) -> Strip:
     """Drop sub-blocks from one on whose length is known."""
     while length:
         length = (yield length + 1)[-1]
-
-
-def _colours_bytes(flags: int) -> int:
-    """Return the length of a colour table (sections 19 and 21)."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

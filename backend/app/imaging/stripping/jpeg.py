@@ -4,9 +4,8 @@ import re
 from collections.abc import Generator
 from typing import Final
 
-from app.imaging.header import UPRIGHT, walk_exif
+from app.imaging.header import UPRIGHT, minimal_exif, walk_exif
 from app.imaging.stripping.base import Keep, Kept, Strip, Unstrippable, Until
-from app.imaging.stripping.orientation import minimal_exif
 
 _SOI, _EOI, _SOS = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 _APP0, _APP1, _APP2, _APP14 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff\xee"

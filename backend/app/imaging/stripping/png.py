@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from app.imaging.header import UPRIGHT, walk_exif
+from app.imaging.header import UPRIGHT, minimal_exif, walk_exif
 from app.imaging.stripping.base import Keep, Kept, Strip, Unstrippable
-from app.imaging.stripping.orientation import minimal_exif
 
 _START: Final = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 """The signature, and the length and name of the first chunk."""

@@ -6,12 +6,12 @@ from typing import Final
 
 from app.imaging.formats import ImageType
 from app.imaging.stripping import gif, jpeg, png, webp
-from app.imaging.stripping.base import PartStripper, Stripper
+from app.imaging.stripping.base import Stripper
 
 STRIPPERS: Final[Mapping[ImageType, Callable[[], Stripper]]] = {
-    ImageType.JPEG: partial(PartStripper, jpeg.strip),
-    ImageType.PNG: partial(PartStripper, png.strip),
-    ImageType.GIF: partial(PartStripper, gif.strip),
-    ImageType.WEBP: partial(PartStripper, webp.strip),
+    ImageType.JPEG: partial(Stripper, jpeg.strip),
+    ImageType.PNG: partial(Stripper, png.strip),
+    ImageType.GIF: partial(Stripper, gif.strip),
+    ImageType.WEBP: partial(Stripper, webp.strip),
 }
 """Begins to strip a file of each type. Those of other types cannot be stripped."""

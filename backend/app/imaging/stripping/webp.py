@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from app.imaging.header import UPRIGHT, walk_exif
+from app.imaging.header import UPRIGHT, minimal_exif, walk_exif
 from app.imaging.stripping.base import Keep, Kept, Strip, Unstrippable
-from app.imaging.stripping.orientation import minimal_exif
 from app.imaging.walker import Walker
 
 MAX_EXIF_BYTES: Final = 256 * 1024
