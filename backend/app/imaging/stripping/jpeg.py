@@ -15,6 +15,8 @@ _TABLES: Final = {b"\xff\xc4", b"\xff\xcc", b"\xff\xdb", b"\xff\xdc", b"\xff\xdd
 _FRAMES: Final = {bytes((0xFF, code)) for code in range(0xC0, 0xD0)} - _TABLES - {b"\xff\xc8"}
 """SOF0 to SOF15."""
 _DECODED: Final = _FRAMES | _TABLES | {_SOS}
+_LENGTHS: Final = {b"\xff\xdc": 2, b"\xff\xdd": 2}
+"""Of DNL and DRI (B.2.5, B.2.4.4); decoders skip a DNL, whatever is in it."""
 _UNUSED: Final = {bytes((0xFF, code)) for code in range(0xE0, 0xF0)} | {b"\xff\xfe"}
 """APP0 to APP15, COM."""
 _NAMED: Final = {
@@ -93,6 +95,8 @@ def _strip_exif(kept: Kept, length: int) -> Generator[int, bytes, int | None]:
 
 def _strip_segment(kept: Kept, marker: bytes, length: int) -> Strip:
     if marker in _DECODED:
+        if length != _LENGTHS.get(marker, length):
+            raise Unstrippable("It has a segment of an impossible length.")
         kept.append(_head(marker, length))
         yield Keep(length)
     elif marker in _NAMED:
