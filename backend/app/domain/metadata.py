@@ -25,8 +25,10 @@ Metadata = dict[str, Value]
 """Fields by their names, only those that the file has; none is None."""
 
 
-def clean(found: Mapping[str, object]) -> Metadata:
+def clean(found: object) -> Metadata:
     """Return the valid fields of what was found; what is unknown, mistyped or absurd is dropped."""
+    if not isinstance(found, Mapping):
+        return {}
     cleaned = ((name, field(found.get(name))) for name, field in _FIELDS.items())
     return {name: value for name, value in cleaned if value is not None}
 

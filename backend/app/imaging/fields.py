@@ -1,5 +1,10 @@
 """The fields of a table of AVIF or HEIC, read one after the other."""
 
+from typing import Final
+
+MAX_ITEMS: Final = 4096
+"""That a table may say something about."""
+
 
 class Malformed(Exception):
     """The file does not describe an image, or describes it at too great a length."""
@@ -9,7 +14,7 @@ class Fields:
     """Reads numbers, the most significant byte first.
 
     Raises:
-        Malformed: If there are not as many bytes left.
+        Malformed: If there are not as many bytes left, or too many entries.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -31,6 +36,13 @@ class Fields:
         if self.left < 0:
             raise Malformed
         return int.from_bytes(self._data[begin : begin + length])
+
+    def count(self, length: int) -> int:
+        """Return the next bytes as the number of entries that follow, at most `MAX_ITEMS`."""
+        count = self.take(length)
+        if count > MAX_ITEMS:
+            raise Malformed
+        return count
 
     def part(self, length: int) -> "Fields":
         """Return the fields in the next bytes."""

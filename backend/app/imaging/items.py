@@ -19,6 +19,10 @@ PROPERTIES: Final = {b"ispe": 12, b"clap": 32, b"irot": 1, b"imir": 1}
 
 AV1: Final = b"av01"
 HEVC: Final = b"hvc1"
+_SIZES: Final = {0: "", 4: "I", 8: "Q"}
+"""The bytes that an offset or a length may have (ISO/IEC 14496-12, section 8.11.3)."""
+_MAX_ASSOCIATIONS: Final = 4
+"""Tables of which items have which properties: one of each version and flags (section 8.11.14)."""
 _LONG_ENTRY: Final = 3
 """Version of an entry whose number has 32 bits."""
 _DERIVED: Final = frozenset({b"grid", b"iden", b"iovl", b"tmap"})
@@ -67,8 +71,7 @@ class Items:
     def _types(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number and the type of each item (ISO/IEC 14496-12, section 8.11.6)."""
         version, fields = self._open(b"iinf")
-        fields.take(4 if version else 2)
-        while fields.left:
+        for _ in range(fields.count(4 if version else 2)):
             entry = fields.part(fields.take(4) - 4)
             if entry.raw(4) == b"infe":
                 is_long = entry.take(4) >> 24 == _LONG_ENTRY
@@ -105,12 +108,11 @@ class Items:
 
     def _associations(self, primary: int) -> list[int]:
         """Return the numbers of the properties of an item, from 1."""
-        for table in self.tables[b"ipma"]:
+        for table in self.tables[b"ipma"][:_MAX_ASSOCIATIONS]:
             fields = Fields(table)
             version, flags = divmod(fields.take(4), 1 << 24)
-            fields.take(4)
             length = 2 if flags & 1 else 1
-            while fields.left:
+            for _ in range(fields.count(4)):
                 number = fields.take(4 if version else 2)
                 indexes = fields.part(length * fields.take(1))
                 if number == primary:
@@ -119,23 +121,22 @@ class Items:
         return []
 
     def _ends(self) -> Iterator[int]:
-        """Yield where in the file each extent of an item ends (section 8.11.3 there)."""
+        """Yield where in the file the last extent of each item ends (section 8.11.3 there)."""
         version, fields = self._open(b"iloc")
         sizes = fields.take(2)
-        offset_bytes, length_bytes, base_bytes = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
-        index_bytes = sizes & 15 if version else 0
-        fields.take(4 if version > 1 else 2)
-        while fields.left:
+        base_bytes, index_bytes = sizes >> 4 & 15, sizes & 15 if version else 0
+        try:
+            extent = struct.Struct(f">{index_bytes}x{_SIZES[sizes >> 12]}{_SIZES[sizes >> 8 & 15]}")
+        except KeyError:
+            raise Malformed from None
+        for _ in range(fields.count(4 if version > 1 else 2)):
             fields.take(4 if version > 1 else 2)
             method = fields.take(2) & 15 if version else 0
             source = fields.take(2)
             base = fields.take(base_bytes)
-            extents = fields.part((index_bytes + offset_bytes + length_bytes) * fields.take(2))
-            while extents.left:
-                extents.take(index_bytes)
-                end = base + extents.take(offset_bytes) + extents.take(length_bytes)
-                if method == 0 and source == 0:
-                    yield end
+            extents = fields.raw(extent.size * fields.take(2))
+            if extents and method == 0 and source == 0:
+                yield base + max(map(sum, extent.iter_unpack(extents)))
 
     def _open(self, kind: bytes) -> tuple[int, Fields]:
         """Return the version of a table, and the fields behind it."""

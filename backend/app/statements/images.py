@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, ImageDetails, NewImage, Position
 from app.domain.job import RENDER
+from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
 from app.statements.jobs import job_for_each
@@ -66,9 +67,15 @@ async def find_images(session: ReadSession, image_ids: Iterable[UUID]) -> dict[U
 
 
 async def find_details(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, ImageDetails]:
-    """Find rows with their metadata by their ids; an id that no row has is left out."""
+    """Find rows with their metadata by their ids; an id that no row has is left out.
+
+    The database holds any JSON, which another version or a person may have written; see `clean`.
+    """
     rows = await session.execute(_DETAILS_BY_IDS, {"ids": list(image_ids)})
-    return {row[0]: ImageDetails(Image(*row[:-1]), row[-1]) for row in rows}
+    return {
+        row[0]: ImageDetails(Image(*row[:-1]), None if row[-1] is None else clean(row[-1]))
+        for row in rows
+    }
 
 
 async def list_images(session: ReadSession, limit: int, after: Position | None) -> list[Image]:

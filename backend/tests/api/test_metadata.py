@@ -1,4 +1,5 @@
 import re
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -45,6 +46,26 @@ async def test_a_field_of_a_later_version_is_not_shown(
         await record_metadata(session, UUID(image["id"]), {"iso": 400, "shutter_count": 7})
     response = await client.get(f"{IMAGES}/{image['id']}")
     assert response.json()["metadata"] == {"iso": 400}
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ([{"iso": 400}], {}),
+        ("text", {}),
+        (5, {}),
+        ({"iso": "400", "lens": None, "camera_make": ["Acme"], "f_number": 2.8}, {"f_number": 2.8}),
+    ],
+    ids=str,
+)
+async def test_of_odd_metadata_in_a_row_what_is_valid_is_shown(
+    client: httpx.AsyncClient, upload: Upload, database: Database, stored: Any, shown: Metadata
+) -> None:
+    image = await upload(JPEG)
+    async with database.write() as session:
+        await record_metadata(session, UUID(image["id"]), stored)
+    response = await client.get(f"{IMAGES}/{image['id']}")
+    assert (response.status_code, response.json()) == (200, image | {"metadata": shown})
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -12,6 +12,7 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
+from app.imaging.fields import MAX_ITEMS
 from app.imaging.formats import ImageType, detect
 from app.imaging.inspection import Inspection
 from app.imaging.items import MAX_TABLE_BYTES
@@ -64,7 +65,9 @@ class File:
     more: bytes = b""
 
     def meta(self, begin: int) -> bytes:
-        iinf = self.iinf or full_box(b"iinf", b"\0\1" + b"".join(self.entries))
+        iinf = self.iinf or full_box(
+            b"iinf", struct.pack(">H", len(self.entries)) + b"".join(self.entries)
+        )
         place = struct.pack(">HHHHII", 1, 1, 0, 1, begin, len(PIXELS))
         iloc = self.iloc or full_box(b"iloc", b"\x44\0" + place)
         iprp = box(b"iprp", box(b"ipco", b"".join(self.properties)) + self.ipma)
@@ -229,6 +232,19 @@ REFUSED = {
     "tables that are too long": File(
         iinf=full_box(b"iinf", b"\0\1" + entry(1, b"hvc1") * (MAX_TABLE_BYTES // 21))
     ).write(),
+    "too many items": File(
+        iinf=full_box(b"iinf", struct.pack(">H", MAX_ITEMS + 1) + entry(1, b"hvc1"))
+    ).write(),
+    "more items than there are": File(iinf=full_box(b"iinf", b"\0\2" + entry(1, b"hvc1"))).write(),
+    "too many places": File(
+        iloc=full_box(b"iloc", b"\0\0" + struct.pack(">H", MAX_ITEMS + 1) + bytes(6 * MAX_ITEMS))
+    ).write(),
+    "too many associations": File(
+        ipma=full_box(b"ipma", struct.pack(">I", MAX_ITEMS + 1) + b"\0\2\0" * (MAX_ITEMS + 1))
+    ).write(),
+    "offsets of one byte": File(
+        iloc=full_box(b"iloc", b"\x14\0\0\1" + struct.pack(">HHHBI", 1, 0, 1, 0, 9))
+    ).write(),
     "too many boxes before": File(after_ftyp=box(b"free", b"") * MAX_STEPS).write(),
     "too many properties": File(properties=(box(b"free", b""),) * MAX_STEPS).write(),
 }
@@ -357,13 +373,16 @@ def test_what_follows_the_pixels_of_an_unknown_order_is_unknown() -> None:
 
 
 HOSTILE = {
-    "entries": File(iinf=full_box(b"iinf", b"\0\1" + entry(1, b"hvc1") * (MAX_TABLE_BYTES // 22))),
+    "entries": File(
+        iinf=full_box(b"iinf", struct.pack(">H", MAX_ITEMS) + entry(1, b"hvc1") * MAX_ITEMS)
+    ),
     "associations": File(
-        ipma=full_box(b"ipma", b"\0\0\0\1" + b"\0\2\0" * (MAX_TABLE_BYTES // 4) + b"\0\1\1\1")
+        ipma=full_box(b"ipma", struct.pack(">I", MAX_ITEMS) + b"\0\2\0" * MAX_ITEMS) * 10
     ),
     "extents without a length": File(
         iloc=full_box(
-            b"iloc", b"\0\0\0\1" + struct.pack(">HHH", 1, 0, 65_535) * (MAX_TABLE_BYTES // 7)
+            b"iloc",
+            struct.pack(">HH", 0, MAX_ITEMS) + struct.pack(">HHH", 1, 0, 65_535) * MAX_ITEMS,
         )
     ),
     "extents": File(

@@ -112,6 +112,8 @@ REFUSED = {
     "nothing behind the header": samples.jpeg_header(1, 1),
     "a new start": b"\xff\xd8" + PLAIN,
     "a new start behind the pixels": PLAIN[:-2] + PLAIN,
+    "a text in place of the number of lines": with_parts(segment(0xDC, b"SECRET")),
+    "a text behind the restart interval": with_parts(segment(0xDD, b"\0\0SECRET")),
     "a reserved marker": with_parts(segment(0x10, b"SECRET")),
     "an extension of JPEG": with_parts(segment(0xF7, b"SECRET")),
     "frames that build on one another": with_parts(segment(0xDE, b"SECRET")),
