@@ -1,7 +1,7 @@
 """Passing on some parts of an image's file and not others, as its bytes come in pieces of any size.
 
-A strip iterates over the parts of a file as a walk does (`app/imaging/walker.py`), and also says what
-becomes of each: nothing is passed on that it does not name.
+A strip iterates over the parts of a file as a walk does (`app/imaging/walker.py`), and also says
+what becomes of each: nothing is passed on that it does not name.
 """
 
 import re
