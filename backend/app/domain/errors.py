@@ -71,8 +71,8 @@ class MetadataNotRemovable(UploadRejected):
             "The metadata of this image cannot be removed, because the file is damaged or unusual; "
             "save it again with another program, or upload it with strip_metadata=false."
             if is_damaged
-            else "The metadata of AVIF and HEIC images cannot be removed; convert the image to JPEG, "
-            "or upload it with strip_metadata=false."
+            else "The metadata of AVIF and HEIC images cannot be removed; convert the image to "
+            "JPEG, or upload it with strip_metadata=false."
         )
 
 
