@@ -18,6 +18,7 @@ from testkit.exiftool import read_tags, with_tags
 from testkit.format_samples import named, private
 from testkit.live import TIMEOUT
 from testkit.programs import needs_exiftool
+from testkit.stripping import strip
 
 WITH_EXIF: Final = ("jpeg", "png", "webp", "avif", "heic")
 TAGS: Final = {
@@ -127,6 +128,14 @@ async def test_a_file_that_says_nothing_has_no_metadata(
     found = await extract(renderer, named(name).content)
     found.pop("orientation", None)
     assert found == {}
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
+async def test_of_a_stripped_file_only_the_orientation_is_extracted(
+    renderer: Renderer, kind: str
+) -> None:
+    found = await extract(renderer, strip(named(f"{kind} metadata").content))
+    assert not found.keys() - {"orientation"}
 
 
 @needs_exiftool
