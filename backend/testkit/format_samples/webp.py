@@ -58,6 +58,6 @@ def riff(chunks: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
 
 
-def chunk(name: bytes, data: bytes, padding: bytes = b"\0") -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
     """Write a chunk (section 2.3)."""
-    return name + struct.pack("<I", len(data)) + data + padding * (len(data) % 2)
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
