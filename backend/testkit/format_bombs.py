@@ -5,7 +5,7 @@ import struct
 from PIL import Image
 
 from app.imaging.formats import ImageType
-from testkit.format_samples import heif, isobmff, picture
+from testkit.format_samples import gif, heif, isobmff, picture, webp
 from testkit.format_samples.isobmff import Item
 
 BRANDS = {ImageType.AVIF: b"avif", ImageType.HEIC: b"heic"}
@@ -41,9 +41,9 @@ def webp_of_frames(side: int = 128) -> bytes:
     plain = picture.save(picture.upright(), "WEBP")[12:]
     width, height = picture.SIZE
     place = bytes(6) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    frame = _chunk(b"ANMF", place + (100).to_bytes(3, "little") + b"\0" + plain)
-    loop = _chunk(b"ANIM", bytes(6))
-    return _riff(_canvas(side) + loop + frame * FRAMES)
+    frame = webp.chunk(b"ANMF", place + (100).to_bytes(3, "little") + b"\0" + plain)
+    loop = webp.chunk(b"ANIM", bytes(6))
+    return webp.riff(_canvas(side) + loop + frame * FRAMES)
 
 
 def claiming(kind: ImageType, width: int, height: int) -> bytes:
@@ -88,16 +88,8 @@ def _set_extent(item: Item, width: int, height: int) -> None:
 
 
 def _first_frame(content: bytes) -> int:
-    return content.index(b",", 13 + (6 << (content[10] & 7)))
+    return content.index(b",", gif.first_block(content))
 
 
 def _canvas(side: int) -> bytes:
-    return _chunk(b"VP8X", b"\2\0\0\0" + 2 * (side - 1).to_bytes(3, "little"))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
-
-
-def _riff(chunks: bytes) -> bytes:
-    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
+    return webp.chunk(b"VP8X", b"\2\0\0\0" + 2 * (side - 1).to_bytes(3, "little"))

@@ -3,7 +3,7 @@
 from typing import Final
 
 MAX_ITEMS: Final = 4096
-"""That a table may say something about."""
+"""Most that a table may describe."""
 
 
 class Malformed(Exception):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.imaging.formats import ImageType
+from app.imaging.gif import palette_bytes
 from testkit.format_samples import picture, private
 from testkit.format_samples.sample import Sample
 
@@ -36,9 +37,13 @@ def animated() -> bytes:
 
 def with_metadata(content: bytes) -> bytes:
     """Add comments and XMP before the first frame of a GIF, and a comment before its end."""
-    flags = content[10]
-    begin = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    begin = first_block(content)
     xmp = b"!\xff\x0bXMP DataXMP" + private.xmp() + _MAGIC_TRAILER
     comment = b"!\xfe" + bytes((len(private.SECRET),)) + private.SECRET + b"\0"
     pixels = content[begin:].removesuffix(_TRAILER)
     return content[:begin] + comment + xmp + pixels + comment + _TRAILER
+
+
+def first_block(content: bytes) -> int:
+    """Return where the blocks of a GIF begin: behind its screen and colour table."""
+    return 13 + palette_bytes(content[10])

@@ -11,9 +11,9 @@ SIZE: Final = (128, 96)
 """Width and height in pixels. HEVC of less than 64 is padded and cropped."""
 QUADRANTS: Final = ((190, 30, 40), (30, 160, 50), (40, 50, 190), (215, 215, 205))
 """Colours in sRGB, on average: above left and right, below left and right."""
-TRANSPARENT: Final = 3
-"""The quadrant that nothing is seen of in `with_alpha`."""
 
+_MIDDLES: Final = ((1, 1, 3, 3), (5, 1, 7, 3), (1, 5, 3, 7), (5, 5, 7, 7))
+"""Of the quadrants of 8 by 8 pixels."""
 _NOISE: Final = 24
 _STORED_FOR_ORIENTATION: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,9 +67,6 @@ def quadrants(image: Image.Image) -> list[tuple[int, ...]]:
     small = image.convert("RGBA").resize((8, 8), Image.Resampling.BOX)
     averages = (small.crop(box).resize((1, 1), Image.Resampling.BOX) for box in _MIDDLES)
     return [pixel for average in averages for pixel in [average.getpixel((0, 0))]]  # type: ignore[misc]
-
-
-_MIDDLES: Final = ((1, 1, 3, 3), (5, 1, 7, 3), (1, 5, 3, 7), (5, 5, 7, 7))
 
 
 def save(image: Image.Image, kind: str, **options: Any) -> bytes:

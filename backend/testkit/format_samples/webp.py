@@ -50,6 +50,14 @@ def with_metadata(*, unknown: bool = False) -> bytes:
     content = encoded(exif=private.exif(), xmp=private.xmp())
     if not unknown:
         return content
-    secret = private.SECRET + b"\0" * (len(private.SECRET) % 2)
-    body = content[8:] + b"SECR" + struct.pack("<I", len(private.SECRET)) + secret
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    return riff(content[12:] + chunk(b"SECR", private.SECRET))
+
+
+def riff(chunks: bytes) -> bytes:
+    """Write a file of chunks (RFC 9649, section 2.4)."""
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    """Write a chunk (section 2.3)."""
+    return name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)

@@ -1,6 +1,7 @@
 """What the service finds out about a sample, shows of it, and leaves of it when it strips it."""
 
 import asyncio
+from contextlib import suppress
 from functools import cache
 from tempfile import TemporaryFile
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
 from testkit.format_samples import all_samples
 from testkit.format_samples.sample import Sample
+from testkit.stripping import strip
 
 SIZES: Final = (64, 300)
 """Longest sides of the thumbnails: less than the sample's, and more."""
@@ -29,26 +31,13 @@ class Outcome(NamedTuple):
     unrenderable: str
     """Why there is no rendition."""
     stripped: bytes | None
-    unstrippable: str
-    """Why it is not stripped."""
+    """None if it is refused."""
 
 
 @cache
 def outcomes() -> dict[str, Outcome]:
     """Return what becomes of each sample, by its name."""
     return asyncio.run(_all())
-
-
-def strip(content: bytes, image_type: ImageType) -> bytes:
-    """Return a stripped file.
-
-    Raises:
-        Unstrippable: If it is refused.
-    """
-    if image_type not in STRIPPERS:
-        raise Unstrippable("Files of this type are not stripped.")
-    stripper = STRIPPERS[image_type]()
-    return stripper.feed(content) + stripper.finish()
 
 
 async def facts_of(content: bytes, image_type: ImageType) -> Facts:
@@ -68,7 +57,7 @@ async def _all() -> dict[str, Outcome]:
 
 async def _of(sample: Sample, renderer: Renderer) -> Outcome:
     rendition = stripped = None
-    unrenderable = unstrippable = ""
+    unrenderable = ""
     with TemporaryFile() as file:
         file.write(sample.content)
         file.flush()
@@ -76,15 +65,13 @@ async def _of(sample: Sample, renderer: Renderer) -> Outcome:
             rendition = await renderer.render(file.fileno())
         except Unrenderable as error:
             unrenderable = str(error)
-    try:
-        stripped = strip(sample.content, sample.image_type)
-    except Unstrippable as error:
-        unstrippable = str(error)
+    if sample.image_type in STRIPPERS:
+        with suppress(Unstrippable):
+            stripped = strip(sample.content)
     return Outcome(
         detect(sample.content[:HEAD_BYTES]),
         await facts_of(sample.content, sample.image_type),
         rendition,
         unrenderable,
         stripped,
-        unstrippable,
     )

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from app.imaging.formats import ImageType
 from testkit import samples
-from testkit.format_samples import isobmff, picture, private
+from testkit.format_samples import isobmff, picture, private, webp
 from testkit.format_samples.isobmff import Item, full_box
 from testkit.format_samples.private import SECRET, box
 from testkit.samples import chunk, segment
@@ -132,13 +132,8 @@ _GIF: Final = Parts(
 )
 
 
-def _riff(kind: bytes, data: bytes) -> bytes:
-    """Write a chunk of a WebP (RFC 9649, section 2.3)."""
-    return kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
-
-
 def _extended(flags: int) -> bytes:
-    return _riff(b"VP8X", bytes((flags, 0, 0, 0)) + b"\x07\0\0\x07\0\0")
+    return webp.chunk(b"VP8X", bytes((flags, 0, 0, 0)) + b"\x07\0\0\x07\0\0")
 
 
 def _riff_length(content: bytes) -> bytes:
@@ -154,21 +149,21 @@ _WEBP: Final = Parts(
     (
         *_WEBP_STILLS,
         *(_extended(flags) for flags in (0, 0x2C, 0x3E, 0x02, 0x0C, 0xFF)),
-        _riff(b"ICCP", b"profile"),
-        _riff(b"ALPH", b"\0alpha"),
-        _riff(b"ANIM", bytes(6)),
-        _riff(b"ANIM", bytes(6) + SECRET),
-        *(_riff(b"ANMF", _WEBP_FRAME + still) for still in _WEBP_STILLS),
-        _riff(b"ANMF", _WEBP_FRAME + _riff(b"ALPH", b"\0alpha") + _WEBP_STILLS[0]),
-        _riff(b"ANMF", _WEBP_FRAME + _WEBP_STILLS[1] + _riff(b"SECR", SECRET)),
-        _riff(b"ANMF", _WEBP_FRAME + _riff(b"EXIF", _exif(6)) + _WEBP_STILLS[1]),
-        _riff(b"ANMF", SECRET),
-        _riff(b"VP8X", bytes((8, 0, 0, 0)) + b"\x07\0\0\x07\0\0" + SECRET),
-        *(_riff(b"EXIF", _exif(number)) for number in (1, 3, 6)),
-        *(_riff(b"EXIF", _exif(number).removeprefix(b"Exif\0\0")) for number in (1, 6)),
-        _riff(b"XMP ", SECRET),
-        _riff(b"SECR", SECRET),
-        _riff(b"RIFF", SECRET),
+        webp.chunk(b"ICCP", b"profile"),
+        webp.chunk(b"ALPH", b"\0alpha"),
+        webp.chunk(b"ANIM", bytes(6)),
+        webp.chunk(b"ANIM", bytes(6) + SECRET),
+        *(webp.chunk(b"ANMF", _WEBP_FRAME + still) for still in _WEBP_STILLS),
+        webp.chunk(b"ANMF", _WEBP_FRAME + webp.chunk(b"ALPH", b"\0alpha") + _WEBP_STILLS[0]),
+        webp.chunk(b"ANMF", _WEBP_FRAME + _WEBP_STILLS[1] + webp.chunk(b"SECR", SECRET)),
+        webp.chunk(b"ANMF", _WEBP_FRAME + webp.chunk(b"EXIF", _exif(6)) + _WEBP_STILLS[1]),
+        webp.chunk(b"ANMF", SECRET),
+        webp.chunk(b"VP8X", bytes((8, 0, 0, 0)) + b"\x07\0\0\x07\0\0" + SECRET),
+        *(webp.chunk(b"EXIF", _exif(number)) for number in (1, 3, 6)),
+        *(webp.chunk(b"EXIF", _exif(number).removeprefix(b"Exif\0\0")) for number in (1, 6)),
+        webp.chunk(b"XMP ", SECRET),
+        webp.chunk(b"SECR", SECRET),
+        webp.chunk(b"RIFF", SECRET),
     ),
     _riff_length,
 )

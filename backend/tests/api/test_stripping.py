@@ -13,10 +13,10 @@ from testkit import samples
 from testkit.asgi import OpenClient
 from testkit.format_samples import all_samples, named
 from testkit.format_samples.private import SECRET
-from testkit.format_samples.sample import Sample
 from testkit.forms import CONTENT_TYPE, form, part
 from testkit.problems import assert_problem
 from testkit.settings import MAX_UPLOAD_BYTES
+from testkit.stripping import strip
 
 UPLOAD = "/api/v1/images/upload"
 BATCH = "/api/v1/images/batch"
@@ -30,11 +30,6 @@ STRIPPABLE = [
     and sample.trait in {"metadata", "orientation", "animation", "truncated", "appended data"}
 ]
 StoredFiles = Callable[[], list[Path]]
-
-
-def strip(sample: Sample) -> bytes:
-    stripper = STRIPPERS[sample.image_type]()
-    return stripper.feed(sample.content) + stripper.finish()
 
 
 async def send(client: httpx.AsyncClient, *parts: bytes, url: str = UPLOAD) -> httpx.Response:
@@ -60,7 +55,7 @@ async def test_the_stripped_file_is_what_is_stored_described_and_served(
     assert response.status_code == 201
     image = response.json()
     content = await file_of(client, image)
-    assert content == strip(sample)
+    assert content == strip(sample.content)
     assert SECRET not in content
     assert image["checksum"] == f"sha256:{sha256(content).hexdigest()}"
     assert image["file_size"] == len(content)
@@ -71,7 +66,7 @@ async def test_the_stripped_file_is_what_is_stored_described_and_served(
 async def test_without_the_field_the_setting_decides(open_client: OpenClient) -> None:
     for setting in (False, True):
         async with open_client(strip_metadata=setting) as client:
-            expected = strip(JPEG) if setting else JPEG.content
+            expected = strip(JPEG.content) if setting else JPEG.content
             assert (
                 await file_of(client, (await send(client, part(JPEG.content))).json()) == expected
             )
@@ -82,7 +77,7 @@ async def test_without_the_field_the_setting_decides(open_client: OpenClient) ->
 @pytest.mark.parametrize("setting", [False, True])
 async def test_the_field_wins_over_the_setting(open_client: OpenClient, setting: bool) -> None:
     async with open_client(strip_metadata=setting) as client:
-        for field, expected in ((STRIP, strip(JPEG)), (KEEP, JPEG.content)):
+        for field, expected in ((STRIP, strip(JPEG.content)), (KEEP, JPEG.content)):
             image = (await send(client, field, part(JPEG.content))).json()
             assert await file_of(client, image) == expected
 
@@ -134,7 +129,10 @@ async def test_in_a_batch_the_others_are_stored_stripped(client: httpx.AsyncClie
     response = await send(client, STRIP, *parts, url=BATCH)
     assert response.status_code == 207
     uploaded, failed = response.json()["uploaded"], response.json()["failed"]
-    assert [await file_of(client, image) for image in uploaded] == [strip(JPEG), strip(PNG)]
+    assert [await file_of(client, image) for image in uploaded] == [
+        strip(JPEG.content),
+        strip(PNG.content),
+    ]
     assert [(file["filename"], file["status"]) for file in failed] == [
         ("1.heic", 422),
         ("3.txt", 400),
@@ -150,7 +148,7 @@ async def test_the_limit_is_of_what_arrives(
     assert_problem(await send(client, STRIP, part(largest + b"\0")), 413, "file-too-large")
     await assert_nothing_is_stored(client, stored_files)
     image = (await send(client, STRIP, part(largest))).json()
-    assert image["file_size"] == len(strip(JPEG))
+    assert image["file_size"] == len(strip(JPEG.content))
 
 
 REFUSED = {

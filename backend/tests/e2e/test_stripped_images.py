@@ -9,7 +9,8 @@ from app.imaging.formats import detect
 from app.imaging.stripping.strippers import STRIPPERS
 from testkit import format_samples, orientations
 from testkit.programs import needs_chromium
-from testkit.stripping import SECRETIVE, strip
+from testkit.secretive import SECRETIVE
+from testkit.stripping import strip
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 

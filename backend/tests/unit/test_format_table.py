@@ -13,8 +13,9 @@ from testkit.format_samples.refused import all_refused
 from testkit.format_samples.sample import Sample
 from testkit.format_table import table
 from testkit.format_table.decoding import all_frames, by_pillow, by_vips, looks_like
-from testkit.format_table.outcome import facts_of, outcomes, strip
+from testkit.format_table.outcome import facts_of, outcomes
 from testkit.programs import needs_exiftool
+from testkit.stripping import strip
 
 SAMPLES: Final = all_samples()
 WHOLE: Final = {name: one for name, one in SAMPLES.items() if one.trait != "truncated"}
@@ -92,7 +93,7 @@ def test_a_stripped_file_has_no_metadata_and_all_its_pixels(name: str) -> None:
     assert SECRET not in stripped
     if name in WHOLE:
         assert all_frames(stripped) == all_frames(content)
-    assert strip(stripped, SAMPLES[name].image_type) == stripped
+    assert strip(stripped) == stripped
 
 
 @of_each_stripped
@@ -120,14 +121,6 @@ def test_exiftool_finds_the_image_alone_in_stripped_files() -> None:
         }
         assert profile.items() <= found.items()
         assert bool(profile) is (sample.trait == "colour profile")
-
-
-@pytest.mark.parametrize("kind", [ImageType.AVIF, ImageType.HEIC])
-def test_a_file_that_is_never_stripped_is_refused(kind: ImageType) -> None:
-    for name, sample in SAMPLES.items():
-        if sample.image_type is kind:
-            assert outcomes()[name].stripped is None
-            assert outcomes()[name].unstrippable
 
 
 @pytest.mark.parametrize("name", all_refused())

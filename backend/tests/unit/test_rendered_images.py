@@ -18,6 +18,7 @@ from app.imaging.rendering import vips
 from app.imaging.rendering.protocol import Answer
 from testkit import samples
 from testkit.format_samples import isobmff
+from testkit.format_samples.gif import first_block
 from testkit.format_samples.private import box
 from testkit.orientations import TURNED, UPRIGHT
 from testkit.samples import chunk, exif, segment
@@ -317,7 +318,7 @@ def test_nothing_of_the_original_s_metadata_is_in_a_thumbnail() -> None:
 def test_what_the_first_frame_of_a_gif_leaves_out_is_transparent() -> None:
     content = bytearray(KINDS["GIF"])
     content[6:10] = struct.pack("<HH", 2 * WIDTH, 2 * HEIGHT)  # of the screen
-    frame = content.index(b",", 13 + (6 << (content[10] & 7)))  # behind the palette
+    frame = content.index(b",", first_block(KINDS["GIF"]))
     content[frame + 1 : frame + 5] = struct.pack("<HH", WIDTH, 0)  # its place
     answer, thumbnails = render(bytes(content))
     assert (answer.width, answer.height) == (2 * WIDTH, 2 * HEIGHT)

@@ -23,7 +23,8 @@ from testkit.exiftool import PROFILE_GROUPS, beyond_the_image, read_tags, with_t
 from testkit.format_samples.private import SECRET
 from testkit.forms import split
 from testkit.programs import needs_exiftool
-from testkit.stripping import SECRETIVE, strip
+from testkit.secretive import SECRETIVE
+from testkit.stripping import strip
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged Exif
 

@@ -10,7 +10,7 @@ from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
 from testkit.format_samples import named, picture, profile
 from testkit.format_samples.private import SECRET
-from testkit.secretive import gif_extension, gif_with
+from testkit.secretive.gifs import gif_extension, gif_with
 from testkit.stripping import strip
 
 PLAIN = named("gif plain").content

@@ -8,13 +8,22 @@ from PIL import Image
 from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
 from app.imaging.stripping.webp import BLANK_BYTES, MAX_EXIF_BYTES
-from testkit import secretive
 from testkit.format_samples import named
 from testkit.format_samples import webp as webps
 from testkit.format_samples.private import SECRET, exif
 from testkit.forms import split
 from testkit.orientations import ORIENTATION, SHORT, tiff
-from testkit.secretive import ALPHA, ANIMATION, EXIF, PROFILE, XMP, webp, webp_chunks, webp_header
+from testkit.secretive import SECRETIVE, UNREADABLE
+from testkit.secretive.webps import (
+    ALPHA,
+    ANIMATION,
+    EXIF,
+    PROFILE,
+    XMP,
+    webp,
+    webp_chunks,
+    webp_header,
+)
 from testkit.stripping import strip
 
 [IMAGE] = webp_chunks(webps.encoded())
@@ -100,16 +109,16 @@ def test_what_is_dropped_is_never_held() -> None:
 
 
 def test_frames_keep_their_place_time_and_image() -> None:
-    content = secretive.all_secretive()["within frames"]
+    content = SECRETIVE["WebP, within frames"]
     before = [data for name, data in webp_chunks(webps.animated()) if name == b"ANMF"]
     after = [data for name, data in webp_chunks(strip(content)) if name == b"ANMF"]
-    filler = secretive.webp_chunk(b"JUNK", bytes(len(SECRET)))
+    filler = webps.chunk(b"JUNK", bytes(len(SECRET)))
     assert after == [frame + filler for frame in before]
 
 
-@pytest.mark.parametrize("name", secretive.all_unreadable())
+@pytest.mark.parametrize("name", UNREADABLE)
 def test_no_secret_passes_in_a_file_that_decoders_refuse(name: str) -> None:
-    stripped = strip(secretive.all_unreadable()[name])
+    stripped = strip(UNREADABLE[name])
     assert SECRET[:6] not in stripped
     assert strip(stripped) == stripped
 
@@ -124,7 +133,7 @@ REFUSED = {
     ),
     "a frame without a header": webp(webp_header(ANIMATION), (b"ANMF", bytes(15))),
     "a frame that begins with something else": webp(
-        webp_header(ANIMATION), (b"ANMF", bytes(16) + secretive.webp_chunk(b"SECR", SECRET))
+        webp_header(ANIMATION), (b"ANMF", bytes(16) + webps.chunk(b"SECR", SECRET))
     ),
     "a chunk that ends behind its frame": webp(
         webp_header(ANIMATION), (b"ANMF", bytes(16) + b"VP8 \x09\0\0\0" + SECRET[:8])
@@ -145,7 +154,7 @@ def test_what_cannot_be_followed_is_refused(name: str) -> None:
 
 
 def test_a_truncated_file_is_passed_on_as_far_as_it_came() -> None:
-    content = secretive.all_secretive()["Exif, turned, and XMP"]
+    content = SECRETIVE["WebP, Exif, turned, and XMP"]
     whole = strip(content)
     begin = content.index(b"VP8 ") + 8
     for end in range(begin, len(content)):
