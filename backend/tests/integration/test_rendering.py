@@ -20,7 +20,6 @@ from app.domain.image import Image
 from app.domain.metadata import Metadata
 from app.domain.thumbnails import thumbnail_key
 from app.imaging.formats import ImageType
-from app.imaging.rendering import child
 from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong
 from app.imaging.rendering.renderer import Renderer
@@ -59,10 +58,8 @@ OpenRenderer = Callable[..., Renderer]
 
 
 @pytest.fixture
-async def open_renderer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenRenderer]:
+async def open_renderer() -> AsyncIterator[OpenRenderer]:
     """Make renderers, whose processes end with the test."""
-    # Of the lowest priority, a killed process ends late on a busy machine.
-    monkeypatch.setattr(child, "KILL_SECONDS", TIMEOUT)
     opened: list[Renderer] = []
 
     def open_renderer(*sizes: int) -> Renderer:

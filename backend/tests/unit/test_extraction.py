@@ -9,7 +9,6 @@ import pytest
 
 from app.domain.metadata import MAX_TEXT, Metadata
 from app.imaging.formats import ImageType
-from app.imaging.rendering import child
 from app.imaging.rendering.protocol import RenderLimits, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from testkit import samples
@@ -49,9 +48,7 @@ NEVER: Final = ("48.1", "11.5", "gps", "marienplatz", "muenchen", "mueller", "li
 
 
 @pytest.fixture
-async def renderer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Renderer]:
-    # Of the lowest priority, a killed process ends late on a busy machine.
-    monkeypatch.setattr(child, "KILL_SECONDS", TIMEOUT)
+async def renderer() -> AsyncIterator[Renderer]:
     limits = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
     renderer = Renderer(limits, (150,))
     yield renderer

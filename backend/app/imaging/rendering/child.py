@@ -32,8 +32,11 @@ START_SECONDS: Final = 30.0
 """How long the process may take to start."""
 END_SECONDS: Final = 1.0
 """How long a process that has closed its socket may take to end by itself."""
-KILL_SECONDS: Final = 1.0
-"""How long a killed process may take to end before it counts as stuck in a system call."""
+KILL_SECONDS: Final = 10.0
+"""How long a killed process may take to end before it counts as stuck in a system call.
+
+It ends in processor time that nobody else wants, of which a busy machine has little.
+"""
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
 
 _ENVIRONMENT: Final = {
