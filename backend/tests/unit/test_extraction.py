@@ -14,7 +14,7 @@ from app.imaging.rendering.renderer import Renderer
 from testkit import samples
 from testkit.exif import HOSTILE
 from testkit.exiftool import read_tags, with_tags
-from testkit.format_samples import named, private
+from testkit.format_samples import named, private, webp
 from testkit.live import TIMEOUT
 from testkit.programs import needs_exiftool
 from testkit.stripping import strip
@@ -68,8 +68,7 @@ def tagged(kind: str, *options: str) -> bytes:
 
 def webp_with(exif: bytes) -> bytes:
     """Make a WebP with a last chunk of Exif."""
-    body = named("webp plain").content[8:] + b"EXIF" + len(exif).to_bytes(4, "little") + exif
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    return webp.riff(named("webp plain").content[12:] + webp.chunk(b"EXIF", exif))
 
 
 def written(tags: dict[str, Any]) -> list[str]:
