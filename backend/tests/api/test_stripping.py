@@ -180,3 +180,14 @@ async def test_a_field_that_is_wrong_or_comes_too_late_refuses_the_whole_form(
     [error] = response.json()["errors"]
     assert (error["in"], error["field"]) == ("body", "strip_metadata")
     await assert_nothing_is_stored(client, stored_files)
+
+
+@pytest.mark.parametrize("url", [UPLOAD, BATCH])
+async def test_an_address_that_asks_for_it_is_refused_not_ignored(
+    client: httpx.AsyncClient, stored_files: StoredFiles, url: str
+) -> None:
+    field = "file" if url == UPLOAD else "files"
+    asking = f"{url}?strip_metadata=true"
+    response = await send(client, part(JPEG.content, field), url=asking)
+    assert "as a field of the form" in assert_problem(response, 422, "invalid-request")
+    await assert_nothing_is_stored(client, stored_files)

@@ -10,6 +10,7 @@ from app.api.context import ContextDep
 from app.api.forms.multipart import STRIP_METADATA, FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
+    InvalidField,
     MalformedMultipart,
     MissingField,
     UnsupportedBody,
@@ -155,9 +156,13 @@ def _read_form(request: Request, field: str) -> FormReader:
     """Return a reader of the form; a request without a body is one without the field.
 
     Raises:
+        InvalidField: If the address asks for stripping, which only the form can.
         UnsupportedBody: If the body is something else, or compressed.
         MissingField: If there is none.
     """
+    if STRIP_METADATA in request.query_params:
+        sentence = "Send strip_metadata as a field of the form, before the file."
+        raise InvalidField(STRIP_METADATA, sentence)
     headers = request.headers
     content_type = headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
