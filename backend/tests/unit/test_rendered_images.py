@@ -14,7 +14,7 @@ import pyvips  # type: ignore[import-untyped]
 from PIL import Image, ImageCms, ImageOps
 
 from app.domain.thumbnails import fit
-from app.imaging.rendering import vips
+from app.imaging.rendering import thumbnails as rendering
 from app.imaging.rendering.protocol import Answer
 from testkit import samples
 from testkit.format_samples import isobmff
@@ -203,9 +203,9 @@ def opened(content: bytes) -> Iterator[int]:
 
 
 def render(content: bytes) -> tuple[Answer, dict[int, Image.Image]]:
-    vips.prepare()
+    rendering.prepare()
     with opened(content) as descriptor:
-        answer, thumbnails = vips.render(descriptor, list(SIZES), 1_000_000)
+        answer, thumbnails = rendering.render(descriptor, list(SIZES), 1_000_000)
     assert [len(thumbnail) for thumbnail in thumbnails] == answer.lengths
     images = [Image.open(BytesIO(data), formats=["WEBP"]) for data in thumbnails]
     return answer, dict(zip(SIZES, images, strict=True))
@@ -346,10 +346,10 @@ def test_a_frame_of_a_gif_beyond_its_screen_makes_the_image_larger() -> None:
 
 @pytest.mark.parametrize("name", ["WebP", "lossless WebP", "AVIF", "HEIC"])
 def test_a_truncated_image_of_which_no_part_can_be_decoded_is_called_damaged(name: str) -> None:
-    vips.prepare()
+    rendering.prepare()
     content = KINDS[name]
     with opened(content[: len(content) * 9 // 10]) as descriptor:
-        answer, thumbnails = vips.try_to_render(descriptor, list(SIZES), 1_000_000)
+        answer, thumbnails = rendering.try_to_render(descriptor, list(SIZES), 1_000_000)
     assert answer.unrenderable == "The image is damaged and cannot be decoded."
     assert answer.detail
     assert not thumbnails

@@ -198,12 +198,12 @@ async def test_an_image_for_which_a_new_process_lacks_memory_cannot_be_rendered(
 
 WITHOUT_THREADS = """
 import os, resource, sys
-from app.imaging.rendering import vips
-vips.prepare()
+from app.imaging.rendering import thumbnails
+thumbnails.prepare()
 if os.getuid() == 0:
     os.setuid(65534)  # root is not limited
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-print(vips.try_to_render(sys.stdin.fileno(), [150], 1_000_000))
+print(thumbnails.try_to_render(sys.stdin.fileno(), [150], 1_000_000))
 """
 
 

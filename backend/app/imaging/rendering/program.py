@@ -18,8 +18,9 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from app.imaging.rendering import metadata, vips
+from app.imaging.rendering import metadata
 from app.imaging.rendering.protocol import EXTRACT, RenderLimits
+from app.imaging.rendering.thumbnails import prepare, try_to_render
 
 _DESCRIPTORS: Final = 32
 _END_WITH_PARENT: Final = 1
@@ -29,7 +30,7 @@ _END_WITH_PARENT: Final = 1
 def main(limits: RenderLimits, sizes: list[int]) -> None:
     """Render one image after the other, or extract its metadata, until there are no more."""
     with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(ConnectionError):
-        vips.prepare()
+        prepare()
         _limit(limits.memory_mb)
         parent.sendall(b"\n")
         while True:
@@ -42,7 +43,7 @@ def main(limits: RenderLimits, sizes: list[int]) -> None:
             if request == EXTRACT:
                 answer = metadata.try_to_extract(descriptors[0])
             else:
-                answer, thumbnails = vips.try_to_render(descriptors[0], sizes, limits.max_pixels)
+                answer, thumbnails = try_to_render(descriptors[0], sizes, limits.max_pixels)
             os.close(descriptors[0])
             parent.sendall(json.dumps(answer).encode() + b"\n" + b"".join(thumbnails))
 

@@ -9,7 +9,8 @@ from app.domain.thumbnails import fit
 from app.imaging.dimensions import configure_pillow
 from app.imaging.header import UPRIGHT, Header
 from app.imaging.rendering import thumbhash
-from app.imaging.rendering.decoders import OPENERS, PerhapsNoMemory
+from app.imaging.rendering.decoders import OPENERS
+from app.imaging.rendering.opened import PerhapsNoMemory
 from app.imaging.rendering.original import read_original
 from app.imaging.rendering.protocol import Answer
 
