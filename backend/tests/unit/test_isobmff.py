@@ -360,6 +360,12 @@ def test_the_pixels_of_a_sequence_belong_to_the_image() -> None:
     assert look(content[:-1]).truncated is True
 
 
+def test_of_tables_of_associations_four_are_read() -> None:
+    others = full_box(b"ipma", b"\0\0\0\1\0\2\0")
+    assert look(File(ipma=others * 3 + associations(1)).write()) == WHOLE
+    assert look(File(ipma=others * 4 + associations(1)).write()) == WHOLE._replace(size=None)
+
+
 def test_pixels_that_lie_behind_every_box_are_missing() -> None:
     place = struct.pack(">HHHII", 1, 0, 1, 1 << 31, 9)
     content = File(iloc=full_box(b"iloc", b"\x44\0\0\1" + place)).write()
