@@ -8,6 +8,8 @@ from playwright.async_api import JSHandle, Page
 KEY = "correct-horse"
 CHOICE = "Remove camera and location data"
 """The label of the checkbox in the dialog that chooses files."""
+RENDERED_MS = 120_000
+"""Milliseconds that rendering may take: it has the processor time that no other test wants."""
 OPTIONS = {"locale": "en-GB", "timezone_id": "Asia/Kolkata", "reduced_motion": "reduce"}
 
 OpenPage = Callable[..., Awaitable[Page]]

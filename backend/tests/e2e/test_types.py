@@ -13,7 +13,7 @@ from app.imaging.formats import ImageType
 from testkit import samples
 from testkit.format_samples import heif, named, picture
 from testkit.live import TIMEOUT
-from testkit.page import OpenPage, a_file, choose
+from testkit.page import RENDERED_MS, OpenPage, a_file, choose
 from testkit.programs import needs_chromium
 from testkit.service import Service, StartService, download, upload
 
@@ -64,7 +64,7 @@ async def test_an_image_of_each_type_is_chosen_and_shown(
     await choose(page, a_file(name, named(f"{word} plain").content), strips=False)
     tile = tile_of(page, name)
     await expect(tile).to_have_attribute("src", THUMBNAIL)
-    await expect(tile).to_have_js_property("naturalWidth", picture.SIZE[0])
+    await expect(tile).to_have_js_property("naturalWidth", picture.SIZE[0], timeout=RENDERED_MS)
     await tile.click()
     viewer = page.get_by_role("dialog", name=name)
     await expect(viewer.locator(".type")).to_have_text(re.compile(f"^{word}$", re.IGNORECASE))
@@ -82,7 +82,7 @@ async def test_what_the_browser_cannot_show_is_shown_by_the_largest_thumbnail_an
     upload(rendering, content, "IMG_0001.HEIC")
     page = await open_page(rendering.url)
     tile = tile_of(page, "IMG_0001.HEIC")
-    await expect(tile).to_have_js_property("naturalWidth", 300)
+    await expect(tile).to_have_js_property("naturalWidth", 300, timeout=RENDERED_MS)
     loads = loads_of_files(page)
     await tile.click()
     viewer = page.get_by_role("dialog")
@@ -170,7 +170,7 @@ async def test_an_animation_plays_in_the_viewer_and_stands_still_in_its_tile(
     upload(rendering, file.getvalue(), f"moving.{kind}")
     page = await open_page(rendering.url)
     tile = tile_of(page, f"moving.{kind}")
-    await expect(tile).to_have_js_property("naturalWidth", 300)
+    await expect(tile).to_have_js_property("naturalWidth", 300, timeout=RENDERED_MS)
     assert await strongest_colour(tile) == "red"
     await tile.click()
     img = page.get_by_role("dialog").locator("img")

@@ -78,6 +78,7 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ("rendered_at", "timestamp with time zone"),
         ("thumbnail_sizes", "ARRAY"),
         ("render_error", "character varying"),
+        ("metadata", "jsonb"),
     ]
 
 
@@ -85,7 +86,7 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
     ("change", "constraint"),
     [
         ({"filename": ""}, "ck_images_filename_not_empty"),
-        ({"content_type": "image/gif"}, "ck_images_content_type_accepted"),
+        ({"content_type": "image/tiff"}, "ck_images_content_type_accepted"),
         ({"file_size": 0}, "ck_images_file_size_positive"),
         ({"width": 0}, "ck_images_width_positive"),
         ({"height": -1}, "ck_images_height_positive"),

@@ -14,6 +14,7 @@ import pyvips  # type: ignore[import-untyped]
 from PIL import Image, ImageCms, ImageOps
 
 from app.domain.thumbnails import fit
+from app.imaging.dimensions import configure_pillow
 from app.imaging.rendering import thumbnails as rendering
 from app.imaging.rendering.protocol import Answer
 from testkit import samples
@@ -194,6 +195,15 @@ KINDS: Final = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _prepared() -> Iterator[None]:
+    """Set up the libraries as a rendering process does, for one test: others decode all types."""
+    rendering.prepare()
+    yield
+    pyvips.operation_block_set("VipsForeignLoad", state=False)
+    configure_pillow()
+
+
 @contextmanager
 def opened(content: bytes) -> Iterator[int]:
     with TemporaryFile() as file:
@@ -203,7 +213,6 @@ def opened(content: bytes) -> Iterator[int]:
 
 
 def render(content: bytes) -> tuple[Answer, dict[int, Image.Image]]:
-    rendering.prepare()
     with opened(content) as descriptor:
         answer, thumbnails = rendering.render(descriptor, list(SIZES), 1_000_000)
     assert [len(thumbnail) for thumbnail in thumbnails] == answer.lengths
@@ -346,7 +355,6 @@ def test_a_frame_of_a_gif_beyond_its_screen_makes_the_image_larger() -> None:
 
 @pytest.mark.parametrize("name", ["WebP", "lossless WebP", "AVIF", "HEIC"])
 def test_a_truncated_image_of_which_no_part_can_be_decoded_is_called_damaged(name: str) -> None:
-    rendering.prepare()
     content = KINDS[name]
     with opened(content[: len(content) * 9 // 10]) as descriptor:
         answer, thumbnails = rendering.try_to_render(descriptor, list(SIZES), 1_000_000)
