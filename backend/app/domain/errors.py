@@ -69,10 +69,11 @@ class MetadataNotRemovable(UploadRejected):
     def __init__(self, *, is_damaged: bool = False) -> None:
         super().__init__(
             "The metadata of this image cannot be removed, because the file is damaged or unusual; "
-            "save it again with another program, or upload it with strip_metadata=false."
+            "save it again with another program, or upload it with its metadata "
+            "(strip_metadata=false)."
             if is_damaged
             else "The metadata of AVIF and HEIC images cannot be removed; convert the image to "
-            "JPEG, or upload it with strip_metadata=false."
+            "JPEG, or upload it with its metadata (strip_metadata=false)."
         )
 
 
