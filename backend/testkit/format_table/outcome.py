@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 from functools import cache
-from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
@@ -15,6 +14,7 @@ from app.imaging.stripping.base import Unstrippable
 from app.imaging.stripping.strippers import STRIPPERS
 from testkit.format_samples import all_samples
 from testkit.format_samples.sample import Sample
+from testkit.open_files import render
 from testkit.stripping import strip
 
 SIZES: Final = (64, 300)
@@ -58,13 +58,10 @@ async def _all() -> dict[str, Outcome]:
 async def _of(sample: Sample, renderer: Renderer) -> Outcome:
     rendition = stripped = None
     unrenderable = ""
-    with TemporaryFile() as file:
-        file.write(sample.content)
-        file.flush()
-        try:
-            rendition = await renderer.render(file.fileno())
-        except Unrenderable as error:
-            unrenderable = str(error)
+    try:
+        rendition = await render(renderer, sample.content)
+    except Unrenderable as error:
+        unrenderable = str(error)
     if sample.image_type in STRIPPERS:
         with suppress(Unstrippable):
             stripped = strip(sample.content)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pytest
@@ -16,6 +15,7 @@ from testkit.exif import HOSTILE
 from testkit.exiftool import read_tags, with_tags
 from testkit.format_samples import named, private, webp
 from testkit.live import TIMEOUT
+from testkit.open_files import extract, render
 from testkit.programs import needs_exiftool
 from testkit.stripping import strip
 
@@ -53,13 +53,6 @@ async def renderer() -> AsyncIterator[Renderer]:
     renderer = Renderer(limits, (150,))
     yield renderer
     await renderer.close()
-
-
-async def extract(renderer: Renderer, content: bytes) -> Metadata:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return await renderer.extract(file.fileno())
 
 
 def tagged(kind: str, *options: str) -> bytes:
@@ -184,7 +177,4 @@ async def test_hostile_exif_says_nothing_and_hinders_no_rendering(
         except Unrenderable:
             found = {}
         assert not found.keys() - {"orientation"}
-        with TemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            assert (await renderer.render(file.fileno())).thumbnails
+        assert (await render(renderer, content)).thumbnails

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final
 
 import psutil
@@ -21,7 +20,7 @@ from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, Unrenderable, parse
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
-from testkit import samples
+from testkit import open_files, samples
 from testkit.descriptors import open_descriptors
 from testkit.format_samples import heif, picture, private
 from testkit.live import TIMEOUT, until
@@ -44,17 +43,11 @@ async def renderer() -> AsyncIterator[Renderer]:
 
 
 async def render(renderer: Renderer, content: bytes = JPEG) -> Rendition:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return await renderer.render(file.fileno())
+    return await open_files.render(renderer, content)
 
 
 async def extract(renderer: Renderer, content: bytes = JPEG) -> Metadata:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return await renderer.extract(file.fileno())
+    return await open_files.extract(renderer, content)
 
 
 def processes() -> list[psutil.Process]:
@@ -208,13 +201,11 @@ print(thumbnails.try_to_render(sys.stdin.fileno(), [150], 1_000_000))
 
 
 def test_an_image_is_not_called_damaged_where_the_system_has_no_more_threads() -> None:
-    with TemporaryFile() as file:
-        file.write(JPEG)
-        file.flush()
+    with open_files.opened(JPEG) as descriptor:
         program = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-c", WITHOUT_THREADS],
             cwd=BACKEND,
-            stdin=file,
+            stdin=descriptor,
             capture_output=True,
             text=True,
             check=False,
@@ -286,7 +277,7 @@ async def test_a_process_that_cannot_start_fails_the_rendering(
 
 PARENT = """
 import asyncio, os, signal, sys
-from tests.unit import test_renderer as t
+from tests.rendering import test_renderer as t
 async def main():
     renderer = t.Renderer(t.LIMITS, t.SIZES)
     process, _ = await t.suspended(renderer)

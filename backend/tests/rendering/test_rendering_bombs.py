@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from tempfile import TemporaryFile
 from typing import Final
 
 import pytest
@@ -15,6 +14,7 @@ from app.imaging.rendering.renderer import Renderer
 from testkit import format_bombs, samples
 from testkit.bombs import BOMBS, black_png, huge_jpeg, jpeg_of_scans, zeros
 from testkit.format_samples import named
+from testkit.open_files import opened, render
 from testkit.samples import chunk, png_header, png_with
 
 LIMITS: Final = RenderLimits(memory_mb=192, seconds=20, max_pixels=50_000_000)
@@ -107,13 +107,6 @@ async def renderer() -> AsyncIterator[Renderer]:
     await renderer.close()
 
 
-async def render(renderer: Renderer, content: bytes) -> Rendition:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return await renderer.render(file.fileno())
-
-
 async def beside_others(renderer: Renderer, content: bytes) -> Rendition | BaseException:
     """Render an image before, beside and after one without faults, and return its outcome."""
     outcomes = await asyncio.gather(
@@ -153,11 +146,8 @@ async def test_an_image_that_takes_too_much_is_refused_with_the_reason(
 )
 async def test_an_image_is_refused_for_its_processor_time(make: Callable[[], bytes]) -> None:
     child = await Child.start(LIMITS._replace(seconds=1), (150, 300, 800))
-    with TemporaryFile() as file:
-        file.write(make())
-        file.flush()
-        with pytest.raises(Unrenderable, match="more processor time"):
-            await child.render(file.fileno())
+    with opened(make()) as descriptor, pytest.raises(Unrenderable, match="more processor time"):
+        await child.render(descriptor)
     await child.kill()
 
 

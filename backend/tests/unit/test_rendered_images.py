@@ -3,9 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
-from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pillow_heif
@@ -21,6 +19,7 @@ from testkit import samples
 from testkit.format_samples import isobmff
 from testkit.format_samples.gif import first_block
 from testkit.format_samples.private import box
+from testkit.open_files import opened
 from testkit.orientations import TURNED, UPRIGHT
 from testkit.samples import chunk, exif, segment
 
@@ -202,14 +201,6 @@ def _prepared() -> Iterator[None]:
     yield
     pyvips.operation_block_set("VipsForeignLoad", state=False)
     configure_pillow()
-
-
-@contextmanager
-def opened(content: bytes) -> Iterator[int]:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        yield file.fileno()
 
 
 def render(content: bytes) -> tuple[Answer, dict[int, Image.Image]]:

@@ -13,8 +13,8 @@ from typing import Final
 MAX_STEPS: Final = 4096
 """Of a strip; a part of the file takes one to five."""
 BYTES_A_STEP: Final = 16
-"""A file may have one step more for each so many bytes that were gone over: parts of real files
-are larger, and those of files made to take long smaller."""
+"""A file may have one step more for each so many of its bytes: parts of real files are larger, and
+those of files made to take long smaller."""
 
 
 class Unstrippable(Exception):
