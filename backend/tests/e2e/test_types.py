@@ -149,12 +149,14 @@ async def test_a_thumbnail_that_comes_after_a_step_to_the_next_image_changes_not
         await arrived.wait()
         await route.continue_()
 
-    await page.route(f"**/{late['id']}/thumbnails/800", answer_late)
-    await tile_of(page, "late.png").click()
+    thumbnail = f"**/{late['id']}/thumbnails/800"
+    await page.route(thumbnail, answer_late)
+    async with page.expect_request(thumbnail):
+        await tile_of(page, "late.png").click()
     await page.keyboard.press("ArrowRight")
     viewer = page.get_by_role("dialog", name="next.jpg")
     await expect(viewer.locator("img")).to_have_attribute("src", FILE)
-    async with page.expect_response(f"**/{late['id']}/thumbnails/800"):
+    async with page.expect_response(thumbnail):
         arrived.set()
     await page.wait_for_load_state("networkidle")
     await expect(viewer.locator("img")).to_have_attribute("alt", "next.jpg")
