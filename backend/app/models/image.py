@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, String, func
-from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.filenames import MAX_CHARACTERS
@@ -22,7 +22,7 @@ class ImageRow(Base):
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
     `truncated`), once, to what the file says (see `app.services.backfill`), and so the metadata;
-    and what is known of the thumbnails, each time they are rendered.
+    what is known of the thumbnails, each time they are rendered; and the file name.
     """
 
     __tablename__ = "images"
@@ -61,10 +61,16 @@ class ImageRow(Base):
     # What cameras and programs wrote into the file (see `app.domain.metadata`); unknown until it
     # is extracted. SQLAlchemy's classes have an attribute of the column's name.
     extracted: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB(none_as_null=True))
+    # When its name was last changed; unknown until then.
+    updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # The terms that find it (see `app.domain.search`); unknown in rows of earlier versions.
+    search: Mapped[str | None] = mapped_column(TSVECTOR)
 
 
 IMAGES: Final = Base.metadata.tables["images"]
 """For statements whose rows leave as plain values: without the ORM, they are read faster."""
 
 Index(None, ImageRow.created_at.desc(), ImageRow.id.desc())
+Index(None, ImageRow.content_type, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(None, ImageRow.upload_ip, ImageRow.created_at)
+Index(None, ImageRow.search, postgresql_using="gin")

@@ -1,6 +1,6 @@
 /** The address: it names the open image (#id), so that it can be shared and gone back from. */
 
-import { gallery } from "./gallery.js";
+import { element } from "./dom.js";
 
 /** Whether the browser is on its way back to the gallery. */
 let isLeaving = false;
@@ -14,7 +14,7 @@ export function followAddress(show) {
     noteEntry(!new URL(event.oldURL).hash);
     show();
   });
-  gallery.addEventListener("click", openAfterLeaving);
+  element("gallery").addEventListener("click", openAfterLeaving);
   show();
 }
 

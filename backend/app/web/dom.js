@@ -21,3 +21,15 @@ export const whenClosed = (dialog) =>
   new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "done"));
   });
+
+/** Load a stylesheet of the page that its first screen does without; settled when it is there. */
+export const loadStyle = (name) =>
+  new Promise((resolve) => {
+    const link = Object.assign(document.createElement("link"), {
+      rel: "stylesheet",
+      href: new URL(name, import.meta.url),
+      onload: resolve,
+      onerror: resolve,
+    });
+    document.head.append(link);
+  });

@@ -3,20 +3,17 @@
 import { followAddress } from "./address.js";
 import { loadLimits } from "./api.js";
 import { element } from "./dom.js";
-import { gallery, loadMore } from "./gallery.js";
-import { acceptTransfers, chooseFiles } from "./intake.js";
-import { clearRows, isRunning } from "./queue.js";
-import { showAddressed, showSteps, stepByKey } from "./viewer.js";
+import { startGrid } from "./grid.js";
+import { loadMore } from "./images.js";
 
-element("add").addEventListener("click", chooseFiles);
-element("close-uploads").addEventListener("click", () => {
-  clearRows(".over");
-  element("add").focus();
+/* What the first screen does without is imported when it is there, or asked for. */
+const importUploads = () => import("./uploads.js");
+const importViewer = () => import("./viewer.js");
+
+element("add").addEventListener("click", async () => (await importUploads()).chooseFiles());
+followAddress(async () => {
+  if (location.hash || document.querySelector(".viewer")) (await importViewer()).showAddressed();
 });
-acceptTransfers();
-addEventListener("beforeunload", (event) => isRunning() && event.preventDefault());
-addEventListener("keydown", stepByKey);
-gallery.addEventListener("change", showSteps);
-loadMore();
-followAddress(showAddressed);
-loadLimits();
+startGrid();
+await loadMore();
+await Promise.all([importUploads(), importViewer(), loadLimits()]);

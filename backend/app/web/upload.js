@@ -5,7 +5,7 @@ import { countDown } from "./countdown.js";
 import { copyTemplate } from "./dom.js";
 import { ApiError, MAX_ATTEMPTS } from "./errors.js";
 import { formatBytes } from "./format.js";
-import { addTile } from "./gallery.js";
+import { addImage } from "./images.js";
 import { TRUNCATED } from "./messages.js";
 import { dequeue, enqueue, showSummary } from "./queue.js";
 
@@ -78,7 +78,7 @@ export class Upload {
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
         const image = await this.#send(signal);
-        addTile(image, true);
+        addImage(image);
         const kept = this.#isStripped ? "" : ", with all its data";
         const note = image.truncated ? `. ${TRUNCATED}` : "";
         return this.#finish(`Upload successful${kept}${note}`, "succeeded");

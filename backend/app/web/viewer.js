@@ -3,12 +3,12 @@
 import { leaveAddress, replaceAddress } from "./address.js";
 import { deleteImage, fileUrl, getImage, thumbnailUrl } from "./api.js";
 import { copy } from "./clipboard.js";
-import { openDialog, whenClosed } from "./dom.js";
+import { loadStyle, openDialog, whenClosed } from "./dom.js";
 import { asHtml, asMarkdown, formatBytes, formatTime, formatType } from "./format.js";
-import * as gallery from "./gallery.js";
+import { focusImage } from "./grid.js";
 import { showFile, showImage } from "./image.js";
+import { findImage, hasMore, images, loadMoreNow, neighbourOf, removeImages } from "./images.js";
 import { announce, TRUNCATED } from "./messages.js";
-import { clearRows } from "./queue.js";
 
 /** @type {?{dialog: HTMLDialogElement, image: ApiImage}} While it is open. */
 let viewer = null;
@@ -22,7 +22,7 @@ export async function showAddressed() {
   const id = location.hash.slice(1);
   document.querySelector(".box:has(.danger)")?.close();
   if (!id) return close();
-  const found = gallery.findImage(id) ?? (await getImage(id).catch((error) => error));
+  const found = findImage(id) ?? (await getImage(id).catch((error) => error));
   if (change !== changes) return;
   if (!(found instanceof Error)) return show(found);
   const notice = openDialog("notice");
@@ -66,7 +66,6 @@ async function showLargest(dialog, image) {
 }
 
 function open() {
-  clearRows(".succeeded, .cancelled");
   const dialog = openDialog("viewer");
   const onClick = (selector, action) =>
     dialog.querySelector(selector).addEventListener("click", action);
@@ -89,20 +88,20 @@ function close() {
   const { dialog, image } = viewer;
   viewer = null;
   dialog.close();
-  gallery.focusImage(image);
+  focusImage(image);
 }
 
 async function step(direction) {
   const { image } = viewer;
-  if (direction > 0 && !gallery.neighbourOf(image, 1)) await gallery.loadMoreNow();
-  const next = gallery.neighbourOf(image, direction);
+  if (direction > 0 && !neighbourOf(image, 1)) await loadMoreNow();
+  const next = neighbourOf(image, direction);
   if (!next || viewer?.image !== image) return;
   replaceAddress(`#${next.id}`);
   showAddressed();
 }
 
 /** Step to the next or the previous image at an arrow key. */
-export function stepByKey(event) {
+function stepByKey(event) {
   if (!viewer || document.querySelector(".box[open]")) return;
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own
   if (event.key === "ArrowLeft") step(-1);
@@ -110,12 +109,12 @@ export function stepByKey(event) {
 }
 
 /** Show whether there is anything to step to. */
-export function showSteps() {
+function showSteps() {
   if (!viewer) return;
   const { dialog, image } = viewer;
-  const mayFollow = gallery.hasMore() && gallery.findImage(image.id);
-  const isLast = !gallery.neighbourOf(image, 1) && !mayFollow;
-  dialog.querySelector(".previous").ariaDisabled = String(!gallery.neighbourOf(image, -1));
+  const mayFollow = hasMore() && findImage(image.id);
+  const isLast = !neighbourOf(image, 1) && !mayFollow;
+  dialog.querySelector(".previous").ariaDisabled = String(!neighbourOf(image, -1));
   dialog.querySelector(".next").ariaDisabled = String(isLast);
 }
 
@@ -125,12 +124,16 @@ async function confirmDelete(image) {
   if (!(await whenClosed(confirmation))) return;
   const error = await deleteImage(image.id).catch((error) => error);
   if (error && error.status !== 404) return announce(error.message);
-  const neighbour = gallery.neighbourOf(image, 1) ?? gallery.neighbourOf(image, -1);
-  gallery.removeTile(image);
+  const neighbour = neighbourOf(image, 1) ?? neighbourOf(image, -1);
+  removeImages([image.id]);
   if (viewer?.image.id === image.id) {
     close();
     leaveAddress();
   }
-  if (!viewer) gallery.focusImage(neighbour);
+  if (!viewer) focusImage(neighbour);
   announce("Picture removed");
 }
+
+await loadStyle("viewer.css");
+addEventListener("keydown", stepByKey);
+images.addEventListener("change", showSteps);
