@@ -17,13 +17,18 @@ PAGE_PATH: Final = "/"
 _MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _REFERENCE: Final = re.compile(r'"(?:\./)?([a-z-]+\.(?:css|js|svg))"')
 """How the page names an asset, and a module another: within the folder only."""
+_FIRST: Final = re.compile(r'(?:href=|src=|from |import )"(?:\./)?([a-z-]+\.(?:css|js|svg))"')
+"""How they name one that is loaded with them, and not when it is asked for, by `import("…")`."""
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Only what this service itself serves may run or load, and no text becomes HTML or a script."""
+"""Only what this service itself serves may run or load, and no text becomes HTML or a script.
+
+`blob:` shows a file that the page itself uploads.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,12 @@ def page_router() -> APIRouter:
 
     An asset's path contains a version made of all of them, so they are cached for ever and yet
     replaced together, and modules import one another by relative paths, without a build. The page
-    preloads every module, so that none waits until another that imports it has been loaded.
+    preloads every module of its first screen, so that none waits until another that imports it has
+    been loaded; the others are loaded when they are asked for.
     """
     page = (WEB_DIR / "index.html").read_text("utf-8")
-    assets = _read_assets(page)
+    assets = _read_assets(page, _REFERENCE)
+    first = _read_assets(page, _FIRST)
     version = sha256("".join(assets.values()).encode()).hexdigest()[:12]
     files: dict[str, WebFile] = {}
     preloads = ""
@@ -70,7 +77,7 @@ def page_router() -> APIRouter:
         files[f"/{path}"] = WebFile(text.encode(), _MEDIA_TYPES[Path(name).suffix], _FOR_EVER)
         if f'"{name}"' in page:
             page = page.replace(f'"{name}"', f'"{path}"')
-        else:
+        elif name in first:
             preloads += f'  <link rel="modulepreload" href="{path}">\n'
     page = page.replace("</head>", f"{preloads}</head>")
     files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache")
@@ -81,8 +88,8 @@ def page_router() -> APIRouter:
     return router
 
 
-def _read_assets(page: str) -> dict[str, str]:
-    """Return the text of each file that the page names, or that is imported by a module it names.
+def _read_assets(page: str, reference: re.Pattern[str]) -> dict[str, str]:
+    """Return the text of each file that the page refers to, or a file that it refers to.
 
     Raises:
         FileNotFoundError: If one of them is missing.
@@ -90,7 +97,7 @@ def _read_assets(page: str) -> dict[str, str]:
     assets: dict[str, str] = {}
     pending = [page]
     while pending:
-        for name in _REFERENCE.findall(pending.pop()):
+        for name in reference.findall(pending.pop()):
             if name not in assets:
                 assets[name] = (WEB_DIR / name).read_text("utf-8")
                 pending.append(assets[name])

@@ -14,26 +14,50 @@ from testkit.asgi import OpenClient
 from testkit.problems import assert_problem
 
 BUDGET = 90_000
-"""Bytes of document, stylesheet and modules together, as they leave the service."""
+"""Bytes of document, stylesheets and modules together, as they leave the service."""
+FIRST_BUDGET = 40_000
+"""Bytes of those that are loaded before the first image."""
+LINES = 250
+"""In a module, at most."""
 FOR_EVER = "public, max-age=31536000, immutable"
 
-
-MODULES = sorted(path.name for path in WEB_DIR.glob("*.js"))
+UNUSED = {"previews.js", "selection.js"}
+"""What no module imports yet."""
+MODULES = sorted({path.name for path in WEB_DIR.glob("*.js")} - UNUSED)
 MEDIA_TYPES = {
-    "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    **{path.name: "text/css; charset=utf-8" for path in WEB_DIR.glob("*.css")},
     **dict.fromkeys(MODULES, "text/javascript; charset=utf-8"),
 }
+LATER = {"uploads.js", "uploads.css", "viewer.js", "viewer.css"}
+"""What is asked for when the first screen is there."""
 
 
 async def asset_paths(client: httpx.AsyncClient) -> dict[str, str]:
     page = (await client.get("/")).text
-    found: list[str] = re.findall(r'(?:src|href)="(assets/[^"]+)"', page)
-    return {path.rpartition("/")[2]: f"/{path}" for path in found}
+    (folder,) = set(re.findall(r'(?:src|href)="(assets/[^"/]+/)[^"]+"', page))
+    return {name: f"/{folder}{name}" for name in MEDIA_TYPES}
+
+
+def named_in(page: str) -> set[str]:
+    return set(re.findall(r'(?:src|href)="assets/[^"/]+/([^"]+)"', page))
 
 
 def imports_of(module: str) -> list[str]:
-    return re.findall(r' from "\./(.+)";$', (WEB_DIR / module).read_text(), re.MULTILINE)
+    """Return the modules without which one does not run."""
+    pattern = r'^(?:import|export|}).* from "\./(.+)";$|^import "\./(.+)";$'
+    found = re.findall(pattern, (WEB_DIR / module).read_text(), re.MULTILINE)
+    return [one or other for one, other in found]
+
+
+def imported_from(module: str) -> set[str]:
+    """Return a module, what it imports, what that imports, and so on."""
+    found: set[str] = set()
+    pending = {module}
+    while pending:
+        found |= pending
+        pending = {name for module in pending for name in imports_of(module)} - found
+    return found
 
 
 async def test_the_page_leads_to_its_assets_and_to_the_docs(client: httpx.AsyncClient) -> None:
@@ -46,11 +70,20 @@ async def test_the_page_leads_to_its_assets_and_to_the_docs(client: httpx.AsyncC
     assert types == MEDIA_TYPES
 
 
-async def test_the_page_preloads_every_module_it_does_not_start(client: httpx.AsyncClient) -> None:
+async def test_the_page_preloads_every_module_of_its_first_screen_that_it_does_not_start(
+    client: httpx.AsyncClient,
+) -> None:
     page = (await client.get("/")).text
     preloaded = re.findall(r'<link rel="modulepreload" href="assets/[^"/]+/([^"]+)">', page)
-    assert sorted([*preloaded, "main.js"]) == MODULES
+    assert sorted([*preloaded, "main.js"]) == sorted(imported_from("main.js"))
     assert re.findall(r'<script type="module" src="assets/[^"/]+/([^"]+)">', page) == ["main.js"]
+
+
+async def test_the_page_leaves_to_its_modules_what_is_asked_for_later(
+    client: httpx.AsyncClient,
+) -> None:
+    assert set(MEDIA_TYPES) >= LATER
+    assert not named_in((await client.get("/")).text) & LATER
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -87,11 +120,19 @@ async def test_nothing_but_the_assets_of_the_page_is_served_beside_them(
     assert_problem(await client.get(folder + name), 404, "not-found")
 
 
-async def test_the_page_stays_within_its_budget(client: httpx.AsyncClient) -> None:
+async def test_the_page_stays_within_its_budgets(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
     paths = await asset_paths(client)
     del paths["icon.svg"]
-    weights = [len((await client.get(path)).content) for path in ("/", *paths.values())]
-    assert sum(weights) < BUDGET, weights
+    weights = {name: len((await client.get(path)).content) for name, path in paths.items()}
+    assert len(page.content) + sum(weights.values()) < BUDGET, weights
+    first = {name: weights[name] for name in weights.keys() & named_in(page.text)}
+    assert len(page.content) + sum(first.values()) < FIRST_BUDGET, first
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short(module: str) -> None:
+    assert len((WEB_DIR / module).read_text().splitlines()) < LINES
 
 
 @pytest.mark.parametrize("name", ["index.html", *MEDIA_TYPES])
@@ -122,6 +163,7 @@ async def test_browsers_run_and_load_only_what_the_service_serves(
     )
     assert policy.pop("default-src") == "'none'"
     assert policy.pop("require-trusted-types-for") == "'script'"
+    assert policy.pop("img-src") == "'self' blob:"
     assert set(policy.values()) == {"'self'", "'none'"}
     assert {"base-uri", "form-action", "frame-ancestors"} <= policy.keys()
     assert headers["x-content-type-options"] == "nosniff"
@@ -153,7 +195,7 @@ async def test_assets_are_cached_for_ever_and_validated_each_by_its_own_content(
     assert len(set(etags)) == len(MEDIA_TYPES)
 
 
-@pytest.mark.parametrize("changed", ["page.css", "key.js", "main.js"])
+@pytest.mark.parametrize("changed", ["page.css", "key.js", "main.js", "viewer.js", "viewer.css"])
 async def test_a_change_of_one_asset_changes_the_path_of_each(
     open_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
@@ -169,12 +211,13 @@ async def test_a_change_of_one_asset_changes_the_path_of_each(
         assert_problem(await client.get(before[changed]), 404, "not-found")
 
 
-async def test_a_missing_module_is_named_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("missing", ["key.js", "viewer.js", "viewer.css"])
+async def test_a_missing_asset_is_named_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     monkeypatch.setattr(page_module, "WEB_DIR", copytree(WEB_DIR, tmp_path / "web"))
-    (tmp_path / "web" / "key.js").unlink()
-    with pytest.raises(FileNotFoundError, match=r"key\.js"):
+    (tmp_path / "web" / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(missing)):
         page_module.page_router()
 
 
