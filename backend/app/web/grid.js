@@ -39,8 +39,8 @@ function draw() {
     tiles.delete(id);
   }
   for (const [place, image] of wanted.entries()) {
-    if (!tiles.has(image.id)) tiles.set(image.id, makeTile(image));
-    const tile = tiles.get(image.id);
+    const tile = tiles.get(image.id) ?? makeTile(image);
+    tiles.set(image.id, tile);
     if (gallery.children[place] !== tile) gallery.insertBefore(tile, gallery.children[place]);
   }
   element("empty").hidden = wanted.length > 0 || hasMore();
@@ -57,6 +57,6 @@ function makeTile(image) {
 }
 
 const endObserver = new IntersectionObserver(
-  (entries) => entries.at(-1).isIntersecting && loadMore(),
+  (entries) => entries.at(-1)?.isIntersecting && loadMore(),
   { rootMargin: "100%" },
 );

@@ -71,6 +71,6 @@ function drawPlaceholder({ placeholder, width, height }) {
   const hash = Uint8Array.from(atob(placeholder), (byte) => byte.charCodeAt(0));
   const pixels = decodeThumbHash(hash, width / height || 1);
   Object.assign(canvas, { width: pixels.width, height: pixels.height, ariaHidden: "true" });
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
   return canvas;
 }

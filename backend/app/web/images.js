@@ -20,7 +20,7 @@ let search = {};
 /** @type {?string} Of the next page: "" for the first one, null after the last. */
 let cursor = "";
 
-/** The page that is loading. */
+/** @type {?Promise<void>} The page that is loading. */
 let loading = null;
 
 /** Return the images that are loaded. */
@@ -89,6 +89,7 @@ export function loadMoreNow() {
 
 async function loadPage() {
   const query = { ...search, limit: PAGE_SIZE, ...(cursor && { cursor }) };
+  /** @type {?ApiImageList | void} */
   let page = null;
   for (let attempt = 1; !page; attempt += 1) {
     element("loading").hidden = false;

@@ -9,7 +9,7 @@ try {
   tab = sessionStorage;
 } catch {}
 
-/** The open question for the key, so that it is asked once. */
+/** @type {?Promise<void>} The open question for the key, so that it is asked once. */
 let question = null;
 
 /** Run a request with the key's headers; once more with another key if this one is refused. */
@@ -19,7 +19,7 @@ export async function withKey(request) {
   try {
     return await request(used ? { Authorization: `Bearer ${used}` } : {});
   } catch (error) {
-    if (!error.asksForKey) throw error;
+    if (!(error instanceof ApiError && error.asksForKey)) throw error;
     const isCurrent = !tab.apiKey || tab.apiKey === used;
     if (isCurrent) question ??= ask(Boolean(used)).finally(() => (question = null));
     return withKey(request);

@@ -13,6 +13,8 @@ import { announce, TRUNCATED } from "./messages.js";
 /** @type {?{dialog: HTMLDialogElement, image: ApiImage}} While it is open. */
 let viewer = null;
 
+const shown = () => /** @type {ApiImage} */ (viewer?.image);
+
 /** How often the address has changed: only the last change counts. */
 let changes = 0;
 
@@ -71,10 +73,10 @@ function open() {
     dialog.querySelector(selector).addEventListener("click", action);
   onClick(".previous", () => step(-1));
   onClick(".next", () => step(1));
-  onClick(".copy-link", () => copy("Link", viewer.image.url));
-  onClick(".copy-markdown", () => copy("Markdown", asMarkdown(viewer.image)));
-  onClick(".copy-html", () => copy("HTML", asHtml(viewer.image)));
-  onClick(".danger", () => confirmDelete(viewer.image));
+  onClick(".copy-link", () => copy("Link", shown().url));
+  onClick(".copy-markdown", () => copy("Markdown", asMarkdown(shown())));
+  onClick(".copy-html", () => copy("HTML", asHtml(shown())));
+  onClick(".danger", () => confirmDelete(shown()));
   dialog.addEventListener("close", () => {
     if (viewer?.dialog !== dialog) return; // closed because the address changed
     close();
@@ -92,6 +94,7 @@ function close() {
 }
 
 async function step(direction) {
+  if (!viewer) return;
   const { image } = viewer;
   if (direction > 0 && !neighbourOf(image, 1)) await loadMoreNow();
   const next = neighbourOf(image, direction);

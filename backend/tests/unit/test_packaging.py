@@ -33,6 +33,16 @@ def test_every_locked_dependency_has_a_version_and_hashes_and_no_address(name: s
         assert "--hash=sha256:" in entry, entry
 
 
+def test_every_locked_package_of_npm_has_a_version_and_a_hash_and_no_address() -> None:
+    text = (ROOT / "backend" / "package-lock.json").read_text()
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    assert packages.pop("")
+    for name, package in packages.items():
+        assert package["version"], name
+        assert package["integrity"].startswith("sha512-"), name
+
+
 def test_the_locks_agree_with_one_another() -> None:
     def versions(name: str) -> dict[str, str]:
         lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
