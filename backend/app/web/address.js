@@ -1,14 +1,32 @@
-/** The address: it names the open image (#id), so that it can be shared and gone back from. */
+/**
+ * The address: `#id` names the open image, `?q=&type=&from=&to=` the search; both can be shared and
+ * gone back from.
+ */
 
 import { element } from "./dom.js";
+import { currentSearch, setSearch } from "./images.js";
+import { formatSearch, parseSearch } from "./search.js";
 
 /** Whether the browser is on its way back to the gallery. */
 let isLeaving = false;
 
-/** Call a function now, and whenever the address names another image or none. */
+/** Return the search that the address names. */
+export const addressedSearch = () => parseSearch(location.search);
+
+/** Return the address of the gallery with a search. */
+export const addressOf = (search) => location.pathname + formatSearch(search);
+
+/**
+ * Call a function now, and whenever the address names another image or none; search what it names
+ * when the browser goes back or forward.
+ */
 export function followAddress(show) {
   history.scrollRestoration = "manual";
   noteEntry(false);
+  addEventListener("popstate", () => {
+    const wanted = addressedSearch();
+    if (formatSearch(wanted) !== formatSearch(currentSearch())) setSearch(wanted);
+  });
   addEventListener("hashchange", (event) => {
     isLeaving = false;
     noteEntry(!new URL(event.oldURL).hash);
@@ -36,7 +54,7 @@ export function leaveAddress() {
   if (!location.hash) return;
   isLeaving = history.state?.isAfterGallery;
   if (isLeaving) history.back();
-  else replaceAddress(location.pathname);
+  else replaceAddress(location.pathname + location.search);
 }
 
 /** Replace the address without a new entry in the browser's history. */

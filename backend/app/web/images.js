@@ -5,6 +5,7 @@ import { countDown } from "./countdown.js";
 import { element } from "./dom.js";
 import { MAX_ATTEMPTS } from "./errors.js";
 import { announceInViewer } from "./messages.js";
+import { listQuery } from "./search.js";
 
 const PAGE_SIZE = 60;
 
@@ -14,7 +15,7 @@ export const images = new EventTarget();
 /** @type {ApiImage[]} */
 let loaded = [];
 
-/** The search: what the list's `q`, `type`, `from` and `to` are, as far as there are any. */
+/** @type {import("./search.js").Search} */
 let search = {};
 
 /** @type {?string} Of the next page: "" for the first one, null after the last. */
@@ -88,7 +89,7 @@ export function loadMoreNow() {
 }
 
 async function loadPage() {
-  const query = { ...search, limit: PAGE_SIZE, ...(cursor && { cursor }) };
+  const query = { ...listQuery(search), limit: PAGE_SIZE, ...(cursor && { cursor }) };
   /** @type {?ApiImageList | void} */
   let page = null;
   for (let attempt = 1; !page; attempt += 1) {

@@ -1,10 +1,10 @@
 /** The start of the page: a client of the public API (see /docs) and of nothing else. */
 
-import { followAddress } from "./address.js";
+import { addressedSearch, followAddress } from "./address.js";
 import { loadLimits } from "./api.js";
 import { element } from "./dom.js";
 import { startGrid } from "./grid.js";
-import { loadMore } from "./images.js";
+import { setSearch } from "./images.js";
 
 /* What the first screen does without is imported when it is there, or asked for. */
 const importUploads = () => import("./uploads.js");
@@ -15,5 +15,5 @@ followAddress(async () => {
   if (location.hash || document.querySelector(".viewer")) (await importViewer()).showAddressed();
 });
 startGrid();
-await loadMore();
+await setSearch(addressedSearch());
 await Promise.all([importUploads(), importViewer(), loadLimits()]);
