@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: what images, cursors, sizes and forms look like."""
+"""What schemathesis cannot know: what images, cursors, sizes, searches and forms look like."""
 
 import json
 from datetime import UTC
@@ -24,6 +24,7 @@ schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
 schemathesis.openapi.media_type("image/png", st.sampled_from(PNGS))
 schemathesis.openapi.format("thumbnail-size", st.sampled_from(["150", "300", "800"]))
 schemathesis.openapi.format("cursor", positions.map(encode_cursor))
+schemathesis.openapi.format("search", st.text(max_size=9).map("{}1".format))
 
 
 @schemathesis.hook

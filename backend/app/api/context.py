@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Request
-from starlette.datastructures import URL, Headers
+from starlette.datastructures import URL, Headers, QueryParams
 from starlette.types import Scope
 
 from app.api.images.paths import IMAGES_PATH
@@ -77,6 +77,11 @@ class Context:
     def images_url(self) -> str:
         """The absolute URL of the collection of images."""
         return self.base_url + IMAGES_PATH
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The parameters of the URL, as they were sent."""
+        return QueryParams(self._scope["query_string"])
 
     @property
     def client_address(self) -> IpAddress:

@@ -9,9 +9,11 @@ from uuid import UUID
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, StorageError
 from app.domain.image import Image, ImageDetails, Position
+from app.domain.search import NO_FILTERS, Filters
 from app.observability.reasons import reason
 from app.runtime.batching import Batcher
-from app.statements.images import delete_image, find_details, find_images, list_images
+from app.statements.images import delete_image, find_details, find_images
+from app.statements.listing import list_images
 from app.storage.base import StorageBackend
 
 REMEMBERED_SECONDS: Final = 2.0
@@ -60,14 +62,16 @@ class Images:
             raise ImageNotFound(image_id)
         return details
 
-    async def page(self, limit: int, after: Position | None) -> ImagePage:
-        """Return up to `limit` images, newest first, that come after a position.
+    async def page(
+        self, limit: int, after: Position | None, filters: Filters = NO_FILTERS
+    ) -> ImagePage:
+        """Return up to `limit` images that pass the filters, newest first, after a position.
 
         Raises:
             DatabaseUnavailable: If they cannot be read.
         """
         async with self._database.read() as session:
-            rows = await list_images(session, limit + 1, after)
+            rows = await list_images(session, limit + 1, after, filters)
         items = rows[:limit]
         more = len(rows) > limit
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)

@@ -1,43 +1,45 @@
-"""Statements of the use cases on images: insert, find, list, delete."""
+"""Statements of the use cases on images: insert, find, delete."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Executable, Select, any_, bindparam, func, select, tuple_
+from sqlalchemy import Executable, Select, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.image import Image, ImageDetails, NewImage, Position
+from app.domain.image import Image, ImageDetails, NewImage
 from app.domain.job import RENDER
 from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
 from app.statements.jobs import job_for_each
+from app.statements.search import search_of
 
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _DETAILS_BY_IDS: Final = _BY_IDS.add_columns(IMAGES.c.metadata)
-_NEWEST_FIRST: Final = select(*_COLUMNS).order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())
 _DELETE: Final = IMAGES.delete().returning(
     *IMAGES.c["storage_key", "thumbnail_sizes", "rendered_at"]
 )
 _DELETE_BY_ID: Final = _DELETE.where(IMAGES.c.id == bindparam("image_id"))
 _DELETE_BY_KEY: Final = _DELETE.where(IMAGES.c.storage_key == bindparam("key"))
 
-INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in NewImage._fields]
+INSERTED: Final = (*NewImage._fields, "search")
+"""The columns of new rows."""
+INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in INSERTED]
 """New rows as parameters of a statement: an array for each column, for any number of rows."""
 
 
 def insertion(rows: Select[Any], *, renders: bool) -> Executable:
-    """Return the statement that inserts the rows of a query with the columns of `NewImage`.
+    """Return the statement that inserts the rows of a query with the columns `INSERTED`.
 
     Args:
         rows: The query.
         renders: Whether it also inserts a job for each row, which costs less than a second one.
     """
-    statement = IMAGES.insert().from_select(NewImage._fields, rows, include_defaults=False)
+    statement = IMAGES.insert().from_select(INSERTED, rows, include_defaults=False)
     statement = statement.returning(*_COLUMNS)
     if not renders:
         return statement
@@ -47,10 +49,11 @@ def insertion(rows: Select[Any], *, renders: bool) -> Executable:
 
 def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
     """Return the values of `INCOMING`."""
-    return dict(zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True))
+    columns = dict(zip(NewImage._fields, map(list, zip(*images, strict=True)), strict=True))
+    return columns | {"search": [search_of(image.filename, None) for image in images]}
 
 
-_ROWS: Final = select(func.unnest(*INCOMING).table_valued(*NewImage._fields).render_derived())
+_ROWS: Final = select(func.unnest(*INCOMING).table_valued(*INSERTED).render_derived())
 _INSERT: Final = {renders: insertion(_ROWS, renders=renders) for renders in (False, True)}
 
 
@@ -76,14 +79,6 @@ async def find_details(session: ReadSession, image_ids: Iterable[UUID]) -> dict[
         row[0]: ImageDetails(Image(*row[:-1]), None if row[-1] is None else clean(row[-1]))
         for row in rows
     }
-
-
-async def list_images(session: ReadSession, limit: int, after: Position | None) -> list[Image]:
-    """Read up to `limit` rows, newest first, that come after a position or from the newest on."""
-    query = _NEWEST_FIRST.limit(limit)
-    if after is not None:
-        query = query.where(tuple_(IMAGES.c.created_at, IMAGES.c.id) < tuple_(*after))
-    return [Image(*row) for row in await session.execute(query)]
 
 
 async def delete_image(session: WriteSession, image_id: UUID) -> list[str]:

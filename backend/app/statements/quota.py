@@ -13,7 +13,7 @@ from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, NewImage
 from app.domain.ip_address import IpAddress
 from app.domain.limits import QUOTA_PERIOD, last_address_of, subscriber_of
-from app.statements.images import INCOMING, columns_of, images_by_id, insertion
+from app.statements.images import INCOMING, INSERTED, columns_of, images_by_id, insertion
 
 LONGEST_HOLD: Final = timedelta(seconds=5)
 """After which the database ends an idle transaction that locks quotas."""
@@ -53,11 +53,11 @@ _SELECT_USAGE: Final = select(_USAGE.c.images, _USAGE.c.seconds).order_by(_USAGE
 _COUNTED: Final = ("subscriber", "place")
 _INCOMING: Final = (
     func.unnest(*INCOMING, *(bindparam(name, type_=ARRAY(Integer)) for name in _COUNTED))
-    .table_valued(*NewImage._fields, *(column(name, Integer) for name in _COUNTED))
+    .table_valued(*INSERTED, *(column(name, Integer) for name in _COUNTED))
     .render_derived()
 )
 _WITHIN_QUOTA: Final = (
-    select(*(_INCOMING.c[name] for name in NewImage._fields))
+    select(*_INCOMING.c[INSERTED])
     .join_from(_INCOMING, _USAGE, _USAGE.c.number == _INCOMING.c.subscriber, isouter=True)
     .where(
         func.coalesce(_USAGE.c.images + _INCOMING.c.place, 0) <= bindparam("quota", type_=Integer)

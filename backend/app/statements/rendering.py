@@ -12,6 +12,7 @@ from app.database.engine import WriteSession
 from app.domain.image import Image
 from app.domain.metadata import Metadata
 from app.models import IMAGES
+from app.statements.search import renewed_search
 
 
 class Rendered(NamedTuple):
@@ -30,7 +31,7 @@ _ROW: Final = IMAGES.c.id == bindparam("row_id")
 _UNCHANGED: Final = IMAGES.c.rendered_at.is_not_distinct_from(bindparam("previously"))
 _NEW: Final = {
     name: bindparam(f"new_{name}", type_=IMAGES.c[name].type)
-    for name in (*Rendered._fields, "render_error")
+    for name in (*Rendered._fields, "render_error", "search")
 }
 _KNOWN: Final = {
     name: func.coalesce(IMAGES.c[name], _NEW[name]) for name in ("width", "height", "metadata")
@@ -44,7 +45,9 @@ _CLEAR: Final = (
     .where(_ROW, IMAGES.c.rendered_at == bindparam("lost"))
     .values(rendered_at=None, thumbnail_sizes=None)
 )
-_EXTRACTED: Final = IMAGES.update().where(_ROW).values(metadata=_KNOWN["metadata"])
+_EXTRACTED: Final = (
+    IMAGES.update().where(_ROW).values(metadata=_KNOWN["metadata"], search=_NEW["search"])
+)
 _FAILED: Final = _EXTRACTED.values(render_error=_NEW["render_error"])
 
 
@@ -59,22 +62,23 @@ async def record_rendition(
     parameters: dict[str, Any] = {"row_id": image_id, "previously": previously}
     parameters |= {f"new_{name}": value for name, value in rendered._asdict().items()}
     parameters["new_render_error"] = None
+    parameters |= await _new_search(session, image_id, rendered.metadata)
     return await session.scalar(_RENDERED, parameters) is not None
 
 
 async def record_metadata(session: WriteSession, image_id: UUID, metadata: Metadata) -> None:
     """Record what was extracted, if that is not recorded yet."""
-    await session.execute(_EXTRACTED, {"row_id": image_id, "new_metadata": metadata})
+    search = await _new_search(session, image_id, metadata)
+    await session.execute(_EXTRACTED, {"row_id": image_id, "new_metadata": metadata} | search)
 
 
 async def record_render_error(
     session: WriteSession, image_id: UUID, sentence: str, metadata: Metadata
 ) -> None:
     """Record why an image cannot be rendered, and its metadata. Thumbnails that it has stay."""
-    await session.execute(
-        _FAILED,
-        {"row_id": image_id, "new_render_error": sentence, "new_metadata": metadata},
-    )
+    found = {"row_id": image_id, "new_render_error": sentence, "new_metadata": metadata}
+    search = await _new_search(session, image_id, metadata)
+    await session.execute(_FAILED, found | search)
 
 
 async def clear_renditions(session: WriteSession, images: Sequence[Image]) -> None:
@@ -88,3 +92,9 @@ async def clear_renditions(session: WriteSession, images: Sequence[Image]) -> No
     ]
     if rows:
         await (await session.connection()).execute(_CLEAR, rows)
+
+
+async def _new_search(
+    session: WriteSession, image_id: UUID, metadata: Metadata | None
+) -> dict[str, str | None]:
+    return {"new_search": await renewed_search(session, image_id, metadata=metadata)}

@@ -19,8 +19,8 @@ from app.statements.images import (
     find_details,
     find_images,
     insert_images,
-    list_images,
 )
+from app.statements.listing import list_images
 from app.statements.rendering import (
     Rendered,
     record_metadata,

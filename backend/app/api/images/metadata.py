@@ -1,6 +1,7 @@
 """The metadata of images: of one, of a page of them; and deletion."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -8,6 +9,7 @@ from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
+from app.api.images.filters import NAMES, FiltersDep
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
 from app.api.problems.kinds import CROSS_SITE_REQUEST
 from app.api.problems.openapi import described_headers, documented
@@ -34,6 +36,7 @@ router = APIRouter(tags=["images"])
 async def list_images(
     response: Response,
     context: ContextDep,
+    filters: FiltersDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Most images on the page")] = 20,
     cursor: Annotated[
         str | None,
@@ -43,13 +46,18 @@ async def list_images(
         ),
     ] = None,
 ) -> ImageList:
-    """List images, newest first. Every page costs the same, however far down it is."""
+    """List images, newest first. Every page costs the same, however far down it is.
+
+    `curl "http://localhost:8000/api/v1/images?q=beach&type=image/jpeg&from=2026-11-01"`
+    """
     after = decode_cursor(cursor) if cursor is not None else None
-    page = await context.services.images.page(limit, after)
+    page = await context.services.images.page(limit, after, filters)
     next_cursor = encode_cursor(page.next) if page.next else None
     images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     if next_cursor:
-        response.headers["Link"] = f'<{images_url}?limit={limit}&cursor={next_cursor}>; rel="next"'
+        sent = {name: value for name, value in context.query_params.items() if name in NAMES}
+        query = urlencode({"limit": limit} | sent | {"cursor": next_cursor})
+        response.headers["Link"] = f'<{images_url}?{query}>; rel="next"'
     return ImageList(
         items=[ImageOut.of(image, images_url, sizes) for image in page.items],
         next_cursor=next_cursor,

@@ -1,0 +1,139 @@
+"""The list by what its images have in common."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app.database.engine import Database
+from app.statements.rendering import record_metadata
+from testkit import samples
+from testkit.asgi import Upload
+from testkit.problems import assert_problem
+from testkit.uploads import add, row
+
+IMAGES = "/api/v1/images"
+JPEG, PNG = samples.jpeg(), samples.png()
+DAY = datetime(2026, 11, 30, tzinfo=UTC)
+ALL = ["next", "last", "noon", "first", "before"]
+
+
+async def names(client: httpx.AsyncClient, **params: str) -> list[str]:
+    """Return the names of the images that a list has, in its order."""
+    response = await client.get(IMAGES, params=params)
+    assert response.status_code == 200, response.text
+    return [image["filename"] for image in response.json()["items"]]
+
+
+async def test_images_are_found_by_the_beginnings_of_words_of_their_names(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    for name in ("Köln, Dom und Rhein.jpg", "Berliner Dom.jpg", "北京大学.jpg", "🎄.jpg"):
+        await upload(JPEG, name)
+    assert await names(client, q="dom") == ["Berliner Dom.jpg", "Köln, Dom und Rhein.jpg"]
+    assert await names(client, q="KOLN rh") == ["Köln, Dom und Rhein.jpg"]
+    assert await names(client, q="大学") == ["北京大学.jpg"]
+    assert await names(client, q="🎄") == ["🎄.jpg"]
+    assert await names(client, q="erlin") == []
+
+
+async def test_an_image_is_found_by_its_camera_once_that_is_known(
+    client: httpx.AsyncClient, upload: Upload, database: Database
+) -> None:
+    image = await upload(JPEG, "a.jpg")
+    assert await names(client, q="fuji") == []
+    async with database.write() as session:
+        found = {"camera_make": "FUJIFILM", "taken_at": "2021-11-21T16:20:00"}
+        await record_metadata(session, UUID(image["id"]), {**found})
+    for query in ("fuji", "2021", "2021-11-21", "a fujifilm jpg"):
+        assert await names(client, q=query) == ["a.jpg"]
+
+
+async def test_images_of_one_type_are_listed(client: httpx.AsyncClient, upload: Upload) -> None:
+    await upload(JPEG, "a.jpg")
+    await upload(PNG, "b.png")
+    assert await names(client, type="image/png") == ["b.png"]
+    assert await names(client, type="image/png", q="b") == ["b.png"]
+    assert await names(client, type="image/png", q="a") == []
+    assert await names(client, type="image/gif") == []
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"from": "2026-11-30"}, ["next", "last", "noon", "first"]),
+        ({"to": "2026-11-30"}, ["last", "noon", "first", "before"]),
+        ({"from": "2026-11-30", "to": "2026-11-30"}, ["last", "noon", "first"]),
+        ({"from": "2026-11-30T12:00:00Z"}, ["next", "last", "noon"]),
+        ({"from": "2026-11-30T12:00"}, ["next", "last", "noon"]),
+        ({"from": "2026-11-30t13:00:00.000+01:00"}, ["next", "last", "noon"]),
+        ({"to": "2026-11-30T12:00:00Z"}, ["first", "before"]),
+        ({"from": "2026-12-02"}, []),
+        ({"from": "2026-12-01", "to": "2026-11-30"}, []),
+        ({"from": "0001-01-01T00:00:00+14:00", "to": "9999-12-31"}, ALL),
+    ],
+    ids=str,
+)
+async def test_times_bound_the_list_and_a_date_is_a_whole_day_in_utc(
+    client: httpx.AsyncClient, database: Database, params: dict[str, str], found: list[str]
+) -> None:
+    day, microsecond = timedelta(days=1), timedelta(microseconds=1)
+    await add(
+        database,
+        row(DAY - microsecond, filename="before"),
+        row(DAY, filename="first"),
+        row(DAY + day / 2, filename="noon"),
+        row(DAY + day - microsecond, filename="last"),
+        row(DAY + day, filename="next"),
+    )
+    assert await names(client, **params) == found
+
+
+async def test_pages_of_a_search_follow_one_another_and_the_link_has_its_filters(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    for number in range(5):
+        await upload(JPEG, f"Köln & Rhein {number}.jpg")
+        await upload(PNG, f"other {number}.png")
+    params = {"q": "köln &", "type": "image/jpeg", "from": "2020-01-01T00:00:00+01:00"}
+    seen: list[str] = []
+    url: Any = httpx.URL(IMAGES, params=params | {"limit": "2"})
+    while url:
+        response = await client.get(url)
+        seen += [image["filename"] for image in response.json()["items"]]
+        url = response.links.get("next", {}).get("url")
+        if url:
+            query = parse_qs(urlsplit(url).query)
+            cursor = response.json()["next_cursor"]
+            expected = params | {"limit": "2", "cursor": cursor}
+            assert query == {name: [value] for name, value in expected.items()}
+    assert seen == [f"Köln & Rhein {number}.jpg" for number in reversed(range(5))]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("q", "", "at least one letter"),
+        ("q", "—…!", "at least one letter"),
+        ("q", "x" * 256, "at most 255 char"),
+        ("type", "image/tiff", "image/heic"),
+        ("type", "", "image/heic"),
+        ("from", "", "2026-11-01"),
+        ("from", "yesterday", "2026-11-01"),
+        ("from", "2026-02-30", "2026-11-01"),
+        ("from", "1700000000", "2026-11-01"),
+        ("to", "20261130", "2026-11-01"),
+        ("to", "2026-11-30T12:00:00 01:00", "2026-11-01"),
+        ("to", "2026-11-30T25:00:00Z", "2026-11-01"),
+    ],
+)
+async def test_a_filter_that_means_nothing_is_named(
+    client: httpx.AsyncClient, name: str, value: str, sentence: str
+) -> None:
+    response = await client.get(IMAGES, params={name: value})
+    assert sentence in assert_problem(response, 422, "invalid-request")
+    error = response.json()["errors"][0]
+    assert (error["in"], error["field"]) == ("query", name)
