@@ -13,7 +13,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed lint format lock clean
+.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by 
 
 explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a million images
 	@PYTHONPATH=backend $(BIN)/python -m bench.explain $(ARGS)
+
+screens: $(VENV)/.dev ## Take screenshots of each state of the page (ARGS="FOLDER", see ARGS="--help")
+	@PYTHONPATH=backend $(BIN)/python -m bench.page.screens $(ARGS)
 
 seed: $(VENV)/.dev ## Fill an empty host with a million images (ARGS="--count 1000", see ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.seed $(ARGS)

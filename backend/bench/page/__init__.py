@@ -1,0 +1,1 @@
+"""The page, measured and looked at in a browser."""
