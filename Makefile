@@ -13,7 +13,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens lint format lock clean
+.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ check: lint ## Lint, types, import layers, and the quick tests: units, storage b
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		tests/unit tests/storage tests/api $(ARGS)
 
-servers: ## Install from Debian what the tests run beside the service: Chromium, nginx, PgBouncer, exiftool
+servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, exiftool
 	@.ci/servers
 
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
@@ -60,6 +60,9 @@ load: $(VENV)/.dev ## Let 100 users work for a minute over a million images, by 
 
 explain: $(VENV)/.dev ## Show how PostgreSQL carries out each statement over a million images
 	@PYTHONPATH=backend $(BIN)/python -m bench.explain $(ARGS)
+
+page-report: $(VENV)/.dev ## Measure the page by Lighthouse, and the browser's memory (ARGS="--help")
+	@PYTHONPATH=backend $(BIN)/python -m bench.page $(ARGS)
 
 screens: $(VENV)/.dev ## Take screenshots of each state of the page (ARGS="FOLDER", see ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.page.screens $(ARGS)
