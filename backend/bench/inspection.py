@@ -128,7 +128,7 @@ async def upload_in_turn(services: dict[str, Services], content: bytes) -> dict[
             passed, worked = time.perf_counter() - begin, time.thread_time() - begin_of_work
             taken[way].append(Times(passed * 1000 / AT_ONCE, worked * 1000 / AT_ONCE))
             for image in images:
-                await services[way].images.delete(image.id)
+                await services[way].deletion.delete(image.id)
     vars(inspection).update(usual)
     return {
         way: Times(*(statistics.median(column) for column in zip(*times, strict=True)))

@@ -85,7 +85,7 @@ async def carry_out(orders: Orders) -> None:
             results = await services.uploads.upload_batch(files(*incoming), None)
             answer += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
-            await services.images.delete(UUID(orders["image_id"]))
+            await services.deletion.delete(UUID(orders["image_id"]))
     effects.announce(ACKNOWLEDGE)
     say(" ".join(["acknowledged", *answer]))
 

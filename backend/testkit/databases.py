@@ -1,5 +1,6 @@
 """Databases of tests: making their tables, and carrying out statements past the service."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.database.engine import Database, WriteSession
 from app.database.migration import migrate
+from testkit.live import TIMEOUT
 
 
 async def prepare(url: URL) -> None:
@@ -44,6 +46,18 @@ async def fetch_value(url: URL, statement: str) -> object:
         value: object = (await session.execute(text(statement))).scalar()
     await database.close()
     return value
+
+
+async def until_a_statement_waits_for_a_lock(database: Database) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(TIMEOUT):
+        count = 0
+        while not count:
+            async with database.read() as session:
+                count = await session.scalar(waiting)
 
 
 async def explain(database: Database, act: Callable[[WriteSession], Awaitable[object]]) -> str:

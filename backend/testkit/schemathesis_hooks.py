@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: what images, cursors, sizes, searches and forms look like."""
+"""What schemathesis cannot know: what images, names, cursors, searches and forms look like."""
 
 import json
 from datetime import UTC
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.api.forms.multipart import STRIP_METADATA
 from app.api.images.cursor import encode_cursor
+from app.domain.filenames import sanitize_filename
 from app.domain.image import Position
 from testkit import samples
 
@@ -23,6 +24,7 @@ positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids()
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
 schemathesis.openapi.media_type("image/png", st.sampled_from(PNGS))
 schemathesis.openapi.format("thumbnail-size", st.sampled_from(["150", "300", "800"]))
+schemathesis.openapi.format("file-name", st.text().filter(lambda name: sanitize_filename(name, "")))
 schemathesis.openapi.format("cursor", positions.map(encode_cursor))
 schemathesis.openapi.format("search", st.text(max_size=9).map("{}1".format))
 

@@ -11,6 +11,7 @@ ImageHostError
 │       └── QuotaExceeded
 ├── UploadFailed
 ├── ImageNotFound
+├── InvalidFilename
 ├── ImageDamaged
 ├── UnknownThumbnailSize
 ├── ThumbnailNotReady
@@ -134,6 +135,15 @@ class ImageNotFound(ImageHostError):
 
     def __init__(self, image_id: UUID) -> None:
         super().__init__(f"No image has the id {image_id}.")
+
+
+class InvalidFilename(ImageHostError):
+    """Nothing is left of a file name that was made harmless."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A file name needs, after its last slash, a visible character that is not a dot."
+        )
 
 
 class ImageDamaged(ImageHostError):

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 MAX_CHARACTERS: Final = 255
+_MOST_READ: Final = 4 * MAX_CHARACTERS
+"""Characters of a name that are looked at: normalising takes quadratic time, for marks that are out
+of order."""
 
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _IMAGE_EXTENSION = re.compile(
@@ -25,6 +28,8 @@ def sanitize_filename(name: str | None, fallback: str) -> str:
     the extension. Sanitising a sanitised name changes nothing.
     """
     base = re.split(r"[/\\]", name or "")[-1]
+    if len(base) > _MOST_READ:
+        base = base[: _MOST_READ - MAX_CHARACTERS] + base[-MAX_CHARACTERS:]
     clean = "".join(filter(_is_harmless, unicodedata.normalize("NFC", base)))
     clean = " ".join(unicodedata.normalize("NFC", clean).split()).strip(" ." + _JOINERS)
     if len(clean) > MAX_CHARACTERS:

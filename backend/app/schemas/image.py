@@ -37,6 +37,7 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
         for size in (150, 300, 800)
     },
     "created_at": "2026-11-24T12:00:00.123456Z",
+    "updated_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
 
@@ -55,7 +56,7 @@ class ImageOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [IMAGE_EXAMPLE]}, title="Image")
 
     id: UUID
-    filename: str = Field(description="The client's name for it, made harmless")
+    filename: str = Field(description="The clients' name for it, made harmless")
     storage_key: str = Field(description="The key of its bytes in the storage")
     content_type: str = Field(
         description="image/jpeg, image/png, image/gif, image/webp, image/avif or image/heic, "
@@ -85,6 +86,9 @@ class ImageOut(BaseModel):
         "`thumbnail_sizes` of the limits; empty if none can be made"
     )
     created_at: datetime = Field(description="UTC")
+    updated_at: datetime = Field(
+        description="When it was last given another name; `created_at` until then"
+    )
     url: str = Field(description="Absolute address of the file")
 
     @classmethod
@@ -108,6 +112,7 @@ class ImageOut(BaseModel):
             "checksum": checksum,
             "placeholder": placeholder,
             "thumbnails": {str(size): _thumbnail(image, size, url) for size in sizes},
+            "updated_at": image.updated_at or image.created_at,
             "url": f"{url}/file",
         }
         return cls(**image._asdict() | shown | details)

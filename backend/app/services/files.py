@@ -91,8 +91,8 @@ class ImageFiles:
     async def find(self, image_id: UUID) -> HotFile:
         """Return the original of an image, maybe from memory.
 
-        What a file needs of its row never changes, and a delete is over only when the file is gone.
-        So the caller must `open` the file, or `require_present`, before anything is said of it.
+        Of what it needs of its row only the name changes, and a delete is over only when the file
+        is gone. So the caller must `open` it, or `require_present`, before anything is said of it.
 
         Raises:
             ImageNotFound: If there is none with this id.

@@ -1,25 +1,20 @@
-"""Finding, listing and deleting images by their rows."""
+"""Finding, listing and renaming images by their rows."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from app.database.engine import Database
-from app.domain.errors import DatabaseUnavailable, ImageNotFound, StorageError
+from app.domain.errors import DatabaseUnavailable, ImageNotFound, InvalidFilename
+from app.domain.filenames import sanitize_filename
 from app.domain.image import Image, ImageDetails, Position
 from app.domain.search import NO_FILTERS, Filters
-from app.observability.reasons import reason
 from app.runtime.batching import Batcher
-from app.statements.images import delete_image, find_details, find_images
+from app.statements.images import find_details, find_images, rename_image
 from app.statements.listing import list_images
-from app.storage.base import StorageBackend
 
 REMEMBERED_SECONDS: Final = 2.0
 """How long a process uses what it remembers of an image without asking the database again."""
-
-_log = logging.getLogger(__name__)
 
 
 class ImagePage(NamedTuple):
@@ -34,12 +29,10 @@ class Images:
 
     Args:
         database: Where the rows are.
-        storage: Where the files are.
     """
 
-    def __init__(self, database: Database, storage: StorageBackend) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._storage = storage
         self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
         self._detailed_lookups = Batcher(self._find_details, refusal=DatabaseUnavailable)
 
@@ -76,36 +69,28 @@ class Images:
         more = len(rows) > limit
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
 
-    async def delete(self, image_id: UUID) -> None:
-        """Delete an image: its row, and then its files, thumbnails too (ADR 0003).
+    async def rename(self, image_id: UUID, filename: str) -> Image:
+        """Change the file name of an image; return the image as it is then.
 
-        A file that cannot be removed is left behind and logged; the image is gone all the same.
+        Every process saves its files under the new name within `REMEMBERED_SECONDS`.
+
+        Args:
+            image_id: Which image.
+            filename: As the client sent it; it is made harmless, as that of an upload.
 
         Raises:
-            ImageNotFound: If there is none with this id.
-            DatabaseUnavailable: If the row cannot be deleted, or it is unknown whether it was.
+            InvalidFilename: If nothing is left of the name then.
+            ImageNotFound: If there is no image with this id.
+            DatabaseUnavailable: If the row cannot be changed, or it is unknown whether it was.
         """
+        harmless = sanitize_filename(filename, "")
+        if not harmless:
+            raise InvalidFilename
         async with self._database.write() as session:
-            keys = await delete_image(session, image_id)
-        if not keys:
+            image = await rename_image(session, image_id, harmless)
+        if image is None:
             raise ImageNotFound(image_id)
-        if not all(await asyncio.gather(*(self._remove(key, image_id) for key in keys))):
-            # Any server process that remembers the image would still send the file.
-            await asyncio.sleep(REMEMBERED_SECONDS)
-
-    async def _remove(self, key: str, image_id: UUID) -> bool:
-        """Remove a file of a deleted image; return whether it is certainly gone."""
-        try:
-            await self._storage.delete(key)
-        except StorageError as error:
-            _log.error(
-                "image %s is deleted, but its file %s may be left behind, which fsck will find: %s",
-                image_id,
-                key,
-                reason(error),
-            )
-            return False
-        return True
+        return image
 
     async def close(self) -> None:
         """Cancel statements that are in progress, so that their connections can be closed."""

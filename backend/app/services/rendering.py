@@ -57,7 +57,7 @@ class Rendering:
         self._storage = storage
         self._renderer = renderer
         self._identity = StorageIdentity(database, storage)
-        self._images = Images(database, storage)
+        self._images = Images(database)
         self._files = ImageFiles(self._images, storage, self._identity)
 
     @property

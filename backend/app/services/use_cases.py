@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
+from app.services.deletion import Deletion
 from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
 from app.services.images import Images
@@ -33,7 +34,8 @@ class Services:
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
-        self.images = Images(database, storage)
+        self.images = Images(database)
+        self.deletion = Deletion(database, storage)
         self.files = ImageFiles(self.images, storage, identity)
         self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity)

@@ -1,4 +1,4 @@
-"""Statements of the use cases on images: insert, find, delete."""
+"""Statements of the use cases on images: insert, find, rename, delete."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -14,16 +14,33 @@ from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
 from app.statements.jobs import job_for_each
-from app.statements.search import search_of
+from app.statements.search import renewed_search, search_of
 
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _DETAILS_BY_IDS: Final = _BY_IDS.add_columns(IMAGES.c.metadata)
-_DELETE: Final = IMAGES.delete().returning(
-    *IMAGES.c["storage_key", "thumbnail_sizes", "rendered_at"]
+_RENAME: Final = (
+    IMAGES.update()
+    .where(IMAGES.c.id == bindparam("image_id"))
+    .values(
+        filename=bindparam("new_filename"),
+        search=bindparam("new_search", type_=IMAGES.c.search.type),
+        updated_at=func.now(),
+    )
+    .returning(*_COLUMNS)
 )
-_DELETE_BY_ID: Final = _DELETE.where(IMAGES.c.id == bindparam("image_id"))
+_DELETE: Final = IMAGES.delete().returning(
+    *IMAGES.c["id", "storage_key", "thumbnail_sizes", "rendered_at"]
+)
+_LOCKED: Final = (
+    select(IMAGES.c.id)
+    .where(IMAGES.c.id == any_(_IDS))
+    .order_by(IMAGES.c.id)
+    .with_for_update()
+    .cte("locked")
+)
+_DELETE_BY_IDS: Final = _DELETE.where(IMAGES.c.id.in_(select(_LOCKED.c.id)))
 _DELETE_BY_KEY: Final = _DELETE.where(IMAGES.c.storage_key == bindparam("key"))
 
 INSERTED: Final = (*NewImage._fields, "search")
@@ -81,14 +98,26 @@ async def find_details(session: ReadSession, image_ids: Iterable[UUID]) -> dict[
     }
 
 
-async def delete_image(session: WriteSession, image_id: UUID) -> list[str]:
-    """Delete a row; return the keys of its files, the original's first; none if there is no row."""
-    return await _delete(session, _DELETE_BY_ID, {"image_id": image_id})
+async def rename_image(session: WriteSession, image_id: UUID, filename: str) -> Image | None:
+    """Change the file name of a row; return the image as it is then, None if there is no row."""
+    search = await renewed_search(session, image_id, filename=filename)
+    parameters = {"image_id": image_id, "new_filename": filename, "new_search": search}
+    return (await images_by_id(session, _RENAME, parameters)).get(image_id)
+
+
+async def delete_images(session: WriteSession, image_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
+    """Delete rows by their ids; return the keys of their files, the original's first.
+
+    An id that no row has is left out. The rows are locked in the order of the ids, so that no two
+    transactions that do this at once deadlock.
+    """
+    return await _delete(session, _DELETE_BY_IDS, {"ids": list(image_ids)})
 
 
 async def delete_image_by_key(session: WriteSession, key: str) -> list[str]:
-    """Delete the row with this storage key; return as `delete_image`."""
-    return await _delete(session, _DELETE_BY_KEY, {"key": key})
+    """Delete the row with this storage key; return the keys of its files, none if there is none."""
+    deleted = await _delete(session, _DELETE_BY_KEY, {"key": key})
+    return [key for keys in deleted.values() for key in keys]
 
 
 async def images_by_id(
@@ -101,6 +130,6 @@ async def images_by_id(
 
 async def _delete(
     session: WriteSession, statement: Executable, parameters: dict[str, Any]
-) -> list[str]:
-    row = (await session.execute(statement, parameters)).one_or_none()
-    return [row.storage_key, *thumbnail_keys(*row)] if row else []
+) -> dict[UUID, list[str]]:
+    rows = await session.execute(statement, parameters)
+    return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}

@@ -68,14 +68,15 @@ async def test_of_odd_metadata_in_a_row_what_is_valid_is_shown(
     assert (response.status_code, response.json()) == (200, image | {"metadata": shown})
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
 async def test_an_unknown_id_is_not_found(client: httpx.AsyncClient, method: str) -> None:
     missing = uuid4()
-    response = await client.request(method, f"{IMAGES}/{missing}")
+    body = {"filename": "a.jpg"} if method == "PATCH" else None
+    response = await client.request(method, f"{IMAGES}/{missing}", json=body)
     assert str(missing) in assert_problem(response, 404, "image-not-found")
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
 @pytest.mark.parametrize(
     "image_id", ["1", "nonsense", "00000000-0000-0000-0000-00000000000g", "%00", "' OR 1=1", "😀"]
 )

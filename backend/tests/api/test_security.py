@@ -14,6 +14,8 @@ PROTECTED = [
     ("GET", "/api/v1/images"),
     ("GET", IMAGE),
     ("DELETE", IMAGE),
+    ("PATCH", IMAGE),
+    ("POST", "/api/v1/images/batch-delete"),
 ]
 BAD = {
     "none": {},
@@ -47,6 +49,8 @@ async def test_requests_with_the_key_succeed(open_client: OpenClient) -> None:
         url = response.headers["location"]
         assert (await client.get("/api/v1/images", headers=headers)).status_code == 200
         assert (await client.get(url, headers=headers)).status_code == 200
+        renamed = await client.patch(url, headers=headers, json={"filename": "a.jpg"})
+        assert renamed.status_code == 200
         assert (await client.delete(url, headers=headers)).status_code == 204
 
 

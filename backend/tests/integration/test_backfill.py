@@ -237,8 +237,8 @@ async def test_images_that_are_deleted_during_the_run_stay_deleted(store: Store)
     class Deleting(LocalStorage):
         async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
             if key == images[1].storage_key:
-                await services.images.delete(images[0].id)
-                await services.images.delete(images[1].id)
+                await services.deletion.delete(images[0].id)
+                await services.deletion.delete(images[1].id)
             return await super().open(key, start, length)
 
     backfill = Backfill(store.database, Deleting(store.root))
@@ -264,7 +264,7 @@ async def test_runs_at_once_beside_uploads_and_deletes_measure_everything(
 
     async def use() -> None:
         for image in images[:10]:
-            await store.services.images.delete(image.id)
+            await store.services.deletion.delete(image.id)
             await store.services.uploads.upload(file(PNG), None)
 
     await asyncio.gather(run(store), run(store), use())

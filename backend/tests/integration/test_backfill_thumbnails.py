@@ -19,7 +19,7 @@ from app.queue.worker import QueueWorker
 from app.services import backfill_thumbnails
 from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.statements.backfill import find_rendering_states, list_unrendered
-from app.statements.images import delete_image, find_images
+from app.statements.images import delete_images, find_images
 from app.storage.memory import MemoryStorage
 from testkit.databases import explain
 from testkit.jobs import rows
@@ -225,7 +225,7 @@ async def test_images_that_cannot_be_rendered_or_are_deleted_do_not_hold_up_the_
                     {"id": UUID(subject)},
                 )
             elif subject == deleted:
-                await delete_image(session, UUID(subject))
+                await delete_images(session, [UUID(subject)])
         if subject not in {broken, deleted}:
             await render(subject)
 

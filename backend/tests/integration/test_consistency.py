@@ -426,7 +426,7 @@ async def test_an_upload_between_the_two_listings_is_no_finding(
     info = await store.storage.stat(image.storage_key)
     late = ConsistencyCheck(database, Stale([]), timedelta(0))
     assert [finding async for finding in late.find(lambda _row: None)] == []
-    await store.services.images.delete(image.id)
+    await store.services.deletion.delete(image.id)
     early = ConsistencyCheck(database, Stale([info]), DAY)
     assert [finding async for finding in early.find(lambda _row: None)] == []
 
@@ -444,7 +444,7 @@ async def test_a_repair_beside_uploads_and_deletes_removes_nothing_that_lives(
             await store.render(alive[-1])
             deleted = await store.upload()
             await store.render(deleted)
-            await store.services.images.delete(deleted.id)
+            await store.services.deletion.delete(deleted.id)
 
     async def check_over_and_over() -> list[Finding]:
         found: list[Finding] = []

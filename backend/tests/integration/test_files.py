@@ -60,6 +60,6 @@ async def test_an_image_deleted_between_row_and_bytes_is_simply_not_found(
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
     found = await services.files.find(image.id)
-    await services.images.delete(image.id)
+    await services.deletion.delete(image.id)
     with pytest.raises(ImageNotFound):
         await services.files.open(found, 0, 1)

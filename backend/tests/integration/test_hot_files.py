@@ -96,7 +96,7 @@ async def test_a_deleted_image_is_gone_for_every_worker_at_once(
         for _ in range(2):
             assert await look_at(services, image) == JPEG
     found = await remembering.files.find(image.id)
-    await deleting.images.delete(image.id)
+    await deleting.deletion.delete(image.id)
     for services in workers:
         with pytest.raises(ImageNotFound):
             await look_at(services, image)
@@ -118,8 +118,8 @@ async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembe
     async def stuck(_key: str) -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(deleting.images._storage, "delete", stuck)
-    delete = asyncio.create_task(deleting.images.delete(image.id))
+    monkeypatch.setattr(deleting.deletion._storage, "delete", stuck)
+    delete = asyncio.create_task(deleting.deletion.delete(image.id))
     try:
         while not delete.done():
             # Still remembered, or looked up again and not found; either is true by now.
@@ -141,7 +141,7 @@ async def test_a_lookup_that_was_overtaken_by_a_delete_brings_nothing_back(
 
     async def slow(image_id: UUID) -> Image:
         found = await look_up(image_id)
-        await deleting.images.delete(image_id)
+        await deleting.deletion.delete(image_id)
         return found
 
     monkeypatch.setattr(remembering.images, "get", slow)
@@ -188,6 +188,7 @@ async def test_ten_thousand_images_in_turn_have_their_own_bytes_in_bounded_memor
                 checksum=None,
                 truncated=None,
                 created_at=datetime.now(UTC),
+                updated_at=None,
                 placeholder=None,
                 rendered_at=None,
                 thumbnail_sizes=None,

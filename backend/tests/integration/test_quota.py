@@ -132,7 +132,7 @@ async def test_a_deleted_image_frees_its_place_at_once(
     image = await services.uploads.upload(file(JPEG), ADDRESS)
     with pytest.raises(QuotaExceeded):
         await services.uploads.upload(file(JPEG), ADDRESS)
-    await services.images.delete(image.id)
+    await services.deletion.delete(image.id)
     await services.uploads.upload(file(JPEG), ADDRESS)
 
 
@@ -171,7 +171,7 @@ async def test_uploads_of_one_address_at_once_leave_the_connections_to_others(
         ]
         await until(lambda: len(storage._objects) == len(uploads))
         assert (await services.images.page(20, None)).items == []
-        for act in (services.images.get, services.images.delete):
+        for act in (services.images.get, services.deletion.delete):
             with pytest.raises(ImageNotFound):
                 await act(UUID(int=1))
         assert database._engine.pool.checkedout() == 1  # type: ignore[attr-defined]

@@ -302,7 +302,7 @@ async def test_an_image_that_is_deleted_while_it_is_rendered_leaves_no_file(
     storage = Interfering()
     services = Services(database, storage, LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
-    storage.interfere = lambda: services.images.delete(image.id)
+    storage.interfere = lambda: services.deletion.delete(image.id)
     await Rendering(database, storage, open_renderer()).render(image.id)
     assert await stored_keys(storage) == await row_keys(database) == []
     assert len(storage.staged) == 1 + len(SIZES)

@@ -1,8 +1,10 @@
 """Each statement does what it says, and reads no more rows than it gives."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from operator import attrgetter
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,11 +16,12 @@ from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
 from app.statements.fsck import find_file, list_files
 from app.statements.images import (
-    delete_image,
     delete_image_by_key,
+    delete_images,
     find_details,
     find_images,
     insert_images,
+    rename_image,
 )
 from app.statements.listing import list_images
 from app.statements.rendering import (
@@ -27,11 +30,17 @@ from app.statements.rendering import (
     record_render_error,
     record_rendition,
 )
-from testkit.databases import explain
-from testkit.uploads import add, row
+from testkit.databases import explain, until_a_statement_waits_for_a_lock
+from testkit.uploads import add, row, row_keys
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800], {"iso": 100})
+
+TWENTY_THOUSAND = text(
+    "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', "
+    "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
+    "FROM generate_series(1, 20000) AS n"
+)
 
 
 def new(filename: str = "photo.jpg", address: str | None = None) -> NewImage:
@@ -79,16 +88,68 @@ async def test_an_unknown_id_finds_nothing_and_hides_no_other(database: Database
 
 
 async def test_a_delete_returns_the_keys_of_the_files_once(database: Database) -> None:
-    bare, rendered = row(), row(rendered_at=START, thumbnail_sizes=[150, 800])
-    await add(database, bare, rendered)
-    thumbnails = [thumbnail_key(rendered.storage_key, size, START) for size in (150, 800)]
+    bare, rendered, other = (
+        row(),
+        *(row(rendered_at=START, thumbnail_sizes=[150, 800]) for _ in "12"),
+    )
+    kept = row()
+    await add(database, bare, rendered, other, kept)
+    keys = {
+        image.id: [
+            image.storage_key,
+            *(thumbnail_key(image.storage_key, size, START) for size in (150, 800)),
+        ]
+        for image in (rendered, other)
+    }
+    wanted = [other.id, UUID(int=0), bare.id, other.id]
     async with database.write() as session:
-        assert await delete_image(session, bare.id) == [bare.storage_key]
-        keys = [rendered.storage_key, *thumbnails]
-        assert await delete_image_by_key(session, rendered.storage_key) == keys
+        expected = {bare.id: [bare.storage_key], other.id: keys[other.id]}
+        assert await delete_images(session, wanted) == expected
+        assert await delete_image_by_key(session, rendered.storage_key) == keys[rendered.id]
     async with database.write() as session:
-        assert await delete_image(session, bare.id) == []
+        assert await delete_images(session, wanted) == {}
         assert await delete_image_by_key(session, rendered.storage_key) == []
+    assert await row_keys(database) == [kept.storage_key]
+
+
+async def test_rows_are_locked_in_the_order_of_their_ids_and_then_deleted(
+    database: Database,
+) -> None:
+    """So no two deletes of the same rows deadlock, in whichever order these are stored."""
+    first, second = sorted((row(), row()), key=attrgetter("id"))
+    await add(database, second)
+    await add(database, first)
+    lock = text("SELECT FROM images WHERE id = :id FOR UPDATE NOWAIT")
+
+    async def delete() -> None:
+        async with database.write() as session:
+            await delete_images(session, [second.id, first.id])
+
+    async with database.write() as session:
+        await session.execute(lock, {"id": first.id})
+        deletion = asyncio.create_task(delete())
+        await until_a_statement_waits_for_a_lock(database)
+        await session.execute(lock, {"id": second.id})
+    await deletion
+    assert await row_keys(database) == []
+
+
+async def test_a_new_name_and_its_time_are_all_that_a_renaming_changes(database: Database) -> None:
+    image, other = row(created_at=START, rendered_at=START, thumbnail_sizes=[150]), row()
+    await add(database, image, other)
+    async with database.read() as session:
+        before = await find_images(session, [image.id, other.id])
+    async with database.write() as session:
+        renamed = await rename_image(session, image.id, "Zürich 😀.jpg")
+        assert await rename_image(session, UUID(int=0), "b.jpg") is None
+    assert renamed
+    assert renamed.updated_at
+    assert abs(renamed.updated_at - datetime.now(UTC)) < timedelta(minutes=1)
+    expected = before[image.id]._replace(filename="Zürich 😀.jpg", updated_at=renamed.updated_at)
+    assert renamed == expected
+    async with database.read() as session:
+        after = await find_images(session, [image.id, other.id])
+    assert after == {image.id: expected, other.id: before[other.id]}
 
 
 async def test_pages_hold_all_rows_newest_first_also_where_times_are_equal(
@@ -127,7 +188,7 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         (lambda session, known: find_images(session, [known.id]), "pk_images"),
         (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
         (lambda session, known: find_details(session, [known.id]), "pk_images"),
-        (lambda session, known: delete_image(session, known.id), "pk_images"),
+        (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
         (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), "uq_images_storage_key"),
         (lambda session, _known: list_files(session, "5", 500), "uq_images_storage_key"),
         (
@@ -144,7 +205,7 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         "find",
         "find many",
         "find details",
-        "delete",
+        "rename",
         "find by key",
         "list by key",
         "delete by key",
@@ -161,13 +222,7 @@ async def test_every_query_is_answered_by_its_index(
     index: str,
 ) -> None:
     async with database.write() as session:
-        await session.execute(
-            text(
-                "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', "
-                "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
-                "FROM generate_series(1, 20000) AS n"
-            )
-        )
+        await session.execute(TWENTY_THOUSAND)
         await session.execute(text("ANALYZE images"))
         middle = text("SELECT created_at, id FROM images ORDER BY created_at OFFSET 9000 LIMIT 1")
         known = Position(*(await session.execute(middle)).one())
@@ -175,6 +230,16 @@ async def test_every_query_is_answered_by_its_index(
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+async def test_several_rows_are_deleted_by_the_index_of_their_ids(database: Database) -> None:
+    async with database.write() as session:
+        await session.execute(TWENTY_THOUSAND)
+        await session.execute(text("ANALYZE images"))
+        ids = list(await session.scalars(text("SELECT id FROM images ORDER BY random() LIMIT 10")))
+    plan = await explain(database, lambda session: delete_images(session, ids))
+    assert "Seq Scan" not in plan
+    assert plan.count("pk_images") == 2
 
 
 async def test_equal_times_are_ordered_by_id_whatever_the_plan(database: Database) -> None:

@@ -252,7 +252,7 @@ async def test_a_row_names_what_is_left_of_a_rendition_until_that_is_removed(
         with pytest.raises(StorageUnavailable):
             await ask(services, image)
     assert (await services.images.get(image.id)).rendered_at is not None
-    await services.images.delete(image.id)
+    await services.deletion.delete(image.id)
     assert await stored_keys(storage) == []
 
 
@@ -294,7 +294,7 @@ async def test_a_deleted_image_has_no_thumbnail_for_any_process(
         assert await ask(services, image) == thumbnails[300]
     thumbnail = await remembering.thumbnails.find(image.id, "300")
     assert thumbnail
-    await deleting.images.delete(image.id)
+    await deleting.deletion.delete(image.id)
     for services in (deleting, remembering):
         with pytest.raises(ImageNotFound):
             await services.files.require_present(thumbnail)

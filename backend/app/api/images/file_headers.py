@@ -23,6 +23,8 @@ FOR_ANY_SITE: Final[HeaderFields] = (
 scripts may read it (ADR 0022)."""
 
 _IMMUTABLE: Final = b"public, max-age=31536000, immutable"
+_REVALIDATED: Final = b"public, no-cache"
+"""Of a file that is to be saved: its bytes never change, but its name does."""
 _SANDBOX: Final = b"default-src 'none'; sandbox"
 """Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
 _AGE_OF_DATE: Final = timedelta(seconds=2)
@@ -33,8 +35,8 @@ class FileHeaders(NamedTuple):
     """What the answers about a file say of it."""
 
     file: FileState
-    validators: HeaderFields
-    """Of every answer, 304 too."""
+    common: HeaderFields
+    """Of every answer; a cache updates what it has by those of 304 (RFC 9111, section 4.3.4)."""
     representation: HeaderFields
     """Of answers that carry the file, or would."""
 
@@ -53,24 +55,24 @@ def _fields(file: HotFile, *, attachment: bool) -> FileHeaders:
     modified = _last_modified(file.modified).replace(microsecond=0)
     # A key is used for one file only, ever.
     state = FileState(f'"{file.key.partition(".")[0]}"', modified, file.size)
-    validators = (
+    disposition = content_disposition(file.filename, attachment=attachment)
+    common = (
         (b"etag", state.etag.encode()),
         (b"last-modified", state.last_modified.encode()),
-        (b"cache-control", _IMMUTABLE),
+        (b"cache-control", _REVALIDATED if attachment else _IMMUTABLE),
+        (b"content-disposition", disposition.encode()),
         *FOR_ANY_SITE,
     )
     digest = file.checksum
-    disposition = content_disposition(file.filename, attachment=attachment)
     representation = (
         (b"content-type", file.content_type.encode()),
-        (b"content-disposition", disposition.encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _SANDBOX),
         # RFC 9530, section 3: of the whole file, also where a part of it is sent.
         *([(b"repr-digest", b"sha-256=:%b:" % b64encode(digest))] if digest else ()),
     )
-    return FileHeaders(state, validators, representation)
+    return FileHeaders(state, common, representation)
 
 
 def _last_modified(created_at: datetime) -> datetime:

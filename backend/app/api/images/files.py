@@ -89,9 +89,9 @@ async def file_response(
         raise
     if selection.status == HTTP_304_NOT_MODIFIED:
         await files.require_present(file)
-        return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.validators])
+        return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common])
     length_field = (b"content-length", b"%d" % selection.length)
-    headers = [*fields.validators, *fields.representation, length_field]
+    headers = [*fields.common, *fields.representation, length_field]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
         content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)

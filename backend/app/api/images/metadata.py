@@ -1,19 +1,18 @@
-"""The metadata of images: of one, of a page of them; and deletion."""
+"""The metadata of images: of one, and of a page of them."""
 
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
+from starlette.status import HTTP_200_OK
 
 from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.filters import NAMES, FiltersDep
 from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
-from app.api.problems.kinds import CROSS_SITE_REQUEST
 from app.api.problems.openapi import described_headers, documented
-from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound
+from app.domain.errors import DatabaseUnavailable, ImageNotFound
 from app.schemas.image import ImageDetailsOut, ImageList, ImageOut
 
 router = APIRouter(tags=["images"])
@@ -75,18 +74,3 @@ async def get_image(image_id: UUID, context: ContextDep) -> ImageDetailsOut:
     image, metadata = await context.services.images.details(image_id)
     sizes = context.settings.thumbnail_sizes
     return ImageDetailsOut.of(image, context.images_url, sizes, metadata=metadata)
-
-
-@router.delete(
-    IMAGE_PATH,
-    status_code=HTTP_204_NO_CONTENT,
-    response_class=Response,
-    summary="Delete an image",
-    responses={
-        HTTP_204_NO_CONTENT: {"description": "The image is gone"},
-        **documented(CROSS_SITE_REQUEST, ImageNotFound, DatabaseUnavailable, DatabaseFull),
-    },
-)
-async def delete_image(image_id: UUID, context: ContextDep) -> None:
-    """Delete an image and its file, for good."""
-    await context.services.images.delete(image_id)

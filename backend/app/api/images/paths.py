@@ -8,6 +8,7 @@ from starlette.convertors import UUIDConvertor
 IMAGES_PATH: Final = "/api/v1/images"
 UPLOAD_PATH: Final = f"{IMAGES_PATH}/upload"
 BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
+BATCH_DELETE_PATH: Final = f"{IMAGES_PATH}/batch-delete"
 IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 THUMBNAIL_PATH: Final = f"{IMAGE_PATH}/thumbnails/{{size}}"

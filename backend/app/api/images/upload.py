@@ -37,7 +37,10 @@ _STRIP_METADATA: Final = {
 _FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
 _LINKS: Final = {
     name: {"operationId": name, "parameters": {"image_id": "$response.body#/id"}}
-    for name in ("get_image", "get_image_file", "get_image_thumbnail", "delete_image")
+    for name in (
+        *("get_image", "get_image_file", "get_image_thumbnail"),
+        *("rename_image", "delete_image"),
+    )
 }
 """What can be done next with the image that an answer carries."""
 _PROBLEMS: Final = (

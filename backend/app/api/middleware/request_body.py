@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FORM_ALLOWANCE: Final = 64 * 1024
 """Bytes that a form may have besides each file: boundaries, headers, other fields."""
 DEFAULT_CAP: Final = 64 * 1024
-"""Bytes for the routes that expect no body."""
+"""Bytes for the routes that take no file."""
 MAX_BODY_WAIT_SECONDS: Final = 30.0
 """How long the service waits for the next bytes of a body, at most."""
 BODY_MIN_RATE: Final = 1024

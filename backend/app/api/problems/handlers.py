@@ -21,6 +21,7 @@ from app.api.forms.rejections import (
 from app.api.images.cursor import InvalidCursor
 from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.paths import FILE_URL
+from app.api.json_body import JSON_MEDIA_TYPE, UnsupportedMediaType
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge
 from app.api.problems import kinds
@@ -29,6 +30,7 @@ from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageDamaged,
+    InvalidFilename,
     LimitExceeded,
     QuotaExceeded,
     StorageFull,
@@ -38,6 +40,8 @@ from app.domain.errors import (
 from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
 
+_MOST_INPUTS: Final = 20
+"""Bad inputs that an answer names."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = logging.getLogger(__name__)
@@ -59,12 +63,15 @@ def error_members(error: Exception) -> dict[str, Any]:
             members = {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
         case MissingField(field=name) | InvalidField(field=name):
             members["errors"] = [{"in": "body", "field": name, "detail": detail}]
+        case InvalidFilename():
+            members["errors"] = [{"in": "body", "field": "filename", "detail": detail}]
         case InvalidCursor():
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
         case RequestValidationError():
             members["errors"] = errors = [
-                {"in": item["loc"][0], "field": str(item["loc"][-1]), "detail": item["msg"]}
-                for item in error.errors()
+                {"in": where, "field": ".".join(map(str, path)) or where, "detail": item["msg"]}
+                for item in error.errors()[:_MOST_INPUTS]
+                for where, *path in [item["loc"]]
             ]
             detail = "{field}: {detail}".format(**errors[0])
     return {"detail": detail, **members}
@@ -86,6 +93,8 @@ def _headers(error: Exception) -> dict[str, str]:
             # RFC 9110, sections 12.5.1 and 12.5.3; Accept-Post: Linked Data Platform 1.0, 7.1
             form = FORM_MEDIA_TYPE
             return {"Accept": form, "Accept-Post": form, "Accept-Encoding": "identity"}
+        case UnsupportedMediaType():
+            return {"Accept": JSON_MEDIA_TYPE, "Accept-Encoding": "identity"}
         case RangeNotSatisfiable(size=size):
             return {"Content-Range": f"bytes */{size}"}
     return {}

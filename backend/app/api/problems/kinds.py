@@ -14,6 +14,7 @@ from app.api.forms.rejections import (
     UnsupportedBody,
 )
 from app.api.images.cursor import InvalidCursor
+from app.api.json_body import UnsupportedMediaType
 from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
@@ -78,10 +79,10 @@ INVALID_KEY: Final = Problem(
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
     403,
-    "A browser sent this for a page of another site, which may not upload or delete where no "
+    "A browser sent this for a page of another site, which may change nothing where no "
     "API_KEY protects the service. If it is the service's own page behind a proxy, set PUBLIC_URL "
     "to the address that the browser shows. Programs other than browsers are not affected.",
-    "A page of another site may not upload or delete here; if this is the service's own page, set "
+    "A page of another site may change nothing here; if this is the service's own page, set "
     "PUBLIC_URL to the address that the browser shows.",
     exact_title="Cross-site request",
 )
@@ -143,6 +144,12 @@ UNSUPPORTED_BODY: Final = Problem(
     "it, neither by itself nor as JSON.",
     UnsupportedBody("file"),
 )
+UNSUPPORTED_MEDIA_TYPE: Final = Problem(
+    "unsupported-media-type",
+    415,
+    "The body must be JSON, without compression, and its Content-Type must say so.",
+    UnsupportedMediaType(),
+)
 RANGE_NOT_SATISFIABLE: Final = Problem(
     "range-not-satisfiable",
     416,
@@ -163,7 +170,8 @@ INVALID_REQUEST: Final = Problem(
     "invalid-request",
     422,
     "A parameter is out of range, the form has no file, or a field of it is wrong or in the wrong "
-    "place. `errors` names each bad input.",
+    "place; or the body is not the JSON that the call takes. `errors` names the bad inputs, twenty "
+    "at most.",
     RequestValidationError(
         [{"loc": ("query", "limit"), "msg": "Input should be less than or equal to 100"}]
     ),
@@ -262,6 +270,7 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     InvalidCursor: INVALID_REQUEST,
     MissingField: INVALID_REQUEST,
     InvalidField: INVALID_REQUEST,
+    errors.InvalidFilename: INVALID_REQUEST,
     errors.ImageHostError: INTERNAL_ERROR,
 }
 """By the class of the exception."""

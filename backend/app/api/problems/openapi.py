@@ -13,7 +13,7 @@ _HEADERS: Final = {
     401: {"WWW-Authenticate": "Bearer"},
     415: {
         "Accept": "The media type that the call takes",
-        "Accept-Post": "The same",
+        "Accept-Post": "The same, where it is a form",
         "Accept-Encoding": "identity: no compression",
     },
     416: {"Content-Range": "The size of the file, as bytes */size"},

@@ -1,0 +1,83 @@
+"""Changes of stored images: another name; deletion, of one or of many."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
+
+from app.api.context import ContextDep
+from app.api.images.paths import BATCH_DELETE_PATH, IMAGE_PATH
+from app.api.json_body import UnsupportedMediaType, described_body, read_json
+from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
+from app.api.problems.kinds import CROSS_SITE_REQUEST, INVALID_REQUEST, problem_of
+from app.api.problems.openapi import documented
+from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound, InvalidFilename
+from app.schemas.changes import DeletedImages, FailedDeletion, ImageChanges, ImagesToDelete
+from app.schemas.image import ImageOut
+
+_PROBLEMS = (CROSS_SITE_REQUEST, DatabaseUnavailable, DatabaseFull)
+"""Those that all these calls may be answered with."""
+_BODY_PROBLEMS = (RequestTooSlow, BodyTooLarge, UnsupportedMediaType, INVALID_REQUEST)
+
+router = APIRouter(tags=["images"])
+
+
+@router.patch(
+    IMAGE_PATH,
+    summary="Rename an image",
+    openapi_extra=described_body(ImageChanges),
+    responses={
+        HTTP_200_OK: {"description": "The image under its new name"},
+        **documented(*_PROBLEMS, *_BODY_PROBLEMS, ImageNotFound, InvalidFilename),
+    },
+)
+async def rename_image(request: Request, image_id: UUID, context: ContextDep) -> ImageOut:
+    """Give an image another name. Its links stay; what is saved of it has the new name.
+
+    `curl -X PATCH --json '{"filename": "holiday.jpg"}' http://localhost:8000/api/v1/images/…`
+    """
+    changes = await read_json(request, ImageChanges)
+    image = await context.services.images.rename(image_id, changes.filename)
+    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
+
+
+@router.delete(
+    IMAGE_PATH,
+    status_code=HTTP_204_NO_CONTENT,
+    response_class=Response,
+    summary="Delete an image",
+    responses={
+        HTTP_204_NO_CONTENT: {"description": "The image is gone"},
+        **documented(*_PROBLEMS, ImageNotFound),
+    },
+)
+async def delete_image(image_id: UUID, context: ContextDep) -> None:
+    """Delete an image and its file, for good."""
+    await context.services.deletion.delete(image_id)
+
+
+@router.post(
+    BATCH_DELETE_PATH,
+    summary="Delete several images",
+    openapi_extra=described_body(ImagesToDelete),
+    responses={
+        HTTP_200_OK: {"description": "The images are gone; `failed` has those that there were not"},
+        **documented(*_PROBLEMS, *_BODY_PROBLEMS),
+    },
+)
+async def delete_images(request: Request, context: ContextDep) -> DeletedImages:
+    """Delete images and their files, for good: all that there are, at once. An id counts once.
+
+    `curl --json '{"ids": ["…", "…"]}' http://localhost:8000/api/v1/images/batch-delete`
+    """
+    ids = dict.fromkeys((await read_json(request, ImagesToDelete)).ids)
+    gone = await context.services.deletion.delete_batch(ids)
+    status = problem_of(ImageNotFound).status
+    return DeletedImages(
+        deleted=[one for one in ids if one in gone],
+        failed=[
+            FailedDeletion(id=one, status=status, detail=str(ImageNotFound(one)))
+            for one in ids
+            if one not in gone
+        ],
+    )
