@@ -25,10 +25,11 @@ export const gapOf = (width) => Math.round(Math.min(Math.max(width / 180, 3), 8)
 export const ratioOf = ({ width, height }) =>
   width && height ? Math.min(Math.max(width / height, NARROWEST), WIDEST) : 1;
 
-/** Return the day of a time in the reader's time zone, as a number like 20261130. */
-export function dayOf(time) {
+/** Return a time's day where the reader is, as a number like 20261130, and when it began, in UTC. */
+function dayOf(time) {
   const date = new Date(time);
-  return (date.getFullYear() * 100 + date.getMonth() + 1) * 100 + date.getDate();
+  const key = (date.getFullYear() * 100 + date.getMonth() + 1) * 100 + date.getDate();
+  return [key, new Date(date.setHours(0, 0, 0, 0)).toISOString().slice(0, 19)];
 }
 
 /**
@@ -40,8 +41,8 @@ export function layOut(images, width, heading) {
   const gap = gapOf(width);
   const layout = { rows: [], days: [], height: 0, rowOf: new Map() };
   for (let end = 0, start = 0; start < images.length; start = end) {
-    const key = dayOf(images[start].created_at);
-    while (end < images.length && dayOf(images[end].created_at) === key) end += 1;
+    const [key, midnight] = dayOf(images[start].created_at);
+    while (end < images.length && images[end].created_at >= midnight) end += 1;
     const day = { key, top: layout.height, height: heading };
     layout.days.push(day);
     for (let first = start; first < end; ) {
