@@ -13,31 +13,32 @@ const BAR = 4.25;
 
 const gallery = element("gallery");
 
-/** "tile" is dispatched on the gallery when one is made, and with it in `detail`. */
 /** @type {Map<string, {tile: HTMLElement, image: ApiImage}>} Tiles in the document by id. */
 const tiles = new Map();
 
-/** Sections in the document by day. @type {Map<number, HTMLElement>} */
+/** @type {Map<number, HTMLElement>} Sections in the document by day. */
 const sections = new Map();
 
 /** @type {import("./layout.js").Layout} */
 let layout = layOut([], 1, 0);
 
-/** What the tiles that are there were made for: nothing is to be done as long as it is the same. */
-let drawn = { layout, first: 0, last: -1, current: null };
-
 /** The image whose tile Tab reaches: the last one that had the focus. */
-let current = null;
+let current = "";
 
-/** Draw the images from now on. */
+/** For what the document was changed last: until that changes, there is nothing to do. */
+let drawn = { layout, first: 0, last: -1, current };
+
+/** Draw the images from now on; "draw" is dispatched on the gallery when its tiles have changed. */
 export function startGrid() {
   images.addEventListener("change", lay);
   new ResizeObserver(lay).observe(gallery);
   addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
-  gallery.addEventListener("focusin", ({ target }) => {
-    setCurrent(target.closest("li")?.dataset.id);
-    draw();
-  });
+  gallery.addEventListener("focusin", noteFocus);
+}
+
+function noteFocus({ target }) {
+  setCurrent(target.closest("li").dataset.id);
+  draw();
 }
 
 /** Focus an image's tile; without one, the button that uploads. */
@@ -46,12 +47,12 @@ export function focusImage(image) {
   setCurrent(image.id);
   revealImage(image);
   draw();
-  tiles.get(image.id).tile.querySelector("a").focus({ preventScroll: true });
+  tiles.get(image.id)?.tile.querySelector("a").focus({ preventScroll: true });
 }
 
 /** Scroll to an image's tile, if it is not in sight. */
 export function revealImage(image) {
-  const row = layout.rows[layout.rowOf.get(image?.id)];
+  const row = rowOf(image);
   if (!row) return;
   const [above, below] = [topOf(row) - covered(), topOf(row) + row.height + rem() - innerHeight];
   if (scrollY > above || scrollY < below) scrollTo(0, scrollY > above ? above : below);
@@ -87,7 +88,7 @@ export function anchorInView() {
 /** Scroll so that an image, or what follows it, is where it was; return whether it is loaded. */
 export function scrollToAnchor({ offset, ...image }) {
   const place = placeOf(image);
-  const row = layout.rows[layout.rowOf.get(allImages()[Math.min(place, allImages().length - 1)]?.id)];
+  const row = rowOf(allImages()[place] ?? allImages().at(-1));
   if (row) scrollTo(0, topOf(row) - offset);
   draw();
   return place < allImages().length;
@@ -95,6 +96,7 @@ export function scrollToAnchor({ offset, ...image }) {
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 const covered = () => (BAR + HEADING) * rem();
+const rowOf = (image) => layout.rows[layout.rowOf.get(image?.id) ?? -1];
 const topOf = (row) => gallery.offsetTop + row.top;
 
 /** Lay the images out; what is in sight stays where it is. */
@@ -106,13 +108,13 @@ function lay() {
   const isSearch = !isEverything(currentSearch());
   element("empty").hidden = !isEmpty || isSearch;
   element("unfound").hidden = !isEmpty || !isSearch;
-  if (!layout.rowOf.has(current)) setCurrent(allImages()[0]?.id ?? null);
+  if (!layout.rowOf.has(current)) setCurrent(allImages()[0]?.id ?? "");
   if (anchor) scrollToAnchor(anchor);
   else draw();
 }
 
 function setCurrent(id) {
-  if (id === undefined || id === current) return;
+  if (id === current) return;
   markCurrent(false);
   current = id;
   markCurrent(true);
@@ -131,20 +133,20 @@ function draw() {
   const wanted = { layout, first, last, current };
   if (Object.keys(wanted).every((name) => wanted[name] === drawn[name])) return;
   const rows = layout.rows.slice(first, last + 1);
-  const pinned = layout.rowOf.get(current);
-  if (pinned < first) rows.unshift(layout.rows[pinned]);
+  const pinned = layout.rowOf.get(current) ?? -1;
   if (pinned > last) rows.push(layout.rows[pinned]);
+  else if (pinned >= 0 && pinned < first) rows.unshift(layout.rows[pinned]);
   removeOthers(rows);
   const isNew = drawn.layout !== layout;
   drawn = wanted;
-  let section = null;
-  let tile = null;
+  let [section, tile] = [null, null];
   for (const row of rows) {
-    const list = sectionOf(row.day, section, isNew);
-    if (list !== section) tile = null;
-    section = list;
-    for (const place of row.tiles) tile = drawTile(section.querySelector("ul"), row, place, tile, isNew);
+    const next = drawSection(row.day, section, isNew);
+    if (next !== section) tile = null;
+    section = next;
+    for (const place of row.tiles) tile = drawTile(next.querySelector("ul"), row, place, tile, isNew);
   }
+  gallery.dispatchEvent(new Event("draw"));
 }
 
 /** Remove the tiles that are in none of some rows, and sections that are empty then. */
@@ -164,7 +166,7 @@ function removeOthers(rows) {
 }
 
 /** Return a day's section, after the one before it. */
-function sectionOf(day, previous, isNew) {
+function drawSection(day, previous, isNew) {
   const known = sections.get(day.key);
   const section = known ?? copyTemplate("day");
   if (!known) sections.set(day.key, section);
@@ -184,10 +186,7 @@ function drawTile(list, row, { image, left, width }, previous, isNew) {
   if (known && known.image !== image) nameTile(tile, image);
   tiles.set(image.id, { tile, image });
   insertAfter(list, tile, previous);
-  if (known) return tile;
-  tile.dataset.id = image.id;
-  if (image.id === current) markCurrent(true);
-  gallery.dispatchEvent(new CustomEvent("tile", { detail: tile }));
+  if (!known && image.id === current) markCurrent(true);
   return tile;
 }
 

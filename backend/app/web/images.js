@@ -24,6 +24,9 @@ let search = {};
 /** @type {?string} Of the next page: "" for the first one, null after the last. */
 let cursor = "";
 
+/** @type {{cursor: string, after: ApiImage}[]} Of the pages that followed the first one. */
+let bookmarks = [];
+
 /** @type {?Promise<void>} The page that is loading. */
 let loading = null;
 
@@ -59,28 +62,26 @@ export function placeOf(image) {
 export const addImage = (image) => exchange([image], []);
 
 /** Replace an image by what is known of it since, as its new name. */
-export function updateImage(image) {
-  if (!byId.has(image.id)) return;
-  byId.set(image.id, image);
-  loaded[placeOf(image)] = image;
-  noteChange();
-}
+export const updateImage = (image) => byId.has(image.id) && exchange([image], []);
 
 /** Remove the images with some ids. */
 export const removeImages = (ids) => exchange([], ids);
 
-/** Add images, and remove those with some ids. */
+/** Add images, or replace them by what is known of them since, and remove those with some ids. */
 export function exchange(added, removed) {
   const gone = new Set(removed);
   if (gone.size) loaded = loaded.filter(({ id }) => !gone.has(id));
   for (const id of gone) byId.delete(id);
   for (const image of added) {
-    if (byId.has(image.id)) continue;
-    loaded.splice(placeOf(image), 0, image);
+    loaded.splice(placeOf(image), byId.has(image.id) ? 1 : 0, image);
     byId.set(image.id, image);
   }
   noteChange();
 }
+
+/** Return the page of the list that has an image: its cursor, and the image that it follows. */
+export const pageOf = (image) =>
+  bookmarks.findLast(({ after }) => isNewer(after, image)) ?? { cursor: "", after: null };
 
 /** Return the search whose images are shown. */
 export const currentSearch = () => search;
@@ -91,6 +92,7 @@ export function setSearch(wanted) {
   loaded = [];
   byId = new Map();
   cursor = "";
+  bookmarks = [];
   loading = null;
   retry();
   noteChange();
@@ -129,6 +131,7 @@ async function loadPage(mine) {
   if (!page || search !== mine) return;
   element("loading").hidden = true;
   cursor = page.next_cursor;
+  if (cursor) bookmarks.push({ cursor, after: page.items[page.items.length - 1] });
   loading = null; // for who hears of the change may want the next one
   exchange(page.items, []);
 }

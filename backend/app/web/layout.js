@@ -25,7 +25,10 @@ export const gapOf = (width) => Math.round(Math.min(Math.max(width / 180, 3), 8)
 export const ratioOf = ({ width, height }) =>
   width && height ? Math.min(Math.max(width / height, NARROWEST), WIDEST) : 1;
 
-/** Return a time's day where the reader is, as a number like 20261130, and when it began, in UTC. */
+/**
+ * Return a time's day where the reader is, as a number like 20261130, and when it began, in UTC.
+ * @returns {[number, string]}
+ */
 function dayOf(time) {
   const date = new Date(time);
   const key = (date.getFullYear() * 100 + date.getMonth() + 1) * 100 + date.getDate();
@@ -39,6 +42,7 @@ function dayOf(time) {
  */
 export function layOut(images, width, heading) {
   const gap = gapOf(width);
+  /** @type {Layout} */
   const layout = { rows: [], days: [], height: 0, rowOf: new Map() };
   for (let end = 0, start = 0; start < images.length; start = end) {
     const [key, midnight] = dayOf(images[start].created_at);

@@ -19,7 +19,7 @@ followAddress(async () => {
 startGrid();
 await setSearch(addressedSearch());
 await Promise.all([
-  import("./live.js"),
+  import("./live.js").then(({ startLive }) => startLive()),
   import("./selecting.js"),
   importUploads(),
   importViewer(),

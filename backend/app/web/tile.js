@@ -14,6 +14,7 @@ const TILE_PIXELS = 300;
 /** Make the tile of an image that has a place in the grid. */
 export function makeTile(image, place) {
   const tile = copyTemplate("tile");
+  tile.dataset.id = image.id;
   tile.querySelector("a").href = `#${image.id}`;
   nameTile(tile, image);
   placeTile(tile, image, place);
