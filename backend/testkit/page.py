@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from playwright.async_api import JSHandle, Page
+from playwright.async_api import JSHandle, Locator, Page, expect
 
 KEY = "correct-horse"
 CHOICE = "Remove camera and location data"
@@ -47,3 +47,11 @@ async def shown(page: Page) -> list[str]:
         "images => images.map(image => image.alt)"
     )
     return names
+
+
+async def shown_address(img: Locator, timeout: float | None = None) -> str:
+    """Return the last part of the address whose image is shown, once it is; within milliseconds."""
+    await expect(img).to_have_class("", timeout=timeout)
+    await expect(img).not_to_have_js_property("naturalWidth", 0, timeout=timeout)
+    address: str = await img.evaluate("img => img.currentSrc")
+    return address.rpartition("/")[2]

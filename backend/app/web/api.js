@@ -44,6 +44,9 @@ export const statusOf = (url) =>
  */
 export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParams(query)}`);
 
+/** Return how many images a search finds. @returns {Promise<{count: number, exact: boolean}>} */
+export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSearchParams(query)}`);
+
 /** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 

@@ -1,62 +1,197 @@
-/** The grid: a tile an image, drawn as images come and go. */
+/** The grid: rows of tiles below the days of their images. Rows far away are not in the document. */
 
-import { fileUrl, thumbnailUrl } from "./api.js";
 import { copyTemplate, element } from "./dom.js";
-import { showImage } from "./image.js";
-import { allImages, hasMore, images, loadMore } from "./images.js";
+import { formatDay } from "./format.js";
+import { allImages, currentSearch, findImage, hasMore, images, loadMore, neighbourOf, placeOf } from "./images.js";
+import { imageBeside, layOut, rowsBetween } from "./layout.js";
+import { isEverything } from "./search.js";
+import { makeTile, nameTile, placeTile, releaseTile } from "./tile.js";
 
-/** Of a tile's thumbnail; a first screen of larger ones would be several megabytes. */
-const TILE_PIXELS = 300;
+/** Of a day's heading; what a scrolled page shows begins below it and the bar. In rem, as in CSS. */
+const HEADING = 3;
+const BAR = 4.25;
 
 const gallery = element("gallery");
 
-/** @type {Map<string, HTMLElement>} Tiles by id. */
+/** @type {Map<string, {tile: HTMLElement, image: ApiImage}>} Tiles in the document by id. */
 const tiles = new Map();
 
-/** Draw the images from now on. */
+/** @type {Map<number, HTMLElement>} Sections in the document by day. */
+const sections = new Map();
+
+/** @type {import("./layout.js").Layout} */
+let layout = layOut([], 1, 0);
+
+/** The image whose tile Tab reaches: the last one that had the focus. */
+let current = "";
+
+/** For what the document was changed last: until that changes, there is nothing to do. */
+let drawn = { layout, first: 0, last: -1, current };
+
+/** Draw the images from now on; "draw" is dispatched on the gallery when its tiles have changed. */
 export function startGrid() {
-  images.addEventListener("change", draw);
+  images.addEventListener("change", lay);
+  new ResizeObserver(lay).observe(gallery);
+  addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
+  gallery.addEventListener("focusin", noteFocus);
+}
+
+function noteFocus({ target }) {
+  setCurrent(target.closest("li").dataset.id);
   draw();
 }
 
 /** Focus an image's tile; without one, the button that uploads. */
 export function focusImage(image) {
+  if (!layout.rowOf.has(image?.id)) return element("add").focus();
+  setCurrent(image.id);
   revealImage(image);
-  const link = tiles.get(image?.id)?.querySelector("a");
-  (link ?? element("add")).focus();
+  draw();
+  tiles.get(image.id)?.tile.querySelector("a").focus({ preventScroll: true });
 }
 
 /** Scroll to an image's tile, if it is not in sight. */
 export function revealImage(image) {
-  tiles.get(image?.id)?.scrollIntoView({ block: "nearest" });
+  const row = rowOf(image);
+  if (!row) return;
+  const [above, below] = [topOf(row) - covered(), topOf(row) + row.height + rem() - innerHeight];
+  if (scrollY > above || scrollY < below) scrollTo(0, scrollY > above ? above : below);
 }
 
+/** Focus the image that a key leads to. */
+export async function moveFocus(key) {
+  const image = findImage(current);
+  if (!image) return;
+  const isForward = ["ArrowRight", "ArrowDown", "End"].includes(key);
+  const find = () =>
+    ({
+      ArrowLeft: () => neighbourOf(image, -1),
+      ArrowRight: () => neighbourOf(image, 1),
+      ArrowUp: () => imageBeside(layout, image, -1),
+      ArrowDown: () => imageBeside(layout, image, 1),
+      Home: () => allImages()[0],
+      End: () => allImages().at(-1),
+    })[key]();
+  if (isForward && !find() && hasMore()) await loadMore();
+  if (find()) focusImage(find());
+}
+
+/** Return what is at the top of the window, by which its position can be found again. */
+export function anchorInView() {
+  if (scrollY < 1 || !layout.rows.length) return null;
+  const [place] = rowsBetween(layout, scrollY + covered() - gallery.offsetTop, Infinity);
+  const row = layout.rows[Math.min(place, layout.rows.length - 1)];
+  const { id, created_at } = row.tiles[0].image;
+  return { id, created_at, offset: topOf(row) - scrollY };
+}
+
+/** Scroll so that an image, or what follows it, is where it was; return whether it is loaded. */
+export function scrollToAnchor({ offset, ...image }) {
+  const place = placeOf(image);
+  const row = rowOf(allImages()[place] ?? allImages().at(-1));
+  if (row) scrollTo(0, topOf(row) - offset);
+  draw();
+  return place < allImages().length;
+}
+
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+const covered = () => (BAR + HEADING) * rem();
+const rowOf = (image) => layout.rows[layout.rowOf.get(image?.id) ?? -1];
+const topOf = (row) => gallery.offsetTop + row.top;
+
+/** Lay the images out; what is in sight stays where it is. */
+function lay() {
+  const anchor = anchorInView();
+  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem());
+  gallery.style.height = `${layout.height}px`;
+  const isEmpty = layout.rows.length === 0 && !hasMore();
+  const isSearch = !isEverything(currentSearch());
+  element("empty").hidden = !isEmpty || isSearch;
+  element("unfound").hidden = !isEmpty || !isSearch;
+  if (!layout.rowOf.has(current)) setCurrent(allImages()[0]?.id ?? "");
+  if (anchor) scrollToAnchor(anchor);
+  else draw();
+}
+
+function setCurrent(id) {
+  if (id === current) return;
+  markCurrent(false);
+  current = id;
+  markCurrent(true);
+}
+
+function markCurrent(isCurrent) {
+  const controls = tiles.get(current)?.tile.querySelectorAll("a, input") ?? [];
+  for (const control of controls) control.tabIndex = isCurrent ? 0 : -1;
+}
+
+/** Bring the rows in sight into the document, those of a window's height around them, and the current one. */
 function draw() {
-  const wanted = allImages();
-  for (const [id, tile] of tiles) {
-    if (wanted.some((image) => image.id === id)) continue;
-    tile.remove();
+  const top = scrollY - gallery.offsetTop;
+  const [first, last] = rowsBetween(layout, top - innerHeight, top + 2 * innerHeight);
+  if (top + 3 * innerHeight > layout.height && hasMore()) loadMore();
+  const wanted = { layout, first, last, current };
+  if (Object.keys(wanted).every((name) => wanted[name] === drawn[name])) return;
+  const rows = layout.rows.slice(first, last + 1);
+  const pinned = layout.rowOf.get(current) ?? -1;
+  if (pinned > last) rows.push(layout.rows[pinned]);
+  else if (pinned >= 0 && pinned < first) rows.unshift(layout.rows[pinned]);
+  removeOthers(rows);
+  const isNew = drawn.layout !== layout;
+  drawn = wanted;
+  let [section, tile] = [null, null];
+  for (const row of rows) {
+    const next = drawSection(row.day, section, isNew);
+    if (next !== section) tile = null;
+    section = next;
+    for (const place of row.tiles) tile = drawTile(next.querySelector("ul"), row, place, tile, isNew);
+  }
+  gallery.dispatchEvent(new Event("draw"));
+}
+
+/** Remove the tiles that are in none of some rows, and sections that are empty then. */
+function removeOthers(rows) {
+  const ids = new Set(rows.flatMap((row) => row.tiles.map(({ image }) => image.id)));
+  for (const [id, { tile }] of tiles) {
+    if (ids.has(id)) continue;
+    releaseTile(tile);
     tiles.delete(id);
   }
-  for (const [place, image] of wanted.entries()) {
-    const tile = tiles.get(image.id) ?? makeTile(image);
-    tiles.set(image.id, tile);
-    if (gallery.children[place] !== tile) gallery.insertBefore(tile, gallery.children[place]);
+  const days = new Set(rows.map(({ day }) => day.key));
+  for (const [key, section] of sections) {
+    if (days.has(key)) continue;
+    section.remove();
+    sections.delete(key);
   }
-  element("empty").hidden = wanted.length > 0 || hasMore();
-  endObserver.unobserve(element("end")); // so that an end that stays in sight is reported again
-  endObserver.observe(element("end"));
 }
 
-function makeTile(image) {
-  const tile = copyTemplate("tile");
-  const link = tile.querySelector("a");
-  link.href = `#${image.id}`;
-  showImage(link, image, [thumbnailUrl(image, TILE_PIXELS), fileUrl(image)]);
+/** Return a day's section, after the one before it. */
+function drawSection(day, previous, isNew) {
+  const known = sections.get(day.key);
+  const section = known ?? copyTemplate("day");
+  if (!known) sections.set(day.key, section);
+  if (!known || isNew) {
+    Object.assign(section.style, { top: `${day.top}px`, height: `${day.height}px` });
+    section.querySelector("h3").textContent = formatDay(day.key);
+  }
+  insertAfter(gallery, section, previous);
+  return section;
+}
+
+function drawTile(list, row, { image, left, width }, previous, isNew) {
+  const place = { left, top: row.top - row.day.top, width, height: row.height };
+  const known = tiles.get(image.id);
+  const tile = known?.tile ?? makeTile(image, place);
+  if (known && isNew) placeTile(tile, image, place);
+  if (known && known.image !== image) nameTile(tile, image);
+  tiles.set(image.id, { tile, image });
+  insertAfter(list, tile, previous);
+  if (!known && image.id === current) markCurrent(true);
   return tile;
 }
 
-const endObserver = new IntersectionObserver(
-  (entries) => entries.at(-1)?.isIntersecting && loadMore(),
-  { rootMargin: "100%" },
-);
+/** Insert an element after another one, or at the start; one that is there keeps the focus. */
+function insertAfter(parent, child, previous) {
+  const next = previous ? previous.nextSibling : parent.firstChild;
+  if (next !== child) parent.insertBefore(child, next);
+}

@@ -7,21 +7,38 @@ import { decodeThumbHash } from "./thumbhash.js";
 /** How often a thumbnail may be late, or what has come may be unreadable, until it is given up. */
 const MAX_FAILURES = 3;
 
+/** What comes sooner is shown at once, and what comes later appears gradually, in milliseconds. */
+const [SOON, APPEARING] = [80, 200];
+
 /**
  * Show an image in an element by the first of some addresses that the browser can show, and until
  * that has come by its placeholder. Return the address; undefined if there is none.
+ * @param {{srcset?: string, sizes?: string}} choice  What the browser may show for a thumbnail.
  */
-export async function showImage(place, image, addresses) {
+export async function showImage(place, image, addresses, choice = {}) {
   const placeholder = drawPlaceholder(image);
   const img = new Image(); // a new one: the old would show its image until this one came
-  Object.assign(img, { alt: image.filename, loading: "lazy" });
+  Object.assign(img, { alt: image.filename, loading: "lazy", className: "pending" });
   place.replaceChildren(placeholder, img);
+  const began = performance.now();
   for (const address of addresses.filter(Boolean)) {
-    if (!(await load(img, address, address === fileUrl(image)))) continue;
+    const isThumbnail = address.includes("/thumbnails/");
+    Object.assign(img, { srcset: "", sizes: "", ...(isThumbnail && choice) });
+    const isLoaded = await load(img, address, address === fileUrl(image));
+    if (!place.isConnected) return undefined;
+    if (!isLoaded) continue;
+    await appear(img, performance.now() - began < SOON);
     placeholder.remove();
     return address;
   }
   img.className = "broken";
+}
+
+/** Show what has loaded, gradually unless it came soon or motion is unwanted. */
+function appear(img, isSoon) {
+  img.className = "";
+  if (isSoon || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  return img.animate({ opacity: [0, 1] }, APPEARING).finished.catch(() => {});
 }
 
 /** Show an image's file in the place of its thumbnail, once it has come; return whether it has. */
@@ -43,7 +60,7 @@ async function load(img, address, isFile, element = img) {
   let seconds = RETRY_SECONDS;
   while (!(await loadOnce(img, address))) {
     if (!isFile) img.className = "pending";
-    const status = await statusOf(address);
+    const status = await statusOf(img.currentSrc || address);
     if (isFile ? status === 200 : status) failures += 1;
     const isRefused = !isFile && status >= 400 && status < 500;
     if (isRefused || failures === MAX_FAILURES || !element.isConnected) return false;

@@ -1,13 +1,13 @@
 /** The images of the current search, newest first, as far as they are loaded. */
 
 import { listImages } from "./api.js";
-import { countDown } from "./countdown.js";
 import { element } from "./dom.js";
 import { MAX_ATTEMPTS } from "./errors.js";
 import { announceInViewer } from "./messages.js";
 import { listQuery } from "./search.js";
 
-const PAGE_SIZE = 60;
+/** Of the first page, which is waited for, and of the others. */
+const [FIRST_PAGE, PAGE] = [60, 100];
 
 /** "change" is dispatched when images come, change or go, or the end is known. */
 export const images = new EventTarget();
@@ -15,11 +15,17 @@ export const images = new EventTarget();
 /** @type {ApiImage[]} */
 let loaded = [];
 
+/** The same by id. @type {Map<string, ApiImage>} */
+let byId = new Map();
+
 /** @type {import("./search.js").Search} */
 let search = {};
 
 /** @type {?string} Of the next page: "" for the first one, null after the last. */
 let cursor = "";
+
+/** @type {{cursor: string, after: ApiImage}[]} Of the pages that followed the first one. */
+let bookmarks = [];
 
 /** @type {?Promise<void>} The page that is loading. */
 let loading = null;
@@ -28,39 +34,54 @@ let loading = null;
 export const allImages = () => loaded;
 
 /** Return the image with an id, if it is loaded. */
-export const findImage = (id) => loaded.find((image) => image.id === id);
+export const findImage = (id) => byId.get(id);
 
 /** Return the image after another (1) or before it (-1), if there is one. */
-export function neighbourOf({ id }, direction) {
-  const place = loaded.findIndex((image) => image.id === id);
-  return place < 0 ? undefined : loaded[place + direction];
-}
+export const neighbourOf = (image, direction) =>
+  byId.has(image.id) ? loaded[placeOf(image) + direction] : undefined;
 
 /** Return whether more images may follow the last one. */
 export const hasMore = () => cursor !== null;
 
-const isNewer = (a, b) =>
-  a.created_at === b.created_at ? a.id > b.id : a.created_at > b.created_at;
+/** What orders images: without its Z, a time without fractions is before those with some. */
+const timeOf = ({ created_at }) => created_at.slice(0, -1);
+const isNewer = (a, b) => (timeOf(a) === timeOf(b) ? a.id > b.id : timeOf(a) > timeOf(b));
+
+/** Return the place of an image in the list, or the one that it would have. */
+export function placeOf(image) {
+  let [low, high] = [0, loaded.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isNewer(loaded[middle], image)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /** Add an image at its place. */
-export function addImage(image) {
-  if (findImage(image.id)) return;
-  const place = loaded.findIndex((other) => isNewer(image, other));
-  loaded.splice(place < 0 ? loaded.length : place, 0, image);
-  noteChange();
-}
+export const addImage = (image) => exchange([image], []);
 
 /** Replace an image by what is known of it since, as its new name. */
-export function updateImage(image) {
-  loaded = loaded.map((known) => (known.id === image.id ? image : known));
+export const updateImage = (image) => byId.has(image.id) && exchange([image], []);
+
+/** Remove the images with some ids. */
+export const removeImages = (ids) => exchange([], ids);
+
+/** Add images, or replace them by what is known of them since, and remove those with some ids. */
+export function exchange(added, removed) {
+  const gone = new Set(removed);
+  if (gone.size) loaded = loaded.filter(({ id }) => !gone.has(id));
+  for (const id of gone) byId.delete(id);
+  for (const image of added) {
+    loaded.splice(placeOf(image), byId.has(image.id) ? 1 : 0, image);
+    byId.set(image.id, image);
+  }
   noteChange();
 }
 
-/** Remove the images with some ids. */
-export function removeImages(ids) {
-  loaded = loaded.filter(({ id }) => !ids.includes(id));
-  noteChange();
-}
+/** Return the page of the list that has an image: its cursor, and the image that it follows. */
+export const pageOf = (image) =>
+  bookmarks.findLast(({ after }) => isNewer(after, image)) ?? { cursor: "", after: null };
 
 /** Return the search whose images are shown. */
 export const currentSearch = () => search;
@@ -69,7 +90,11 @@ export const currentSearch = () => search;
 export function setSearch(wanted) {
   search = wanted;
   loaded = [];
+  byId = new Map();
   cursor = "";
+  bookmarks = [];
+  loading = null;
+  retry();
   noteChange();
   return loadMore();
 }
@@ -78,28 +103,37 @@ const noteChange = () => images.dispatchEvent(new Event("change"));
 
 /** Load the next page, if there is one; settled when it is there, however long that takes. */
 export function loadMore() {
-  if (hasMore()) loading ??= loadPage().finally(() => (loading = null));
+  if (!hasMore() || loading) return loading;
+  const mine = loadPage(search).finally(() => {
+    if (loading === mine) loading = null;
+  });
+  loading = mine;
   return loading;
 }
 
 /** Load the next page without the wait before a retry. */
 export function loadMoreNow() {
-  element("failure").querySelector("button").click();
+  retry();
   return loadMore();
 }
 
-async function loadPage() {
-  const query = { ...listQuery(search), limit: PAGE_SIZE, ...(cursor && { cursor }) };
+const retry = () => element("failure").querySelector("button").click();
+
+/** Load a page; its images are of no use once there is another search. */
+async function loadPage(mine) {
+  const query = { ...listQuery(mine), limit: cursor ? PAGE : FIRST_PAGE, ...(cursor && { cursor }) };
   /** @type {?ApiImageList | void} */
   let page = null;
-  for (let attempt = 1; !page; attempt += 1) {
+  for (let attempt = 1; !page && search === mine; attempt += 1) {
     element("loading").hidden = false;
     page = await listImages(query).catch((error) => showFailure(error, attempt));
   }
+  if (!page || search !== mine) return;
   element("loading").hidden = true;
   cursor = page.next_cursor;
-  loaded = [...loaded, ...page.items.filter(({ id }) => !findImage(id))];
-  noteChange();
+  if (cursor) bookmarks.push({ cursor, after: page.items[page.items.length - 1] });
+  loading = null; // for who hears of the change may want the next one
+  exchange(page.items, []);
 }
 
 /** Show why there are no images, until it is time to retry. */
@@ -111,6 +145,7 @@ async function showFailure({ message, retryAfter }, attempt) {
   box.hidden = false;
   sentence.textContent = message;
   announceInViewer(message);
+  const { countDown } = await import("./countdown.js");
   await countDown(seconds, countdown, box.querySelector("button"));
   box.hidden = true;
 }

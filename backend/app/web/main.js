@@ -10,10 +10,18 @@ import { setSearch } from "./images.js";
 const importUploads = () => import("./uploads.js");
 const importViewer = () => import("./viewer.js");
 
-element("add").addEventListener("click", async () => (await importUploads()).chooseFiles());
+for (const id of ["add", "begin"]) {
+  element(id).addEventListener("click", async () => (await importUploads()).chooseFiles());
+}
 followAddress(async () => {
   if (location.hash || document.querySelector(".viewer")) (await importViewer()).showAddressed();
 });
 startGrid();
 await setSearch(addressedSearch());
-await Promise.all([importUploads(), importViewer(), loadLimits()]);
+await Promise.all([
+  import("./live.js").then(({ startLive }) => startLive()),
+  import("./selecting.js"),
+  importUploads(),
+  importViewer(),
+  loadLimits(),
+]);

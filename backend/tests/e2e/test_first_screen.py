@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Response, expect
 
 from testkit import samples
 from testkit.live import TIMEOUT
-from testkit.page import RENDERED_MS, OpenPage, a_file, choose
+from testkit.page import RENDERED_MS, OpenPage, a_file, choose, shown_address
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, StartService
 
@@ -74,7 +74,7 @@ async def test_a_first_screen_of_photographs_loads_thumbnails_alone(
     in_sight = page.locator("#gallery li:nth-child(-n + 24) img")
     await expect(in_sight).to_have_count(24)
     for img in await in_sight.all():
-        await expect(img).to_have_js_property("naturalWidth", 300, timeout=RENDERED_MS)
+        assert await shown_address(img, RENDERED_MS) == "300"
     await page.wait_for_load_state("networkidle")
     assert sum(received) <= FIRST_SCREEN
     assert not [address for address in addresses if address.endswith("/file")]
@@ -87,7 +87,7 @@ async def test_an_uploaded_image_has_a_tile_at_once_and_its_thumbnail_soon(
     await choose(page, a_file("new.jpg", photograph(0)))
     img = page.locator('#gallery img[alt="new.jpg"]')
     await expect(img).to_have_count(1)
-    await expect(img).to_have_js_property("naturalWidth", 300, timeout=RENDERED_MS)
+    assert await shown_address(img, RENDERED_MS) == "300"
 
 
 async def test_an_image_that_cannot_be_rendered_is_shown_itself(

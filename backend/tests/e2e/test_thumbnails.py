@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.async_api import Locator, Page, Route, expect
 
 from testkit.live import TIMEOUT
+from testkit.page import shown_address
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, upload
 
@@ -91,7 +92,7 @@ async def test_a_placeholder_has_the_tile_until_the_thumbnail_comes(
     box = await tile.bounding_box()
     released.set()
     await expect(tile.locator("canvas")).to_have_count(0)
-    assert await natural_width(tile.locator("img")) == 300
+    assert await shown_address(tile.locator("img")) == "300"
     assert await tile.bounding_box() == box
 
 
@@ -123,7 +124,7 @@ async def test_a_late_thumbnail_is_requested_again(service: Service, page: Page)
     async with asyncio.timeout(TIMEOUT):
         while await img.get_attribute("class"):
             await page.clock.run_for(1_000)
-    assert await natural_width(img) == 300
+    assert await shown_address(img) == "300"
 
 
 @pytest.mark.parametrize("status", [503, 200, 422])

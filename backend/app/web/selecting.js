@@ -1,0 +1,49 @@
+/** Selecting in the grid: by the boxes of tiles, by a long press, and by clicks once it has begun. */
+
+import { element } from "./dom.js";
+import { extendTo, hasSelection, isSelected, selected, toggle } from "./selection.js";
+
+/** Of a press that selects, in milliseconds. */
+const LONG = 500;
+
+const gallery = element("gallery");
+let press = 0;
+
+/** Show which tiles are selected. */
+function mark() {
+  gallery.classList.toggle("selecting", hasSelection());
+  for (const tile of gallery.querySelectorAll("li")) {
+    tile.querySelector("input").checked = isSelected(tile.dataset.id);
+  }
+}
+
+/** Select at a click on a box, with Shift, or while anything is selected; else it opens the image. */
+function selectByClick(event) {
+  const tile = event.target.closest("li");
+  const isBox = event.target.matches("input");
+  if (!tile || event.ctrlKey || event.metaKey) return;
+  if (!isBox && !event.shiftKey && !hasSelection()) return;
+  event.stopPropagation();
+  if (!isBox) event.preventDefault();
+  (event.shiftKey ? extendTo : toggle)(tile.dataset.id);
+}
+
+/** Select by a long press of a finger. */
+function selectByPress({ target, pointerType }) {
+  const id = target.closest("li")?.dataset.id;
+  if (id && pointerType === "touch") press = window.setTimeout(() => toggle(id), LONG);
+}
+
+function keepMenuClosed(event) {
+  if (event.pointerType === "touch") event.preventDefault();
+}
+
+gallery.addEventListener("draw", mark);
+selected.addEventListener("change", mark);
+gallery.addEventListener("click", selectByClick, { capture: true });
+gallery.addEventListener("pointerdown", selectByPress);
+gallery.addEventListener("contextmenu", keepMenuClosed);
+for (const type of ["pointerup", "pointercancel", "pointermove"]) {
+  gallery.addEventListener(type, () => clearTimeout(press));
+}
+mark();
