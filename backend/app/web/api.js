@@ -6,7 +6,7 @@ const IMAGES = "api/v1/images";
 const ANSWER_LOST =
   "The connection broke before the answer came. Reload the page to see if the picture is there.";
 
-/** @type {{apiKey?: string}} The browser's storage of the tab, for the API key; where it has none, the page's memory. */
+/** @type {Record<string, any>} The browser's storage of the tab, for the API key; where it has none, the page's memory. */
 let tab = {};
 try {
   tab = sessionStorage;

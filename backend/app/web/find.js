@@ -18,12 +18,15 @@ const NAMES = {
   to: (day) => `Until ${formatDate(day)}`,
 };
 
-const form = element("find");
-const field = form.elements.namedItem("q");
+const form = /** @type {HTMLFormElement} */ (element("find"));
+const field = form.querySelector("input");
 const filters = copyTemplate("filter-fields");
 const found = copyTemplate("found");
 
-/** The last final search's address and state, while what follows it is being typed. */
+/**
+ * The last final search's address and state, while what follows it is being typed.
+ * @type {?{state: object, address: string}}
+ */
 let settled = null;
 
 /** The search that is shown, as its address has it. */
@@ -79,7 +82,7 @@ const focusField = () => isTouched() || field.focus();
 const isTouched = () => matchMedia("(pointer: coarse)").matches;
 
 function setFields(wanted) {
-  for (const name of Object.keys(NAMES)) form.elements.namedItem(name).value = wanted[name] ?? "";
+  for (const name of Object.keys(NAMES)) form.elements[name].value = wanted[name] ?? "";
 }
 
 /** Follow the images: they may be those of another search, or all that it has found. */

@@ -3,7 +3,7 @@
 import { openDialog, whenClosed } from "./dom.js";
 import { ApiError } from "./errors.js";
 
-/** Ask for the key, and keep it in the tab's storage. @param {{apiKey?: string}} tab */
+/** Ask for the key, and keep it in the tab's storage. */
 export async function askForKey(tab) {
   const isWrong = Boolean(tab.apiKey);
   tab.apiKey = "";

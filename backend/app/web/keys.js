@@ -10,7 +10,7 @@ const NAMES = { " ": "Space", Escape: "Esc", Arrow: "", Left: "←", Right: "→
 
 /**
  * @typedef {object} Key
- * @property {keyof PLACES} place
+ * @property {string} place   One of PLACES.
  * @property {string[]} keys  As KeyboardEvent.key has them, with "Shift+" where that is held.
  * @property {string} label   What they do.
  * @property {(key: string) => unknown} [action]  Where the browser does nothing by itself; returns

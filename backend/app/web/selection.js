@@ -10,7 +10,7 @@ export const selected = new EventTarget();
 let chosen = new Set();
 
 /** The range that extends: the ids where it begins and ends, and what was selected before it. */
-let range = { anchor: /** @type {?string} */ (null), end: null, before: chosen };
+let range = { anchor: "", end: "", before: chosen };
 
 /** Return whether an image is selected. */
 export const isSelected = (id) => chosen.has(id);
@@ -38,7 +38,7 @@ export function extendTo(id, from = range.anchor) {
 }
 
 /** Select these images alone; a range begins at one of them, or at none. */
-export function select(ids, anchor = null) {
+export function select(ids, anchor = "") {
   chosen = new Set(ids);
   range = { anchor, end: anchor, before: chosen };
   noteChange();

@@ -38,7 +38,7 @@ const SENTENCES = {
 
 /** By the name of the one input that the service refuses, or by where it was. */
 const INPUTS = {
-  q: "Search for letters or digits: there are none in this.",
+  q: "Search for at least one letter, digit or emoji.",
   filename: "A name needs a visible character that is no dot. Choose another one.",
   path: GONE,
 };

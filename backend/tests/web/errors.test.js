@@ -22,7 +22,7 @@ test("a problem is said in the page's own words, with what to do", () => {
 
 test("what is refused in a request is said by its name", () => {
   const refused = (input) => problem("invalid-request", 422, { errors: [input] }).message;
-  assert.match(refused({ in: "query", field: "q" }), /letters or digits/);
+  assert.match(refused({ in: "query", field: "q" }), /letter, digit/);
   assert.match(refused({ in: "body", field: "filename" }), /A name needs/);
   assert.match(refused({ in: "path", field: "image_id" }), /was deleted/);
   assert.match(refused({ in: "query", field: "cursor" }), /went wrong/);
