@@ -1,11 +1,42 @@
 /** The client of the public API (see /docs). Each call throws an ApiError if it fails. */
 
 import { ApiError, RETRY_SECONDS } from "./errors.js";
-import { withKey } from "./key.js";
 
 const IMAGES = "api/v1/images";
 const ANSWER_LOST =
   "The connection broke before the answer came. Reload the page to see if the picture is there.";
+
+/** @type {Record<string, any>} The browser's storage of the tab, for the API key; where it has none, the page's memory. */
+let tab = {};
+try {
+  tab = sessionStorage;
+} catch {}
+
+/** @type {?Promise<void>} The open question for the key, so that it is asked once. */
+let question = null;
+
+/** Run a request with the key's headers; once more with another key if this one is refused. */
+async function withKey(request) {
+  await question;
+  const used = tab.apiKey;
+  try {
+    return await request(used ? { Authorization: `Bearer ${used}` } : {});
+  } catch (error) {
+    if (!(error instanceof ApiError && error.asksForKey)) throw error;
+    const isCurrent = !tab.apiKey || tab.apiKey === used;
+    if (isCurrent) question ??= ask().finally(() => (question = null));
+    return withKey(request);
+  }
+}
+
+const ask = async () => (await import("./key.js")).askForKey(tab);
+
+/** Return the error of an answer, in words that the first screen does without. */
+const errorOf = (...answer) =>
+  import("./words.js").then(
+    ({ errorOfAnswer }) => errorOfAnswer(...answer),
+    () => ApiError.ofNetwork(),
+  );
 
 /** What the service accepts; until it has said so, it alone refuses what is too large. */
 export let limits = {
@@ -53,16 +84,22 @@ export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}
 /** Delete an image. */
 export const deleteImage = (id) => call("DELETE", `${IMAGES}/${id}`);
 
-const call = (method, path) =>
-  withKey(async (headers) => {
-    const answer = await fetch(path, { method, headers, cache: "no-store" }).catch(() => null);
+/** Delete images, 100 at most; return the ids of those deleted, and why others were not. */
+export const deleteImages = (ids) => call("POST", `${IMAGES}/batch-delete`, { ids });
+
+const call = (method, path, json) =>
+  withKey(async (authorization) => {
+    const headers = { ...authorization, ...(json && { "Content-Type": "application/json" }) };
+    const body = json && JSON.stringify(json);
+    const request = fetch(path, { method, headers, body, cache: "no-store" });
+    const answer = await request.catch(() => null);
     if (!answer) throw ApiError.ofNetwork();
-    const body = await answer.json().catch(() => null);
-    if (answer.ok && (body || answer.status === 204)) return body;
+    const result = await answer.json().catch(() => null);
+    if (answer.ok && (result || answer.status === 204)) return result;
     const header = (name) => answer.headers.get(name);
     const isPage = header("Content-Type")?.startsWith("text/html");
     if (answer.ok && !isPage) throw ApiError.ofNetwork(); // cut short
-    const error = ApiError.ofAnswer(answer.status, body, header);
+    const error = await errorOf(answer.status, result, header);
     if (answer.ok) error.retryAfter = RETRY_SECONDS; // until somebody has signed in, say
     throw error;
   });
@@ -93,6 +130,6 @@ export const uploadImage = (file, isStripped, signal, listeners) =>
     const { status, response } = request; // status: 0 without an answer
     if (status === 201 && response) return response;
     const header = (name) => request.getResponseHeader(name);
-    if (status && status !== 201) throw ApiError.ofAnswer(status, response, header);
+    if (status && status !== 201) throw await errorOf(status, response, header);
     throw isSent ? new ApiError(ANSWER_LOST) : ApiError.ofNetwork();
   });

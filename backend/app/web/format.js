@@ -30,6 +30,10 @@ export function formatDay(key, now = new Date()) {
 export const formatCount = ({ count, exact }) =>
   `${count.toLocaleString()}${exact ? "" : "+"} ${count === 1 ? "picture" : "pictures"}`;
 
+/** Format a day like 2026-11-30. */
+export const formatDate = (day) =>
+  new Date(`${day}T00:00`).toLocaleDateString(undefined, { dateStyle: "medium" });
+
 /** Format an image's link as Markdown. */
 export const asMarkdown = ({ filename, url }) =>
   `![${filename.replace(/[\\`*_[\]<>&]/g, "\\$&")}](${url})`;

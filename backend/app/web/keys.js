@@ -1,6 +1,6 @@
 /** The keys of the page: one table, by which they act and which `?` shows. */
 
-import { openDialog } from "./dom.js";
+import { element, openDialog } from "./dom.js";
 
 /** Where keys act: of the viewer while it is open, of a picture while it has the focus. */
 const PLACES = { page: "Anywhere", tile: "Among the pictures", viewer: "In an open picture" };
@@ -10,7 +10,7 @@ const NAMES = { " ": "Space", Escape: "Esc", Arrow: "", Left: "←", Right: "→
 
 /**
  * @typedef {object} Key
- * @property {keyof PLACES} place
+ * @property {string} place   One of PLACES.
  * @property {string[]} keys  As KeyboardEvent.key has them, with "Shift+" where that is held.
  * @property {string} label   What they do.
  * @property {(key: string) => unknown} [action]  Where the browser does nothing by itself; returns
@@ -26,14 +26,15 @@ export const addKeys = (...keys) => void table.push(...keys);
 /** Return where keys act now; nowhere while somebody types or a dialog waits for an answer. */
 function currentPlaces(target) {
   const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
-  if (target.closest?.("input, select, textarea, [popover]")) return [];
+  if (target.closest?.("input:not([type=checkbox]), select, textarea, [popover], [role=menu]")) return [];
   if (dialog) return dialog.matches(".viewer") ? ["viewer"] : [];
-  return target.closest?.("#gallery a") ? ["tile", "page"] : ["page"];
+  return target.closest?.("#gallery li") ? ["tile", "page"] : ["page"];
 }
 
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
   const isNamed = event.key.length > 1;
+  if (event.repeat && !event.key.startsWith("Arrow")) return;
   const key = isNamed && event.shiftKey ? `Shift+${event.key}` : event.key;
   const places = currentPlaces(event.target);
   const row = table.find(({ place, keys }) => places.includes(place) && keys.includes(key));
@@ -47,24 +48,26 @@ export function showKeys() {
   for (const [place, title] of Object.entries(PLACES)) {
     const rows = table.filter((row) => row.place === place);
     if (rows.length === 0) continue;
-    const heading = Object.assign(document.createElement("h3"), { textContent: title });
-    const descriptions = document.createElement("dl");
-    for (const { keys, label } of rows) descriptions.append(describe(keys, label));
-    list.append(heading, descriptions);
+    const [section, heading, keys] = ["section", "h3", "dl"].map((tag) => document.createElement(tag));
+    heading.textContent = title;
+    keys.append(...rows.map(describe));
+    section.append(heading, keys);
+    list.append(section);
   }
 }
 
-function describe(keys, label) {
-  const row = document.createElement("div");
-  const [term, description] = [document.createElement("dt"), document.createElement("dd")];
+function describe({ keys, label }) {
+  const [row, term, description] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
   for (const key of keys) {
-    const name = key.replace(/ |Escape|Arrow|Left|Right|Up$|Down$/g, (part) => NAMES[part]);
-    const shown = name.replace("+", " ");
-    term.append(Object.assign(document.createElement("kbd"), { textContent: shown }), " ");
+    const name = key.replace(/ |Escape|Arrow|Left|Right|Up|Down/g, (part) => NAMES[part]);
+    term.append(Object.assign(document.createElement("kbd"), { textContent: name.replace("+", " ") }), " ");
   }
   description.textContent = label;
   row.append(term, description);
   return row;
 }
 
-addKeys({ place: "page", keys: ["?"], label: "Show the keys", action: showKeys });
+addKeys(
+  { place: "page", keys: ["u"], label: "Add pictures", action: () => element("add").click() },
+  { place: "page", keys: ["?"], label: "Show the keys", action: showKeys },
+);

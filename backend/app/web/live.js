@@ -33,7 +33,9 @@ async function showCount() {
   const answer = await countImages(listQuery(search)).catch(() => null);
   if (search !== currentSearch()) return;
   element("count").hidden = !answer;
-  if (answer) element("count").textContent = formatCount(answer);
+  if (!answer) return;
+  element("count").textContent = formatCount(answer);
+  element("count").dispatchEvent(new Event("change"));
 }
 
 /** Compare the newest images, and those around what is in sight, with what the service has. */

@@ -21,7 +21,9 @@ await setSearch(addressedSearch());
 await Promise.all([
   import("./live.js").then(({ startLive }) => startLive()),
   import("./selecting.js"),
+  import("./find.js"),
   importUploads(),
   importViewer(),
   loadLimits(),
 ]);
+import("./words.js"); // as long as there is a connection

@@ -2,7 +2,9 @@
 
 import { element } from "./dom.js";
 
-const SHOWN_SECONDS = 6;
+/** How long a message is shown: at least some seconds, and as long as it takes to read. */
+const SHOWN_MS = 6000;
+const MS_A_CHARACTER = 80;
 
 /** What is said of an image that is stored as it came, cut short. */
 export const TRUNCATED = "Part of the picture is missing: check the file, and send it again.";
@@ -18,7 +20,7 @@ export function announce(sentence) {
   region.textContent = sentence;
   setTimeout(() => {
     if (region.textContent === sentence) region.textContent = "";
-  }, SHOWN_SECONDS * 1000);
+  }, Math.max(SHOWN_MS, sentence.length * MS_A_CHARACTER));
 }
 
 /** Show a message only while the viewer hides what says the same. */

@@ -9,8 +9,8 @@ export const selected = new EventTarget();
 /** @type {Set<string>} Ids. */
 let chosen = new Set();
 
-/** Where a range begins: the last image that was toggled, and what was selected then. */
-let start = { id: /** @type {?string} */ (null), before: chosen };
+/** The range that extends: the ids where it begins and ends, and what was selected before it. */
+let range = { anchor: "", end: "", before: chosen };
 
 /** Return whether an image is selected. */
 export const isSelected = (id) => chosen.has(id);
@@ -27,18 +27,20 @@ export function toggle(id) {
   select(isChosen ? [...chosen].filter((other) => other !== id) : [...chosen, id], id);
 }
 
-/** Select every image between where the range begins and another one; one alone begins a range. */
-export function extendTo(id) {
+/** Select every image from where the range begins, or anew from another, to an image. */
+export function extendTo(id, from = range.anchor) {
   const ids = allImages().map((image) => image.id);
-  if (!ids.includes(start.id)) return toggle(id);
-  chosen = extendRange(ids, start.before, start.id, id);
+  if (!ids.includes(from)) return toggle(id);
+  if (from !== range.anchor && from !== range.end) range = { anchor: from, end: from, before: chosen };
+  range.end = id;
+  chosen = extendRange(ids, range.before, range.anchor, id);
   noteChange();
 }
 
 /** Select these images alone; a range begins at one of them, or at none. */
-export function select(ids, id = null) {
+export function select(ids, anchor = "") {
   chosen = new Set(ids);
-  start = { id, before: chosen };
+  range = { anchor, end: anchor, before: chosen };
   noteChange();
 }
 
@@ -48,7 +50,7 @@ export const clear = () => select([]);
 images.addEventListener("change", () => {
   const known = new Set(allImages().map(({ id }) => id));
   const left = [...chosen].filter((id) => known.has(id));
-  if (left.length < chosen.size) select(left, start.id);
+  if (left.length < chosen.size) select(left, range.anchor);
 });
 
 const noteChange = () => selected.dispatchEvent(new Event("change"));

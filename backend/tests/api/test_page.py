@@ -21,7 +21,7 @@ LINES = 250
 """In a module, at most."""
 FOR_EVER = "public, max-age=31536000, immutable"
 
-UNUSED = {"previews.js", "selection.js"}
+UNUSED = {"previews.js", "range.js", "selection.js"}
 """What no module imports yet."""
 MODULES = sorted({path.name for path in WEB_DIR.glob("*.js")} - UNUSED)
 MEDIA_TYPES = {
