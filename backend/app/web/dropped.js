@@ -1,21 +1,13 @@
 /** What a drop or a paste brings: files, and the images in its folders, however deep. */
 
-/**
- * Read a transfer while its event lasts, for afterwards browsers empty it; count as skipped what is
- * hidden, unreadable or no image in a folder.
- */
-export async function readTransfer(transfer, types) {
-  const items = [...transfer.items].filter(({ kind }) => kind === "file");
-  const roots = items.map((item) => {
-    const entry = item.webkitGetAsEntry();
-    return entry?.isDirectory ? entry : item.getAsFile();
-  });
+/** Read files and folders; count as skipped what is hidden, unreadable or no image in a folder. */
+export async function readRoots(roots, types) {
   /** @type {{files: File[], hasFolder: boolean, skipped: number}} */
   const found = { files: [], hasFolder: false, skipped: 0 };
   for (const root of roots) {
     if (root instanceof File) {
       found.files.push(root);
-    } else if (root) {
+    } else {
       found.hasFolder = true;
       await readFolder(root, types, found);
     }

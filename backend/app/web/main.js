@@ -5,6 +5,7 @@ import { loadLimits } from "./api.js";
 import { element } from "./dom.js";
 import { startGrid } from "./grid.js";
 import { setSearch } from "./images.js";
+import { acceptTransfers } from "./transfers.js";
 
 /* What the first screen does without is imported when it is there, or asked for. */
 const importUploads = () => import("./uploads.js");
@@ -13,6 +14,7 @@ const importViewer = () => import("./viewer.js");
 for (const id of ["add", "begin"]) {
   element(id).addEventListener("click", async () => (await importUploads()).chooseFiles());
 }
+acceptTransfers(async (roots) => (await importUploads()).addRoots(roots));
 followAddress(async () => {
   if (location.hash || document.querySelector(".viewer")) (await importViewer()).showAddressed();
 });

@@ -1,54 +1,59 @@
-/** The queue of uploads: three run at once, and a list shows them all with a row each. */
-
-import { element } from "./dom.js";
+/** The queue of uploads: they run in the order in which they came, three at once. */
 
 const MAX_RUNNING = 3;
 
-const section = element("uploads");
-const list = section.querySelector("ul");
-const queued = [];
+/** "change" is dispatched when uploads are added, begin, end, or leave the list. */
+export const queue = new EventTarget();
+
+/** @type {import("./upload.js").Upload[]} */
+let uploads = [];
 let running = 0;
+
+/** Return the uploads of the list. */
+export const allUploads = () => uploads;
 
 /** Return whether any upload is running. */
 export const isRunning = () => running > 0;
 
-/** Add uploads, and their rows where the list has none. */
-export function enqueue(uploads) {
-  for (const upload of uploads) {
-    if (!upload.row.isConnected) list.append(upload.row);
-    queued.push(upload);
-    startNext();
+export const noteChange = () => queue.dispatchEvent(new Event("change"));
+
+/** Add uploads; those of an earlier time leave the list, unless they can be tried again. */
+export function enqueue(added) {
+  if (!isRunning()) uploads = uploads.filter((upload) => upload.canRestart);
+  uploads.push(...added);
+  startNext();
+  noteChange();
+}
+
+/** Run what waits, as far as there is room. */
+export function startNext() {
+  while (running < MAX_RUNNING) {
+    const next = uploads.find(({ state }) => state === "waiting");
+    if (!next) return;
+    running += 1;
+    next.run().finally(() => {
+      running -= 1;
+      startNext();
+      noteChange();
+    });
   }
-  showSummary();
 }
 
-/** Remove an upload that has not started; return whether there was one. */
-export function dequeue(upload) {
-  const place = queued.indexOf(upload);
-  return place >= 0 && queued.splice(place, 1).length > 0;
+/** Cancel all that waits or can still be stopped. */
+export function cancelAll() {
+  for (const upload of uploads) upload.cancel();
+  noteChange();
 }
 
-function startNext() {
-  if (running === MAX_RUNNING || queued.length === 0) return;
-  running += 1;
-  const run = queued.shift().run();
-  run.finally(() => {
-    running -= 1;
-    startNext();
-  });
+/** Try again all uploads that ended in a state. @param {"failed" | "keepable"} wanted */
+export function restartAll(wanted) {
+  for (const upload of uploads) if (upload.state === wanted) upload.reset();
+  startNext();
+  noteChange();
 }
 
-/** Remove the rows with some outcomes, given as CSS classes. */
-export function clearRows(outcomes) {
-  for (const row of list.querySelectorAll(outcomes)) row.remove();
-  showSummary();
-}
-
-/** Show how many uploads are over. */
-export function showSummary() {
-  const all = list.children.length;
-  const done = list.querySelectorAll(".over").length;
-  section.hidden = all === 0;
-  section.querySelector("h2").textContent = `${done} of ${all} done`;
-  section.querySelector("header button").hidden = done < all;
+/** Empty the list, after all has ended. */
+export function clearUploads() {
+  uploads = [];
+  noteChange();
 }

@@ -1,15 +1,11 @@
 /** The uploads of the page: how they begin, and their list. */
 
-import { element, loadStyle } from "./dom.js";
-import { acceptTransfers } from "./intake.js";
-import { clearRows, isRunning } from "./queue.js";
+import { loadStyle } from "./dom.js";
+import { startPanel } from "./panel.js";
+import { isRunning } from "./queue.js";
 
-export { chooseFiles } from "./intake.js";
+export { addRoots, chooseFiles } from "./intake.js";
 
 await loadStyle("uploads.css");
-element("close-uploads").addEventListener("click", () => {
-  clearRows(".over");
-  element("add").focus();
-});
+startPanel();
 addEventListener("beforeunload", (event) => isRunning() && event.preventDefault());
-acceptTransfers();
