@@ -47,12 +47,17 @@ export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParam
 /** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 
+/** Rename an image; return it. @returns {Promise<ApiImage>} */
+export const renameImage = (id, filename) => call("PATCH", `${IMAGES}/${id}`, { filename });
+
 /** Delete an image. */
 export const deleteImage = (id) => call("DELETE", `${IMAGES}/${id}`);
 
-const call = (method, path) =>
-  withKey(async (headers) => {
-    const answer = await fetch(path, { method, headers, cache: "no-store" }).catch(() => null);
+const call = (method, path, content) =>
+  withKey(async (key) => {
+    const headers = content ? { ...key, "Content-Type": "application/json" } : key;
+    const request = { method, headers, body: JSON.stringify(content), cache: "no-store" };
+    const answer = await fetch(path, /** @type {RequestInit} */ (request)).catch(() => null);
     if (!answer) throw ApiError.ofNetwork();
     const body = await answer.json().catch(() => null);
     if (answer.ok && (body || answer.status === 204)) return body;
