@@ -81,6 +81,9 @@ export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSear
 /** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 
+/** Rename an image; return it. @returns {Promise<ApiImage>} */
+export const renameImage = (id, filename) => call("PATCH", `${IMAGES}/${id}`, { filename });
+
 /** Delete an image. */
 export const deleteImage = (id) => call("DELETE", `${IMAGES}/${id}`);
 

@@ -12,9 +12,9 @@ export function formatBytes(count) {
 export const formatType = (type) =>
   type === "image/webp" ? "WebP" : type.replace("image/", "").toUpperCase();
 
-/** Format an ISO 8601 time in the reader's time zone. */
-export const formatTime = (time) =>
-  new Date(time).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
+/** Format an ISO 8601 time in a time zone, else the reader's. */
+export const formatTime = (time, timeZone) =>
+  new Date(time).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short", timeZone });
 
 /** Format a day, given as a number like 20261130, as people name it: without this year. */
 export function formatDay(key, now = new Date()) {

@@ -41,21 +41,12 @@ function appear(img, isSoon) {
   return img.animate({ opacity: [0, 1] }, APPEARING).finished.catch(() => {});
 }
 
-/** Show an image's file in the place of its thumbnail, once it has come; return whether it has. */
-export async function showFile(place, image) {
-  const shown = place.querySelector("img");
-  const img = Object.assign(new Image(), { alt: image.filename });
-  const isLoaded = await load(img, fileUrl(image), true, shown);
-  if (isLoaded) shown.replaceWith(img);
-  return isLoaded;
-}
-
 /**
  * Load an address into an <img>; again, less and less often, while that fails and an element is on
  * the page. Return whether it has loaded: a thumbnail may be refused or stay late, a file may be of
  * a type that the browser cannot show.
  */
-async function load(img, address, isFile, element = img) {
+export async function load(img, address, isFile, element = img) {
   let failures = 0;
   let seconds = RETRY_SECONDS;
   while (!(await loadOnce(img, address))) {

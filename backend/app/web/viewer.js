@@ -1,22 +1,28 @@
 /** The viewer: a dialog with one image, its details, and what can be done with it. */
 
 import { leaveAddress, replaceAddress } from "./address.js";
-import { deleteImage, fileUrl, getImage, thumbnailUrl } from "./api.js";
-import { copy } from "./clipboard.js";
+import { deleteImage, fileUrl, getImage } from "./api.js";
+import { showDetails, startRenaming } from "./details.js";
 import { loadStyle, openDialog, whenClosed } from "./dom.js";
-import { asHtml, asMarkdown, formatBytes, formatTime, formatType } from "./format.js";
 import { focusImage } from "./grid.js";
-import { showFile, showImage } from "./image.js";
 import { findImage, hasMore, images, loadMoreNow, neighbourOf, removeImages } from "./images.js";
+import { addKeys } from "./keys.js";
 import { announce, TRUNCATED } from "./messages.js";
+import { showPicture, stopLoading } from "./picture.js";
+import { startMenu } from "./share.js";
+import { makeStage } from "./stage.js";
 
-/** @type {?{dialog: HTMLDialogElement, image: ApiImage}} While it is open. */
+const PAN_PIXELS = 120;
+const ZOOM_FACTOR = 1.5;
+
+/** @type {any} While it is open: its dialog, its stage and the image. */
 let viewer = null;
-
-const shown = () => /** @type {ApiImage} */ (viewer?.image);
 
 /** How often the address has changed: only the last change counts. */
 let changes = 0;
+
+/** Whether details are wanted; at first where there is room beside the image. */
+let isDetailed = matchMedia("(min-width: 60rem)").matches;
 
 /** Show the image that the address names, or the gallery alone. */
 export async function showAddressed() {
@@ -33,87 +39,87 @@ export async function showAddressed() {
   leaveAddress();
 }
 
-function show(image) {
-  const dialog = viewer?.dialog.open ? viewer.dialog : open();
-  viewer = { dialog, image };
-  const field = (selector) => dialog.querySelector(selector);
-  showLargest(dialog, image);
-  field("h2").textContent = image.filename;
-  field(".size").textContent = formatBytes(image.file_size);
-  field(".type").textContent = formatType(image.content_type);
-  field("time").dateTime = image.created_at;
-  field("time").textContent = formatTime(image.created_at);
-  field(".truncated").textContent = image.truncated ? TRUNCATED : "";
-  field(".dimensions").hidden = !(image.width && image.height);
-  field(".dimensions dd").textContent = `${image.width} × ${image.height} pixels`;
-  field(".download").href = `${fileUrl(image)}?download=1`;
+async function show(image) {
+  if (!viewer?.dialog.open) viewer = open();
+  const { dialog, stage } = viewer;
+  viewer.image = image;
+  dialog.querySelector(".truncated").textContent = image.truncated ? TRUNCATED : "";
+  dialog.querySelector(".download").href = `${fileUrl(image)}?download=1`;
+  describe();
   showSteps();
+  stage.show(image.width, image.height);
+  const img = await showPicture(dialog, image);
+  if (img && !image.width) stage.show(img.naturalWidth, img.naturalHeight);
 }
 
-/** Show an image's file; until it has come, or if the browser cannot show it, the thumbnail. */
-async function showLargest(dialog, image) {
-  const change = changes;
-  const place = dialog.querySelector(".image");
-  const note = dialog.querySelector(".unshown");
-  const [file, thumbnail] = [fileUrl(image), thumbnailUrl(image)];
-  const isRendered = image.placeholder && thumbnail; // else the thumbnail takes longer
-  note.textContent = "";
-  let shown = await showImage(place, image, isRendered ? [thumbnail, file] : [file, thumbnail]);
-  if (change !== changes) return;
-  if (isRendered && shown === thumbnail && (await showFile(place, image))) shown = file;
-  if (shown === file || change !== changes) return;
-  const sentence = `Your browser cannot show this ${formatType(image.content_type)} file.`;
-  const instead = shown ? "Here is a smaller version; Download" : "Download";
-  note.textContent = `${sentence} ${instead} saves the original.`;
+/** Show the image's name and details. */
+function describe() {
+  const { dialog, image } = viewer;
+  dialog.querySelector("h2").textContent = image.filename;
+  dialog.querySelector(".about").ariaExpanded = String(isDetailed);
+  dialog.querySelector(".details").hidden = !isDetailed;
+  showDetails(dialog.querySelector(".details"), image);
 }
 
 function open() {
   const dialog = openDialog("viewer");
-  const onClick = (selector, action) =>
-    dialog.querySelector(selector).addEventListener("click", action);
-  onClick(".previous", () => step(-1));
-  onClick(".next", () => step(1));
-  onClick(".copy-link", () => copy("Link", shown().url));
-  onClick(".copy-markdown", () => copy("Markdown", asMarkdown(shown())));
-  onClick(".copy-html", () => copy("HTML", asHtml(shown())));
-  onClick(".danger", () => confirmDelete(shown()));
+  const zoomButtons = dialog.querySelectorAll(".zoom button");
+  const showScale = (scale) => (zoomButtons[1].textContent = `${Math.round(scale * 100)} %`);
+  const followSwipe = (wish) => (wish === "close" ? dialog.close() : step(wish));
+  const stage = makeStage(dialog.querySelector(".frame"), followSwipe, showScale);
+  const actions = [
+    [".previous", () => step(-1)],
+    [".next", () => step(1)],
+    [".nearer", () => stage.zoomBy(ZOOM_FACTOR)],
+    [".farther", () => stage.zoomBy(1 / ZOOM_FACTOR)],
+    [".scale", stage.toggle],
+    [".about", toggleDetails],
+    [".danger", confirmDelete],
+  ];
+  for (const [selector, act] of actions) dialog.querySelector(selector).onclick = () => act();
+  startMenu(dialog.querySelector(".menu"), () => viewer.image);
+  startRenaming(dialog.querySelector(".details"), () => viewer?.image, update);
   dialog.addEventListener("close", () => {
     if (viewer?.dialog !== dialog) return; // closed because the address changed
     close();
     leaveAddress();
   });
-  return dialog;
+  return { dialog, stage, image: null };
 }
 
 function close() {
   if (!viewer) return;
   const { dialog, image } = viewer;
   viewer = null;
+  stopLoading();
   dialog.close();
   focusImage(image);
 }
 
+/** Show the older image (1) or the newer one (-1); return whether there is one. */
 async function step(direction) {
-  if (!viewer) return;
   const { image } = viewer;
   if (direction > 0 && !neighbourOf(image, 1)) await loadMoreNow();
   const next = neighbourOf(image, direction);
-  if (!next || viewer?.image !== image) return;
+  if (!next || viewer?.image !== image) return false;
   replaceAddress(`#${next.id}`);
   showAddressed();
+  return true;
 }
 
-/** Step to the next or the previous image at an arrow key. */
-function stepByKey(event) {
-  if (!viewer || document.querySelector(".box[open]")) return;
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser's own
-  if (event.key === "ArrowLeft") step(-1);
-  if (event.key === "ArrowRight") step(1);
+function toggleDetails() {
+  isDetailed = !isDetailed;
+  describe();
+}
+
+/** Show what has changed of the image. */
+function update(changed) {
+  viewer.image = { ...viewer.image, ...changed };
+  describe();
 }
 
 /** Show whether there is anything to step to. */
 function showSteps() {
-  if (!viewer) return;
   const { dialog, image } = viewer;
   const mayFollow = hasMore() && findImage(image.id);
   const isLast = !neighbourOf(image, 1) && !mayFollow;
@@ -121,7 +127,15 @@ function showSteps() {
   dialog.querySelector(".next").ariaDisabled = String(isLast);
 }
 
-async function confirmDelete(image) {
+function follow() {
+  if (!viewer) return;
+  showSteps();
+  const known = findImage(viewer.image.id);
+  if (known && known.filename !== viewer.image.filename) update(known);
+}
+
+async function confirmDelete() {
+  const { image } = viewer;
   const confirmation = openDialog("confirmation");
   confirmation.querySelector(".name").textContent = image.filename;
   if (!(await whenClosed(confirmation))) return;
@@ -137,6 +151,19 @@ async function confirmDelete(image) {
   announce("Picture removed");
 }
 
+/** Move what is seen by a key, if there is more to see that way. */
+const pan = (x, y) => viewer.stage.pan(x * PAN_PIXELS, y * PAN_PIXELS);
+
+const addKey = (keys, label, action) => addKeys({ place: "viewer", keys, label, action });
+
 await loadStyle("viewer.css");
-addEventListener("keydown", stepByKey);
-images.addEventListener("change", showSteps);
+addKey(["ArrowLeft"], "Newer picture", () => pan(1, 0) || step(-1));
+addKey(["ArrowRight"], "Older picture", () => pan(-1, 0) || step(1));
+addKey(["ArrowUp", "ArrowDown"], "Move, when zoomed in", (key) => pan(0, key === "ArrowUp" ? 1 : -1));
+addKey(["+", "="], "Zoom in", () => viewer.stage.zoomBy(ZOOM_FACTOR));
+addKey(["-"], "Zoom out", () => viewer.stage.zoomBy(1 / ZOOM_FACTOR));
+addKey(["0"], "Show the whole picture", () => viewer.stage.zoomTo(0));
+addKey(["1"], "Zoom to 100 %", () => viewer.stage.zoomTo(1));
+addKey(["i"], "Show or hide details", toggleDetails);
+addKey(["Delete"], "Delete the picture", confirmDelete);
+images.addEventListener("change", follow);

@@ -67,7 +67,9 @@ async def test_an_image_of_each_type_is_chosen_and_shown(
     await expect(tile).to_have_js_property("naturalWidth", picture.SIZE[0], timeout=RENDERED_MS)
     await tile.click()
     viewer = page.get_by_role("dialog", name=name)
-    await expect(viewer.locator(".type")).to_have_text(re.compile(f"^{word}$", re.IGNORECASE))
+    await expect(viewer.locator("dt:text-is('Type') + dd")).to_have_text(
+        re.compile(f"^{word}$", re.IGNORECASE)
+    )
     shown = LARGEST if kind is ImageType.HEIC else FILE
     await expect(viewer.locator("img")).to_have_attribute("src", shown)
     await expect(viewer.locator("img")).to_have_js_property("naturalWidth", picture.SIZE[0])

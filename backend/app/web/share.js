@@ -1,0 +1,61 @@
+/** The menu of what can be copied of an image. */
+
+import { copy } from "./clipboard.js";
+import { asHtml, asMarkdown } from "./format.js";
+
+const TEXTS = {
+  Link: ({ url }) => url,
+  Markdown: asMarkdown,
+  HTML: asHtml,
+  BBCode: ({ url }) => `[img]${url}[/img]`,
+  "Thumbnail link": ({ thumbnails: all = {} }) => (all[300] ?? Object.values(all).at(-1))?.url,
+};
+
+/** Let a menu's button open it, for the image that a function returns. */
+export function startMenu(menu, imageOf) {
+  const [button, list] = menu.children;
+  let items = [];
+
+  function open(place) {
+    const texts = Object.entries(TEXTS).map(([name, textOf]) => [name, textOf(imageOf())]);
+    items = texts.filter(([, text]) => text).map(([name, text]) => makeItem(name, text));
+    list.replaceChildren(...items);
+    list.hidden = false;
+    button.ariaExpanded = "true";
+    items.at(place).focus();
+  }
+
+  function close() {
+    if (menu.contains(document.activeElement)) button.focus();
+    list.hidden = true;
+    button.ariaExpanded = "false";
+  }
+
+  function makeItem(name, text) {
+    const item = document.createElement("button");
+    Object.assign(item, { role: "menuitem", tabIndex: -1, textContent: name });
+    item.addEventListener("click", () => {
+      close();
+      copy(name, text);
+    });
+    return item;
+  }
+
+  button.addEventListener("click", () => (list.hidden ? open(0) : close()));
+  menu.addEventListener("keydown", (event) => {
+    const isOpen = !list.hidden;
+    const place = items.indexOf(document.activeElement);
+    const places = isOpen
+      ? { ArrowDown: (place + 1) % items.length, ArrowUp: place - 1, Home: 0, End: -1 }
+      : { ArrowDown: 0, ArrowUp: -1 };
+    if (isOpen && event.key === "Tab") return close(); // and on, from the button
+    if (isOpen && event.key === "Escape") close();
+    else if (!(event.key in places)) return;
+    else if (isOpen) items.at(places[event.key]).focus();
+    else open(places[event.key]);
+    event.preventDefault(); // Escape would close the viewer, arrows step
+  });
+  menu.closest("dialog").addEventListener("pointerdown", (event) => {
+    if (!menu.contains(event.target)) close();
+  });
+}
