@@ -49,9 +49,9 @@ async def shown(page: Page) -> list[str]:
     return names
 
 
-async def shown_address(img: Locator, timeout: float | None = None) -> str:
-    """Return the last part of the address whose image is shown, once it is; within milliseconds."""
-    await expect(img).to_have_class("", timeout=timeout)
-    await expect(img).not_to_have_js_property("naturalWidth", 0, timeout=timeout)
+async def shown_address(img: Locator, within: float | None = None) -> str:
+    """Return the last part of the address whose image is shown, within milliseconds."""
+    await expect(img).to_have_class("", timeout=within)
+    await expect(img).not_to_have_js_property("naturalWidth", 0, timeout=within)
     address: str = await img.evaluate("img => img.currentSrc")
     return address.rpartition("/")[2]

@@ -1,4 +1,4 @@
-/**
+/*!
  * The decoder of ThumbHash: a blurred image in some 25 bytes. After github.com/evanw/thumbhash:
  *
  * Copyright (c) 2023 Evan Wallace

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from testkit import samples
-from testkit.page import OpenPage, shown
+from testkit.page import OpenPage
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, upload
 
@@ -137,7 +137,7 @@ async def test_a_search_that_finds_nothing_says_so_and_can_be_cleared(page: Page
 @pytest.mark.usefixtures("pictures")
 async def test_a_slow_answer_to_an_earlier_search_is_not_shown(page: Page) -> None:
     late = []
-    await page.route(f"**{IMAGES}?q=kat*", lambda route: late.append(route))
+    await page.route(f"**{IMAGES}?q=kat*", late.append)
     await search(page, "kat")
     await expect(page).to_have_url(re.compile("q=kat$"))
     await search(page, "roof")
@@ -177,11 +177,14 @@ async def test_on_a_phone_the_search_is_behind_an_icon(
     await expect(page.locator("#gallery img")).to_have_count(4)
     field = page.get_by_label("Search pictures")
     closed = await field.bounding_box()
-    assert closed and 44 <= closed["width"] <= 48 and closed["height"] >= 44
+    assert closed
+    assert 44 <= closed["width"] <= 48
+    assert closed["height"] >= 44
     await expect(page.get_by_role("button", name="Filters")).to_be_hidden()
     await field.tap()
     opened = await field.bounding_box()
-    assert opened and opened["width"] > 300
+    assert opened
+    assert opened["width"] > 300
     await field.fill("roof")
     await field.press("Enter")
     await finds(page, "cat on a roof.png")

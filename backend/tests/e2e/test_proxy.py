@@ -20,7 +20,9 @@ JPEG = samples.jpeg()
 UPLOAD = "/api/v1/images/upload"
 TO_SERVICE = "proxy_pass http://image_host; proxy_set_header Host $http_host;"
 NO_ANSWER = "The service does not answer. Try again shortly."
-ANOTHER = "Another server answered in place of the service. Reload the page; you may have to sign in."
+ANOTHER = (
+    "Another server answered in place of the service. Reload the page; you may have to sign in."
+)
 LOGIN = 'default_type text/html; return {status} "<!doctype html><title>Sign in</title>";'
 
 
