@@ -9,7 +9,7 @@ import { shrink } from "./shrink.js";
 /** Files that are shown with a tile each. */
 const MAX_SHOWN = 200;
 
-/** @type {?(files: Iterable<File>) => void} Adds files to those of the open dialog. */
+/** Adds files to those of the open dialog. @type {?((files: Iterable<File>) => void)} */
 let add = null;
 
 /** Add files to those of the dialog; return whether it is open. */
@@ -23,7 +23,7 @@ export async function openChooser(isStripped, onStrip) {
   const dialog = openDialog("chooser");
   const [input, strip] = dialog.querySelectorAll("input");
   const list = dialog.querySelector("ul");
-  /** @type {Map<HTMLElement, File>} */
+  /** Files by their tiles. @type {Map<Element, File>} */
   const chosen = new Map();
   strip.checked = isStripped;
   strip.addEventListener("change", () => onStrip(strip.checked));
@@ -63,7 +63,7 @@ export async function openChooser(isStripped, onStrip) {
     draw();
   };
   input.addEventListener("click", () => (input.value = "")); // the same file can be chosen again
-  input.addEventListener("change", () => add(input.files));
+  input.addEventListener("change", () => addToChooser(input.files));
   draw();
   const isDone = await whenClosed(dialog);
   add = null;

@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { announceInViewer } from "./messages.js";
-import { inWords, outcomeOf, Pace, rowsOf, summarise } from "./progress.js";
+import { inWords, outcomeOf, Pace, summarise } from "./progress.js";
 import { allUploads, cancelAll, clearUploads, isRunning, queue, restartAll } from "./queue.js";
 import { sentInAll } from "./upload.js";
 
@@ -45,9 +45,8 @@ function fold(isFolded) {
 }
 
 function draw() {
-  const uploads = allUploads();
-  const summary = summarise(uploads);
-  const rows = rowsOf(uploads);
+  const summary = summarise(allUploads());
+  const { rows } = summary;
   if (!timer && isRunning()) begin(summary);
   const focused = panel.contains(document.activeElement) && document.activeElement;
   for (const [name, items] of Object.entries(rows)) fill(part(`.${name}`), items);
@@ -67,13 +66,14 @@ function draw() {
   if (timer && !isRunning()) end(summary);
 }
 
-function drawTotals({ all, over, size, left, fraction, ...counts }) {
+function drawTotals(summary) {
+  const { all, over, size, left, fraction } = summary;
   part("h2").textContent = `${over} of ${all} done`;
   part("header progress").value = fraction;
   part("header progress").hidden = all < 2 || over === all;
   const sent = `${formatBytes(size - left)} of ${formatBytes(size)}`;
   const going = [sent, inWords(pace.secondsFor(left))].filter(Boolean).join(" · ");
-  part("header p").textContent = over < all ? going : outcomeOf(counts);
+  part("header p").textContent = over < all ? going : outcomeOf(summary);
 }
 
 /** Put the rows of some uploads into a list, and take all others out. */

@@ -1,10 +1,9 @@
 /** The arithmetic of the list of uploads: how far they are, which rows it shows, the time left. */
 
 /**
- * @typedef {"waiting" | "running" | "succeeded" | "failed" | "keepable" | "refused" | "cancelled"}
- *   State  failed: may be retried; keepable: would be stored with its metadata.
  * @typedef {object} Item  What is to be known of an upload.
- * @property {State} state
+ * @property {"waiting" | "running" | "succeeded" | "failed" | "keepable" | "refused" | "cancelled"}
+ *   state  failed: may be sent again; keepable: would be stored with its metadata.
  * @property {number} size  Bytes.
  * @property {number} loaded  Bytes that have been sent.
  * @property {number} finished  When it ended; greater is later.
@@ -14,44 +13,35 @@
 const MAX_DONE = 5;
 const MAX_FAILED = 100;
 
-/** How long the past is that tells the future, and how much of it is needed, in milliseconds. */
+/** How long the past is that tells the future, and how much of it is needed. */
 const WINDOW_MS = 15_000;
 const LEAST_MS = 2_000;
 
-/** Return whether an upload has failed. @param {Item} item */
-export const hasFailed = ({ state }) => ["failed", "keepable", "refused"].includes(state);
-
-/** Sum uploads up. @param {Item[]} items */
+/** Sum uploads up, and name those that have a row each. @template {Item} T @param {T[]} items */
 export function summarise(items) {
-  const count = (...states) => items.filter(({ state }) => states.includes(state)).length;
-  const sum = (value) => items.reduce((total, item) => total + value(item), 0);
-  const waiting = count("waiting");
-  const running = count("running");
-  const isOver = ({ state }) => state !== "waiting" && state !== "running";
-  const size = sum((item) => item.size);
-  const left = sum((item) => (isOver(item) ? 0 : item.size - item.loaded));
+  const of = (...states) => items.filter(({ state }) => states.includes(state));
+  const unfinished = of("waiting", "running");
+  const failed = of("failed", "keepable", "refused");
+  const done = of("succeeded", "cancelled").sort((a, b) => b.finished - a.finished);
+  const size = items.reduce((sum, item) => sum + item.size, 0);
+  const left = unfinished.reduce((sum, item) => sum + item.size - item.loaded, 0);
   return {
     all: items.length,
-    over: items.length - waiting - running,
-    added: count("succeeded"),
-    failed: items.filter(hasFailed).length,
-    retryable: count("failed"),
-    keepable: count("keepable"),
-    cancelled: count("cancelled"),
-    waiting,
+    over: items.length - unfinished.length,
+    waiting: of("waiting").length,
+    added: of("succeeded").length,
+    failed: failed.length,
+    cancelled: of("cancelled").length,
+    retryable: of("failed").length,
+    keepable: of("keepable").length,
     size,
     left,
     fraction: size ? 1 - left / size : 1,
-  };
-}
-
-/** Return the uploads that have a row each. @template {Item} T @param {T[]} items */
-export function rowsOf(items) {
-  const done = items.filter(({ state }) => state === "succeeded" || state === "cancelled");
-  return {
-    running: items.filter(({ state }) => state === "running"),
-    failed: items.filter(hasFailed).slice(0, MAX_FAILED),
-    done: done.sort((a, b) => b.finished - a.finished).slice(0, MAX_DONE),
+    rows: {
+      running: of("running"),
+      failed: failed.slice(0, MAX_FAILED),
+      done: done.slice(0, MAX_DONE),
+    },
   };
 }
 
@@ -84,8 +74,8 @@ export class Pace {
 
   /** Return how many seconds more bytes take at this pace; Infinity if that cannot be said. */
   secondsFor(bytes) {
-    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
-    const time = last ? last.time - first.time : 0;
-    return time < LEAST_MS ? Infinity : (bytes * time) / (last.sent - first.sent) / 1000;
+    const [first, last = first] = [this.#samples[0], this.#samples.at(-1)];
+    const time = last?.time - first?.time;
+    return time >= LEAST_MS ? (bytes * time) / (last.sent - first.sent) / 1000 : Infinity;
   }
 }

@@ -11,8 +11,8 @@ const DEADLINE_MS = 5_000;
 /** @type {WeakMap<File, Promise<?Blob>>} */
 const made = new WeakMap();
 
-/** The one that was asked for last. */
-let last = Promise.resolve();
+/** The one that was asked for last. @type {Promise<?Blob>} */
+let last = Promise.resolve(null);
 
 /** Return a small, turned image of a file; null if the browser cannot decode it, or should not. */
 export function shrink(file) {
@@ -39,7 +39,8 @@ async function decode(file) {
     resizeQuality: "medium",
   });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  canvas.getContext("2d").drawImage(bitmap, 0, 0); // transferFromImageBitmap() would not turn it
+  // transferFromImageBitmap() would not turn it.
+  canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
   bitmap.close();
   return canvas.convertToBlob({ type: "image/webp", quality: 0.8 });
 }

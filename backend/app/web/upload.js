@@ -15,18 +15,19 @@ import { shrink } from "./shrink.js";
 export let sentInAll = 0;
 
 export class Upload {
-  /** @type {import("./progress.js").State} */
+  /** @type {import("./progress.js").Item["state"]} */
   state = "waiting";
   loaded = 0;
   finished = 0;
   #file;
   #isStripped;
-  /** What its row says and offers. */
+  #cancellation = new AbortController();
+  /** What its row says, and the buttons it has. */
   #sentence = "";
   #numbers = "";
   #buttons = [];
+  /** @type {?any} */
   #row = null;
-  #cancellation = new AbortController();
 
   /** @param {File} file  @param {boolean} isStripped Whether it loses its metadata. */
   constructor(file, isStripped) {
@@ -35,41 +36,42 @@ export class Upload {
     this.size = file.size;
   }
 
-  get canRestart() {
-    return this.state === "failed" || this.state === "keepable";
-  }
-
   /** Its row, made when it is first shown. */
   get row() {
-    if (!this.#row) {
-      this.#row = copyTemplate("upload");
-      this.#part(".name").textContent = this.#part(".name").title = this.#file.name;
-      this.#part("progress").ariaLabel = `Progress of ${this.#file.name}`;
-      this.#part(".cancel").addEventListener("click", () => this.cancel());
-      for (const button of this.#row.querySelectorAll(".retry, .keep")) {
-        button.addEventListener("click", () => this.#restart());
-      }
-      this.#draw();
+    return (this.#row ??= this.#makeRow());
+  }
+
+  #makeRow() {
+    const row = copyTemplate("upload");
+    const { name } = this.#file;
+    row.querySelector(".name").textContent = row.title = name;
+    row.querySelector("progress").ariaLabel = `Progress of ${name}`;
+    row.querySelector(".cancel").addEventListener("click", () => this.cancel());
+    for (const button of row.querySelectorAll(".retry, .keep")) {
+      button.addEventListener("click", () => {
+        if (!this.canRestart) return; // countDown() ends
+        this.reset();
+        startNext();
+        noteChange();
+      });
     }
-    return this.#row;
+    this.#draw(row);
+    return row;
   }
 
-  #part(selector) {
-    return this.#row.querySelector(selector);
-  }
-
-  #draw() {
-    if (!this.#row) return;
-    this.#row.className = this.state;
-    this.#part(".state").textContent = this.#sentence;
-    this.#part(".numbers").textContent = this.#numbers;
-    this.#part("progress").value = this.size ? this.loaded / this.size : 0;
-    for (const button of this.#row.querySelectorAll("button")) {
-      button.hidden = !this.#buttons.includes(button.classList[0]);
+  #draw(row = this.#row) {
+    if (!row) return;
+    row.className = this.state;
+    row.querySelector(".state").textContent = this.#sentence;
+    row.querySelector(".numbers").textContent = this.#numbers;
+    row.querySelector("progress").value = this.loaded / this.size || 0;
+    for (const button of row.querySelectorAll("button")) {
+      const isHidden = !this.#buttons.includes(button.classList[0]);
+      if (isHidden && button === document.activeElement) row.focus();
+      button.hidden = isHidden;
     }
   }
 
-  /** Change what its row says, and what it offers to do. */
   #show(sentence, ...buttons) {
     this.#sentence = sentence;
     this.#numbers = "";
@@ -83,25 +85,22 @@ export class Upload {
     this.#show(sentence, ...buttons);
   }
 
-  /** Stop it, unless it is too late. */
-  cancel() {
-    if (this.state === "waiting") this.#finish("cancelled", "Cancelled");
-    if (this.#buttons.includes("cancel")) this.#cancellation.abort(); // run() sees it
+  get canRestart() {
+    return this.state === "failed" || this.state === "keepable";
   }
 
-  /** Make it wait to be sent again; with its metadata, if they cannot be removed. */
+  /** Let it wait to be sent again; with its metadata, if they cannot be removed. */
   reset() {
     if (this.state === "keepable") this.#isStripped = false;
     this.state = "waiting";
     this.loaded = 0;
-    this.#show("Waiting");
+    this.#show("");
   }
 
-  #restart() {
-    if (!this.canRestart) return; // countDown() ends
-    this.reset();
-    startNext();
-    noteChange();
+  /** Stop it, unless it is too late. */
+  cancel() {
+    if (this.state === "waiting") this.#finish("cancelled", "Cancelled");
+    if (this.#buttons.includes("cancel")) this.#cancellation.abort(); // run() sees it
   }
 
   /** Send the file, again where waiting helps, until its outcome is known. */
@@ -110,7 +109,6 @@ export class Upload {
     this.state = "running";
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
-        this.#show("Preparing", "cancel");
         const image = await this.#send(signal);
         showNew(image, this.#file);
         const kept = this.#isStripped ? "" : ", with all its data";
@@ -120,7 +118,10 @@ export class Upload {
         if (signal.aborted) break;
         if (!(error instanceof ApiError)) throw error;
         if (error.retryAfter === null || attempt === MAX_ATTEMPTS) return this.#fail(error);
-        await this.#waitAfter(error, signal);
+        this.loaded = 0;
+        this.#show(error.message, "retry", "cancel");
+        const [place, button] = [".numbers", ".retry"].map((part) => this.row.querySelector(part));
+        await countDown(error.retryAfter, place, button, signal);
       }
     }
     this.#finish("cancelled", "Cancelled");
@@ -131,19 +132,14 @@ export class Upload {
     else if (error.isTransient) this.#finish("failed", error.message, "retry");
     else this.#finish("refused", error.message);
     if (error.status !== 401) return;
-    // Without a key the others would only ask for it again, one after another.
-    const waiting = allUploads().filter(({ state }) => state === "waiting");
-    for (const other of waiting) other.#finish("failed", error.message, "retry");
-  }
-
-  async #waitAfter({ message, retryAfter }, signal) {
-    this.loaded = 0;
-    this.#show(message, "retry", "cancel");
-    const place = this.row.querySelector(".numbers");
-    await countDown(retryAfter, place, this.#part(".retry"), signal);
+    // The others would only ask for the key again, one after another.
+    for (const other of allUploads()) {
+      if (other.state === "waiting") other.#finish("failed", error.message, "retry");
+    }
   }
 
   async #send(signal) {
+    this.#show("Sending", "cancel");
     const { size } = this;
     const most = limits.max_upload_bytes;
     const tooLarge = `The file is larger than ${formatBytes(most)}, the most this service takes.`;
@@ -152,10 +148,7 @@ export class Upload {
     if (!start?.byteLength) throw new ApiError("The file is empty, a folder, or unreadable.", 400);
     let began;
     return uploadImage(this.#file, this.#isStripped, signal, {
-      loadstart: ({ timeStamp }) => {
-        began = timeStamp;
-        this.#show("Sending", "cancel");
-      },
+      loadstart: ({ timeStamp }) => (began = timeStamp),
       progress: ({ loaded, total, timeStamp }) => {
         const bytes = size * (loaded / total);
         const rate = (bytes * 1000) / Math.max(timeStamp - began, 1);

@@ -65,7 +65,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         host = httpx.URL(url).netloc.decode()
 
         def watch_request(address: str) -> None:
-            if httpx.URL(address).netloc.decode() != host:
+            if httpx.URL(address.removeprefix("blob:")).netloc.decode() != host:
                 complaints.append(f"request to another host: {address}")
 
         def watch_console(text: str) -> None:

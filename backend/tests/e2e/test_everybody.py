@@ -173,7 +173,7 @@ async def test_outcomes_are_announced_to_screen_readers(page: Page, service: Ser
           new MutationObserver((changes) => {
             for (const { target } of changes) {
               const node = target.nodeType === Node.TEXT_NODE ? target.parentElement : target;
-              const region = node?.closest("[role=status], [role=alert]");
+              const region = node?.closest("[role=status], [role=alert], [aria-live=polite]");
               if (region?.textContent) window.spoken.push(region.textContent.trim());
             }
           }).observe(document, { subtree: true, childList: true, characterData: true });
@@ -186,6 +186,6 @@ async def test_outcomes_are_announced_to_screen_readers(page: Page, service: Ser
     await page.get_by_role("button", name="Confirm").click()
     await expect(page.get_by_text("Picture removed")).to_be_visible()
     spoken = await page.evaluate("window.spoken")
-    assert "heard.jpg Upload successful" in spoken
+    assert "1 added, 1 failed" in spoken
     assert any(line.startswith("notes.txt Invalid file type:") for line in spoken)
     assert "Picture removed" in spoken
