@@ -41,6 +41,12 @@ async def choose(page: Page, *files: Any, strips: bool = True) -> None:
     await page.get_by_role("button", name="Submit").click()
 
 
+def row_of(page: Page, name: str) -> Locator:
+    """Return the row of a file in the list of uploads."""
+    uploads = page.get_by_role("region", name="Uploads")
+    return uploads.get_by_role("listitem").filter(has_text=name)
+
+
 async def shown(page: Page) -> list[str]:
     """Return the names of the images in the gallery, as they are shown."""
     names: list[str] = await page.locator("#gallery img").evaluate_all(

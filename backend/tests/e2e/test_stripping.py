@@ -8,7 +8,7 @@ from playwright.async_api import JSHandle, Page, expect
 
 from testkit.format_samples import jpeg, named
 from testkit.format_samples.private import SECRET
-from testkit.page import CHOICE, a_file, a_transfer, choose
+from testkit.page import CHOICE, a_file, a_transfer, choose, row_of
 from testkit.programs import needs_chromium
 from testkit.service import Service, download, listed_ids, listed_names
 
@@ -118,7 +118,7 @@ async def test_a_type_that_cannot_lose_its_metadata_is_sent_with_them_only_when_
 ) -> None:
     sample = named(f"{kind} metadata")
     await choose(page, a_file(sample.filename, sample.content))
-    row = page.get_by_role("listitem").filter(has_text=sample.filename)
+    row = row_of(page, sample.filename)
     await expect(row).to_contain_text("Camera and location data cannot be removed from this file.")
     await expect(row.get_by_role("button", name="Retry")).to_have_count(0)
     assert listed_names(service) == []

@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 
 from testkit import samples
 from testkit.live import until
-from testkit.page import KEY, OpenPage, a_file, a_transfer, choose, shown
+from testkit.page import KEY, OpenPage, a_file, a_transfer, choose, row_of, shown
 from testkit.programs import needs_chromium
 from testkit.relay import relaying
 from testkit.service import (
@@ -69,7 +69,7 @@ async def test_a_file_name_is_stored_as_the_browser_meant_it(page: Page, service
 async def test_a_truncated_image_is_stored_and_reported(page: Page, service: Service) -> None:
     await choose(page, a_file("cut.jpg", JPEG[: len(JPEG) // 2]), a_file("whole.jpg", JPEG))
     sentence = "Part of the picture is missing"
-    row = page.get_by_role("listitem").filter(has_text="cut.jpg")
+    row = row_of(page, "cut.jpg")
     await expect(row).to_contain_text(f"Upload successful. {sentence}")
     await expect(page.get_by_text("2 of 2 done")).to_be_visible()
     await expect(page.get_by_text(sentence)).to_have_count(1)
@@ -136,7 +136,7 @@ async def test_many_files_have_rows_for_what_is_sent_and_was_done_last(
 
 
 async def test_the_list_folds_to_how_far_all_are(page: Page, service: Service) -> None:
-    fold = page.get_by_role("button", name="Details")
+    fold = page.get_by_role("button", name="Files")
     await choose(page, TEXT)
     await expect(page.get_by_text("Invalid file type")).to_be_visible()
     await expect(fold).to_have_attribute("aria-expanded", "true")
@@ -155,19 +155,16 @@ async def test_on_a_phone_many_files_do_not_cover_the_gallery(
     box = await page.get_by_role("region", name="Uploads").bounding_box()
     assert box
     assert box["height"] < 100
-    await page.get_by_role("button", name="Details").click()
+    await page.get_by_role("button", name="Files").click()
     await expect(page.get_by_text("Upload successful")).to_have_count(5)
 
 
 async def test_failed_uploads_are_sent_again_together(page: Page, service: Service) -> None:
-    problem = {"detail": "The disk of the service is full.", "type": "about:blank"}
-    kind = "application/problem+json"
-    await page.route(
-        "**/upload", lambda route: route.fulfill(status=507, content_type=kind, json=problem)
-    )
+    problem = {"json": {"type": "#storage-full"}, "content_type": "application/problem+json"}
+    await page.route("**/upload", lambda route: route.fulfill(status=507, **problem))
     await choose(page, *[a_file(f"{n}.jpg", JPEG) for n in range(3)])
     await expect(page.get_by_role("heading", name="3 failed")).to_be_visible()
-    await expect(page.get_by_text(problem["detail"])).to_have_count(3)
+    await expect(page.get_by_text("The service is full.")).to_have_count(3)
     await page.unroute("**/upload")
     await page.get_by_role("button", name="Retry all").click()
     await expect(page.get_by_text("Upload successful")).to_have_count(3)
@@ -228,7 +225,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
     async with slow_network(page, 2_000_000):
         await choose(page, large, strips=False)
         await until(lambda: any(file.stat().st_size for file in stored_files(service)))
-        row = page.get_by_role("listitem").filter(has_text="large.jpg")
+        row = row_of(page, "large.jpg")
         await row.get_by_role("button", name="Cancel").click()
         await expect(row).to_contain_text("Cancelled")
         await expect(row).to_be_focused()
