@@ -99,6 +99,7 @@ function follow() {
 
 /** Show, and have screen readers say, how many images are found. */
 function showCount(pictures) {
+  if (hasMore() && !allImages().length) return;
   const sentence = allImages().length ? `${pictures} found` : "No matches";
   const place = found.querySelector("p");
   if (shown && place.textContent !== sentence) place.textContent = sentence;

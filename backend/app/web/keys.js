@@ -60,7 +60,7 @@ function describe({ keys, label }) {
   const [row, term, description] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
   for (const key of keys) {
     const name = key.replace(/ |Escape|Arrow|Left|Right|Up|Down/g, (part) => NAMES[part]);
-    term.append(Object.assign(document.createElement("kbd"), { textContent: name.replace("+", " ") }), " ");
+    term.append(Object.assign(document.createElement("kbd"), { textContent: name.replace("Shift+", "Shift ") }), " ");
   }
   description.textContent = label;
   row.append(term, description);

@@ -24,6 +24,7 @@ await Promise.all([
   import("./live.js").then(({ startLive }) => startLive()),
   import("./selecting.js"),
   import("./find.js"),
+  import("./actions.js"),
   importUploads(),
   importViewer(),
   loadLimits(),

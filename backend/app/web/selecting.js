@@ -22,7 +22,7 @@ function selectByClick(event) {
   const tile = event.target.closest("li");
   const isBox = event.target.matches("input");
   if (!tile || event.ctrlKey || event.metaKey) return;
-  if (!isBox && !event.shiftKey && !hasSelection()) return;
+  if (!isBox && !event.shiftKey && !(hasSelection() && event.detail)) return; // 0 = by Enter
   event.stopPropagation();
   if (!isBox) event.preventDefault();
   (event.shiftKey ? extendTo : toggle)(tile.dataset.id);

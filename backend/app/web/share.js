@@ -1,4 +1,4 @@
-/** The menu of what can be copied of an image. */
+/** The menu of what can be copied of images. */
 
 import { copy } from "./clipboard.js";
 import { asHtml, asMarkdown } from "./format.js";
@@ -11,14 +11,16 @@ const TEXTS = {
   "Thumbnail link": ({ thumbnails: all = {} }) => (all[300] ?? Object.values(all).at(-1))?.url,
 };
 
-/** Let a menu's button open it, for the image that a function returns. */
-export function startMenu(menu, imageOf) {
+/** Let a menu's button open it, for the image, or the images, that a function returns. */
+export function startMenu(menu, imagesOf) {
   const [button, list] = menu.children;
   let items = [];
 
   function open(place) {
-    const texts = Object.entries(TEXTS).map(([name, textOf]) => [name, textOf(imageOf())]);
-    items = texts.filter(([, text]) => text).map(([name, text]) => makeItem(name, text));
+    const images = [imagesOf()].flat();
+    const of = images.length > 1 ? ` of ${images.length.toLocaleString()} pictures` : "";
+    const texts = Object.entries(TEXTS).map(([name, textOf]) => [name, images.map(textOf)]);
+    items = texts.filter(([, [text]]) => text).map(([name, all]) => makeItem(name, of, all));
     list.replaceChildren(...items);
     list.hidden = false;
     button.ariaExpanded = "true";
@@ -31,12 +33,12 @@ export function startMenu(menu, imageOf) {
     button.ariaExpanded = "false";
   }
 
-  function makeItem(name, text) {
+  function makeItem(name, of, texts) {
     const item = document.createElement("button");
     Object.assign(item, { role: "menuitem", tabIndex: -1, textContent: name });
     item.addEventListener("click", () => {
       close();
-      copy(name, text);
+      copy(name + of, texts.filter(Boolean).join("\n"));
     });
     return item;
   }
@@ -55,7 +57,7 @@ export function startMenu(menu, imageOf) {
     else open(places[event.key]);
     event.preventDefault(); // Escape would close the viewer, arrows step
   });
-  menu.closest("dialog").addEventListener("pointerdown", (event) => {
+  (menu.closest("dialog") ?? document).addEventListener("pointerdown", (event) => {
     if (!menu.contains(event.target)) close();
   });
 }

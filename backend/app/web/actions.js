@@ -1,0 +1,100 @@
+/** What is done with a selection: its bar, its keys, links copied and images deleted at once. */
+
+import { deleteImages } from "./api.js";
+import { copyTemplate, element, openDialog, whenClosed } from "./dom.js";
+import { deleteAll, sentenceOfDeletion } from "./deletion.js";
+import { focusImage, moveFocus } from "./grid.js";
+import { allImages, findImage, hasMore, images, neighbourOf, removeImages } from "./images.js";
+import { addKeys } from "./keys.js";
+import { announce } from "./messages.js";
+import { clear, extendTo, hasSelection, select, selected, selectedImages, toggle } from "./selection.js";
+import { startMenu } from "./share.js";
+
+const bar = copyTemplate("selection");
+const state = bar.querySelector("p");
+const [clearing, ...controls] = [...bar.children].filter((child) => child !== state);
+const selectAll = bar.querySelector(".all");
+
+/** The id of the image whose tile had the focus last. */
+let last = "";
+
+/** Show how many images are selected, and what can be done with them. */
+function show() {
+  const count = selectedImages().length;
+  if (!bar.matches(".busy")) state.textContent = count ? `${count.toLocaleString()} selected` : "";
+  const isFocused = bar.contains(document.activeElement);
+  if (count) {
+    state.before(clearing);
+    state.after(...controls);
+  } else for (const control of [clearing, ...controls]) control.remove();
+  if (isFocused && !count) focusImage(findImage(last));
+  const all = allImages().length;
+  const loaded = `${all.toLocaleString()}${hasMore() ? " loaded" : ""}`;
+  selectAll.querySelector("span").textContent = `Select all ${loaded}`;
+}
+
+/** Ask whether to delete images, and delete them. */
+async function confirmDeletion(chosen) {
+  const dialog = openDialog("confirmation");
+  if (chosen.length === 1) dialog.querySelector(".name").textContent = chosen[0].filename;
+  else {
+    dialog.querySelector("h2").textContent = `Delete ${chosen.length.toLocaleString()} pictures?`;
+    dialog.querySelector("p").textContent =
+      "They will be removed for good, and their links will stop working.";
+  }
+  if (!(await whenClosed(dialog))) return;
+  const next = neighbourOf(chosen.at(-1), 1) ?? neighbourOf(chosen[0], -1);
+  const ids = chosen.map(({ id }) => id);
+  const report = (done) => {
+    state.textContent = `Deleting ${done.toLocaleString()} of ${ids.length.toLocaleString()}…`;
+  };
+  bar.classList.add("busy");
+  report(0);
+  const outcome = await deleteAll(ids, deleteImages, (gone, done) => {
+    removeImages(gone);
+    report(done);
+  });
+  bar.classList.remove("busy");
+  show();
+  announce(sentenceOfDeletion(outcome));
+  if (next) focusImage(findImage(next.id) ?? allImages()[0]);
+}
+
+/** Move the focus as a key says, and select every image on the way. */
+async function extend(key) {
+  const from = last;
+  await moveFocus(key.replace("Shift+", ""));
+  extendTo(last, from);
+}
+
+element("gallery").addEventListener("focusin", ({ target }) => {
+  last = /** @type {Element} */ (target).closest("li").dataset.id;
+});
+clearing.addEventListener("click", clear);
+selectAll.addEventListener("click", () => select(allImages().map(({ id }) => id)));
+bar.querySelector(".danger").addEventListener("click", () => confirmDeletion(selectedImages()));
+startMenu(bar.querySelector(".menu"), selectedImages);
+document.querySelector(".bar").append(bar);
+selected.addEventListener("change", show);
+images.addEventListener("change", show);
+show();
+
+const arrows = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+addKeys(
+  { place: "tile", keys: [...arrows, "Home", "End"], label: "Go to another picture", action: moveFocus },
+  { place: "tile", keys: ["Enter"], label: "Open the picture" },
+  { place: "tile", keys: ["x", " "], label: "Select it, or no longer", action: () => toggle(last) },
+  { place: "tile", keys: arrows.map((key) => `Shift+${key}`), label: "Select several", action: extend },
+  {
+    place: "tile",
+    keys: ["Delete"],
+    label: "Delete it, or all that are selected",
+    action: () => void confirmDeletion(hasSelection() ? selectedImages() : [findImage(last)]),
+  },
+  {
+    place: "page",
+    keys: ["Escape"],
+    label: "Select nothing",
+    action: () => hasSelection() && clear(),
+  },
+);
