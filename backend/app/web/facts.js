@@ -24,7 +24,7 @@ const formatLocal = (time) => formatTime(`${time.slice(0, 19)}Z`, "UTC");
 /** Return maker and model; many models begin with the maker. */
 function cameraOf({ camera_make: make = "", camera_model: model = "" }) {
   const isNamed = model.toLowerCase().startsWith(make.split(" ")[0].toLowerCase());
-  return isNamed ? model : `${make} ${model}`;
+  return isNamed ? model : `${make} ${model}`.trim();
 }
 
 function exposureOf({ exposure_time: time, f_number: aperture, iso, focal_length: length }) {

@@ -6,15 +6,16 @@ const CENTRE = { x: 0, y: 0 };
 const TREMBLE_PIXELS = 10;
 const DOUBLE_TAP_MS = 350;
 
-/** Make a stage; onSwipe(1, -1 or "close") returns whether it is followed, onScale is for display. */
+/** Make a stage. onSwipe(1, -1 or "close") returns whether it is followed. */
 export function makeStage(frame, onSwipe, onScale) {
   const box = frame.querySelector(".image");
   const space = { image: { width: 1, height: 1 }, frame: { width: 1, height: 1 } };
   let view = fitted(space);
-  /** Where fingers, or the mouse, are, by their ids; and how the gesture began. */
+  /** Where fingers, or the mouse, are by their ids. */
   const fingers = new Map();
+  /** @type {any} How their gesture began. */
   let start = null;
-  let lastTap = { time: 0, point: CENTRE };
+  let lastTap = { time: 0, ...CENTRE };
 
   function measure() {
     const { paddingLeft, paddingTop } = getComputedStyle(frame);
@@ -24,11 +25,11 @@ export function makeStage(frame, onSwipe, onScale) {
 
   /** Draw the image, so far from its place. */
   function draw(way = CENTRE) {
-    const [width, height] = ["width", "height"].map((side) => space.image[side] * view.scale);
+    const [width, height] = [space.image.width * view.scale, space.image.height * view.scale];
     const left = Math.round((space.frame.width - width) / 2 + view.x + way.x);
     const top = Math.round((space.frame.height - height) / 2 + view.y + way.y);
-    Object.assign(box.style, { width: `${width}px`, height: `${height}px` });
-    box.style.translate = `${left}px ${top}px`;
+    const place = { width: `${width}px`, height: `${height}px`, translate: `${left}px ${top}px` };
+    Object.assign(box.style, place);
     frame.classList.toggle("zoomed", isZoomed(view, space));
     onScale(view.scale);
   }
@@ -40,6 +41,7 @@ export function makeStage(frame, onSwipe, onScale) {
     draw();
     return isMoved;
   }
+
   const zoom = (scale, point = CENTRE) => look(zoomed(view, scale, point, space));
 
   function slideFrom({ x, y }) {
@@ -54,8 +56,7 @@ export function makeStage(frame, onSwipe, onScale) {
   };
 
   function begin({ timeStamp, pointerType }) {
-    const isFinger = pointerType !== "mouse";
-    start = { view, points: [...fingers.values()], time: timeStamp, isFinger };
+    start = { view, points: [...fingers.values()], timeStamp, isFinger: pointerType !== "mouse" };
   }
 
   /** Return how far the gesture has gone; of a fitted image, sideways or down only. */
@@ -75,32 +76,33 @@ export function makeStage(frame, onSwipe, onScale) {
   function move(event) {
     if (!fingers.has(event.pointerId)) return;
     fingers.set(event.pointerId, pointOf(event));
-    const points = [...fingers.values()];
-    if (points.length === 2) look(pinched(start.view, start.points, points, space));
-    else if (isZoomed(view, space)) look(panned(start.view, wayTo(points[0]), space));
-    else if (start.isFinger) draw(wayTo(points[0]));
+    const [first, second] = fingers.values();
+    if (second) look(pinched(start.view, start.points, [first, second], space));
+    else if (isZoomed(view, space)) look(panned(start.view, wayTo(first), space));
+    else if (start.isFinger) draw(wayTo(first));
   }
 
   async function release(event) {
     if (!fingers.delete(event.pointerId)) return;
-    const { points, time, isFinger } = start;
+    const { points, timeStamp, isFinger } = start;
     if (fingers.size) return begin(event); // the other finger goes on
-    if (points.length > 1 || event.type === "pointercancel") return draw();
+    if (points[1] || event.type === "pointercancel") return draw();
     const point = pointOf(event);
     const way = wayTo(point);
-    if (Math.hypot(point.x - points[0].x, point.y - points[0].y) < TREMBLE_PIXELS) tap(event, point);
-    else if (isFinger && !isZoomed(view, space)) {
-      const outcome = swiped(way, event.timeStamp - time, space.frame);
-      const isFollowed = outcome && (await onSwipe(outcome));
-      draw();
-      slideFrom(isFollowed ? { x: way.x + outcome * frame.clientWidth, y: 0 } : way);
-    }
+    if (distance(point, points[0]) < TREMBLE_PIXELS) return tap(event, point);
+    if (!isFinger || isZoomed(view, space)) return;
+    const wish = swiped(way, event.timeStamp - timeStamp, space.frame);
+    const isFollowed = wish && (await onSwipe(wish));
+    draw();
+    slideFrom(isFollowed ? { x: way.x + Number(wish) * frame.clientWidth, y: 0 } : way);
   }
 
-  function tap({ timeStamp }, point) {
-    const distance = Math.hypot(point.x - lastTap.point.x, point.y - lastTap.point.y);
-    const isSecond = timeStamp - lastTap.time < DOUBLE_TAP_MS && distance < 3 * TREMBLE_PIXELS;
-    lastTap = { time: isSecond ? 0 : timeStamp, point };
+  const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
+
+  function tap({ timeStamp: time }, point) {
+    const isNear = distance(point, lastTap) < 3 * TREMBLE_PIXELS;
+    const isSecond = isNear && time - lastTap.time < DOUBLE_TAP_MS;
+    lastTap = { time: isSecond ? 0 : time, ...point };
     if (isSecond) zoom(toggledScale(view, space, start.isFinger), point);
     else draw();
   }
@@ -108,33 +110,31 @@ export function makeStage(frame, onSwipe, onScale) {
   function turn(event) {
     event.preventDefault();
     const pixels = event.deltaY * (event.deltaMode ? 16 : 1); // else lines
-    zoom(view.scale * Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), pointOf(event)); // Ctrl: pinch
+    const speed = event.ctrlKey ? 0.01 : 0.002; // Ctrl: a pinch on a touchpad
+    zoom(view.scale * Math.exp(-pixels * speed), pointOf(event));
   }
 
-  frame.addEventListener("pointerdown", press);
-  frame.addEventListener("pointermove", move);
-  frame.addEventListener("pointerup", release);
+  const actions = { pointerdown: press, pointermove: move, pointerup: release, wheel: turn };
+  for (const [type, act] of Object.entries(actions)) frame.addEventListener(type, act);
   frame.addEventListener("pointercancel", release);
-  frame.addEventListener("wheel", turn, { passive: false });
   frame.addEventListener("dragstart", (event) => event.preventDefault());
   new ResizeObserver(() => {
     const wasZoomed = isZoomed(view, space);
     measure();
-    look(wasZoomed ? panned(view, CENTRE, space) : fitted(space));
+    look(wasZoomed ? zoomed(view, view.scale, CENTRE, space) : fitted(space));
   }).observe(frame);
 
   return {
     /** Show an image of some size, fitted; of unknown size, over all the frame. */
-    show({ width, height }) {
+    show(width, height) {
       measure();
       space.image = width && height ? { width, height } : { ...space.frame };
       look(fitted(space));
     },
-    /** Multiply the scale; set it (0: to fit); switch between 100 % and fit. */
     zoomBy: (factor) => zoom(view.scale * factor),
+    /** Zoom to a scale; 0 fits. */
     zoomTo: (scale) => zoom(scale),
     toggle: () => zoom(toggledScale(view, space, false)),
-    /** Move, if zoomed; return whether there was room to. */
     pan: (x, y) => look(panned(view, { x, y }, space)),
   };
 }

@@ -63,20 +63,20 @@ function describe() {
 
 function open() {
   const dialog = openDialog("viewer");
-  const zoomButtons = dialog.querySelectorAll(".zoom button");
-  const showScale = (scale) => (zoomButtons[1].textContent = `${Math.round(scale * 100)} %`);
+  const percent = dialog.querySelector(".scale");
+  const showScale = (scale) => (percent.textContent = `${Math.round(scale * 100)} %`);
   const followSwipe = (wish) => (wish === "close" ? dialog.close() : step(wish));
   const stage = makeStage(dialog.querySelector(".frame"), followSwipe, showScale);
-  const actions = [
-    [".previous", () => step(-1)],
-    [".next", () => step(1)],
-    [".nearer", () => stage.zoomBy(ZOOM_FACTOR)],
-    [".farther", () => stage.zoomBy(1 / ZOOM_FACTOR)],
-    [".scale", stage.toggle],
-    [".about", toggleDetails],
-    [".danger", confirmDelete],
-  ];
-  for (const [selector, act] of actions) dialog.querySelector(selector).onclick = () => act();
+  const actions = {
+    ".previous": () => step(-1),
+    ".next": () => step(1),
+    ".nearer": () => stage.zoomBy(ZOOM_FACTOR),
+    ".farther": () => stage.zoomBy(1 / ZOOM_FACTOR),
+    ".scale": stage.toggle,
+    ".about": toggleDetails,
+    ".danger": confirmDelete,
+  };
+  for (const [part, act] of Object.entries(actions)) dialog.querySelector(part).onclick = () => act();
   startMenu(dialog.querySelector(".menu"), () => viewer.image);
   startRenaming(dialog.querySelector(".details"), () => viewer?.image, update);
   dialog.addEventListener("close", () => {

@@ -4,10 +4,8 @@
  */
 
 const MAX_SCALE = 8;
-
-/** Of the frame, how far a finger must go to step; and how fast it may be instead, a millisecond. */
-const FAR = 0.3;
-const FAST = 0.0015;
+/** Of the frame, how far a finger goes to step, and how far a millisecond is fast enough. */
+const [FAR, FAST] = [0.3, 0.0015];
 
 const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 
@@ -21,9 +19,11 @@ export const isZoomed = ({ scale }, space) => scale > fitScale(space) * 1.001;
 
 /** Return a view moved, as far as there is more to see. */
 export function panned({ scale, x, y }, by, { image, frame }) {
-  const room = (side) => Math.max(0, (image[side] * scale - frame[side]) / 2);
-  const [across, down] = [room("width"), room("height")];
-  return { scale, x: clamp(x + by.x, -across, across), y: clamp(y + by.y, -down, down) };
+  const within = (place, side) => {
+    const room = Math.max(0, (image[side] * scale - frame[side]) / 2);
+    return clamp(place, -room, room);
+  };
+  return { scale, x: within(x + by.x, "width"), y: within(y + by.y, "height") };
 }
 
 /** Return a view at another scale, in which what was at one point is at another. */
@@ -49,7 +49,7 @@ export function toggledScale(view, space, isFinger) {
   return isFinger ? Math.min(1, 3 * fit) : 1;
 }
 
-/** Return what a finger's way asks for: the next image (1), the one before (-1), "close", or 0. */
+/** Return what a finger's way asks for: the next image (1), the one before (-1), "close" or 0. */
 export function swiped({ x, y }, milliseconds, { width, height }) {
   const isFar = (part) => part > FAR || part / milliseconds > FAST;
   if (Math.abs(x) > Math.abs(y)) return isFar(Math.abs(x) / width) ? -Math.sign(x) : 0;
