@@ -9,16 +9,16 @@ import { announce } from "./messages.js";
 export async function showDetails(panel, image) {
   const [field, list] = [panel.querySelector("textarea"), panel.querySelector("dl")];
   const state = panel.dataset;
-  if (state.id !== image.id) {
-    state.id = image.id;
-    state.recorded = "";
+  const isOther = state.id !== image.id;
+  if (isOther || field !== document.activeElement) field.value = image.filename;
+  if (isOther) {
+    Object.assign(state, { id: image.id, recorded: "" });
     noteError(panel, "");
-    const link = Object.assign(document.createElement("a"), { href: image.url });
-    link.textContent = image.url;
+    const link = document.createElement("a");
+    Object.assign(link, { href: image.url, textContent: image.url });
     const facts = { ...factsOf(image), Address: link, Checksum: image.checksum };
     list.replaceChildren(...rowsOf(facts));
-    field.value = image.filename;
-  } else if (field !== document.activeElement) field.value = image.filename;
+  }
   if (panel.hidden || state.recorded) return;
   const { metadata } = image.metadata ? image : await getImage(image.id).catch(() => image);
   if (!metadata || state.id !== image.id || state.recorded) return;
@@ -61,9 +61,8 @@ export function startRenaming(panel, imageOf, onRenamed) {
   }
   field.addEventListener("change", rename);
   field.addEventListener("keydown", (event) => {
-    const isChanged = field.value !== imageOf().filename;
     if (event.key === "Enter") rename();
-    else if (event.key === "Escape" && isChanged) {
+    else if (event.key === "Escape" && field.value !== imageOf().filename) {
       field.value = imageOf().filename;
       noteError(panel, "");
     } else return;

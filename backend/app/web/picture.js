@@ -8,18 +8,20 @@ import { neighbourOf } from "./images.js";
 /** @type {HTMLImageElement[]} */
 let loading = [];
 
-const stop = (imgs) => imgs.forEach((img) => img.removeAttribute("src"));
+function stop(imgs) {
+  for (const img of imgs) {
+    img.onerror = null;
+    img.removeAttribute("src");
+  }
+}
 
 export const stopLoading = () => stop(loading.splice(0));
 
 /** Else the thumbnail takes longer than the file. */
 const isRendered = (image) => image.placeholder && thumbnailUrl(image);
 
-/**
- * Show an image's file; until it has come, or if the browser cannot show it, the thumbnail. Return
- * the <img>, unless another image is wanted by then.
- */
-export async function showPicture(dialog, image) {
+/** Show an image's file; until it comes, or if the browser cannot show it, the thumbnail. */
+export async function showPicture(dialog, image, onSize) {
   const [place, note] = [dialog.querySelector(".image"), dialog.querySelector(".unshown")];
   const [file, thumbnail] = [fileUrl(image), thumbnailUrl(image)];
   const isEarly = isRendered(image);
@@ -41,12 +43,12 @@ export async function showPicture(dialog, image) {
     if (isLoaded) place.replaceChildren(img);
     if (isLoaded) shown = file;
   }
-  if (shown !== file) {
-    const sentence = `Your browser cannot show this ${formatType(image.content_type)} file.`;
-    const instead = shown ? "Here is a smaller version; Download" : "Download";
-    note.textContent = `${sentence} ${instead} saves the original.`;
-  }
-  return place.querySelector("img");
+  const { naturalWidth, naturalHeight } = place.querySelector("img");
+  if (!image.width) onSize(naturalWidth, naturalHeight);
+  if (shown === file) return;
+  const sentence = `Your browser cannot show this ${formatType(image.content_type)} file.`;
+  const instead = shown ? "Here is a smaller version; Download" : "Download";
+  note.textContent = `${sentence} ${instead} saves the original.`;
 }
 
 /** Load what the next step will show first. */

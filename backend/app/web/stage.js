@@ -1,6 +1,6 @@
 /** The stage: a frame in which an image is zoomed, moved and swiped away. */
 
-import { fitted, isZoomed, panned, pinched, swiped, toggledScale, zoomed } from "./zoom.js";
+import { distance, fitted, isZoomed, panned, pinched, swiped, toggledScale, zoomed } from "./zoom.js";
 
 const CENTRE = { x: 0, y: 0 };
 const TREMBLE_PIXELS = 10;
@@ -19,8 +19,9 @@ export function makeStage(frame, onSwipe, onScale) {
 
   function measure() {
     const { paddingLeft, paddingTop } = getComputedStyle(frame);
-    space.frame.width = Math.max(1, frame.clientWidth - 2 * parseFloat(paddingLeft));
-    space.frame.height = Math.max(1, frame.clientHeight - 2 * parseFloat(paddingTop));
+    const [width, height] = [frame.clientWidth, frame.clientHeight];
+    space.frame.width = Math.max(1, width - 2 * parseFloat(paddingLeft));
+    space.frame.height = Math.max(1, height - 2 * parseFloat(paddingTop));
   }
 
   /** Draw the image, so far from its place. */
@@ -42,7 +43,8 @@ export function makeStage(frame, onSwipe, onScale) {
     return isMoved;
   }
 
-  const zoom = (scale, point = CENTRE) => look(zoomed(view, scale, point, space));
+  const zoomTo = (scale, point = CENTRE) => look(zoomed(view, scale, point, space));
+  const toggle = (point, isFinger) => zoomTo(toggledScale(view, space, isFinger), point);
 
   function slideFrom({ x, y }) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
@@ -55,15 +57,14 @@ export function makeStage(frame, onSwipe, onScale) {
     return { x: clientX - left - width / 2, y: clientY - top - height / 2 };
   };
 
-  function begin({ timeStamp, pointerType }) {
-    start = { view, points: [...fingers.values()], timeStamp, isFinger: pointerType !== "mouse" };
-  }
+  const begin = ({ timeStamp, pointerType }) =>
+    (start = { view, points: [...fingers.values()], timeStamp, isFinger: pointerType !== "mouse" });
 
   /** Return how far the gesture has gone; of a fitted image, sideways or down only. */
-  function wayTo({ x, y }) {
-    const way = { x: x - start.points[0].x, y: y - start.points[0].y };
-    if (isZoomed(view, space)) return way;
-    return Math.abs(way.x) > Math.abs(way.y) ? { x: way.x, y: 0 } : { x: 0, y: Math.max(0, way.y) };
+  function wayTo(point) {
+    const [x, y] = [point.x - start.points[0].x, point.y - start.points[0].y];
+    if (isZoomed(view, space)) return { x, y };
+    return Math.abs(x) > Math.abs(y) ? { x, y: 0 } : { x: 0, y: Math.max(0, y) };
   }
 
   function press(event) {
@@ -88,22 +89,20 @@ export function makeStage(frame, onSwipe, onScale) {
     if (fingers.size) return begin(event); // the other finger goes on
     if (points[1] || event.type === "pointercancel") return draw();
     const point = pointOf(event);
-    const way = wayTo(point);
-    if (distance(point, points[0]) < TREMBLE_PIXELS) return tap(event, point);
+    if (distance(point, points[0]) < TREMBLE_PIXELS) return tap(event.timeStamp, point);
     if (!isFinger || isZoomed(view, space)) return;
+    const way = wayTo(point);
     const wish = swiped(way, event.timeStamp - timeStamp, space.frame);
     const isFollowed = wish && (await onSwipe(wish));
     draw();
     slideFrom(isFollowed ? { x: way.x + Number(wish) * frame.clientWidth, y: 0 } : way);
   }
 
-  const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
-
-  function tap({ timeStamp: time }, point) {
+  function tap(time, point) {
     const isNear = distance(point, lastTap) < 3 * TREMBLE_PIXELS;
     const isSecond = isNear && time - lastTap.time < DOUBLE_TAP_MS;
     lastTap = { time: isSecond ? 0 : time, ...point };
-    if (isSecond) zoom(toggledScale(view, space, start.isFinger), point);
+    if (isSecond) toggle(point, start.isFinger);
     else draw();
   }
 
@@ -111,13 +110,18 @@ export function makeStage(frame, onSwipe, onScale) {
     event.preventDefault();
     const pixels = event.deltaY * (event.deltaMode ? 16 : 1); // else lines
     const speed = event.ctrlKey ? 0.01 : 0.002; // Ctrl: a pinch on a touchpad
-    zoom(view.scale * Math.exp(-pixels * speed), pointOf(event));
+    zoomTo(view.scale * Math.exp(-pixels * speed), pointOf(event));
   }
 
-  const actions = { pointerdown: press, pointermove: move, pointerup: release, wheel: turn };
+  const actions = {
+    pointerdown: press,
+    pointermove: move,
+    pointerup: release,
+    pointercancel: release,
+    wheel: turn,
+    dragstart: (event) => event.preventDefault(),
+  };
   for (const [type, act] of Object.entries(actions)) frame.addEventListener(type, act);
-  frame.addEventListener("pointercancel", release);
-  frame.addEventListener("dragstart", (event) => event.preventDefault());
   new ResizeObserver(() => {
     const wasZoomed = isZoomed(view, space);
     measure();
@@ -131,10 +135,9 @@ export function makeStage(frame, onSwipe, onScale) {
       space.image = width && height ? { width, height } : { ...space.frame };
       look(fitted(space));
     },
-    zoomBy: (factor) => zoom(view.scale * factor),
-    /** Zoom to a scale; 0 fits. */
-    zoomTo: (scale) => zoom(scale),
-    toggle: () => zoom(toggledScale(view, space, false)),
+    zoomBy: (factor) => zoomTo(view.scale * factor),
+    zoomTo,
+    toggle: () => toggle(),
     pan: (x, y) => look(panned(view, { x, y }, space)),
   };
 }

@@ -39,7 +39,7 @@ export async function showAddressed() {
   leaveAddress();
 }
 
-async function show(image) {
+function show(image) {
   if (!viewer?.dialog.open) viewer = open();
   const { dialog, stage } = viewer;
   viewer.image = image;
@@ -48,8 +48,7 @@ async function show(image) {
   describe();
   showSteps();
   stage.show(image.width, image.height);
-  const img = await showPicture(dialog, image);
-  if (img && !image.width) stage.show(img.naturalWidth, img.naturalHeight);
+  showPicture(dialog, image, stage.show);
 }
 
 /** Show the image's name and details. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fitScale, fitted, isZoomed, panned } from "../../app/web/zoom.js";
-import { pinched, swiped, toggledScale, zoomed } from "../../app/web/zoom.js";
+import { fitted, isZoomed, panned, pinched } from "../../app/web/zoom.js";
+import { swiped, toggledScale, zoomed } from "../../app/web/zoom.js";
 
 const frame = { width: 1000, height: 800 };
 const photo = { image: { width: 4000, height: 2000 }, frame };
@@ -13,10 +13,9 @@ const CENTRE = { x: 0, y: 0 };
 const seenAt = (view, { x, y }) => ({ x: (x - view.x) / view.scale, y: (y - view.y) / view.scale });
 
 test("an image fits into its frame and is never enlarged for that", () => {
-  assert.equal(fitScale(photo), 0.25);
-  assert.equal(fitScale({ image: { width: 1000, height: 8000 }, frame }), 0.1);
-  assert.equal(fitScale(icon), 1);
   assert.deepEqual(fitted(photo), { scale: 0.25, x: 0, y: 0 });
+  assert.equal(fitted({ image: { width: 1000, height: 8000 }, frame }).scale, 0.1);
+  assert.equal(fitted(icon).scale, 1);
 });
 
 test("zooming keeps what is at the point, as far as the image's edges let it", () => {
