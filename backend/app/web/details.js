@@ -7,75 +7,65 @@ import { announce } from "./messages.js";
 
 /** Show what is known of an image, and what a camera recorded once the service has said it. */
 export async function showDetails(panel, image) {
-  const isSame = panel.dataset.id === image.id;
-  panel.dataset.id = image.id;
-  panel.querySelector(".name").textContent = image.filename;
-  if (!isSame) {
-    endRenaming(panel);
-    const address = Object.assign(document.createElement("a"), { href: image.url });
-    address.textContent = image.url;
-    const facts = { ...factsOf(image), Address: address, Checksum: image.checksum };
-    panel.querySelector("dl").replaceChildren(...rowsOf(facts));
+  const [field, list] = [panel.querySelector("textarea"), panel.querySelector("dl")];
+  const state = panel.dataset;
+  const isOther = state.id !== image.id;
+  if (isOther || field !== document.activeElement) field.value = image.filename;
+  if (isOther) {
+    Object.assign(state, { id: image.id, recorded: "" });
+    noteError(panel, "");
+    const link = document.createElement("a");
+    Object.assign(link, { href: image.url, textContent: image.url });
+    const facts = { ...factsOf(image), Address: link, Checksum: image.checksum };
+    list.replaceChildren(...rowsOf(facts));
   }
-  if (panel.hidden || panel.dataset.recorded === image.id) return;
+  if (panel.hidden || state.recorded) return;
   const { metadata } = image.metadata ? image : await getImage(image.id).catch(() => image);
-  if (!metadata || panel.dataset.id !== image.id || panel.dataset.recorded === image.id) return;
-  panel.dataset.recorded = image.id;
-  panel.querySelector("dl").append(...rowsOf(recordedFacts(metadata)));
+  if (!metadata || state.id !== image.id || state.recorded) return;
+  state.recorded = "true";
+  list.append(...rowsOf(recordedFacts(metadata)));
 }
 
-const rowsOf = (facts) =>
-  Object.entries(facts).flatMap(([name, fact]) => {
-    if (!fact) return [];
+function rowsOf(facts) {
+  const known = Object.entries(facts).filter(([, fact]) => fact);
+  return known.map(([name, fact]) => {
     const [row, dt, dd] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
     dt.append(name);
     dd.append(fact);
     row.append(dt, dd);
-    return [row];
-  });
-
-/** Let the image that a function returns be renamed. */
-export function startRenaming(panel, imageOf, onRenamed) {
-  const [button, form] = [panel.querySelector(".rename"), panel.querySelector("form")];
-  const [input, error] = [form.querySelector("input"), form.querySelector(".error")];
-  const leave = () => {
-    endRenaming(panel);
-    button.focus();
-  };
-  button.addEventListener("click", () => {
-    const { filename } = imageOf();
-    panel.classList.add("renaming");
-    input.value = filename;
-    input.focus();
-    input.setSelectionRange(0, filename.lastIndexOf(".") + 1 && filename.lastIndexOf("."));
-  });
-  form.querySelector(".cancel").addEventListener("click", leave);
-  form.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault(); // else the viewer closes
-    leave();
-  });
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const { id } = imageOf();
-    const answer = await renameImage(id, input.value).catch((error) => error);
-    const isShown = imageOf()?.id === id;
-    if (answer instanceof Error) {
-      if (!isShown) return announce(answer.message);
-      error.textContent = answer.message;
-      input.setAttribute("aria-invalid", "true");
-      return input.focus();
-    }
-    updateImage(answer);
-    announce("Name changed");
-    if (!isShown) return;
-    onRenamed(answer);
-    leave();
+    return row;
   });
 }
 
-function endRenaming(panel) {
-  panel.classList.remove("renaming");
-  panel.querySelector(".error").textContent = "";
-  panel.querySelector("input").removeAttribute("aria-invalid");
+function noteError(panel, sentence) {
+  panel.querySelector(".error").textContent = sentence;
+  panel.querySelector("textarea").ariaInvalid = String(sentence !== "");
+}
+
+/** Let the image that a function returns be renamed: by Enter, or by leaving the field. */
+export function startRenaming(panel, imageOf, onRenamed) {
+  const field = panel.querySelector("textarea");
+  async function rename() {
+    const { id, filename } = imageOf();
+    if (field.value === filename) return noteError(panel, "");
+    const answer = await renameImage(id, field.value).catch((error) => error);
+    const isFailed = answer instanceof Error;
+    const isShown = imageOf()?.id === id;
+    if (!isFailed) updateImage(answer);
+    if (!isFailed || !isShown) announce(isFailed ? answer.message : "Name changed");
+    if (!isShown) return;
+    noteError(panel, isFailed ? answer.message : "");
+    if (isFailed) return;
+    onRenamed(answer);
+    field.value = answer.filename;
+  }
+  field.addEventListener("change", rename);
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") rename();
+    else if (event.key === "Escape" && field.value !== imageOf().filename) {
+      field.value = imageOf().filename;
+      noteError(panel, "");
+    } else return;
+    event.preventDefault(); // no line is added, and the viewer stays open
+  });
 }

@@ -1,8 +1,7 @@
-/** What is known of an image, as names and texts. */
+/** What is known of an image, by the names of the facts. */
 
 import { formatBytes, formatTime, formatType } from "./format.js";
 
-/** Return what is known of every image. */
 export const factsOf = ({ file_size, created_at, content_type, width, height }) => ({
   "File size": formatBytes(file_size),
   Uploaded: formatTime(created_at),
@@ -10,21 +9,18 @@ export const factsOf = ({ file_size, created_at, content_type, width, height }) 
   Dimensions: width && height && `${width} × ${height} pixels`,
 });
 
-/** Return what a camera recorded. */
+/** Return what a camera recorded; the time as its clock showed it, wherever the reader is. */
 export const recordedFacts = (metadata) => ({
-  Taken: metadata.taken_at && formatLocal(metadata.taken_at),
+  Taken: metadata.taken_at && formatTime(`${metadata.taken_at.slice(0, 19)}Z`, "UTC"),
   Camera: cameraOf(metadata),
   Lens: metadata.lens,
   Exposure: exposureOf(metadata),
 });
 
-/** Format a time as it stood on the camera's clock, wherever the reader is. */
-const formatLocal = (time) => formatTime(`${time.slice(0, 19)}Z`, "UTC");
-
 /** Return maker and model; many models begin with the maker. */
 function cameraOf({ camera_make: make = "", camera_model: model = "" }) {
   const isNamed = model.toLowerCase().startsWith(make.split(" ")[0].toLowerCase());
-  return isNamed ? model : `${make} ${model}`;
+  return isNamed ? model : `${make} ${model}`.trim();
 }
 
 function exposureOf({ exposure_time: time, f_number: aperture, iso, focal_length: length }) {

@@ -33,15 +33,3 @@ export const formatCount = ({ count, exact }) =>
 /** Format a day like 2026-11-30. */
 export const formatDate = (day) =>
   new Date(`${day}T00:00`).toLocaleDateString(undefined, { dateStyle: "medium" });
-
-/** Format an image's link as Markdown. */
-export const asMarkdown = ({ filename, url }) =>
-  `![${filename.replace(/[\\`*_[\]<>&]/g, "\\$&")}](${url})`;
-
-/** Format an image's link as HTML, in a document that is not shown and so loads nothing. */
-export function asHtml({ filename, url }) {
-  const img = document.implementation.createHTMLDocument().createElement("img");
-  img.setAttribute("src", url);
-  img.alt = filename;
-  return img.outerHTML;
-}

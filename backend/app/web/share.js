@@ -1,7 +1,18 @@
 /** The menu of what can be copied of images. */
 
 import { copy } from "./clipboard.js";
-import { asHtml, asMarkdown } from "./format.js";
+
+/** Format an image's link as Markdown. */
+export const asMarkdown = ({ filename, url }) =>
+  `![${filename.replace(/[\\`*_[\]<>&]/g, "\\$&")}](${url})`;
+
+/** Format an image's link as HTML, in a document that is not shown and so loads nothing. */
+function asHtml({ filename, url }) {
+  const img = document.implementation.createHTMLDocument().createElement("img");
+  img.setAttribute("src", url);
+  img.alt = filename;
+  return img.outerHTML;
+}
 
 const TEXTS = {
   Link: ({ url }) => url,

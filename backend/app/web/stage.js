@@ -1,34 +1,36 @@
 /** The stage: a frame in which an image is zoomed, moved and swiped away. */
 
-import { fitted, isZoomed, panned, pinched, swiped, toggledScale, zoomed } from "./zoom.js";
+import { distance, fitted, isZoomed, panned, pinched, swiped, toggledScale, zoomed } from "./zoom.js";
 
 const CENTRE = { x: 0, y: 0 };
 const TREMBLE_PIXELS = 10;
 const DOUBLE_TAP_MS = 350;
 
-/** Make a stage; onSwipe(1, -1 or "close") returns whether it is followed, onScale is for display. */
+/** Make a stage. onSwipe(1, -1 or "close") returns whether it is followed. */
 export function makeStage(frame, onSwipe, onScale) {
   const box = frame.querySelector(".image");
   const space = { image: { width: 1, height: 1 }, frame: { width: 1, height: 1 } };
   let view = fitted(space);
-  /** Where fingers, or the mouse, are, by their ids; and how the gesture began. */
+  /** Where fingers, or the mouse, are by their ids. */
   const fingers = new Map();
+  /** @type {any} How their gesture began. */
   let start = null;
-  let lastTap = { time: 0, point: CENTRE };
+  let lastTap = { time: 0, ...CENTRE };
 
   function measure() {
     const { paddingLeft, paddingTop } = getComputedStyle(frame);
-    space.frame.width = Math.max(1, frame.clientWidth - 2 * parseFloat(paddingLeft));
-    space.frame.height = Math.max(1, frame.clientHeight - 2 * parseFloat(paddingTop));
+    const [width, height] = [frame.clientWidth, frame.clientHeight];
+    space.frame.width = Math.max(1, width - 2 * parseFloat(paddingLeft));
+    space.frame.height = Math.max(1, height - 2 * parseFloat(paddingTop));
   }
 
   /** Draw the image, so far from its place. */
   function draw(way = CENTRE) {
-    const [width, height] = ["width", "height"].map((side) => space.image[side] * view.scale);
+    const [width, height] = [space.image.width * view.scale, space.image.height * view.scale];
     const left = Math.round((space.frame.width - width) / 2 + view.x + way.x);
     const top = Math.round((space.frame.height - height) / 2 + view.y + way.y);
-    Object.assign(box.style, { width: `${width}px`, height: `${height}px` });
-    box.style.translate = `${left}px ${top}px`;
+    const place = { width: `${width}px`, height: `${height}px`, translate: `${left}px ${top}px` };
+    Object.assign(box.style, place);
     frame.classList.toggle("zoomed", isZoomed(view, space));
     onScale(view.scale);
   }
@@ -40,7 +42,9 @@ export function makeStage(frame, onSwipe, onScale) {
     draw();
     return isMoved;
   }
-  const zoom = (scale, point = CENTRE) => look(zoomed(view, scale, point, space));
+
+  const zoomTo = (scale, point = CENTRE) => look(zoomed(view, scale, point, space));
+  const toggle = (point, isFinger) => zoomTo(toggledScale(view, space, isFinger), point);
 
   function slideFrom({ x, y }) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
@@ -53,16 +57,14 @@ export function makeStage(frame, onSwipe, onScale) {
     return { x: clientX - left - width / 2, y: clientY - top - height / 2 };
   };
 
-  function begin({ timeStamp, pointerType }) {
-    const isFinger = pointerType !== "mouse";
-    start = { view, points: [...fingers.values()], time: timeStamp, isFinger };
-  }
+  const begin = ({ timeStamp, pointerType }) =>
+    (start = { view, points: [...fingers.values()], timeStamp, isFinger: pointerType !== "mouse" });
 
   /** Return how far the gesture has gone; of a fitted image, sideways or down only. */
-  function wayTo({ x, y }) {
-    const way = { x: x - start.points[0].x, y: y - start.points[0].y };
-    if (isZoomed(view, space)) return way;
-    return Math.abs(way.x) > Math.abs(way.y) ? { x: way.x, y: 0 } : { x: 0, y: Math.max(0, way.y) };
+  function wayTo(point) {
+    const [x, y] = [point.x - start.points[0].x, point.y - start.points[0].y];
+    if (isZoomed(view, space)) return { x, y };
+    return Math.abs(x) > Math.abs(y) ? { x, y: 0 } : { x: 0, y: Math.max(0, y) };
   }
 
   function press(event) {
@@ -75,66 +77,67 @@ export function makeStage(frame, onSwipe, onScale) {
   function move(event) {
     if (!fingers.has(event.pointerId)) return;
     fingers.set(event.pointerId, pointOf(event));
-    const points = [...fingers.values()];
-    if (points.length === 2) look(pinched(start.view, start.points, points, space));
-    else if (isZoomed(view, space)) look(panned(start.view, wayTo(points[0]), space));
-    else if (start.isFinger) draw(wayTo(points[0]));
+    const [first, second] = fingers.values();
+    if (second) look(pinched(start.view, start.points, [first, second], space));
+    else if (isZoomed(view, space)) look(panned(start.view, wayTo(first), space));
+    else if (start.isFinger) draw(wayTo(first));
   }
 
   async function release(event) {
     if (!fingers.delete(event.pointerId)) return;
-    const { points, time, isFinger } = start;
+    const { points, timeStamp, isFinger } = start;
     if (fingers.size) return begin(event); // the other finger goes on
-    if (points.length > 1 || event.type === "pointercancel") return draw();
+    if (points[1] || event.type === "pointercancel") return draw();
     const point = pointOf(event);
+    if (distance(point, points[0]) < TREMBLE_PIXELS) return tap(event.timeStamp, point);
+    if (!isFinger || isZoomed(view, space)) return;
     const way = wayTo(point);
-    if (Math.hypot(point.x - points[0].x, point.y - points[0].y) < TREMBLE_PIXELS) tap(event, point);
-    else if (isFinger && !isZoomed(view, space)) {
-      const outcome = swiped(way, event.timeStamp - time, space.frame);
-      const isFollowed = outcome && (await onSwipe(outcome));
-      draw();
-      slideFrom(isFollowed ? { x: way.x + outcome * frame.clientWidth, y: 0 } : way);
-    }
+    const wish = swiped(way, event.timeStamp - timeStamp, space.frame);
+    const isFollowed = wish && (await onSwipe(wish));
+    draw();
+    slideFrom(isFollowed ? { x: way.x + Number(wish) * frame.clientWidth, y: 0 } : way);
   }
 
-  function tap({ timeStamp }, point) {
-    const distance = Math.hypot(point.x - lastTap.point.x, point.y - lastTap.point.y);
-    const isSecond = timeStamp - lastTap.time < DOUBLE_TAP_MS && distance < 3 * TREMBLE_PIXELS;
-    lastTap = { time: isSecond ? 0 : timeStamp, point };
-    if (isSecond) zoom(toggledScale(view, space, start.isFinger), point);
+  function tap(time, point) {
+    const isNear = distance(point, lastTap) < 3 * TREMBLE_PIXELS;
+    const isSecond = isNear && time - lastTap.time < DOUBLE_TAP_MS;
+    lastTap = { time: isSecond ? 0 : time, ...point };
+    if (isSecond) toggle(point, start.isFinger);
     else draw();
   }
 
   function turn(event) {
     event.preventDefault();
     const pixels = event.deltaY * (event.deltaMode ? 16 : 1); // else lines
-    zoom(view.scale * Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), pointOf(event)); // Ctrl: pinch
+    const speed = event.ctrlKey ? 0.01 : 0.002; // Ctrl: a pinch on a touchpad
+    zoomTo(view.scale * Math.exp(-pixels * speed), pointOf(event));
   }
 
-  frame.addEventListener("pointerdown", press);
-  frame.addEventListener("pointermove", move);
-  frame.addEventListener("pointerup", release);
-  frame.addEventListener("pointercancel", release);
-  frame.addEventListener("wheel", turn, { passive: false });
-  frame.addEventListener("dragstart", (event) => event.preventDefault());
+  const actions = {
+    pointerdown: press,
+    pointermove: move,
+    pointerup: release,
+    pointercancel: release,
+    wheel: turn,
+    dragstart: (event) => event.preventDefault(),
+  };
+  for (const [type, act] of Object.entries(actions)) frame.addEventListener(type, act);
   new ResizeObserver(() => {
     const wasZoomed = isZoomed(view, space);
     measure();
-    look(wasZoomed ? panned(view, CENTRE, space) : fitted(space));
+    look(wasZoomed ? zoomed(view, view.scale, CENTRE, space) : fitted(space));
   }).observe(frame);
 
   return {
     /** Show an image of some size, fitted; of unknown size, over all the frame. */
-    show({ width, height }) {
+    show(width, height) {
       measure();
       space.image = width && height ? { width, height } : { ...space.frame };
       look(fitted(space));
     },
-    /** Multiply the scale; set it (0: to fit); switch between 100 % and fit. */
-    zoomBy: (factor) => zoom(view.scale * factor),
-    zoomTo: (scale) => zoom(scale),
-    toggle: () => zoom(toggledScale(view, space, false)),
-    /** Move, if zoomed; return whether there was room to. */
+    zoomBy: (factor) => zoomTo(view.scale * factor),
+    zoomTo,
+    toggle: () => toggle(),
     pan: (x, y) => look(panned(view, { x, y }, space)),
   };
 }

@@ -39,7 +39,7 @@ export async function showAddressed() {
   leaveAddress();
 }
 
-async function show(image) {
+function show(image) {
   if (!viewer?.dialog.open) viewer = open();
   const { dialog, stage } = viewer;
   viewer.image = image;
@@ -48,8 +48,7 @@ async function show(image) {
   describe();
   showSteps();
   stage.show(image.width, image.height);
-  const img = await showPicture(dialog, image);
-  if (img && !image.width) stage.show(img.naturalWidth, img.naturalHeight);
+  showPicture(dialog, image, stage.show);
 }
 
 /** Show the image's name and details. */
@@ -63,20 +62,20 @@ function describe() {
 
 function open() {
   const dialog = openDialog("viewer");
-  const zoomButtons = dialog.querySelectorAll(".zoom button");
-  const showScale = (scale) => (zoomButtons[1].textContent = `${Math.round(scale * 100)} %`);
+  const percent = dialog.querySelector(".scale");
+  const showScale = (scale) => (percent.textContent = `${Math.round(scale * 100)} %`);
   const followSwipe = (wish) => (wish === "close" ? dialog.close() : step(wish));
   const stage = makeStage(dialog.querySelector(".frame"), followSwipe, showScale);
-  const actions = [
-    [".previous", () => step(-1)],
-    [".next", () => step(1)],
-    [".nearer", () => stage.zoomBy(ZOOM_FACTOR)],
-    [".farther", () => stage.zoomBy(1 / ZOOM_FACTOR)],
-    [".scale", stage.toggle],
-    [".about", toggleDetails],
-    [".danger", confirmDelete],
-  ];
-  for (const [selector, act] of actions) dialog.querySelector(selector).onclick = () => act();
+  const actions = {
+    ".previous": () => step(-1),
+    ".next": () => step(1),
+    ".nearer": () => stage.zoomBy(ZOOM_FACTOR),
+    ".farther": () => stage.zoomBy(1 / ZOOM_FACTOR),
+    ".scale": stage.toggle,
+    ".about": toggleDetails,
+    ".danger": confirmDelete,
+  };
+  for (const [part, act] of Object.entries(actions)) dialog.querySelector(part).onclick = () => act();
   startMenu(dialog.querySelector(".menu"), () => viewer.image);
   startRenaming(dialog.querySelector(".details"), () => viewer?.image, update);
   dialog.addEventListener("close", () => {

@@ -20,6 +20,16 @@ PHONE = {"width": 320, "height": 568}
 Check = Callable[[str], Awaitable[None]]
 
 
+async def show_what_the_viewer_hides(page: Page, check: Check) -> None:
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("menu")).to_be_visible()
+    await check("menu")
+    await page.get_by_role("menuitem", name="Link", exact=True).click()
+    await page.get_by_role("button", name="Details").click()
+    await check("details")
+    await page.get_by_role("button", name="Details").click()
+
+
 async def show_each_state(page: Page, service: Service, check: Check) -> None:
     """Bring the page into each of its main states, and check it there."""
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
@@ -43,17 +53,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await page.keyboard.press("ArrowRight")
     await expect(page.get_by_role("dialog", name=long_name)).to_be_visible()
     await check("viewer")
-    await page.get_by_role("button", name="Copy").click()
-    await expect(page.get_by_role("menu")).to_be_visible()
-    await check("menu")
-    await page.get_by_role("menuitem", name="Link", exact=True).click()
-    details = page.get_by_role("region", name="Details")
-    if not await details.is_visible():
-        await page.get_by_role("button", name="Details").click()
-    await check("details")
-    await page.get_by_role("button", name="Rename").click()
-    await check("renaming")
-    await page.keyboard.press("Escape")
+    await show_what_the_viewer_hides(page, check)
     await page.get_by_role("button", name="Delete").click()
     await expect(page.get_by_role("button", name="Confirm")).to_be_visible()
     await check("confirmation")
@@ -96,7 +96,7 @@ async def test_axe_finds_no_violation_in_any_state(
         ]
 
     await show_each_state(page, service, look)
-    assert len(found) == 13
+    assert len(found) == 12
     assert not any(found.values()), found
 
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { asMarkdown, formatBytes, formatType } from "../../app/web/format.js";
+import { formatBytes, formatType } from "../../app/web/format.js";
 
 const withPoint = (text) => text.replace(",", ".");
 
@@ -18,10 +18,4 @@ test("a size is in the largest unit of which there is one", () => {
 test("a type is named as people write it", () => {
   const types = ["jpeg", "png", "gif", "webp", "avif", "heic"].map((type) => `image/${type}`);
   assert.deepEqual(types.map(formatType), ["JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC"]);
-});
-
-test("a file name ends no link in Markdown, and begins no element", () => {
-  const url = "https://images.example/1";
-  const filename = "a](x)_*`<b>&[.png";
-  assert.equal(asMarkdown({ filename, url }), `![a\\](x)\\_\\*\\\`\\<b\\>\\&\\[.png](${url})`);
 });
