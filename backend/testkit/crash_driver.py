@@ -45,7 +45,7 @@ class Orders(TypedDict):
     root: str
     kill_before: int
     files: list[str]
-    image_id: str
+    image_ids: list[str]
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ async def carry_out(orders: Orders) -> None:
             results = await services.uploads.upload_batch(files(*incoming), None)
             answer += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
-            await services.deletion.delete(UUID(orders["image_id"]))
+            await services.deletion.delete_batch([UUID(one) for one in orders["image_ids"]])
     effects.announce(ACKNOWLEDGE)
     say(" ".join(["acknowledged", *answer]))
 

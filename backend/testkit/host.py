@@ -43,6 +43,12 @@ class Host:
     def delete(self, image_id: str) -> httpx.Response:
         return self.client.delete(f"/api/v1/images/{image_id}")
 
+    def delete_batch(self, *image_ids: str) -> httpx.Response:
+        return self.client.post("/api/v1/images/batch-delete", json={"ids": image_ids})
+
+    def rename(self, image_id: str, filename: str) -> httpx.Response:
+        return self.client.patch(f"/api/v1/images/{image_id}", json={"filename": filename})
+
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         """Carry out statements; return the rows of the last one."""
         return asyncio.run(execute(self._database_url, *statements))

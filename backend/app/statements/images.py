@@ -34,13 +34,9 @@ _DELETE: Final = IMAGES.delete().returning(
     *IMAGES.c["id", "storage_key", "thumbnail_sizes", "rendered_at"]
 )
 _LOCKED: Final = (
-    select(IMAGES.c.id)
-    .where(IMAGES.c.id == any_(_IDS))
-    .order_by(IMAGES.c.id)
-    .with_for_update()
-    .cte("locked")
+    select(IMAGES.c.id).where(IMAGES.c.id == any_(_IDS)).order_by(IMAGES.c.id).with_for_update()
 )
-_DELETE_BY_IDS: Final = _DELETE.where(IMAGES.c.id.in_(select(_LOCKED.c.id)))
+_DELETE_BY_IDS: Final = _DELETE.where(IMAGES.c.id.in_(_LOCKED))
 _DELETE_BY_KEY: Final = _DELETE.where(IMAGES.c.storage_key == bindparam("key"))
 
 INSERTED: Final = (*NewImage._fields, "search")

@@ -47,7 +47,8 @@ SMALL_AND_LARGE_BATCH = [
     *[*FIRST_BLOCK, *REST, *REST_OF_WAITING],
     *[*PUBLISH, *PUBLISH],
 ]
-DELETE = ["DELETE", "COMMIT", "remove published file"]
+DELETE = ["DELETE", "COMMIT"]
+REMOVE = ["remove published file"]
 
 
 class Run:
@@ -119,7 +120,7 @@ class Host:
             root=str(self.root),
             kill_before=kill_before,
             files=[],
-            image_id="",
+            image_ids=[],
         )
 
     async def download(self, image_id: UUID) -> bytes:
@@ -185,22 +186,27 @@ async def test_an_upload_that_dies_at_any_step_keeps_what_it_acknowledged(
             assert len(host.files()) == len(contents)
 
 
+@pytest.mark.parametrize("number", [1, 3], ids=["one", "batch"])
 async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_file(
-    driver: Driver, host: Host
+    driver: Driver, host: Host, number: int
 ) -> None:
-    effects = [*DELETE, ACKNOWLEDGE]
+    effects = [*DELETE, *REMOVE * number, ACKNOWLEDGE]
     for step in range(1, len(effects) + 2):
         await host.empty()
-        image = await host.services.uploads.upload(IncomingFile("0.jpg", stream([SMALL])), None)
+        ids = {
+            (await host.services.uploads.upload(IncomingFile("0.jpg", stream([SMALL])), None)).id
+            for _ in range(number)
+        }
         orders = host.orders("delete", kill_before=step)
-        orders["image_id"] = str(image.id)
+        orders["image_ids"] = [str(one) for one in ids]
         run = driver(orders)
         assert run.effects == effects[:step]
         assert run.acknowledged == (step > len(effects))
         stored = await host.assert_consistent({"0.jpg": SMALL})
         gone = "COMMIT" in effects[: step - 1]
-        assert stored == (set() if gone else {image.id}), effects[:step]
+        assert stored == (set() if gone else ids), effects[:step]
         if run.acknowledged:
             assert host.files() == []
-            with pytest.raises(ImageNotFound):
-                await host.services.images.get(image.id)
+            for one in ids:
+                with pytest.raises(ImageNotFound):
+                    await host.services.images.get(one)

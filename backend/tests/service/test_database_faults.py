@@ -150,6 +150,44 @@ def test_a_delete_cut_off_anywhere_never_removes_the_file_of_a_row_that_stays(
         assert_problem(host.delete(image["id"]), 404, "image-not-found")
 
 
+@pytest.mark.parametrize(
+    ("statement", "when", "left"),
+    [("DELETE", "after", 3), ("COMMIT", "before", 3), ("COMMIT", "after", 0)],
+)
+def test_a_batch_delete_cut_off_anywhere_deletes_all_rows_or_none_and_keeps_the_files(
+    host: Host, proxy: DatabaseProxy, statement: str, when: Cut, left: int
+) -> None:
+    ids = [host.upload(JPEG).json()["id"] for _ in range(3)]
+    proxy.cut(statement, when)
+    assert_problem(host.delete_batch(*ids), 503, "database-unavailable")
+    assert proxy.cuts == 1
+    host.assert_keeps(rows=left, files=3)
+    assert host.delete_batch(*ids).json()["deleted"] == ids[:left]
+    host.assert_keeps(rows=0, files=3 - left)
+
+
+@pytest.mark.parametrize(
+    ("statement", "when", "name"),
+    [
+        ("SELECT", "after", "old.jpg"),
+        ("UPDATE", "after", "old.jpg"),
+        ("COMMIT", "before", "old.jpg"),
+        ("COMMIT", "after", "new.jpg"),
+    ],
+)
+def test_a_renaming_cut_off_anywhere_leaves_the_old_name_or_the_new_one(
+    host: Host, proxy: DatabaseProxy, statement: str, when: Cut, name: str
+) -> None:
+    image = host.upload(JPEG, "old.jpg").json()
+    proxy.cut(statement, when)
+    assert_problem(host.rename(image["id"], "new.jpg"), 503, "database-unavailable")
+    assert proxy.cuts == 1
+    (listed,) = host.client.get("/api/v1/images", params={"q": name}).json()["items"]
+    assert listed["filename"] == name
+    assert (listed["updated_at"] == image["updated_at"]) == (name == "old.jpg")
+    assert host.rename(image["id"], "newer.jpg").json()["filename"] == "newer.jpg"
+
+
 def test_a_read_cut_off_succeeds_the_next_time(host: Host, proxy: DatabaseProxy) -> None:
     image = host.upload(JPEG).json()
     for path in (f"/{image['id']}", f"/{image['id']}/file", ""):
