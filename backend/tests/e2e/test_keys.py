@@ -92,7 +92,8 @@ async def test_keys_of_the_browser_stay_the_browsers(service: Service, open_page
             """(name) => {
               const [modifier, key] = name.split("+");
               const event = new KeyboardEvent("keydown", {
-                key, bubbles: true, cancelable: true, [`${modifier.toLowerCase().replace("control", "ctrl")}Key`]: true,
+                key, bubbles: true, cancelable: true,
+                [`${modifier.toLowerCase().replace("control", "ctrl")}Key`]: true,
               });
               document.activeElement.dispatchEvent(event);
               return event.defaultPrevented;
