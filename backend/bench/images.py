@@ -15,6 +15,7 @@ from zlib import crc32
 
 import PIL.Image
 
+from app.domain.metadata import Metadata
 from app.imaging.formats import ImageType
 
 PERIOD: Final = timedelta(days=730)
@@ -62,7 +63,7 @@ class ImageSpec:
 
 
 class Row(NamedTuple):
-    """A row, in the order of the table's columns."""
+    """Values of a row, by the names of the columns."""
 
     id: UUID
     filename: str
@@ -73,6 +74,7 @@ class Row(NamedTuple):
     created_at: datetime
     width: int
     height: int
+    metadata: Metadata
     checksum: bytes | None = None
     """SHA-256 of the file; None of a row without one."""
     truncated: bool | None = None
@@ -107,6 +109,7 @@ def rows(count: int, specs: Sequence[ImageSpec], chance: Random) -> Iterator[Row
             created_at=taken,
             width=spec.edge,
             height=spec.edge,
+            metadata=_metadata(taken, (number + 1) / count, chance),
         )
 
 
@@ -162,3 +165,14 @@ _STEMS: Final[tuple[Callable[[datetime, int], str], ...]] = (
     lambda _, number: f"WhatsApp Image ({number})",
     lambda _, number: f"Köln, Dom und Rhein im Abendlicht {number}",
 )
+
+
+def _metadata(taken: datetime, age: float, chance: Random) -> Metadata:
+    """Draw a camera: most people have bought a new one within the period, a few a rare one."""
+    kinds = chance.random()
+    if kinds < 0.3:
+        return {}
+    make, model = ("Canon", "EOS 5D Mark III") if age < 0.5 else ("FUJIFILM", "X-T5")
+    if kinds > 1 - 1 / 50_000:
+        make, model = "Hasselblad", "X2D 100C"
+    return {"camera_make": make, "camera_model": model, "taken_at": f"{taken:%Y-%m-%dT%H:%M:%S}"}

@@ -6,8 +6,10 @@ million images take little more of the disk than a million names.
 
 import argparse
 import asyncio
+import json
+import struct
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,6 +26,8 @@ from app.database.engine import Database
 from app.database.migration import migrate
 from app.database.revisions import SchemaError
 from app.domain.errors import DatabaseUnavailable, StorageError
+from app.domain.metadata import Metadata
+from app.domain.search import terms_of
 from app.storage.local.backend import LocalStorage
 from bench.images import Row, link_files, rows, typical_specs
 
@@ -45,6 +49,20 @@ async def prepare(url: URL, images: Path) -> None:
     finally:
         await storage.close()
         await database.close()
+
+
+def _record(row: Row) -> tuple[object, ...]:
+    return *row, terms_of(row.filename, row.metadata)
+
+
+def _jsonb(value: Metadata) -> bytes:
+    """Encode as PostgreSQL receives it in binary: a version, and the text."""
+    return b"\1" + json.dumps(value).encode()
+
+
+def _tsvector(terms: Sequence[str]) -> bytes:
+    """Encode as PostgreSQL receives it in binary: each with no positions."""
+    return struct.pack(">i", len(terms)) + b"".join(term.encode() + bytes(3) for term in terms)
 
 
 @asynccontextmanager
@@ -76,11 +94,15 @@ async def fill(
     async with connect(url) as connection:
         if not to_others and await connection.fetchval("SELECT EXISTS (SELECT FROM images)"):
             raise SeedRefused("There are images already; to add to them say --add.")
+        for name, encode in (("jsonb", _jsonb), ("tsvector", _tsvector)):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=encode, decoder=bytes, format="binary"
+            )
         async with connection.transaction(), _without_indexes(connection):
             with tqdm(total=count, unit=" images", unit_scale=True, disable=None) as bar:
                 while batch := list(islice(drawn, BATCH)):
                     await connection.copy_records_to_table(
-                        "images", records=batch, columns=list(Row._fields)
+                        "images", records=map(_record, batch), columns=[*Row._fields, "search"]
                     )
                     bar.update(len(batch))
         await connection.execute("VACUUM (ANALYZE) images")

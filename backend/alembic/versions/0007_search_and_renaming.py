@@ -18,7 +18,7 @@ down_revision = "0006"
 compatible_from = "0001"
 
 _INDEXES = {
-    "ix_images_search": "USING gin (search)",
+    "ix_images_search": "USING gin (search) WITH (fastupdate = off)",
     "ix_images_content_type_created_at_id": "(content_type, created_at DESC, id DESC)",
 }
 

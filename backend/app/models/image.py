@@ -73,4 +73,10 @@ IMAGES: Final = Base.metadata.tables["images"]
 Index(None, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(None, ImageRow.content_type, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(None, ImageRow.upload_ip, ImageRow.created_at)
-Index(None, ImageRow.search, postgresql_using="gin")
+Index(
+    None,
+    ImageRow.search,
+    postgresql_using="gin",
+    # Or else now and then an upload waits while the terms of thousands of others are sorted in.
+    postgresql_with={"fastupdate": "off"},
+)

@@ -145,6 +145,15 @@ class ImageList(BaseModel):
     next_cursor: str | None = Field(description="For the next page; null on the last")
 
 
+class ImageCountOut(BaseModel):
+    """How many images there are."""
+
+    model_config = ConfigDict(title="ImageCount")
+
+    count: int = Field(examples=[1742], description="At most 10000")
+    exact: bool = Field(examples=[True], description="Whether it is all; false if there are more")
+
+
 class FailedFile(BaseModel):
     """A file of a batch that was not stored."""
 

@@ -11,10 +11,12 @@ from app.domain.image import Image, ImageDetails, Position
 from app.domain.search import NO_FILTERS, Filters
 from app.runtime.batching import Batcher
 from app.statements.images import find_details, find_images, rename_image
-from app.statements.listing import list_images
+from app.statements.listing import count_images, list_images
 
 REMEMBERED_SECONDS: Final = 2.0
 """How long a process uses what it remembers of an image without asking the database again."""
+MAX_COUNT: Final = 10_000
+"""Images that are counted at most."""
 
 
 class ImagePage(NamedTuple):
@@ -22,6 +24,13 @@ class ImagePage(NamedTuple):
 
     items: Sequence[Image]
     next: Position | None
+
+
+class ImageCount(NamedTuple):
+    """How many images there are; if that is not exact, there are more."""
+
+    number: int
+    is_exact: bool
 
 
 class Images:
@@ -68,6 +77,16 @@ class Images:
         items = rows[:limit]
         more = len(rows) > limit
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
+
+    async def count(self, filters: Filters = NO_FILTERS) -> ImageCount:
+        """Count the images that pass the filters, up to `MAX_COUNT`.
+
+        Raises:
+            DatabaseUnavailable: If they cannot be counted.
+        """
+        async with self._database.read() as session:
+            count = await count_images(session, MAX_COUNT + 1, filters)
+        return ImageCount(min(count, MAX_COUNT), is_exact=count <= MAX_COUNT)
 
     async def rename(self, image_id: UUID, filename: str) -> Image:
         """Change the file name of an image; return the image as it is then.

@@ -36,6 +36,7 @@ async def test_the_document_describes_every_call(document: dict[str, Any]) -> No
         "POST /api/v1/images/upload",
         "POST /api/v1/images/batch",
         "GET /api/v1/images",
+        "GET /api/v1/images/count",
         "GET /api/v1/images/{image_id}",
         "DELETE /api/v1/images/{image_id}",
         "PATCH /api/v1/images/{image_id}",

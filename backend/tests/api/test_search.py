@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.database.engine import Database
+from app.services import images
 from app.statements.rendering import record_metadata
 from testkit import samples
 from testkit.asgi import Upload
@@ -25,7 +26,7 @@ async def names(client: httpx.AsyncClient, **params: str) -> list[str]:
     """Return the names of the images that a list has, in its order."""
     response = await client.get(IMAGES, params=params)
     assert response.status_code == 200, response.text
-    return [image["filename"] for image in response.json()["items"]]
+    return [item["filename"] for item in response.json()["items"]]
 
 
 async def test_images_are_found_by_the_beginnings_of_words_of_their_names(
@@ -103,7 +104,7 @@ async def test_pages_of_a_search_follow_one_another_and_the_link_has_its_filters
     url: Any = httpx.URL(IMAGES, params=params | {"limit": "2"})
     while url:
         response = await client.get(url)
-        seen += [image["filename"] for image in response.json()["items"]]
+        seen += [item["filename"] for item in response.json()["items"]]
         url = response.links.get("next", {}).get("url")
         if url:
             query = parse_qs(urlsplit(url).query)
@@ -137,3 +138,39 @@ async def test_a_filter_that_means_nothing_is_named(
     assert sentence in assert_problem(response, 422, "invalid-request")
     error = response.json()["errors"][0]
     assert (error["in"], error["field"]) == ("query", name)
+
+
+async def test_what_a_list_has_is_counted_with_the_same_filters(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    for number in range(3):
+        await upload(JPEG, f"Köln {number}.jpg")
+    await upload(PNG, "Köln.png")
+    for params, expected in (
+        ({}, 4),
+        ({"q": "köln"}, 4),
+        ({"q": "köln 1"}, 1),
+        ({"type": "image/jpeg"}, 3),
+        ({"q": "köln", "type": "image/png", "from": "2020-01-01"}, 1),
+        ({"to": "2020-01-01"}, 0),
+    ):
+        response = await client.get(f"{IMAGES}/count", params=params)
+        assert (response.status_code, response.json()) == (200, {"count": expected, "exact": True})
+    response = await client.get(f"{IMAGES}/count", params={"q": "!"})
+    assert_problem(response, 422, "invalid-request")
+
+
+@pytest.mark.parametrize("params", [{}, {"q": "photo"}], ids=str)
+async def test_no_more_than_so_many_are_counted(
+    client: httpx.AsyncClient,
+    upload: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, str],
+) -> None:
+    monkeypatch.setattr(images, "MAX_COUNT", 2)
+    counts = []
+    for _ in range(3):
+        await upload(JPEG)
+        counts.append((await client.get(f"{IMAGES}/count", params=params)).json())
+    exact = {"count": 2, "exact": True}
+    assert counts == [exact | {"count": 1}, exact, exact | {"exact": False}]

@@ -29,7 +29,7 @@ from testkit.live import TIMEOUT, LiveServer, serve, wait_until
 from testkit.renditions import rendering_all
 
 BACKEND = Path(__file__).parents[2]
-CALLS = 14
+CALLS = 15
 KEY = "correct-horse"
 
 

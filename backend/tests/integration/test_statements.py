@@ -5,15 +5,18 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from operator import attrgetter
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, text
 
-from app.database.engine import Database, WriteSession
+from app.database.engine import Database, ReadSession, WriteSession
 from app.domain.image import NewImage, Position
+from app.domain.search import Filters
 from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
+from app.statements import listing
 from app.statements.fsck import find_file, list_files
 from app.statements.images import (
     delete_image_by_key,
@@ -23,21 +26,26 @@ from app.statements.images import (
     insert_images,
     rename_image,
 )
-from app.statements.listing import list_images
+from app.statements.listing import count_images, list_images
 from app.statements.rendering import (
     Rendered,
     record_metadata,
     record_render_error,
     record_rendition,
 )
+from app.statements.search import renewed_search
 from testkit.databases import explain, until_a_statement_waits_for_a_lock
-from testkit.uploads import add, row, row_keys
+from testkit.uploads import add, execute, row, row_keys
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+OF_A_DAY = Filters(since=START, before=START + timedelta(days=1))
+OF_A_TYPE = Filters(content_type="image/png")
+TYPES = "ix_images_content_type_created_at_id"
 RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800], {"iso": 100})
 
 TWENTY_THOUSAND = text(
-    "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', 'image/jpeg', "
+    "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', "
+    "CASE n % 10 WHEN 0 THEN 'image/png' ELSE 'image/jpeg' END, "
     "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
     "FROM generate_series(1, 20000) AS n"
 )
@@ -200,6 +208,11 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         (lambda session, known: record_metadata(session, known.id, {}), "pk_images"),
         (lambda session, _known: list_images(session, 21, None), "ix_images_created_at_id"),
         (lambda session, known: list_images(session, 21, known), "ix_images_created_at_id"),
+        (lambda session, known: list_images(session, 21, known, OF_A_DAY), "ix_images_created_at"),
+        (lambda session, known: list_images(session, 21, known, OF_A_TYPE), TYPES),
+        (lambda session, _known: count_images(session, 101), "ix_images_created_at_id"),
+        (lambda session, _known: count_images(session, 101, OF_A_TYPE), TYPES),
+        (lambda session, known: renewed_search(session, known.id), "pk_images"),
     ],
     ids=[
         "find",
@@ -214,6 +227,11 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
         "record metadata",
         "first page",
         "later page",
+        "later page of a day",
+        "later page of a type",
+        "count",
+        "count of a type",
+        "renew the terms",
     ],
 )
 async def test_every_query_is_answered_by_its_index(
@@ -250,3 +268,88 @@ async def test_equal_times_are_ordered_by_id_whatever_the_plan(database: Databas
             await session.execute(text(f"SET enable_{way} = off"))
         seen = await list_images(session, 30, None)
     assert [image.id for image in seen] == sorted((image.id for image in rows), reverse=True)
+
+
+async def test_a_search_walks_over_the_newest_rows_and_then_asks_the_index_of_the_terms(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever PostgreSQL guesses: it takes any term for one that a fiftieth of all rows has."""
+    monkeypatch.setattr(listing, "NEWEST_ROWS", 100)
+    await execute(
+        database,
+        "INSERT INTO images (id, filename, storage_key, content_type, file_size, created_at, "
+        "search) SELECT gen_random_uuid(), repeat('a', 250), n || '.jpg', 'image/jpeg', 1, "
+        "now() - n * interval '1 minute', array_to_tsvector(ARRAY['jpg', md5(n::text)]) "
+        "FROM generate_series(1, 20000) AS n",
+        "ANALYZE images",
+    )
+
+    async def plan(act: Callable[[Any, Filters], Awaitable[object]], term: str) -> str:
+        return await explain(database, lambda session: act(session, Filters((term,))))
+
+    async def first_page(session: ReadSession, filters: Filters) -> object:
+        return await list_images(session, 21, None, filters)
+
+    async def count(session: ReadSession, filters: Filters) -> object:
+        return await count_images(session, 101, filters)
+
+    frequent, absent = await plan(first_page, "jpg"), await plan(first_page, "zzz")
+    assert "ix_images_created_at_id" in frequent
+    assert "Sort" not in frequent
+    assert "ix_images_search" in absent
+    assert "ix_images_search" in await plan(count, "jpg")
+
+
+async def test_terms_find_rows_older_and_newer_than_those_walked_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "NEWEST_ROWS", 3)
+    rows = [
+        row(START + timedelta(seconds=number), filename=str(number), search=f"'{number % 2}'")
+        for number in range(12)
+    ]
+    await add(database, *rows)
+    seen: list[str] = []
+    after: Position | None = None
+    while True:
+        async with database.read() as session:
+            page = await list_images(session, 2, after, Filters(("1",)))
+        seen += [image.filename for image in page]
+        if len(page) < 2:
+            break
+        after = Position(page[-1].created_at, page[-1].id)
+    assert seen == ["11", "9", "7", "5", "3", "1"]
+
+
+async def test_terms_are_renewed_from_the_new_name_and_the_metadata_that_the_row_has(
+    database: Database,
+) -> None:
+    named = row(filename="a.jpg", extracted={"camera_make": "Acme", "lens": ["odd"]})
+    bare = row(filename="b.jpg")
+    await add(database, named, bare)
+    async with database.write() as session:
+        assert await renewed_search(session, named.id, filename="c") == "'c' 'acme'"
+        assert await renewed_search(session, named.id, metadata={"lens": "z"}) == "'a' 'jpg' 'acme'"
+        assert await renewed_search(session, bare.id, metadata={"lens": "z"}) == "'b' 'jpg' 'z'"
+        assert await renewed_search(session, UUID(int=0)) is None
+
+
+@pytest.mark.parametrize("record", [record_rendition, record_metadata, record_render_error])
+async def test_what_is_recorded_of_an_image_finds_it(
+    database: Database, record: Callable[..., Awaitable[object]]
+) -> None:
+    """Of an image of an earlier version too, which nothing has found before."""
+    image = row(filename="a.jpg")
+    await add(database, image)
+    found = {"camera_make": "Acme"}
+    arguments = {
+        record_rendition: (RENDERED._replace(metadata={**found}), None),
+        record_metadata: (found,),
+        record_render_error: ("why", found),
+    }
+    async with database.write() as session:
+        await record(session, image.id, *arguments[record])
+    async with database.read() as session:
+        assert [image.id] == [
+            found.id for found in await list_images(session, 9, None, Filters(("acme", "jpg")))
+        ]

@@ -10,10 +10,11 @@ from starlette.status import HTTP_200_OK
 from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.filters import NAMES, FiltersDep
-from app.api.images.paths import IMAGE_PATH, IMAGES_PATH
+from app.api.images.paths import COUNT_PATH, IMAGE_PATH, IMAGES_PATH
+from app.api.problems.kinds import INVALID_REQUEST
 from app.api.problems.openapi import described_headers, documented
 from app.domain.errors import DatabaseUnavailable, ImageNotFound
-from app.schemas.image import ImageDetailsOut, ImageList, ImageOut
+from app.schemas.image import ImageCountOut, ImageDetailsOut, ImageList, ImageOut
 
 router = APIRouter(tags=["images"])
 
@@ -61,6 +62,18 @@ async def list_images(
         items=[ImageOut.of(image, images_url, sizes) for image in page.items],
         next_cursor=next_cursor,
     )
+
+
+@router.head(COUNT_PATH, include_in_schema=False)
+@router.get(
+    COUNT_PATH,
+    summary="Count images",
+    responses=documented(INVALID_REQUEST, DatabaseUnavailable),
+)
+async def count_images(context: ContextDep, filters: FiltersDep) -> ImageCountOut:
+    """Count the images that a list with these filters has, up to 10,000."""
+    number, is_exact = await context.services.images.count(filters)
+    return ImageCountOut(count=number, exact=is_exact)
 
 
 @router.head(IMAGE_PATH, include_in_schema=False)
