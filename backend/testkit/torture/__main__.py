@@ -1,8 +1,8 @@
 """Kill and stop the real service, its workers, its database and its disk while clients work.
 
-What it promises is checked again and again: each 201 is downloadable byte for byte, each 204 stays
-gone, each listed image opens, and has its three thumbnails or a reason why not; no job is lost; and
-after `fsck --repair` storage and database agree exactly.
+What it promises is checked again and again: each 201 is downloadable byte for byte, each deleted
+image stays gone, each renamed one has its name; each listed one opens, and has its three thumbnails
+or a reason why not; no job is lost; and after `fsck --repair` storage and database agree exactly.
 """
 
 import argparse

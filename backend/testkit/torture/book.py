@@ -21,9 +21,11 @@ class Book:
     stored: dict[str, int] = field(default_factory=dict)
     """Acknowledged by 201: id, and the number that its bytes come from."""
     deleted: set[str] = field(default_factory=set)
-    """Acknowledged by 204."""
+    """Acknowledged by 204, or in the answer to a batch."""
     unsure: dict[str, int] = field(default_factory=dict)
     """Stored, then a delete without an answer: gone or whole, nothing between."""
+    names: dict[str, set[str]] = field(default_factory=dict)
+    """The names that an image may have: the acknowledged one, and those without an answer since."""
     count: Counter[str] = field(default_factory=Counter)
 
     def clear(self) -> None:
@@ -31,3 +33,4 @@ class Book:
         self.stored.clear()
         self.deleted.clear()
         self.unsure.clear()
+        self.names.clear()

@@ -1,4 +1,4 @@
-"""Clients that upload, look at and delete images, whatever happens to the service."""
+"""Clients that upload, look at, rename and delete images, whatever happens to the service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,10 +15,14 @@ from testkit.torture.uploads import upload_of
 CLIENTS: Final = 8
 CLIENT_SECONDS: Final = 60.0
 """How long a client waits for an answer: longer than the service takes to give one."""
-NOT_STORED: Final = (
+NOT_DONE: Final = (
     httpx.codes.SERVICE_UNAVAILABLE,
     httpx.codes.REQUEST_TIMEOUT,  # of a process that was stopped, and takes its client for slow
 )
+NOT_RENAMED: Final = (*NOT_DONE, httpx.codes.NOT_FOUND)  # another client deletes it
+MOST_AT_ONCE: Final = 5
+"""Images of a batch delete."""
+UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
 NOT_SHOWN: Final = (
     httpx.codes.NOT_FOUND,  # another client deletes it
     httpx.codes.UNPROCESSABLE_ENTITY,
@@ -57,10 +61,14 @@ class Clients:
             while not stop.is_set():
                 number = self._chance.random() if self._book.stored else 1.0
                 try:
-                    if number < 0.4:
+                    if number < 0.3:
                         await self._delete(client)
-                    elif number < 0.5:
+                    elif number < 0.35:
+                        await self._delete_batch(client)
+                    elif number < 0.45:
                         await self._look(client)
+                    elif number < 0.55:
+                        await self._rename(client)
                     else:
                         await self._upload(client)
                 except httpx.HTTPError:
@@ -76,11 +84,13 @@ class Clients:
         response = await client.post(f"{self._images}/upload", data=data, files=files)
         self._book.count[f"upload {response.status_code}"] += 1
         if response.status_code == httpx.codes.CREATED:
-            self._book.stored[response.json()["id"]] = number
+            image = response.json()
+            self._book.stored[image["id"]] = number
+            self._book.names[image["id"]] = {image["filename"]}
         elif response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             require(upload.stored is None, response.text)
         else:
-            require(response.status_code in NOT_STORED, response.text)
+            require(response.status_code in NOT_DONE, response.text)
 
     async def _look(self, client: httpx.AsyncClient) -> None:
         """Ask for a thumbnail, which may not be rendered yet."""
@@ -103,3 +113,43 @@ class Clients:
             self._book.deleted.add(image_id)
         else:
             require(response.status_code == httpx.codes.SERVICE_UNAVAILABLE, response.text)
+
+    async def _delete_batch(self, client: httpx.AsyncClient) -> None:
+        """Delete some images, and one that there is not."""
+        stored = list(self._book.stored)
+        ids = self._chance.sample(stored, min(len(stored), MOST_AT_ONCE))
+        for image_id in ids:
+            self._book.unsure[image_id] = self._book.stored.pop(image_id)
+        body = {"ids": [*ids, UNKNOWN]}
+        response = await client.post(f"{self._images}/batch-delete", json=body)
+        self._book.count[f"batch delete {response.status_code}"] += 1
+        if response.status_code == httpx.codes.OK:
+            answer = response.json()
+            require(answer["deleted"] == ids, f"{ids}: {answer}")
+            require([one["id"] for one in answer["failed"]] == [UNKNOWN], f"{answer}")
+            for image_id in ids:
+                del self._book.unsure[image_id]
+            self._book.deleted.update(ids)
+        else:
+            require(response.status_code in NOT_DONE, response.text)
+
+    async def _rename(self, client: httpx.AsyncClient) -> None:
+        """Give an image another name; one client at a time, so that the last answer counts."""
+        image_id = self._chance.choice(list(self._book.stored))
+        names = self._book.names.pop(image_id, None)
+        if names is None:
+            return
+        self._number += 1
+        name = f"renamed {self._number}.jpg"
+        names.add(name)
+        try:
+            url = f"{self._images}/{image_id}"
+            response = await client.patch(url, json={"filename": name})
+            self._book.count[f"rename {response.status_code}"] += 1
+            if response.status_code == httpx.codes.OK:
+                require(response.json()["filename"] == name, response.text)
+                names = {name}
+            else:
+                require(response.status_code in NOT_RENAMED, response.text)
+        finally:
+            self._book.names[image_id] = names

@@ -66,6 +66,8 @@ class Promises:
             response = await client.get(url)
             for image in response.json()["items"]:
                 listed.add(image["id"])
+                names = self._book.names.get(image["id"], {image["filename"]})
+                require(image["filename"] in names, f"{image['id']} has none of the names {names}")
                 content = (await client.get(image["url"])).content
                 require(len(content) == image["file_size"], f"{image['id']} does not open")
                 await check_thumbnails(client, image, numbers.get(image["id"]), self._book)

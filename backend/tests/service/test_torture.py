@@ -15,5 +15,7 @@ def test_promises_are_kept_while_processes_are_killed_and_stopped(tmp_path: Path
     assert any(name.startswith(("stop", "hang")) for name in counts)
     assert counts["upload 201"] > 0
     assert counts["delete 204"] > 0
+    assert counts["batch delete 200"] > 0
+    assert counts["rename 200"] > 0
     assert counts["images with thumbnails"] > 0
     assert counts["images that are broken"] > 0
