@@ -85,13 +85,11 @@ export function anchorInView() {
   return { id, created_at, offset: topOf(row) - scrollY };
 }
 
-/** Scroll so that an image, or what follows it, is where it was; return whether it is loaded. */
+/** Scroll so that an image, or what follows it, is where it was. */
 export function scrollToAnchor({ offset, ...image }) {
-  const place = placeOf(image);
-  const row = rowOf(allImages()[place] ?? allImages().at(-1));
+  const row = rowOf(allImages()[placeOf(image)] ?? allImages().at(-1));
   if (row) scrollTo(0, topOf(row) - offset);
   draw();
-  return place < allImages().length;
 }
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);

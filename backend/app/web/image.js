@@ -2,7 +2,6 @@
 
 import { fileUrl, statusOf } from "./api.js";
 import { RETRY_SECONDS } from "./errors.js";
-import { decodeThumbHash } from "./thumbhash.js";
 
 /** How often a thumbnail may be late, or what has come may be unreadable, until it is given up. */
 const MAX_FAILURES = 3;
@@ -27,18 +26,17 @@ export async function showImage(place, image, addresses, choice = {}) {
     const isLoaded = await load(img, address, address === fileUrl(image));
     if (!place.isConnected) return undefined;
     if (!isLoaded) continue;
-    await appear(img, performance.now() - began < SOON);
-    placeholder.remove();
+    appear(img, placeholder, performance.now() - began < SOON);
     return address;
   }
   img.className = "broken";
 }
 
-/** Show what has loaded, gradually unless it came soon or motion is unwanted. */
-function appear(img, isSoon) {
-  img.className = "";
-  if (isSoon || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  return img.animate({ opacity: [0, 1] }, APPEARING).finished.catch(() => {});
+/** Show what has loaded over its placeholder, gradually unless it came soon or motion is unwanted. */
+function appear(img, placeholder, isSoon) {
+  const isStill = isSoon || matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (isStill) return placeholder.remove();
+  img.animate({ opacity: [0, 1] }, APPEARING).onfinish = () => placeholder.remove();
 }
 
 /**
@@ -75,10 +73,17 @@ const loadOnce = (img, address) =>
 /** Draw what an image looks like, as far as its description says. */
 function drawPlaceholder({ placeholder, width, height }) {
   const canvas = document.createElement("canvas");
-  if (!placeholder) return canvas;
-  const hash = Uint8Array.from(atob(placeholder), (byte) => byte.charCodeAt(0));
-  const pixels = decodeThumbHash(hash, width / height || 1);
-  Object.assign(canvas, { width: pixels.width, height: pixels.height, ariaHidden: "true" });
-  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+  canvas.ariaHidden = "true";
+  if (placeholder) paint(canvas, placeholder, width / height || 1);
   return canvas;
+}
+
+/** Paint a ThumbHash; its decoder is loaded while the first images are. */
+async function paint(canvas, placeholder, ratio) {
+  const { decodeThumbHash } = await import("./thumbhash.js");
+  if (!canvas.parentElement) return; // the image was sooner
+  const hash = Uint8Array.from(atob(placeholder), (byte) => byte.charCodeAt(0));
+  const pixels = decodeThumbHash(hash, ratio);
+  Object.assign(canvas, { width: pixels.width, height: pixels.height });
+  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
 }

@@ -21,6 +21,7 @@ followAddress(async () => {
 startGrid();
 await setSearch(addressedSearch());
 await Promise.all([
+  import("./scroll.js").then(({ keepScroll }) => keepScroll()),
   import("./live.js").then(({ startLive }) => startLive()),
   import("./selecting.js"),
   import("./find.js"),
