@@ -54,7 +54,7 @@ export function focusImage(image) {
 export function revealImage(image) {
   const row = rowOf(image);
   if (!row) return;
-  const [above, below] = [topOf(row) - covered(), topOf(row) + row.height + rem() - innerHeight];
+  const [above, below] = [topOf(row) - covered(), topOf(row) + row.height + rem() + coveredBelow() - innerHeight];
   if (scrollY > above || scrollY < below) scrollTo(0, scrollY > above ? above : below);
 }
 
@@ -94,6 +94,7 @@ export function scrollToAnchor({ offset, ...image }) {
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 const covered = () => (BAR + HEADING) * rem();
+const coveredBelow = () => parseFloat(getComputedStyle(document.documentElement).scrollPaddingBottom) || 0;
 const rowOf = (image) => layout.rows[layout.rowOf.get(image?.id) ?? -1];
 const topOf = (row) => gallery.offsetTop + row.top;
 

@@ -281,24 +281,32 @@ async def test_files_can_be_dropped_anywhere_and_pasted(page: Page, service: Ser
     await until(lambda: listed_names(service) == ["moved.jpg"] * 2)
 
 
+@pytest.mark.parametrize("is_folded", [True, False])
 async def test_the_list_of_uploads_never_covers_the_focused_tile(
-    open_page: OpenPage, service: Service
+    open_page: OpenPage, service: Service, is_folded: bool
 ) -> None:
     for _ in range(20):
         upload(service, JPEG)
     page = await open_page(service.url, viewport={"width": 360, "height": 740})
+    await page.wait_for_load_state("networkidle")
     await choose(page, *[TEXT] * 6)
     await expect(page.get_by_text("6 of 6 done")).to_be_visible()
+    if not is_folded:
+        await page.get_by_role("button", name="Files").click()
     await page.get_by_role("link", name="photo.jpg").first.focus()
+    focused = set()
     for _ in range(20):
-        assert await page.evaluate(
+        address = await page.evaluate(
             """() => {
                 const { left, top, width, height } = document.activeElement.getBoundingClientRect();
                 const there = document.elementFromPoint(left + width / 2, top + height / 2);
-                return document.activeElement.contains(there);
+                return document.activeElement.contains(there) && document.activeElement.href;
             }"""
         )
-        await page.keyboard.press("Tab")
+        assert address
+        focused.add(address)
+        await page.keyboard.press("ArrowRight")
+    assert len(focused) == 20
 
 
 async def test_an_upload_while_offline_resumes_when_online(page: Page, service: Service) -> None:
