@@ -17,6 +17,7 @@ from app.database.revisions import require_head
 from app.domain.image import IncompleteRow
 from app.imaging.dimensions import configure_pillow
 from app.services.backfill import Backfill, Outcome
+from app.services.backfill_search import SearchBackfill
 from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.services.identity import StorageIdentity
 
@@ -27,7 +28,7 @@ _Outcome = TypeVar("_Outcome", bound=StrEnum)
 
 
 def run(settings: Settings) -> int:
-    """Fill in what rows lack, have images rendered, and print what became of the images.
+    """Make terms, fill in what else rows lack, have images rendered; print what became of them.
 
     Returns:
         0 = every image was looked at, 1 = not all were; run again, it goes on where it stopped.
@@ -40,13 +41,35 @@ def run(settings: Settings) -> int:
 async def _backfill(thumbnail_sizes: Sequence[int], resources: Resources) -> int:
     await require_head(resources.database)
     await StorageIdentity(*resources).establish()
-    await _fill_in(resources)
+    searchable = await _make_searchable(SearchBackfill(resources.database))
+    filled_in = await _fill_in(resources)
+    if not searchable and not filled_in:
+        print("There is nothing to fill in")
     if not thumbnail_sizes:
         return EXIT_DONE
     return await _render(ThumbnailBackfill(resources.database, thumbnail_sizes))
 
 
-async def _fill_in(resources: Resources) -> None:
+async def _make_searchable(backfill: SearchBackfill) -> int:
+    """Return how many images can be searched for since."""
+    count = 0
+    try:
+        with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
+
+            def progress(made: int) -> None:
+                nonlocal count
+                count += made
+                bar.update(made)
+
+            await backfill.run(progress)
+    finally:
+        if count:
+            print(f"{count} images can be searched for since this run")
+    return count
+
+
+async def _fill_in(resources: Resources) -> int:
+    """Return how many images lacked something."""
     count, size = Counter[Outcome](), Counter[Outcome]()
     backfill = Backfill(*resources)
     try:
@@ -63,8 +86,7 @@ async def _fill_in(resources: Resources) -> None:
             await backfill.run(progress)
     finally:
         _print_sums(count, Outcome)
-    if not count:
-        print("There is nothing to fill in")
+    return count.total()
 
 
 async def _render(backfill: ThumbnailBackfill) -> int:
