@@ -140,10 +140,9 @@ function draw() {
   drawn = wanted;
   let [section, tile] = [null, null];
   for (const row of rows) {
-    const next = drawSection(row.day, section, isNew);
-    if (next !== section) tile = null;
-    section = next;
-    for (const place of row.tiles) tile = drawTile(next.querySelector("ul"), row, place, tile, isNew);
+    if (sections.get(row.day.key) !== section) tile = null;
+    if (!tile) section = drawSection(row.day, section, isNew);
+    for (const place of row.tiles) tile = drawTile(section.querySelector("ul"), row, place, tile, isNew);
   }
   gallery.dispatchEvent(new Event("draw"));
 }

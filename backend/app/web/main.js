@@ -31,3 +31,4 @@ await Promise.all([
   loadLimits(),
 ]);
 import("./words.js"); // as long as there is a connection
+import("./countdown.js");

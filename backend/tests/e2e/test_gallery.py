@@ -83,7 +83,8 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     await expect(page.get_by_role("dialog").get_by_text("There is no connection")).to_be_visible()
     await page.keyboard.press("Escape")
     await page.context.set_offline(False)  # loading resumes by itself
-    names = set(await shown(page))
+    await page.evaluate("scrollTo(0, 0)")
+    names: set[str] = set()
     async with asyncio.timeout(TIMEOUT):
         while len(names) < MANY:
             await page.mouse.wheel(0, 400)
@@ -102,3 +103,119 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
         })"""
     )
     assert shift < 0.01
+
+
+async def position_of(page: Page, name: str) -> float:
+    """Return how far below the top of the window an image is, in pixels."""
+    box = await page.locator(f'#gallery img[alt="{name}"]').bounding_box()
+    assert box
+    return box["y"]
+
+
+def upload_many(service: Service, count: int) -> None:
+    """Upload images named 000.png and so on."""
+    content = samples.png(80, 80)
+    for start in range(0, count, 20):
+        files = [("files", (f"{n:03}.png", content)) for n in range(start, start + 20)]
+        stored = httpx.post(f"{service.url}{IMAGES}/batch", files=files, timeout=TIMEOUT)
+        assert len(stored.json()["uploaded"]) == 20
+
+
+async def scroll_down(page: Page) -> str:
+    """Scroll below the first page of images; return the name of one that is in sight."""
+    async with asyncio.timeout(TIMEOUT):
+        while await page.evaluate("scrollY") < 1600:
+            await page.mouse.wheel(0, 200)
+            await asyncio.sleep(0.02)
+    await page.wait_for_function("history.state?.anchor?.offset > -200")
+    middle = """() => [...document.querySelectorAll("#gallery img")]
+      .find((img) => img.getBoundingClientRect().top > 300).alt"""
+    await page.wait_for_timeout(300)  # what is kept is the position after the last scroll
+    name: str = await page.evaluate(middle)
+    return name
+
+
+async def test_reloading_and_coming_back_keep_the_scroll_position(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload_many(service, 160)
+    page = await open_page(service.url)
+    await expect(page.locator("#gallery img").first).to_be_visible()
+    name = await scroll_down(page)
+    position = await position_of(page, name)
+    img = page.locator(f'#gallery img[alt="{name}"]')
+    await page.reload()
+    await expect(img).to_be_in_viewport()
+    assert await position_of(page, name) == pytest.approx(position, abs=2)
+    await page.goto(f"{service.url}/docs")
+    await page.go_back()
+    await expect(img).to_be_in_viewport()
+    assert await position_of(page, name) == pytest.approx(position, abs=2)
+
+
+async def test_what_others_add_and_delete_appears_and_goes_and_moves_nothing_in_sight(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload_many(service, 160)
+    page = await open_page(service.url)
+    await expect(page.get_by_role("link", name="159.png")).to_be_visible()
+    added = upload(service, JPEG, "added.jpg")
+    await expect(page.get_by_role("link", name="added.jpg")).to_be_visible()
+    delete(service, added)
+    await expect(page.get_by_role("link", name="added.jpg")).to_have_count(0)
+    name = await scroll_down(page)
+    position = await position_of(page, name)
+    height = await page.evaluate("document.documentElement.scrollHeight")
+    for number in range(20):  # more than a row
+        upload(service, JPEG, f"later-{number}.jpg")
+    await page.wait_for_function(f"document.documentElement.scrollHeight > {height}")
+    assert await position_of(page, name) == pytest.approx(position, abs=2)
+
+
+async def test_days_have_headings_and_stay_at_the_top_while_their_images_pass(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload_many(service, 100)
+    page = await open_page(service.url)
+    heading = page.get_by_role("heading", name="Today")
+    await expect(heading).to_be_visible()
+    await scroll_down(page)
+    await expect(heading).to_be_in_viewport(ratio=1)
+
+
+async def test_the_header_counts_the_pictures(service: Service, open_page: OpenPage) -> None:
+    upload(service, JPEG, "first.jpg")
+    page = await open_page(service.url)
+    await expect(page.locator("#count")).to_have_text("1 picture")
+    upload(service, JPEG, "second.jpg")
+    await expect(page.locator("#count")).to_have_text("2 pictures")
+
+
+async def test_transparency_shows_a_checkerboard_and_a_photograph_none(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload(service, JPEG, "photograph.jpg")
+    upload(service, samples.png(80, 80), "drawing.png")
+    page = await open_page(service.url)
+    background = "img => getComputedStyle(img).backgroundImage"
+    drawing = page.locator('#gallery img[alt="drawing.png"]')
+    assert "repeating-conic-gradient" in await drawing.evaluate(background)
+    photograph = page.locator('#gallery img[alt="photograph.jpg"]')
+    assert await photograph.evaluate(background) == "none"
+
+
+async def test_a_long_press_selects_and_a_touch_opens(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload(service, JPEG, "held.jpg")
+    page = await open_page(service.url, has_touch=True, viewport={"width": 375, "height": 700})
+    await page.wait_for_load_state("networkidle")
+    img = page.locator("#gallery img")
+    touch = {"pointerType": "touch", "bubbles": True}
+    await img.dispatch_event("pointerdown", touch)
+    await expect(page.get_by_role("checkbox", name="Select held.jpg")).to_be_checked()
+    await img.dispatch_event("pointerup", touch)
+    await img.tap()
+    await expect(page.get_by_role("checkbox", name="Select held.jpg")).not_to_be_checked()
+    await img.tap()
+    await expect(page.get_by_role("dialog", name="held.jpg")).to_be_visible()
