@@ -203,7 +203,7 @@ async def test_a_change_of_one_asset_changes_the_path_of_each(
         before = await asset_paths(client)
     monkeypatch.setattr(page_module, "WEB_DIR", copytree(WEB_DIR, tmp_path / "web"))
     with (tmp_path / "web" / changed).open("a") as file:
-        file.write("\n")
+        file.write("a{}\n")
     async with open_client() as client:
         after = await asset_paths(client)
         assert after.keys() == before.keys()
