@@ -14,10 +14,15 @@ from app.api.conditional import is_current
 
 WEB_DIR: Final = Path(__file__).parents[1] / "web"
 PAGE_PATH: Final = "/"
-_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_REFERENCE: Final = re.compile(r'"(?:\./)?([a-z-]+\.(?:css|js|svg))"')
+_MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_REFERENCE: Final = re.compile(r'"(?:\./)?([a-z-]+\.(?:css|html|js|svg))"')
 """How the page names an asset, and a module another: within the folder only."""
-_FIRST: Final = re.compile(r'(?:href=|src=|from |import )"(?:\./)?([a-z-]+\.(?:css|js|svg))"')
+_FIRST: Final = re.compile(r'(?:href=|src=|from |import )"(?:\./)?([a-z-]+\.(?:css|html|js|svg))"')
 """How they name one that is loaded with them, and not when it is asked for, by `import("…")`."""
 _FOR_READERS: Final = re.compile(
     r"^[ ]*(?:/\*(?!!)(?:(?!\*/).)*\*/|//[^\n]*|<!--(?:(?!-->).)*-->)?[ ]*\n|^[ ]+",

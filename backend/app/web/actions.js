@@ -6,6 +6,7 @@ import { deleteAll, sentenceOfDeletion } from "./deletion.js";
 import { focusImage, moveFocus } from "./grid.js";
 import { allImages, findImage, hasMore, images, neighbourOf, removeImages } from "./images.js";
 import { addKeys } from "./keys.js";
+import "./later.js";
 import { announce } from "./messages.js";
 import { clear, extendTo, hasSelection, select, selected, selectedImages, toggle } from "./selection.js";
 import { startMenu } from "./share.js";

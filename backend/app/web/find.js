@@ -5,6 +5,7 @@ import { copyTemplate, element, loadStyle } from "./dom.js";
 import { formatCount, formatDate, formatType } from "./format.js";
 import { allImages, currentSearch, hasMore, images, setSearch } from "./images.js";
 import { addKeys } from "./keys.js";
+import "./later.js";
 import { formatSearch, tidySearch, TYPES } from "./search.js";
 
 /** Between the last key that is typed and the search, in milliseconds. */

@@ -2,6 +2,7 @@
 
 import { openDialog, whenClosed } from "./dom.js";
 import { ApiError } from "./errors.js";
+import "./later.js";
 
 /** Ask for the key, and keep it in the tab's storage. */
 export async function askForKey(tab) {

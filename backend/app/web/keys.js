@@ -1,6 +1,7 @@
 /** The keys of the page: one table, by which they act and which `?` shows. */
 
 import { element, openDialog } from "./dom.js";
+import "./later.js";
 
 /** Where keys act: of the viewer while it is open, of a picture while it has the focus. */
 const PLACES = { page: "Anywhere", tile: "Among the pictures", viewer: "In an open picture" };

@@ -1,6 +1,7 @@
 /** The uploads of the page: how they begin, and their list. */
 
 import { loadStyle } from "./dom.js";
+import "./later.js";
 import { startPanel } from "./panel.js";
 import { isRunning } from "./queue.js";
 

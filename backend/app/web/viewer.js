@@ -7,6 +7,7 @@ import { loadStyle, openDialog, whenClosed } from "./dom.js";
 import { focusImage } from "./grid.js";
 import { findImage, hasMore, images, loadMoreNow, neighbourOf, removeImages } from "./images.js";
 import { addKeys } from "./keys.js";
+import "./later.js";
 import { announce, TRUNCATED } from "./messages.js";
 import { showPicture, stopLoading } from "./picture.js";
 import { startMenu } from "./share.js";

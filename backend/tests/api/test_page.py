@@ -24,6 +24,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 MODULES = sorted(path.name for path in WEB_DIR.glob("*.js"))
 MEDIA_TYPES = {
     "icon.svg": "image/svg+xml",
+    "later.html": "text/html; charset=utf-8",
     **{path.name: "text/css; charset=utf-8" for path in WEB_DIR.glob("*.css")},
     **dict.fromkeys(MODULES, "text/javascript; charset=utf-8"),
 }
