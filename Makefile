@@ -37,7 +37,7 @@ servers: ## Install from Debian what the tests run beside the service: browsers,
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
 	@PYTHONPATH=backend exec $(BIN)/python -m app migrate $(ARGS)
 
-backfill: $(VENV)/.run ## Complete images of earlier versions: size, checksum, whether truncated, thumbnails, metadata
+backfill: $(VENV)/.run ## Complete images of earlier versions: search, size, checksum, whether truncated, thumbnails, metadata
 	@PYTHONPATH=backend exec $(BIN)/python -m app backfill
 
 fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")

@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
 from app.api.images.cursor import encode_cursor
-from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
+from app.api.images.paths import COUNT_PATH, IMAGES_PATH, UPLOAD_PATH
 from app.commands import backfill, fsck, fsck_options
 from app.composition.http_app import create_app
 from app.config.settings import Settings
@@ -44,6 +44,21 @@ INSERT INTO images (id, filename, storage_key, content_type, file_size)
 VALUES (gen_random_uuid(), 'gone.jpg', 'ffffffffffffffffffffffffffffffff.jpg', 'image/jpeg', 9)
 ON CONFLICT DO NOTHING
 """
+
+
+SEARCHES: Final = {
+    "a rare word": {"q": "hasselblad"},
+    "a frequent word": {"q": "img"},
+    "a word of half of the images, all of them old": {"q": "canon"},
+    "a word that no image has": {"q": "zebra"},
+    "two words": {"q": "dsc 0042"},
+    "two frequent words that no image has together": {"q": "screenshot whatsapp"},
+    "a word and a type": {"q": "img", "type": "image/png"},
+    "a type": {"type": "image/png"},
+    "a month": {"from": "2026-01-01", "to": "2026-01-31"},
+    "a type and a month": {"type": "image/png", "from": "2026-01-01", "to": "2026-01-31"},
+}
+"""What is searched for, by what it is."""
 
 
 class Query(NamedTuple):
@@ -116,6 +131,28 @@ def ask(settings: Settings, middle: Position, other: Position) -> Queries:
     return asked
 
 
+def search(settings: Settings, middle: Position) -> Queries:
+    """List and count by each filter, from the newest image on and from the middle of the list."""
+    asked: Queries = {}
+    with (
+        heard() as queries,
+        serve(create_app(settings)) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+
+        def note(name: str, path: str, params: dict[str, str]) -> None:
+            queries.clear()
+            client.get(path, params=params).raise_for_status()
+            asked[name] = list(queries)
+
+        cursor = encode_cursor(middle)
+        for name, params in SEARCHES.items():
+            note(f"GET /api/v1/images, {name}", IMAGES_PATH, params)
+            note(f"the same, at row {MIDDLE:,}: {name}", IMAGES_PATH, params | {"cursor": cursor})
+            note(f"GET /api/v1/images/count, {name}", COUNT_PATH, params)
+    return asked
+
+
 def check(settings: Settings) -> Queries:
     """Let fsck find a row without a file, and a file without a row."""
     (settings.data_dir / "images" / STRAY[:2] / STRAY).write_bytes(b"stray")
@@ -129,7 +166,7 @@ def check(settings: Settings) -> Queries:
 
 
 def measure_again(settings: Settings) -> Queries:
-    """Let the backfill find a row without dimensions, one without a file, and no worker."""
+    """Let the backfill find a row without dimensions or terms, one without a file, no worker."""
     with heard() as queries:
         status = backfill.run(settings)
     require(status == backfill.EXIT_NOT_DONE, "the backfill has found a worker")
@@ -168,9 +205,9 @@ def explain(host: Host) -> None:
         query = f"SELECT created_at, id FROM images {order}"  # noqa: S608 - our own
         middle, other = (Position(*row) for row in asyncio.run(seed.execute(url, query)))
         asyncio.run(seed.execute(url, BROKEN_ROW))
-        asked = ask(settings, middle, other) | check(settings)
+        asked = ask(settings, middle, other) | search(settings, middle) | check(settings)
         asyncio.run(seed.execute(url, BROKEN_ROW))
-        forget = "UPDATE images SET width = NULL, height = NULL WHERE id = $1"
+        forget = "UPDATE images SET width = NULL, height = NULL, search = NULL WHERE id = $1"
         asyncio.run(seed.execute(url, forget, middle.id))
         asked |= measure_again(settings)
         asyncio.run(seed.execute(url, "DELETE FROM images WHERE filename = 'gone.jpg'"))

@@ -334,6 +334,26 @@ async def test_terms_are_renewed_from_the_new_name_and_the_metadata_that_the_row
         assert await renewed_search(session, UUID(int=0)) is None
 
 
+async def test_a_renaming_and_what_is_recorded_meanwhile_both_find_the_image(
+    database: Database,
+) -> None:
+    image = row(filename="old.jpg")
+    await add(database, image)
+
+    async def record() -> None:
+        async with database.write() as session:
+            await record_metadata(session, image.id, {"camera_make": "Acme"})
+
+    async with database.write() as session:
+        await rename_image(session, image.id, "new.jpg")
+        recording = asyncio.create_task(record())
+        await until_a_statement_waits_for_a_lock(database)
+    await recording
+    async with database.read() as session:
+        assert await list_images(session, 9, None, Filters(("new", "acme")))
+        assert not await list_images(session, 9, None, Filters(("old",)))
+
+
 @pytest.mark.parametrize("record", [record_rendition, record_metadata, record_render_error])
 async def test_what_is_recorded_of_an_image_finds_it(
     database: Database, record: Callable[..., Awaitable[object]]
