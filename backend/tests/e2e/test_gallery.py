@@ -13,6 +13,7 @@ from testkit.programs import needs_chromium
 from testkit.service import (
     IMAGES,
     Service,
+    delete,
     storage_unavailable,
     upload,
 )
