@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import httpx
 from pydantic import SecretStr
@@ -19,12 +20,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
 from app.api.images.cursor import encode_cursor
-from app.api.images.paths import COUNT_PATH, IMAGES_PATH, UPLOAD_PATH
+from app.api.images.paths import BATCH_DELETE_PATH, COUNT_PATH, IMAGES_PATH, UPLOAD_PATH
 from app.commands import backfill, fsck, fsck_options
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.domain.image import Position
+from app.schemas.changes import MOST_DELETED
 from bench import seed
 from bench.__main__ import folder_of
 from bench.host import Host
@@ -126,7 +128,14 @@ def ask(settings: Settings, middle: Position, other: Position) -> Queries:
         added = note(
             "POST /api/v1/images/upload, with a quota", client.post(UPLOAD_PATH, files=files)
         )
-        note("DELETE /api/v1/images/{id}", client.delete(added.headers["location"]))
+        image = added.headers["location"]
+        note("PATCH /api/v1/images/{id}", client.patch(image, json={"filename": "a.jpg"}))
+        note("DELETE /api/v1/images/{id}", client.delete(image))
+        ids = [str(uuid4()) for _ in range(MOST_DELETED)]
+        note(
+            f"POST {BATCH_DELETE_PATH}, as many as it may",
+            client.post(BATCH_DELETE_PATH, json={"ids": ids}),
+        )
     del asked[START]
     return asked
 

@@ -70,6 +70,20 @@ async def test_head_has_the_headers_of_get_and_no_body(
     assert head.headers == get.headers
 
 
+async def test_a_file_that_is_saved_is_asked_about_each_time_because_its_name_may_change(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    """What is answered without the file has the name too, for what the client has stored."""
+    image = await upload(JPEG)
+    saved = await client.get(f"{image['url']}?download=1")
+    headers = {"if-none-match": saved.headers["etag"]}
+    unchanged = await client.get(f"{image['url']}?download=1", headers=headers)
+    assert unchanged.status_code == 304
+    for answer in (saved, unchanged):
+        assert answer.headers["cache-control"] == "public, no-cache"
+        assert answer.headers["content-disposition"] == 'attachment; filename="photo.jpg"'
+
+
 async def test_download_asks_to_save(client: httpx.AsyncClient, upload: Upload) -> None:
     image = await upload(JPEG, "Zürich.jpg")
     response = await client.get(f"{image['url']}?download=1")

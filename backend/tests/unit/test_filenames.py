@@ -49,6 +49,11 @@ def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
     assert name.endswith("x.jpeg")
 
 
+def test_of_a_very_long_name_only_the_beginning_and_the_end_are_read() -> None:
+    name = "begin" + "\x00" * 5_000 + "middle" + "\x00" * 5_000 + "end.jpeg"
+    assert sanitize_filename(name, FALLBACK) == "beginend.jpeg"
+
+
 def test_a_long_name_without_extension_is_cut() -> None:
     assert sanitize_filename("😀" * 4_000, FALLBACK) == "😀" * MAX_CHARACTERS
 
