@@ -13,7 +13,9 @@ let press = 0;
 function mark() {
   gallery.classList.toggle("selecting", hasSelection());
   for (const tile of gallery.querySelectorAll("li")) {
-    tile.querySelector("input").checked = isSelected(tile.dataset.id);
+    const isChosen = isSelected(tile.dataset.id);
+    tile.classList.toggle("selected", isChosen);
+    tile.querySelector("input").checked = isChosen;
   }
 }
 
