@@ -146,15 +146,12 @@ export class Upload {
     if (size > most) throw new ApiError(tooLarge, 413);
     const start = await this.#file.slice(0, 1).arrayBuffer().catch(() => null);
     if (!start?.byteLength) throw new ApiError("The file is empty, a folder, or unreadable.", 400);
-    let began;
     return uploadImage(this.#file, this.#isStripped, signal, {
-      loadstart: ({ timeStamp }) => (began = timeStamp),
-      progress: ({ loaded, total, timeStamp }) => {
+      progress: ({ loaded, total }) => {
         const bytes = size * (loaded / total);
-        const rate = (bytes * 1000) / Math.max(timeStamp - began, 1);
         sentInAll += bytes - this.loaded;
         this.loaded = bytes;
-        this.#numbers = `${formatBytes(bytes)} of ${formatBytes(size)} · ${formatBytes(rate)}/s`;
+        this.#numbers = `${formatBytes(bytes)} of ${formatBytes(size)}`;
         this.#draw();
       },
       load: () => {
