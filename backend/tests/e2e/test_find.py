@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from testkit import samples
 from testkit.page import OpenPage
@@ -136,7 +136,7 @@ async def test_a_search_that_finds_nothing_says_so_and_can_be_cleared(page: Page
 
 @pytest.mark.usefixtures("pictures")
 async def test_a_slow_answer_to_an_earlier_search_is_not_shown(page: Page) -> None:
-    late = []
+    late: list[Route] = []
     await page.route(f"**{IMAGES}?q=kat*", late.append)
     await search(page, "kat")
     await expect(page).to_have_url(re.compile("q=kat$"))
