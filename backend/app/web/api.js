@@ -2,9 +2,7 @@
 
 import { ApiError, RETRY_SECONDS } from "./errors.js";
 
-const IMAGES = "api/v1/images";
-const ANSWER_LOST =
-  "The connection broke before the answer came. Reload the page to see if the picture is there.";
+export const IMAGES = "api/v1/images";
 
 /** @type {Record<string, any>} The browser's storage of the tab, for the API key; where it has none, the page's memory. */
 let tab = {};
@@ -16,7 +14,7 @@ try {
 let question = null;
 
 /** Run a request with the key's headers; once more with another key if this one is refused. */
-async function withKey(request) {
+export async function withKey(request) {
   await question;
   const used = tab.apiKey;
   try {
@@ -32,7 +30,7 @@ async function withKey(request) {
 const ask = async () => (await import("./key.js")).askForKey(tab);
 
 /** Return the error of an answer, in words that the first screen does without. */
-const errorOf = (...answer) =>
+export const errorOf = (...answer) =>
   import("./words.js").then(
     ({ errorOfAnswer }) => errorOfAnswer(...answer),
     () => ApiError.ofNetwork(),
@@ -105,34 +103,4 @@ const call = (method, path, json) =>
     const error = await errorOf(answer.status, result, header);
     if (answer.ok) error.retryAfter = RETRY_SECONDS; // until somebody has signed in, say
     throw error;
-  });
-
-/**
- * Upload a file, without its metadata if that is to be stripped; call listeners at events of its
- * way up. @returns {Promise<ApiImage>}
- */
-export const uploadImage = (file, isStripped, signal, listeners) =>
-  withKey(async (headers) => {
-    signal.throwIfAborted();
-    const form = new FormData();
-    form.append("strip_metadata", isStripped); // before the file, or it is refused
-    form.append("file", file);
-    const request = new XMLHttpRequest(); // fetch() reports no progress
-    request.open("POST", `${IMAGES}/upload`);
-    request.responseType = "json";
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    const { upload } = request;
-    for (const [type, action] of Object.entries(listeners)) upload.addEventListener(type, action);
-    let isSent = false;
-    upload.addEventListener("load", () => (isSent = true));
-    signal.addEventListener("abort", () => request.abort());
-    await new Promise((resolve) => {
-      request.addEventListener("loadend", resolve);
-      request.send(form);
-    });
-    const { status, response } = request; // status: 0 without an answer
-    if (status === 201 && response) return response;
-    const header = (name) => request.getResponseHeader(name);
-    if (status && status !== 201) throw await errorOf(status, response, header);
-    throw isSent ? new ApiError(ANSWER_LOST) : ApiError.ofNetwork();
   });

@@ -1,6 +1,6 @@
 /** One upload: a file sent, again where waiting helps, and its row in the list. */
 
-import { limits, uploadImage } from "./api.js";
+import { limits } from "./api.js";
 import { countDown } from "./countdown.js";
 import { copyTemplate } from "./dom.js";
 import { ApiError, MAX_ATTEMPTS } from "./errors.js";
@@ -9,6 +9,7 @@ import { addImage } from "./images.js";
 import { TRUNCATED } from "./messages.js";
 import { setPreview } from "./previews.js";
 import { allUploads, noteChange, startNext } from "./queue.js";
+import { uploadImage } from "./sending.js";
 import { shrink } from "./shrink.js";
 
 /** Bytes that all uploads have sent, again and again if need be. */
