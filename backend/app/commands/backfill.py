@@ -52,9 +52,11 @@ async def _backfill(thumbnail_sizes: Sequence[int], resources: Resources) -> int
 
 async def _make_searchable(backfill: SearchBackfill) -> int:
     """Return how many images can be searched for since."""
-    count = 0
+    total, count = await counted(backfill.count()), 0
+    if not total:
+        return 0
     try:
-        with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
+        with tqdm(desc="Search", total=total, unit=" images", disable=None) as bar:
 
             def progress(made: int) -> None:
                 nonlocal count
