@@ -195,6 +195,14 @@ async def test_an_answer_names_twenty_bad_inputs_at_most(client: httpx.AsyncClie
     ]
 
 
+async def test_of_a_field_that_the_call_does_not_take_the_printable_beginning_is_named(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post(BATCH_DELETE, json={"ids": [NO_IMAGE], "a\0\u202e" * 4_000: 1})
+    assert_problem(response, 422, "invalid-request")
+    assert [error["field"] for error in response.json()["errors"]] == ["a" * 34]
+
+
 async def test_a_batch_of_images_is_deleted_and_those_that_there_were_not_are_named(
     client: httpx.AsyncClient, upload: Upload
 ) -> None:

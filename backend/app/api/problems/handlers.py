@@ -1,7 +1,7 @@
 """Handlers that turn whatever a route raises into an answer with a problem."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -42,6 +42,8 @@ from app.observability.reasons import reason
 
 _MOST_INPUTS: Final = 20
 """Bad inputs that an answer names."""
+_MOST_CHARACTERS: Final = 100
+"""Of the name of a bad input, which a client may have chosen."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = logging.getLogger(__name__)
@@ -69,12 +71,17 @@ def error_members(error: Exception) -> dict[str, Any]:
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
         case RequestValidationError():
             members["errors"] = errors = [
-                {"in": where, "field": ".".join(map(str, path)) or where, "detail": item["msg"]}
+                {"in": where, "field": _shown(path) or where, "detail": item["msg"]}
                 for item in error.errors()[:_MOST_INPUTS]
                 for where, *path in [item["loc"]]
             ]
             detail = "{field}: {detail}".format(**errors[0])
     return {"detail": detail, **members}
+
+
+def _shown(path: Iterable[str | int]) -> str:
+    name = ".".join(map(str, path))[:_MOST_CHARACTERS]
+    return "".join(filter(str.isprintable, name))
 
 
 def _headers(error: Exception) -> dict[str, str]:
