@@ -89,7 +89,7 @@ def page_router() -> APIRouter:
         if f'"{name}"' in page:
             page = page.replace(f'"{name}"', f'"{path}"')
         elif name in first:
-            preloads += f'  <link rel="modulepreload" href="{path}">\n'
+            preloads += f'<link rel="modulepreload" href="{path}">\n'
     page = page.replace("</head>", f"{preloads}</head>")
     files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache")
 

@@ -138,7 +138,10 @@ function draw() {
   removeOthers(rows);
   const isNew = drawn.layout !== layout;
   drawn = wanted;
-  let [section, tile] = [null, null];
+  /** @type {any} */
+  let section = null;
+  /** @type {any} */
+  let tile = null;
   for (const row of rows) {
     if (sections.get(row.day.key) !== section) tile = null;
     if (!tile) section = drawSection(row.day, section, isNew);

@@ -1,6 +1,7 @@
 /** The list of uploads: how far all are, and a row for each that needs one. */
 
-import { element } from "./dom.js";
+import "./later.js";
+import { copyTemplate, element } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { announceInViewer } from "./messages.js";
 import { inWords, outcomeOf, Pace, summarise } from "./progress.js";
@@ -16,7 +17,8 @@ const MAX_UNFOLDED = 3;
 /** A failed upload is spoken by its row, unless there are more. */
 const MAX_SPOKEN = 3;
 
-const panel = element("uploads");
+const panel = copyTemplate("panel");
+document.querySelector("main").before(panel);
 const part = (selector) => panel.querySelector(selector);
 const [foldButton, close, stop] = panel.querySelectorAll("header button");
 const retry = part(".retry-all");

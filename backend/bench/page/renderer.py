@@ -60,12 +60,12 @@ async def _is_at_end(page: Page) -> bool:
 
 
 async def _memory(browser: Browser) -> Memory:
-    """Add up the renderer processes: there is one page."""
+    """Return the memory of the largest renderer process: the others are Chromium's own pages."""
     session = await browser.new_browser_cdp_session()
     processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
     await session.detach()
     pids = [process["id"] for process in processes if process["type"] == "renderer"]
-    return Memory(*(sum(kind) for kind in zip(*map(_read, pids), strict=True)))
+    return max(map(_read, pids))
 
 
 def _read(pid: int) -> Memory:

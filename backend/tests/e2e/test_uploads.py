@@ -197,6 +197,7 @@ async def test_what_is_dropped_before_the_page_is_ready_is_sent(
     async def hold(route: Route) -> None:
         held.append(route)
 
+    await page.wait_for_load_state("networkidle")
     await page.route("**/uploads.js", hold)
     await page.reload(wait_until="commit")
     await until(lambda: held)
