@@ -3,11 +3,12 @@
 import { deleteImages } from "./api.js";
 import { copyTemplate, element, openDialog, whenClosed } from "./dom.js";
 import { deleteAll, sentenceOfDeletion } from "./deletion.js";
-import { focusImage, moveFocus } from "./grid.js";
+import { focusImage } from "./grid.js";
 import { allImages, findImage, hasMore, images, neighbourOf, removeImages } from "./images.js";
 import { addKeys } from "./keys.js";
 import "./later.js";
 import { announce } from "./messages.js";
+import { moveFocus } from "./moving.js";
 import { clear, extendTo, hasSelection, select, selected, selectedImages, toggle } from "./selection.js";
 import { startMenu } from "./share.js";
 

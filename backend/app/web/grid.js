@@ -1,9 +1,9 @@
 /** The grid: rows of tiles below the days of their images. Rows far away are not in the document. */
 
+import { formatDay } from "./day.js";
 import { copyTemplate, element } from "./dom.js";
-import { formatDay } from "./format.js";
-import { allImages, currentSearch, findImage, hasMore, images, loadMore, neighbourOf, placeOf } from "./images.js";
-import { imageBeside, layOut, rowsBetween } from "./layout.js";
+import { allImages, currentSearch, findImage, hasMore, images, loadMore, placeOf } from "./images.js";
+import { layOut, rowsBetween } from "./layout.js";
 import { isEverything } from "./search.js";
 import { makeTile, nameTile, placeTile, releaseTile } from "./tile.js";
 
@@ -58,23 +58,8 @@ export function revealImage(image) {
   if (scrollY > above || scrollY < below) scrollTo(0, scrollY > above ? above : below);
 }
 
-/** Focus the image that a key leads to. */
-export async function moveFocus(key) {
-  const image = findImage(current);
-  if (!image) return;
-  const isForward = ["ArrowRight", "ArrowDown", "End"].includes(key);
-  const find = () =>
-    ({
-      ArrowLeft: () => neighbourOf(image, -1),
-      ArrowRight: () => neighbourOf(image, 1),
-      ArrowUp: () => imageBeside(layout, image, -1),
-      ArrowDown: () => imageBeside(layout, image, 1),
-      Home: () => allImages()[0],
-      End: () => allImages().at(-1),
-    })[key]();
-  if (isForward && !find() && hasMore()) await loadMore();
-  if (find()) focusImage(find());
-}
+/** Return where the focus is, or would be: the image, and the rows around it. */
+export const currentPlace = () => ({ image: findImage(current), layout });
 
 /** Return what is at the top of the window, by which its position can be found again. */
 export function anchorInView() {
@@ -138,14 +123,16 @@ function draw() {
   removeOthers(rows);
   const isNew = drawn.layout !== layout;
   drawn = wanted;
-  /** @type {any} */
+  /** @type {?HTMLElement} */
   let section = null;
-  /** @type {any} */
+  /** @type {?HTMLElement} */
   let tile = null;
   for (const row of rows) {
     if (sections.get(row.day.key) !== section) tile = null;
-    if (!tile) section = drawSection(row.day, section, isNew);
-    for (const place of row.tiles) tile = drawTile(section.querySelector("ul"), row, place, tile, isNew);
+    const own = tile && section ? section : drawSection(row.day, section, isNew);
+    const list = own.querySelector("ul");
+    section = own;
+    for (const place of row.tiles) tile = drawTile(list, row, place, tile, isNew);
   }
   gallery.dispatchEvent(new Event("draw"));
 }

@@ -1,5 +1,7 @@
 /** Where tiles are: justified rows of images that keep their shape, a section a day. */
 
+import { dayOf } from "./day.js";
+
 /** Of the sides of a tile, width by height: images beyond them are cut. */
 const [NARROWEST, WIDEST] = [0.5, 3];
 
@@ -24,16 +26,6 @@ export const gapOf = (width) => Math.round(Math.min(Math.max(width / 180, 3), 8)
 /** Return a tile's width divided by its height; 1 where the image's sides are not known. */
 export const ratioOf = ({ width, height }) =>
   width && height ? Math.min(Math.max(width / height, NARROWEST), WIDEST) : 1;
-
-/**
- * Return a time's day where the reader is, as a number like 20261130, and when it began, in UTC.
- * @returns {[number, string]}
- */
-function dayOf(time) {
-  const date = new Date(time);
-  const key = (date.getFullYear() * 100 + date.getMonth() + 1) * 100 + date.getDate();
-  return [key, new Date(date.setHours(0, 0, 0, 0)).toISOString().slice(0, 19)];
-}
 
 /**
  * Lay out images, newest first, in rows of a width below headings of a height, in pixels.
@@ -102,15 +94,4 @@ function search(rows, isTrue) {
     else low = middle + 1;
   }
   return low;
-}
-
-/** Return the image above (-1) or below (1) another one, the one whose middle is nearest. */
-export function imageBeside({ rows, rowOf }, { id }, direction) {
-  const place = rowOf.get(id);
-  const next = rows[place + direction];
-  if (!next) return undefined;
-  const middle = ({ left, width }) => left + width / 2;
-  const from = middle(rows[place].tiles.find(({ image }) => image.id === id));
-  const distance = (tile) => Math.abs(middle(tile) - from);
-  return next.tiles.reduce((a, b) => (distance(b) < distance(a) ? b : a)).image;
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gapOf, imageBeside, layOut, ratioOf, rowHeight, rowsBetween } from "../../app/web/layout.js";
+import { imageBeside } from "../../app/web/beside.js";
+import { gapOf, layOut, ratioOf, rowHeight, rowsBetween } from "../../app/web/layout.js";
 
 process.env.TZ = "Asia/Kolkata"; // UTC+5:30, without summer time
 
