@@ -1,7 +1,7 @@
 /** The list of uploads: how far all are, and a row for each that needs one. */
 
-import "./later.js";
 import { copyTemplate, element } from "./dom.js";
+import "./later.js";
 import { formatBytes } from "./format.js";
 import { announceInViewer } from "./messages.js";
 import { inWords, outcomeOf, Pace, summarise } from "./progress.js";
@@ -17,8 +17,7 @@ const MAX_UNFOLDED = 3;
 /** A failed upload is spoken by its row, unless there are more. */
 const MAX_SPOKEN = 3;
 
-const panel = copyTemplate("panel");
-document.querySelector("main").before(panel);
+const panel = copyTemplate("uploads");
 const part = (selector) => panel.querySelector(selector);
 const [foldButton, close, stop] = panel.querySelectorAll("header button");
 const retry = part(".retry-all");
@@ -30,6 +29,8 @@ let spokenAt = 0;
 
 /** Draw the uploads from now on. */
 export function startPanel() {
+  panel.hidden = true;
+  document.querySelector("main").before(panel);
   queue.addEventListener("change", draw);
   foldButton.addEventListener("click", () => fold(foldButton.ariaExpanded === "true"));
   stop.addEventListener("click", cancelAll);

@@ -12,6 +12,9 @@ import { allUploads, noteChange, startNext } from "./queue.js";
 import { uploadImage } from "./sending.js";
 import { shrink } from "./shrink.js";
 
+/** How long an image that has been added may wait for its preview. */
+const PREVIEW_MS = 2_000;
+
 /** Bytes that all uploads have sent, again and again if need be. */
 export let sentInAll = 0;
 
@@ -163,9 +166,10 @@ export class Upload {
   }
 }
 
-/** Add a new image to the grid, with a preview of its file if the browser can make one. */
+/** Add a new image to the grid, with a preview of its file if the browser makes one soon. */
 async function showNew(image, file) {
-  const preview = await shrink(file);
+  const soon = new Promise((resolve) => setTimeout(resolve, PREVIEW_MS));
+  const preview = await Promise.race([shrink(file), soon]);
   if (preview) setPreview(image.id, preview);
   addImage(image);
 }

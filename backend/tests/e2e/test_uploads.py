@@ -3,9 +3,11 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 from playwright.async_api import Page, Route, expect
 
 from testkit import samples
@@ -56,6 +58,35 @@ async def test_an_uploaded_image_appears_first_in_the_gallery(page: Page, servic
     await expect(page.get_by_role("dialog", name="new.jpg")).to_be_visible()
     natural = "img => img.decode().then(() => img.naturalWidth)"
     assert await page.locator("dialog img").evaluate(natural) == 640
+
+
+async def test_a_new_image_is_shown_by_its_own_file_upright_and_not_fetched(
+    page: Page, service: Service
+) -> None:
+    photograph = Image.new("RGB", (1200, 800), "blue")
+    photograph.paste("red", (0, 0, 600, 400))
+    turned, file = Image.Exif(), BytesIO()
+    turned[ExifTags.Base.Orientation] = 6
+    photograph.save(file, "JPEG", exif=turned)
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    await choose(page, a_file("turned.jpg", file.getvalue()))
+    img = page.locator('#gallery img[alt="turned.jpg"]')
+    await expect(img).to_have_attribute("src", re.compile("^blob:"))
+    corners = await img.evaluate(
+        """async (img) => {
+          await img.decode();
+          const { naturalWidth: width, naturalHeight: height } = img;
+          const context = new OffscreenCanvas(width, height).getContext("2d");
+          context.drawImage(img, 0, 0);
+          const red = (x) => context.getImageData(x * width, height / 4, 1, 1).data[0];
+          return [width, height, red(0.25), red(0.75)];
+        }"""
+    )
+    assert corners[:2] == [400, 600]
+    assert corners[2] < 50
+    assert corners[3] > 200
+    assert not [url for url in fetched if url.endswith("/file") or "/thumbnails/" in url]
 
 
 async def test_a_file_name_is_stored_as_the_browser_meant_it(page: Page, service: Service) -> None:
