@@ -250,13 +250,16 @@ async def _transparent(stage: Stage) -> None:
 
 async def _details(stage: Stage) -> None:
     await _viewer(stage)
-    await stage.click("Details")
+    await stage.click("Details")  # which narrow screens hide at first, and wide ones show
     await stage.settle()
 
 
 async def _rename(stage: Stage) -> None:
-    await _details(stage)
-    await stage.click("Rename")
+    await _viewer(stage)
+    if not await stage.page.get_by_role("region", name="Details").is_visible():
+        await stage.click("Details")
+    await stage.page.get_by_label("Name", exact=True).fill("A new name for it.jpg")
+    await stage.settle()
 
 
 async def _menu(stage: Stage) -> None:

@@ -63,6 +63,8 @@ async def test_an_image_of_each_type_is_chosen_and_shown(
     name = f"chosen.{word}"
     await choose(page, a_file(name, named(f"{word} plain").content), strips=False)
     tile = tile_of(page, name)
+    await expect(tile).to_be_visible()
+    await page.reload()  # or it would be shown from the file that was chosen
     await expect(tile).to_have_attribute("src", THUMBNAIL)
     await expect(tile).to_have_js_property("naturalWidth", picture.SIZE[0], timeout=RENDERED_MS)
     await tile.click()
