@@ -43,7 +43,11 @@ function noteFocus({ target }) {
 
 /** Focus an image's tile; without one, the button that uploads. */
 export function focusImage(image) {
-  if (!layout.rowOf.has(image?.id)) return element("add").focus();
+  if (!layout.rowOf.has(image?.id)) {
+    if (hasMore() && findImage(image?.id)) loadMore()?.then(() => focusImage(image)); // to fill its row
+    else element("add").focus();
+    return;
+  }
   setCurrent(image.id);
   revealImage(image);
   draw();
@@ -86,7 +90,7 @@ const topOf = (row) => gallery.offsetTop + row.top;
 /** Lay the images out; what is in sight stays where it is. */
 function lay() {
   const anchor = anchorInView();
-  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem());
+  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem(), hasMore());
   gallery.style.height = `${layout.height}px`;
   const isEmpty = layout.rows.length === 0 && !hasMore();
   const isSearch = !isEverything(currentSearch());

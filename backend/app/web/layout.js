@@ -28,11 +28,12 @@ export const ratioOf = ({ width, height }) =>
   width && height ? Math.min(Math.max(width / height, NARROWEST), WIDEST) : 1;
 
 /**
- * Lay out images, newest first, in rows of a width below headings of a height, in pixels.
+ * Lay out images, newest first, in rows of a width below headings of a height, in pixels. Where more
+ * may follow, a last row that they would change is left out: what is shown stays as it is.
  * @param {Shape[]} images
  * @returns {Layout}
  */
-export function layOut(images, width, heading) {
+export function layOut(images, width, heading, mayFollow = false) {
   const gap = gapOf(width);
   /** @type {Layout} */
   const layout = { rows: [], days: [], height: 0, rowOf: new Map() };
@@ -42,7 +43,8 @@ export function layOut(images, width, heading) {
     const day = { key, top: layout.height, height: heading };
     layout.days.push(day);
     for (let first = start; first < end; ) {
-      const { tiles, height } = fillRow(images, first, end, width, gap);
+      const { tiles, height, isFull } = fillRow(images, first, end, width, gap);
+      if (mayFollow && !isFull && end === images.length) break;
       const row = { top: day.top + day.height, height, first, day, tiles };
       for (const { image } of tiles) layout.rowOf.set(image.id, layout.rows.length);
       layout.rows.push(row);
@@ -77,7 +79,7 @@ function fillRow(images, first, end, width, gap) {
     tiles.push({ image: images[place], left, width: (isLast ? width : Math.round(edge)) - left });
     edge += gap;
   }
-  return { tiles, height };
+  return { tiles, height, isFull: full <= wanted || first + count < end };
 }
 
 /** Return the first and the last of the rows that are between two heights; none: the first is larger. */

@@ -7,9 +7,9 @@ import { allImages, hasMore, loadMore, neighbourOf } from "./images.js";
 /** Focus the image to which a key leads; load more where it leads beyond the last one. */
 export async function moveFocus(key) {
   const isForward = ["ArrowRight", "ArrowDown", "End"].includes(key);
-  if (isForward && !find(key) && hasMore()) await loadMore();
-  const image = find(key);
-  if (image) focusImage(image);
+  const isShown = () => currentPlace().layout.rowOf.has(find(key)?.id ?? "");
+  if (isForward && !isShown() && hasMore()) await loadMore();
+  if (isShown()) focusImage(find(key));
 }
 
 function find(key) {

@@ -73,6 +73,18 @@ test("a last row is not stretched, unless it is nearly full", () => {
   assert.equal(nearly[0].tiles.at(-1).left + nearly[0].tiles.at(-1).width, LAPTOP);
 });
 
+test("a last row that more images would change is left out while more may follow", () => {
+  const images = album(100);
+  for (let loaded = 20; loaded < 100; loaded += 1) {
+    const early = layOut(images.slice(0, loaded), LAPTOP, HEADING, true).rows;
+    assert.ok(early.length > 1);
+    for (const [place, { tiles, height }] of layOut(images, LAPTOP, HEADING).rows.entries()) {
+      if (place >= early.length) break;
+      assert.deepEqual([early[place].tiles, early[place].height], [tiles, height]);
+    }
+  }
+});
+
 test("panoramas and towers are cut, and what has no known sides is a square", () => {
   assert.equal(ratioOf({ width: 10_000, height: 100 }), 3);
   assert.equal(ratioOf({ width: 100, height: 10_000 }), 0.5);
