@@ -349,9 +349,9 @@ async def test_a_renaming_and_what_is_recorded_meanwhile_both_find_the_image(
         recording = asyncio.create_task(record())
         await until_a_statement_waits_for_a_lock(database)
     await recording
-    async with database.read() as session:
-        assert await list_images(session, 9, None, Filters(("new", "acme")))
-        assert not await list_images(session, 9, None, Filters(("old",)))
+    async with database.read() as reading:
+        assert await list_images(reading, 9, None, Filters(("new", "acme")))
+        assert not await list_images(reading, 9, None, Filters(("old",)))
 
 
 @pytest.mark.parametrize("record", [record_rendition, record_metadata, record_render_error])
