@@ -11,6 +11,7 @@ import pytest
 from app.database.engine import Database
 from app.services import images
 from app.statements.rendering import record_metadata
+from app.statements.search import search_of
 from testkit import samples
 from testkit.asgi import Upload
 from testkit.problems import assert_problem
@@ -39,6 +40,28 @@ async def test_images_are_found_by_the_beginnings_of_words_of_their_names(
     assert await names(client, q="大学") == ["北京大学.jpg"]
     assert await names(client, q="🎄") == ["🎄.jpg"]
     assert await names(client, q="erlin") == []
+
+
+async def test_names_in_every_script_are_found_whatever_the_locale_of_the_database(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    searches = {
+        "Łódź à la carte.jpg": "lodz a",
+        "Ёлка и снег.jpg": "елка",
+        "Ἀθῆναι.jpg": "αθην",
+        "صورة ٢٠٢٤.jpg": "صور 2024",
+        "שָׁלוֹם.jpg": "שלום",
+        "नमस्ते दुनिया.jpg": "दुनि",
+        "กรุงเทพมหานคร.jpg": "เทพ",
+        "北京大学.jpg": "大学",
+        "ｶﾞﾗｽの城.jpg": "ガラス",
+        "여름휴가.jpg": "휴가",
+        "🎄👨‍👩‍👧.jpg": "👩 🎄",
+    }
+    await add(database, *(row(filename=name, search=search_of(name, None)) for name in searches))
+    for name, query in searches.items():
+        assert await names(client, q=query) == [name]
+        assert await names(client, q=name) == [name]
 
 
 async def test_an_image_is_found_by_its_camera_once_that_is_known(
