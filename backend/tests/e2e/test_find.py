@@ -137,7 +137,11 @@ async def test_a_search_that_finds_nothing_says_so_and_can_be_cleared(page: Page
 @pytest.mark.usefixtures("pictures")
 async def test_a_slow_answer_to_an_earlier_search_is_not_shown(page: Page) -> None:
     late: list[Route] = []
-    await page.route(f"**{IMAGES}?q=kat*", late.append)
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    await page.route(f"**{IMAGES}?q=kat*", hold)
     await search(page, "kat")
     await expect(page).to_have_url(re.compile("q=kat$"))
     await search(page, "roof")

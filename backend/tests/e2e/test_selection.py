@@ -1,5 +1,6 @@
 """Several images at once: select, copy links, delete."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -171,15 +172,14 @@ async def test_more_than_a_request_takes_are_deleted_with_progress(
     for number in range(120):
         upload(service, samples.jpeg(), f"{number}.jpg")
     page = await open_ready(open_page, service)
-    held: list[Route] = []
     sizes: list[int] = []
+    is_seen = asyncio.Event()
 
     async def hold(route: Route) -> None:
         sizes.append(len(json.loads(route.request.post_data or "")["ids"]))
         if len(sizes) == 2:
-            held.append(route)
-        else:
-            await route.continue_()
+            await is_seen.wait()
+        await route.continue_()
 
     await page.route(f"**{IMAGES}/batch-delete", hold)
     await page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -189,7 +189,7 @@ async def test_more_than_a_request_takes_are_deleted_with_progress(
     await page.get_by_role("button", name="Delete").click()
     await page.get_by_role("button", name="Confirm").click()
     await expect(page.get_by_text("Deleting 100 of 120…")).to_be_visible()
-    await held[0].continue_()
+    is_seen.set()
     await expect(page.get_by_text("120 pictures removed")).to_be_visible()
     assert sizes == [100, 20]
     assert listed_names(service) == []
