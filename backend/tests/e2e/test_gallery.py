@@ -75,7 +75,9 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     page = await open_page(service.url)
     await expect(page.locator("#gallery img").first).to_be_visible()
     assert len(await shown(page)) < 150, "not all at once"
-    await page.wait_for_load_state("networkidle")  # the viewer's module is there
+    await page.wait_for_function(  # the last module is there
+        "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('words.js'))"
+    )
     await page.context.set_offline(True)
     await page.mouse.wheel(0, 100_000)
     await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
