@@ -41,17 +41,16 @@ function noteFocus({ target }) {
   draw();
 }
 
-/** Focus an image's tile; without one, the button that uploads. */
+/** Focus an image's tile, or the last one before it that is shown; without one, the button that uploads. */
 export function focusImage(image) {
-  if (!layout.rowOf.has(image?.id)) {
-    if (hasMore() && findImage(image?.id)) loadMore()?.then(() => focusImage(image)); // to fill its row
-    else element("add").focus();
-    return;
-  }
-  setCurrent(image.id);
-  revealImage(image);
+  const isShown = layout.rowOf.has(image?.id);
+  const last = findImage(image?.id) && layout.rows.at(-1)?.tiles.at(-1)?.image;
+  const shown = isShown ? image : last;
+  if (!shown) return element("add").focus();
+  setCurrent(shown.id);
+  revealImage(shown);
   draw();
-  tiles.get(image.id)?.tile.querySelector("a").focus({ preventScroll: true });
+  tiles.get(shown.id)?.tile.querySelector("a").focus({ preventScroll: true });
 }
 
 /** Scroll to an image's tile, if it is not in sight. */

@@ -1,6 +1,7 @@
 /** The images of the current search, newest first, as far as they are loaded. */
 
 import { listImages } from "./api.js";
+import { countDown } from "./countdown.js";
 import { element } from "./dom.js";
 import { MAX_ATTEMPTS } from "./errors.js";
 import { announceInViewer } from "./messages.js";
@@ -145,7 +146,6 @@ async function showFailure({ message, retryAfter }, attempt) {
   box.hidden = false;
   sentence.textContent = message;
   announceInViewer(message);
-  const { countDown } = await import("./countdown.js");
   await countDown(seconds, countdown, box.querySelector("button"));
   box.hidden = true;
 }

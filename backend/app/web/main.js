@@ -31,4 +31,3 @@ await Promise.all([
   loadLimits(),
 ]);
 import("./words.js"); // as long as there is a connection
-import("./countdown.js");
