@@ -24,8 +24,11 @@ class Memory(NamedTuple):
     rss: float
 
 
-async def memory_after_scrolling(url: str, count: int) -> tuple[Memory, Memory]:
-    """Scroll to the end of so many images; return the memory there, and the most on the way."""
+async def memory_after_scrolling(url: str, count: int) -> dict[str, Memory]:
+    """Scroll to the end of so many images; return the most on the way, and what is there.
+
+    Chromium keeps decoded images as long as memory is free: without them, the page's own is left.
+    """
     async with (
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=CHROMIUM) as browser,
@@ -44,7 +47,12 @@ async def memory_after_scrolling(url: str, count: int) -> tuple[Memory, Memory]:
             most = Memory(*map(max, most, memory))
         await page.wait_for_load_state("networkidle")
         assert len(shown) == count, f"Only {len(shown)} images were shown."
-        return await _memory(browser), most
+        memory = await _memory(browser)
+        session = await page.context.new_cdp_session(page)
+        await session.send("Memory.simulatePressureNotification", {"level": "critical"})
+        await page.wait_for_timeout(2000)
+        pressed = await _memory(browser)
+        return {"at most": most, "at the end": memory, "there, when memory is short": pressed}
 
 
 async def _is_at_end(page: Page) -> bool:
