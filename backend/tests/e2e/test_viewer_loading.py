@@ -89,8 +89,9 @@ async def test_what_was_loaded_ahead_in_vain_is_cancelled_by_the_next_step(
         await route.abort()
 
     await page.route(f"**/{oldest}/thumbnails/800", answer_late)
+    await page.goto(rendering.url)
     async with page.expect_request(f"**/{oldest}/thumbnails/800"):
-        await page.goto(f"{rendering.url}/#{ids[1]}")
+        await page.locator('#gallery img[alt="older.jpg"]').click()
     viewer = page.get_by_role("dialog")
     await expect(viewer.locator("img")).to_have_js_property("naturalWidth", 1200)
     async with page.expect_event(
