@@ -27,7 +27,7 @@ MANY = 300
 async def until(page: Page, expression: str) -> None:
     """Wait for what an expression says; the page's policy lets Playwright evaluate it only once."""
     async with asyncio.timeout(TIMEOUT):
-        while not await page.evaluate(expression):
+        while not await page.evaluate(expression):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.02)
 
 
