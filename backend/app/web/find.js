@@ -116,7 +116,7 @@ function placeFilters() {
 await loadStyle("find.css");
 for (const type of TYPES) filters.querySelector("select").add(new Option(formatType(type), type));
 form.append(filters);
-/** @type {HTMLButtonElement} */ (form.querySelector("button")).disabled = false;
+form.querySelector("button")?.removeAttribute("disabled");
 element("gallery").before(found);
 form.addEventListener("input", () => {
   clearTimeout(timer);
