@@ -1,9 +1,9 @@
 /** What is done with a selection: its bar, its keys, links copied and images deleted at once. */
 
 import { deleteImages } from "./api.js";
-import { copyTemplate, element, openDialog, whenClosed } from "./dom.js";
+import { copyTemplate, openDialog, whenClosed } from "./dom.js";
 import { deleteAll, sentenceOfDeletion } from "./deletion.js";
-import { focusImage } from "./grid.js";
+import { currentPlace, focusImage } from "./grid.js";
 import { allImages, findImage, hasMore, images, neighbourOf, removeImages } from "./images.js";
 import { addKeys } from "./keys.js";
 import "./later.js";
@@ -17,9 +17,6 @@ const state = bar.querySelector("p");
 const [clearing, ...controls] = [...bar.children].filter((child) => child !== state);
 const selectAll = bar.querySelector(".all");
 
-/** The id of the image whose tile had the focus last. */
-let last = "";
-
 /** Show how many images are selected, and what can be done with them. */
 function show() {
   const count = selectedImages().length;
@@ -29,7 +26,7 @@ function show() {
     state.before(clearing);
     state.after(...controls);
   } else for (const control of [clearing, ...controls]) control.remove();
-  if (isFocused && !count) focusImage(findImage(last));
+  if (isFocused && !count) focusImage(currentPlace().image);
   const all = allImages().length;
   const loaded = `${all.toLocaleString()}${hasMore() ? " loaded" : ""}`;
   selectAll.querySelector("span").textContent = `Select all ${loaded}`;
@@ -59,19 +56,18 @@ async function confirmDeletion(chosen) {
   bar.classList.remove("busy");
   show();
   announce(sentenceOfDeletion(outcome));
-  if (next) focusImage(findImage(next.id) ?? allImages()[0]);
+  focusImage(findImage(next?.id) ?? allImages()[0]);
 }
+
+const currentId = () => currentPlace().image?.id;
 
 /** Move the focus as a key says, and select every image on the way. */
 async function extend(key) {
-  const from = last;
+  const from = currentId();
   await moveFocus(key.replace("Shift+", ""));
-  extendTo(last, from);
+  extendTo(currentId(), from);
 }
 
-element("gallery").addEventListener("focusin", ({ target }) => {
-  last = /** @type {Element} */ (target).closest("li").dataset.id;
-});
 clearing.addEventListener("click", clear);
 selectAll.addEventListener("click", () => select(allImages().map(({ id }) => id)));
 bar.querySelector(".danger").addEventListener("click", () => confirmDeletion(selectedImages()));
@@ -85,13 +81,13 @@ const arrows = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 addKeys(
   { place: "tile", keys: [...arrows, "Home", "End"], label: "Go to another picture", action: moveFocus },
   { place: "tile", keys: ["Enter"], label: "Open the picture" },
-  { place: "tile", keys: ["x", " "], label: "Select it, or no longer", action: () => toggle(last) },
+  { place: "tile", keys: ["x", " "], label: "Select it, or no longer", action: () => toggle(currentId()) },
   { place: "tile", keys: arrows.map((key) => `Shift+${key}`), label: "Select several", action: extend },
   {
     place: "tile",
     keys: ["Delete"],
     label: "Delete it, or all that are selected",
-    action: () => void confirmDeletion(hasSelection() ? selectedImages() : [findImage(last)]),
+    action: () => void confirmDeletion(hasSelection() ? selectedImages() : [currentPlace().image]),
   },
   {
     place: "page",

@@ -20,6 +20,7 @@ export function addToChooser(files) {
 
 /** Return the files that the person has chosen; call a function when they change the checkbox. */
 export async function openChooser(isStripped, onStrip) {
+  if (add) return []; // it is open
   const dialog = openDialog("chooser");
   const [input, strip] = dialog.querySelectorAll("input");
   const list = dialog.querySelector("ul");

@@ -45,10 +45,15 @@ function noteError(panel, sentence) {
 /** Let the image that a function returns be renamed: by Enter, or by leaving the field. */
 export function startRenaming(panel, imageOf, onRenamed) {
   const field = panel.querySelector("textarea");
+  let sent = ""; // until that is answered
   async function rename() {
     const { id, filename } = imageOf();
-    if (field.value === filename) return noteError(panel, "");
-    const answer = await renameImage(id, field.value).catch((error) => error);
+    const { value } = field;
+    if (value === filename) return noteError(panel, "");
+    if (value === sent) return; // by Enter, and now the field is left
+    sent = value;
+    const answer = await renameImage(id, value).catch((error) => error);
+    sent = "";
     const isFailed = answer instanceof Error;
     const isShown = imageOf()?.id === id;
     if (!isFailed) updateImage(answer);
@@ -57,10 +62,11 @@ export function startRenaming(panel, imageOf, onRenamed) {
     noteError(panel, isFailed ? answer.message : "");
     if (isFailed) return;
     onRenamed(answer);
-    field.value = answer.filename;
+    if (field.value === value) field.value = answer.filename;
   }
   field.addEventListener("change", rename);
   field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // Enter and Escape end that alone
     if (event.key === "Enter") rename();
     else if (event.key === "Escape" && field.value !== imageOf().filename) {
       field.value = imageOf().filename;

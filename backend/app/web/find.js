@@ -116,6 +116,7 @@ function placeFilters() {
 await loadStyle("find.css");
 for (const type of TYPES) filters.querySelector("select").add(new Option(formatType(type), type));
 form.append(filters);
+form.querySelector("button")?.removeAttribute("disabled");
 element("gallery").before(found);
 form.addEventListener("input", () => {
   clearTimeout(timer);
@@ -123,7 +124,7 @@ form.addEventListener("input", () => {
 });
 field.addEventListener("change", () => search(true)); // the focus goes elsewhere
 field.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" && event.key !== "Escape") return;
+  if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
   event.preventDefault();
   const isDone = event.key === "Enter" ? isTouched() : !field.value;
   if (event.key === "Escape") field.value = "";

@@ -50,8 +50,10 @@ export function focusImage(image) {
   setCurrent(shown.id);
   revealImage(shown);
   draw();
-  tiles.get(shown.id)?.tile.querySelector("a").focus({ preventScroll: true });
+  focusCurrent();
 }
+
+const focusCurrent = () => tiles.get(current)?.tile.querySelector("a").focus({ preventScroll: true });
 
 /** Scroll to an image's tile, if it is not in sight. */
 export function revealImage(image) {
@@ -95,9 +97,14 @@ function lay() {
   const isSearch = !isEverything(currentSearch());
   element("empty").hidden = !isEmpty || isSearch;
   element("unfound").hidden = !isEmpty || !isSearch;
-  if (!layout.rowOf.has(current)) setCurrent(allImages()[0]?.id ?? "");
+  const gone = layout.rowOf.has(current) ? null : tiles.get(current);
+  const isFocusLost = gone?.tile.contains(document.activeElement);
+  const next = gone && allImages()[placeOf(gone.image)]?.id;
+  const isShown = layout.rowOf.has(next ?? "");
+  if (!layout.rowOf.has(current)) setCurrent((isShown && next) || (allImages()[0]?.id ?? ""));
   if (anchor) scrollToAnchor(anchor);
   else draw();
+  if (isFocusLost) focusCurrent();
 }
 
 function setCurrent(id) {

@@ -127,7 +127,9 @@ async function loadPage(mine) {
   let page = null;
   for (let attempt = 1; !page && search === mine; attempt += 1) {
     element("loading").hidden = false;
-    page = await listImages(query).catch((error) => showFailure(error, attempt));
+    page = await listImages(query).catch((error) => {
+      if (search === mine) return showFailure(error, attempt);
+    });
   }
   if (!page || search !== mine) return;
   element("loading").hidden = true;

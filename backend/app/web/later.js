@@ -7,7 +7,7 @@ const request = new XMLHttpRequest();
 request.open("GET", new URL("later.html", import.meta.url));
 request.responseType = "document";
 const answer = new Promise((resolve, reject) => {
-  Object.assign(request, { onload: resolve, onerror: reject });
+  Object.assign(request, { onload: () => (request.status === 200 ? resolve : reject)(), onerror: reject });
   request.send();
 });
 await Promise.all([answer, loadStyle("later.css")]);

@@ -50,7 +50,7 @@ async function compare() {
 /** Compare a page of the list with what is loaded of it. */
 async function comparePage({ cursor, after }) {
   const search = currentSearch();
-  const known = new Set(allImages().map(({ id }) => id)); // what changes from now on is the page's own
+  const known = new Map(allImages().map((image) => [image.id, image])); // what changes from now on is the page's own
   const page = await listImages({ ...listQuery(search), limit: LIMIT, ...(cursor && { cursor }) });
   if (search !== currentSearch()) return;
   const listed = new Set(page.items.map(({ id }) => id));
@@ -61,8 +61,9 @@ async function comparePage({ cursor, after }) {
     .filter(({ id }) => known.has(id) && !listed.has(id));
   const isNew = (image) => {
     const mine = findImage(image.id);
+    if (mine !== known.get(image.id)) return false;
     if (mine) return mine.filename !== image.filename || mine.placeholder !== image.placeholder;
-    return !known.has(image.id) && (!hasMore() || placeOf(image) < allImages().length);
+    return (!hasMore() || placeOf(image) < allImages().length);
   };
   const added = page.items.filter(isNew);
   if (added.length || gone.length) exchange(added, gone.map(({ id }) => id));

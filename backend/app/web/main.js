@@ -5,18 +5,25 @@ import { loadLimits } from "./api.js";
 import { element } from "./dom.js";
 import { startGrid } from "./grid.js";
 import { setSearch } from "./images.js";
+import { announce } from "./messages.js";
 import { acceptTransfers } from "./transfers.js";
 
+/** Say that a part is not there; most browsers do not load it again before the page is. */
+function announceLoss() {
+  announce("Part of this page could not be loaded. Once there is a connection, reload the page.");
+  return null;
+}
+
 /* What the first screen does without is imported when it is there, or asked for. */
-const importUploads = () => import("./uploads.js");
-const importViewer = () => import("./viewer.js");
+const importUploads = () => import("./uploads.js").catch(announceLoss);
+const importViewer = () => import("./viewer.js").catch(announceLoss);
 
 for (const id of ["add", "begin"]) {
-  element(id).addEventListener("click", async () => (await importUploads()).chooseFiles());
+  element(id).addEventListener("click", async () => (await importUploads())?.chooseFiles());
 }
-acceptTransfers(async (roots) => (await importUploads()).addRoots(roots));
+acceptTransfers(async (roots) => (await importUploads())?.addRoots(roots));
 followAddress(async () => {
-  if (location.hash || document.querySelector(".viewer")) (await importViewer()).showAddressed();
+  if (location.hash || document.querySelector(".viewer")) (await importViewer())?.showAddressed();
 });
 startGrid();
 await setSearch(addressedSearch());
@@ -29,5 +36,6 @@ await Promise.all([
   importUploads(),
   importViewer(),
   loadLimits(),
-]);
-import("./words.js"); // as long as there is a connection
+  import("./words.js"), // as long as there is a connection
+  import("./key.js"),
+]).catch(announceLoss);

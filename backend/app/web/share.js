@@ -30,8 +30,9 @@ export function startMenu(menu, imagesOf) {
   function open(place) {
     const images = [imagesOf()].flat();
     const of = images.length > 1 ? ` of ${images.length.toLocaleString()} pictures` : "";
-    const texts = Object.entries(TEXTS).map(([name, textOf]) => [name, images.map(textOf)]);
-    items = texts.filter(([, [text]]) => text).map(([name, all]) => makeItem(name, of, all));
+    const texts = Object.values(TEXTS).map((textOf) => images.map(textOf).filter(Boolean));
+    const makeEach = (name, place) => (texts[place].length ? [makeItem(name, of, texts[place])] : []);
+    items = Object.keys(TEXTS).flatMap(makeEach);
     list.replaceChildren(...items);
     list.hidden = false;
     button.ariaExpanded = "true";
@@ -49,7 +50,7 @@ export function startMenu(menu, imagesOf) {
     Object.assign(item, { role: "menuitem", tabIndex: -1, textContent: name });
     item.addEventListener("click", () => {
       close();
-      copy(name + of, texts.filter(Boolean).join("\n"));
+      copy(name + of, texts.join("\n"));
     });
     return item;
   }

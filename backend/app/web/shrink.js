@@ -49,7 +49,7 @@ async function decode(file) {
 async function measure(file) {
   const img = new Image();
   img.src = URL.createObjectURL(file);
-  await new Promise((resolve, reject) => Object.assign(img, { onload: resolve, onerror: reject }));
-  URL.revokeObjectURL(img.src);
+  const loading = new Promise((resolve, reject) => Object.assign(img, { onload: resolve, onerror: reject }));
+  await loading.finally(() => URL.revokeObjectURL(img.src));
   return { width: img.naturalWidth, height: img.naturalHeight };
 }

@@ -5,11 +5,12 @@ import { countDown } from "./countdown.js";
 import { copyTemplate } from "./dom.js";
 import { ApiError, MAX_ATTEMPTS } from "./errors.js";
 import { formatBytes } from "./format.js";
-import { addImage } from "./images.js";
+import { addImage, currentSearch } from "./images.js";
 import { TRUNCATED } from "./messages.js";
 import { setPreview } from "./previews.js";
 import { allUploads, noteChange, startNext } from "./queue.js";
 import { uploadImage } from "./sending.js";
+import { isEverything } from "./search.js";
 import { shrink } from "./shrink.js";
 
 /** How long an image that has been added may wait for its preview. */
@@ -166,10 +167,13 @@ export class Upload {
   }
 }
 
-/** Add a new image to the grid, with a preview of its file if the browser makes one soon. */
+/**
+ * Add a new image to the grid, with a preview of its file if the browser makes one soon; during a
+ * search, live.js does if the search finds it.
+ */
 async function showNew(image, file) {
   const soon = new Promise((resolve) => setTimeout(resolve, PREVIEW_MS));
   const preview = await Promise.race([shrink(file), soon]);
   if (preview) setPreview(image.id, preview);
-  addImage(image);
+  if (isEverything(currentSearch())) addImage(image);
 }

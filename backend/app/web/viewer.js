@@ -90,9 +90,9 @@ function open() {
 function close() {
   if (!viewer) return;
   const { dialog, image } = viewer;
+  dialog.close(); // a name that is being typed is stored
   viewer = null;
   stopLoading();
-  dialog.close();
   focusImage(image);
 }
 
