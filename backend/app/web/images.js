@@ -37,9 +37,12 @@ export const allImages = () => loaded;
 /** Return the image with an id, if it is loaded. */
 export const findImage = (id) => byId.get(id);
 
-/** Return the image after another (1) or before it (-1), if there is one. */
-export const neighbourOf = (image, direction) =>
-  byId.has(image.id) ? loaded[placeOf(image) + direction] : undefined;
+/** Return the image after another (1) or before it (-1), if there is one; also of one that is gone. */
+export function neighbourOf(image, direction) {
+  const place = placeOf(image);
+  if (place === loaded.length) return undefined;
+  return loaded[byId.has(image.id) || direction < 0 ? place + direction : place];
+}
 
 /** Return whether more images may follow the last one. */
 export const hasMore = () => cursor !== null;

@@ -43,7 +43,7 @@ export async function showAddressed() {
 function show(image) {
   if (!viewer?.dialog.open) viewer = open();
   const { dialog, stage } = viewer;
-  viewer.image = image;
+  Object.assign(viewer, { image, isListed: Boolean(findImage(image.id)) });
   dialog.querySelector(".truncated").textContent = image.truncated ? TRUNCATED : "";
   dialog.querySelector(".download").href = `${fileUrl(image)}?download=1`;
   describe();
@@ -130,8 +130,17 @@ function showSteps() {
 function follow() {
   if (!viewer) return;
   showSteps();
-  const known = findImage(viewer.image.id);
-  if (known && known.filename !== viewer.image.filename) update(known);
+  const { image, isListed } = viewer;
+  const known = findImage(image.id);
+  viewer.isListed = Boolean(known);
+  if (isListed && !known) announceLoss(image);
+  if (known && known.filename !== image.filename) update(known);
+}
+
+/** Say that somebody else has deleted an image that is open, unless a search has left it out. */
+async function announceLoss(image) {
+  const answer = await getImage(image.id).catch((error) => error);
+  if (answer.status === 404 && viewer?.image.id === image.id) announce(answer.message);
 }
 
 async function confirmDelete() {

@@ -148,3 +148,18 @@ async def test_deleting_all_leaves_the_focus_at_the_upload_button(
     await page.get_by_role("button", name="Confirm").click()
     await expect(page.locator("#gallery a")).to_have_count(0)
     await expect(page.get_by_role("button", name="Upload")).to_be_focused()
+
+
+async def test_an_open_image_that_somebody_else_deletes_is_said_to_be_gone_and_stepped_from(
+    service: Service, open_page: OpenPage
+) -> None:
+    images = [upload(service, JPEG, f"{n}.jpg") for n in range(3)]
+    page = await open_page(service.url)
+    await page.locator('#gallery a:has(img[alt="1.jpg"])').click()
+    await expect(page.get_by_role("dialog", name="1.jpg")).to_be_visible()
+    delete(service, images[1])
+    await expect(page.get_by_text("This picture is no longer here")).to_be_visible()
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.get_by_role("dialog", name="2.jpg")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("dialog", name="0.jpg")).to_be_visible()
