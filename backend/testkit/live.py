@@ -72,9 +72,9 @@ def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None
     assert httpx.get(f"{server.url}/api/v1/images").json()["items"] == []
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until something is true; fail if it does not within `TIMEOUT`."""
-    deadline = time.monotonic() + TIMEOUT
+def wait_until(condition: Callable[[], object], seconds: float = TIMEOUT) -> None:
+    """Wait until something is true; fail if it is not within some seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)

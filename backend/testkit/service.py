@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 BACKEND = ROOT / "backend"
 IMAGES = "/api/v1/images"
 JPEG = samples.jpeg(640, 480)
+RENDERED_SECONDS = 120.0
+"""How long rendering may take: it has the processor time that no other test wants."""
 TAKES_JOBS = f"version {__version__} takes jobs\n"
 """In the log of a worker."""
 
@@ -74,6 +76,15 @@ class Service:
     def wait_for_workers(self, starts: int) -> None:
         """Wait until so many workers have begun to take jobs since the start."""
         wait_until(lambda: self.output.count(TAKES_JOBS) == starts)
+
+    def wait_until_rendered(self) -> None:
+        """Wait until the newest hundred images are rendered, with the time that no test wants."""
+
+        def are_rendered() -> bool:
+            listed = httpx.get(f"{self.url}{IMAGES}?limit=100", timeout=TIMEOUT).json()["items"]
+            return all(image["placeholder"] for image in listed)
+
+        wait_until(are_rendered, RENDERED_SECONDS)
 
     def _children(self, module: str) -> list[psutil.Process]:
         return [child for child in self.main.children() if module in command_of(child)]

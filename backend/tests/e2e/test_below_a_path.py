@@ -90,6 +90,7 @@ async def test_the_page_uploads_shows_and_deletes(site: Site, open_page: OpenPag
     await choose(page, a_file("holiday.jpg", JPEG))
     tile = page.locator('#gallery img[alt="holiday.jpg"]')
     await expect(tile).to_be_visible()
+    await page.reload()  # what was just uploaded is shown from the file itself
     await page.wait_for_function("image => image.naturalWidth > 0", arg=await tile.element_handle())
     assert (await tile.evaluate("image => image.src")).startswith(f"{site.url}api/v1/")
     await tile.click()

@@ -128,7 +128,7 @@ async def test_dns_rebinding_opens_nothing(service: Service, open_tab: OpenTab) 
     assert await page.evaluate(answer, [f"{IMAGES}/{image['id']}", "DELETE"]) == [421, False]
     sent = [f"{IMAGES}/upload", list(JPEG), {}]
     assert await page.evaluate(UPLOAD_BY_SCRIPT, sent) == ["basic", 421]
-    await expect(page.get_by_text("set PUBLIC_URL to").first).to_be_visible()
+    await expect(page.get_by_text("The service does not know the address").first).to_be_visible()
     assert listed_names(service) == [image["filename"]]
 
 

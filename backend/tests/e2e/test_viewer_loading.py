@@ -14,7 +14,7 @@ from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.page import OpenPage
 from testkit.programs import needs_chromium
-from testkit.service import IMAGES, Service, StartService, upload
+from testkit.service import IMAGES, RENDERED_SECONDS, Service, StartService, upload
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -37,12 +37,7 @@ def rendering(
 def ids(rendering: Service) -> list[str]:
     """Upload four images, from the oldest to the newest, and wait until they are rendered."""
     stored = [upload(rendering, samples.jpeg(1200, 900), name)["id"] for name in NAMES]
-
-    def are_rendered() -> bool:
-        listed = httpx.get(f"{rendering.url}{IMAGES}", timeout=TIMEOUT).json()["items"]
-        return all(image["placeholder"] for image in listed)
-
-    wait_until(are_rendered)
+    rendering.wait_until_rendered()
     return stored
 
 
@@ -143,7 +138,9 @@ async def test_details_have_what_the_camera_recorded(
     Image.new("RGB", (640, 480), "green").save(file, "JPEG", exif=exif)
     image = upload(rendering, file.getvalue(), "river.jpg")
     address = f"{rendering.url}{IMAGES}/{image['id']}"
-    wait_until(lambda: httpx.get(address, timeout=TIMEOUT).json()["metadata"] is not None)
+    wait_until(
+        lambda: httpx.get(address, timeout=TIMEOUT).json()["metadata"] is not None, RENDERED_SECONDS
+    )
     page = await open_page(rendering.url)
     await page.locator('#gallery img[alt="river.jpg"]').click()
     details = page.get_by_role("dialog", name="river.jpg").get_by_role("region", name="Details")

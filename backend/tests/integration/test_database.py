@@ -79,6 +79,8 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ("thumbnail_sizes", "ARRAY"),
         ("render_error", "character varying"),
         ("metadata", "jsonb"),
+        ("updated_at", "timestamp with time zone"),
+        ("search", "tsvector"),
     ]
 
 
