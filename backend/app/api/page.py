@@ -25,10 +25,11 @@ _REFERENCE: Final = re.compile(r'"(?:\./)?([a-z-]+\.(?:css|html|js|svg))"')
 _FIRST: Final = re.compile(r'(?:href=|src=|from |import )"(?:\./)?([a-z-]+\.(?:css|html|js|svg))"')
 """How they name one that is loaded with them, and not when it is asked for, by `import("…")`."""
 _FOR_READERS: Final = re.compile(
-    r"^[ ]*(?:/\*(?!!)(?:(?!\*/).)*\*/|//[^\n]*|<!--(?:(?!-->).)*-->)?[ ]*\n|^[ ]+",
+    r"^[ ]*(?:/\*(?!!)(?:(?!\*/).)*\*/|//[^\n]*|<!--(?:(?!-->).)*-->)?[ ]*\n|^[ ]+"
+    r"|(?<=[;{,)\]])[ ]//[ ][^\n]*",
     re.MULTILINE | re.DOTALL,
 )
-"""Whole lines of comment, empty lines, indentation; not a comment that begins with `/*!`."""
+"""All comments, empty lines, indentation; not a comment that begins with `/*!`, a licence."""
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "

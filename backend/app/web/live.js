@@ -16,9 +16,10 @@ let settling = 0;
 
 /** Ask from now on. */
 export function startLive() {
-  const ask = () => document.visibilityState === "visible" && compare().catch(() => {});
+  const ask = () => document.visibilityState === "visible" && compare().catch(stopWithoutKey);
+  const stopWithoutKey = ({ status }) => status === 401 && clearInterval(timer);
   const count = () => showCount().catch(() => {});
-  setInterval(ask, INTERVAL);
+  const timer = setInterval(ask, INTERVAL);
   document.addEventListener("visibilitychange", ask);
   images.addEventListener("change", () => {
     clearTimeout(settling);
