@@ -1,6 +1,7 @@
 /** The client of the public API (see /docs). Each call throws an ApiError if it fails. */
 
 import { ApiError, RETRY_SECONDS } from "./errors.js";
+import { TYPES } from "./search.js";
 
 export const IMAGES = "api/v1/images";
 
@@ -39,7 +40,7 @@ export const errorOf = (...answer) =>
 /** What the service accepts; until it has said so, it alone refuses what is too large. */
 export let limits = {
   max_upload_bytes: Infinity,
-  accepted_types: ["jpeg", "png", "gif", "webp", "avif", "heic"].map((type) => `image/${type}`),
+  accepted_types: TYPES,
 };
 
 /** Load the limits, if the service answers. */
