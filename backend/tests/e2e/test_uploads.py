@@ -243,7 +243,7 @@ async def test_leaving_the_page_while_it_sends_asks(page: Page, service: Service
     leaves = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     async with slow_network(page, 60_000):
         await choose(page, a_file("slow.jpg", samples.sized_jpeg(400_000)))
-        await expect(page.get_by_text(re.compile("KiB of 390"))).to_be_visible()
+        await expect(page.get_by_text("Sending", exact=True)).to_be_visible()
         assert not await page.evaluate(leaves)
     await expect(page.get_by_text("Upload successful")).to_be_visible()
     assert await page.evaluate(leaves)
