@@ -1,6 +1,6 @@
 """Bodies of JSON.
 
-They are read here and not by FastAPI, which would answer 400 to whatever is raised meanwhile, such
+They are read here and not by FastAPI, which answers 400 to whatever is raised while it reads, such
 as by the limit of a body's size.
 """
 

@@ -73,10 +73,10 @@ def page_router() -> APIRouter:
     """Read the page and its assets, and return a router with a path for each.
 
     What only readers of the source need is left out, a quarter of the text (ADR 0047). An asset's
-    path contains a version made of all of them, so they are cached for ever and yet
-    replaced together, and modules import one another by relative paths, without a build. The page
-    preloads every module of its first screen, so that none waits until another that imports it has
-    been loaded; the others are loaded when they are asked for.
+    path contains a version made of all of them, so they are cached for ever and yet replaced
+    together, and modules import one another by relative paths, without a build. The page preloads
+    every module of its first screen, so that none waits until another that imports it has been
+    loaded; the others are loaded when they are asked for.
     """
     page = _read("index.html")
     assets = _read_assets(page, _REFERENCE)

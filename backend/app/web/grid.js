@@ -56,7 +56,7 @@ export function focusImage(image) {
 const focusCurrent = () => tiles.get(current)?.tile.querySelector("a").focus({ preventScroll: true });
 
 /** Scroll to an image's tile, if it is not in sight. */
-export function revealImage(image) {
+function revealImage(image) {
   const row = rowOf(image);
   if (!row) return;
   const [above, below] = [topOf(row) - covered(), topOf(row) + row.height + rem() + coveredBelow() - innerHeight];

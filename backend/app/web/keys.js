@@ -43,7 +43,7 @@ addEventListener("keydown", (event) => {
 });
 
 /** Show every key and what it does. */
-export function showKeys() {
+function showKeys() {
   const dialog = openDialog("keys");
   const list = dialog.querySelector("div");
   for (const [place, title] of Object.entries(PLACES)) {

@@ -30,6 +30,17 @@ def _open_service(start_service: StartService) -> Service:
     return start_service("THUMBNAIL_SIZES=none").wait_until_it_serves()
 
 
+@pytest.fixture(scope="module")
+def rendering(
+    start_service: StartService, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Start a service with a worker."""
+    data_dir = tmp_path_factory.mktemp("rendering") / "data"
+    service = start_service("WORKER_PROCESSES=1", data_dir=data_dir).wait_until_it_serves()
+    yield service
+    service.stop()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:

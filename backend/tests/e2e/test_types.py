@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
@@ -15,7 +14,7 @@ from testkit.format_samples import heif, named, picture
 from testkit.live import TIMEOUT
 from testkit.page import RENDERED_MS, OpenPage, a_file, choose
 from testkit.programs import needs_chromium
-from testkit.service import Service, StartService, download, upload
+from testkit.service import Service, download, upload
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
@@ -25,17 +24,6 @@ FILE, THUMBNAIL, LARGEST = (
 UNSHOWN = "Your browser cannot show this HEIC file."
 ATTEMPTS = 3
 """How often the page loads what the browser may yet show."""
-
-
-@pytest.fixture(scope="module")
-def rendering(
-    start_service: StartService, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """Start a service with a worker."""
-    data_dir = tmp_path_factory.mktemp("types") / "data"
-    service = start_service("WORKER_PROCESSES=1", data_dir=data_dir).wait_until_it_serves()
-    yield service
-    service.stop()
 
 
 def loads_of_files(page: Page) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 from io import BytesIO
 
 import httpx
@@ -14,23 +13,12 @@ from testkit import samples
 from testkit.live import TIMEOUT, wait_until
 from testkit.page import OpenPage
 from testkit.programs import needs_chromium
-from testkit.service import IMAGES, RENDERED_SECONDS, Service, StartService, upload
+from testkit.service import IMAGES, RENDERED_SECONDS, Service, upload
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
 LARGEST = re.compile(r"/thumbnails/800$")
 NAMES = ["oldest.jpg", "older.jpg", "newer.jpg", "newest.jpg"]
-
-
-@pytest.fixture(scope="module")
-def rendering(
-    start_service: StartService, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """Start a service with a worker."""
-    data_dir = tmp_path_factory.mktemp("loading") / "data"
-    service = start_service("WORKER_PROCESSES=1", data_dir=data_dir).wait_until_it_serves()
-    yield service
-    service.stop()
 
 
 @pytest.fixture(scope="module")
