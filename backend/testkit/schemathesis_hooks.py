@@ -7,11 +7,13 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from schemathesis.core.parameters import ParameterLocation
 
 from app.api.forms.multipart import STRIP_METADATA
 from app.api.images.cursor import encode_cursor
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Position
+from app.schemas.changes import ImageChanges
 from testkit import samples
 
 JPEGS, PNGS = (
@@ -40,12 +42,24 @@ def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
 
 @schemathesis.hook
 def filter_case(_context: schemathesis.HookContext, case: Case) -> bool:
-    """Drop what violates the document, and as text in a form does not."""
+    """Drop what is meant to violate the document and does not.
+
+    A flag in a form is text; and a name against its format is any text, most of which is a name.
+    """
+    if _is_a_name(case.body):
+        return not case.meta or case.meta.components[ParameterLocation.BODY].mode.is_positive
     value = case.body.get(STRIP_METADATA, True) if isinstance(case.body, dict) else True
     if isinstance(value, bool):
         return True
     values = value if isinstance(value, list) else [value]
     return len(values) > 1 or not all(map(_reads_as_a_flag, values))
+
+
+def _is_a_name(body: object) -> bool:
+    try:
+        return bool(sanitize_filename(ImageChanges.model_validate(body).filename, ""))
+    except ValidationError:
+        return False
 
 
 def _reads_as_a_flag(value: object) -> bool:

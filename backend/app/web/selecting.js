@@ -19,6 +19,9 @@ function mark() {
   }
 }
 
+/** Return the ids of the tiles whose boxes are checked. */
+const checkedIds = () => [...gallery.querySelectorAll("input:checked")].map((box) => box.closest("li").dataset.id);
+
 /** Select at a click on a box, with Shift, or while anything is selected; else it opens the image. */
 function selectByClick(event) {
   const tile = event.target.closest("li");
@@ -48,4 +51,5 @@ gallery.addEventListener("contextmenu", keepMenuClosed);
 for (const type of ["pointerup", "pointercancel", "pointermove"]) {
   gallery.addEventListener(type, () => clearTimeout(press));
 }
+for (const id of checkedIds()) toggle(id); // clicked before this was there
 mark();

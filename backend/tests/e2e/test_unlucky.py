@@ -71,6 +71,26 @@ async def test_two_clicks_before_the_dialog_is_there_open_one(
     await expect(page.get_by_text("1 picture,")).to_be_visible()
 
 
+async def test_a_box_clicked_before_selecting_is_loaded_selects(
+    service: Service, open_page: OpenPage
+) -> None:
+    upload(service, JPEG, "a.jpg")
+    page = await open_page(f"{service.url}/docs")
+    go_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/selecting.js", hold)
+    await page.goto(service.url)
+    await page.locator("#gallery li").hover()
+    await page.locator("#gallery input").check()
+    go_on.set()
+    await expect(page.get_by_text("1 selected")).to_be_visible()
+    await expect(page.locator("#gallery input")).to_be_checked()
+
+
 async def test_the_failure_of_an_earlier_search_is_not_shown(page: Page, service: Service) -> None:
     upload(service, JPEG, "cat.jpg")
     upload(service, JPEG, "dog.jpg")
