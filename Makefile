@@ -13,7 +13,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test aga
 check: lint ## Lint, types, import layers, and the quick tests: units, storage backends, ASGI
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		tests/unit tests/storage tests/api $(ARGS)
+
+cache: $(VENV)/.run ## Install the client of Redis, for REDIS_URL
+	@$(INSTALL) $(LOCKS)/cache.txt
 
 servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, exiftool
 	@.ci/servers
@@ -79,7 +82,8 @@ format: $(VENV)/.dev ## Format the code and fix what the linter can
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed
 	cd backend && $(NPM) update --package-lock-only
-	$(COMPILE) --upgrade --extra embedded --group dev --output-file locks/dev.txt
+	$(COMPILE) --upgrade --extra embedded --extra cache --group dev --output-file locks/dev.txt
+	$(COMPILE) --constraint locks/dev.txt --extra cache --output-file locks/cache.txt
 	$(COMPILE) --constraint locks/dev.txt --extra embedded --output-file locks/embedded.txt
 	$(COMPILE) --constraint locks/dev.txt --output-file locks/core.txt
 

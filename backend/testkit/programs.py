@@ -29,18 +29,21 @@ _CHROMIUM = _find("chromium", "chromium-browser", "google-chrome")
 _FIREFOX = _find("firefox-esr", "firefox")
 _NGINX = _find("nginx")
 _PGBOUNCER = _find("pgbouncer")
+_REDIS = _find("redis-server")
 
 CHROMIUM = _CHROMIUM or "chromium, which `make servers` installs"
 FIREFOX = _FIREFOX or "Firefox, which `make servers` installs"
 EXIFTOOL = _EXIFTOOL or "exiftool, which `make servers` installs"
 NGINX = _NGINX or "nginx, which `make servers` installs"
 PGBOUNCER = _PGBOUNCER or "pgbouncer, which `make servers` installs"
+REDIS = _REDIS or "redis-server, which `make servers` installs"
 
 needs_chromium = _needs(_CHROMIUM, "CHROMIUM", "what browsers do")
 needs_firefox = _needs(_FIREFOX, "FIREFOX", "what another browser does")
 needs_exiftool = _needs(_EXIFTOOL, "EXIFTOOL", "what stripped files still say")
 needs_nginx = _needs(_NGINX, "NGINX", "a proxy in front")
 needs_pgbouncer = _needs(_PGBOUNCER, "PGBOUNCER", "a connection pooler")
+needs_redis = _needs(_REDIS, "REDIS", "Redis itself")
 
 # Clients that no test but theirs needs: `make servers` leaves these to the developer, and to CI.
 CURL = _CURL or "curl"

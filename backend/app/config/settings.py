@@ -63,6 +63,16 @@ class Settings(BaseModel):
     """Most pixels of an image that is rendered; larger ones have no thumbnails."""
     strip_metadata: bool = False
     """Whether uploads that do not say lose what cameras and programs wrote into the file."""
+    redis_url: SecretStr = SecretStr("")
+    """redis://… of a Redis or Valkey that caches rows; empty = no cache."""
+    cache_ttl_seconds: int = Field(300, ge=1, le=86_400)
+    """How long a row stays in the cache."""
+    front: Literal["none", "nginx"] = "none"
+    """The proxy in front: nginx with the configuration of `deploy/nginx/`, or none that caches."""
+    front_port: int = Field(8080, ge=1, le=65535)
+    """TCP port that `make front` listens on."""
+    front_lease_seconds: int = Field(1, ge=1, le=60)
+    """How long the proxy in front may serve a file without asking again."""
     log_format: Literal["text", "json"] = "text"
     """Of each line of the log."""
 
@@ -73,6 +83,15 @@ class Settings(BaseModel):
             if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
                 raise ValueError("must start with postgresql:// (or be empty: embedded database)")
             parse_database_url(address)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        if not re.match(r"(rediss?://|unix://|\Z)", value.get_secret_value()):
+            raise ValueError(
+                "must start with redis://, rediss:// or unix:// (or be empty: no cache)"
+            )
         return value
 
     @field_validator("data_dir", mode="before")

@@ -18,6 +18,7 @@ ImageHostError
 ├── ImageNotRenderable
 ├── DatabaseUnavailable
 │   └── DatabaseFull
+├── CacheUnavailable
 └── StorageError
     ├── StorageUnavailable
     ├── StorageFull
@@ -192,6 +193,13 @@ class DatabaseFull(DatabaseUnavailable):
     """The database has no room for more rows; it can still be read."""
 
     sentence: ClassVar = "The database has no room left for this change."
+
+
+class CacheUnavailable(ImageHostError):
+    """The cache cannot be reached, or does not answer as it should. Nobody is answered this."""
+
+    def __init__(self) -> None:
+        super().__init__("The cache is not available at the moment.")
 
 
 class StorageError(ImageHostError):

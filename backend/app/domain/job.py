@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 RENDER: Final = "render"
 """The task that renders an image; its subject is the image's id."""
+INVALIDATE: Final = "invalidate"
+"""The task that invalidates what the cache has of an image; its subject is the image's id."""
 STALE: Final = timedelta(seconds=20)
 """A worker without a heartbeat for so long is taken to have ended."""
 MAX_REASON: Final = 500

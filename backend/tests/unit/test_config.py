@@ -43,6 +43,7 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     """Another program may use the bare one for something else, which then is not even read."""
     good = {"DATABASE_URL": "postgresql+asyncpg://db/x", "LOG_FORMAT": "json", "HOST": "::1"}
     good |= {"RENDER_MEMORY_MB": "256", "STRIP_METADATA": "true"}
+    good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
     monkeypatch.setenv(name, "\x01 no such thing")

@@ -80,7 +80,7 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
     environment = dict(re.findall(r"^      ([A-Z_]+): (.*)$", compose, re.MULTILINE))
     own = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
     assert set(environment) - own <= SETTINGS
-    assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR"}
+    assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR", "FRONT_PORT"}
     assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
     assert ":${POSTGRES_PASSWORD:?" in services()["api"]
     assert environment["WORKER_PROCESSES"] == '"0"', "the worker has a container of its own"

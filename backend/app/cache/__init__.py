@@ -1,0 +1,1 @@
+"""Caches: what may be lost at any time, and must never be stale."""

@@ -1,0 +1,41 @@
+"""What a cache is: values under keys, for a while, for all processes.
+
+It may lose anything at any time. What it must not do is to keep what was read before a change and
+stored after it. So an invalidated key is not empty: for a while a tombstone is there, over which
+nothing can be filled; and what was looked up too long ago is not filled at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Lookup(NamedTuple):
+    """What was found, and what allows `fill` to add what was not."""
+
+    found: Mapping[str, bytes]
+    """Values by their keys, without those that are not there or were invalidated recently."""
+    permit: object | None
+    """Made and read by the cache alone; None where nothing may be filled."""
+
+
+class Cache(Protocol):
+    """Keeps values under keys. Each call is over within a fraction of a second."""
+
+    async def lookup(self, keys: Sequence[str]) -> Lookup:
+        """Return what is there. Never raises: of a cache that is unavailable, nothing is found."""
+
+    async def fill(self, lookup: Lookup, values: Mapping[str, bytes]) -> None:
+        """Add values that were read after `lookup`, unless their keys were invalidated since.
+
+        Never raises: what cannot be added is left out.
+        """
+
+    async def invalidate(self, keys: Sequence[str], seconds: int) -> None:
+        """Remove values, and let none be filled for so long.
+
+        Raises:
+            CacheUnavailable: If any may still be there, or may still be filled.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
