@@ -29,7 +29,7 @@ test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test aga
 
 check: lint ## Lint, types, import layers, and the quick tests: units, storage backends, ASGI
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
-		tests/unit tests/storage tests/api $(ARGS)
+		tests/unit tests/storage tests/cache tests/api $(ARGS)
 
 cache: $(VENV)/.run ## Install the client of Redis, for REDIS_URL
 	@$(INSTALL) $(LOCKS)/cache.txt

@@ -9,6 +9,7 @@ from app import __version__
 from app.api.context import ContextDep
 from app.api.problems.kinds import NOT_READY
 from app.api.problems.openapi import documented
+from app.cache.base import CacheFigures
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -25,12 +26,23 @@ class Queue(BaseModel):
     oldest_seconds: int = Field(examples=[2], description="How long the oldest one has waited")
 
 
+class Cache(BaseModel):
+    """The cache of rows, as this process has seen it since its start."""
+
+    available: bool
+    hits: int = Field(examples=[9000], description="Rows found in it")
+    misses: int = Field(examples=[1000], description="Rows looked up in it and not found")
+    errors: int = Field(examples=[0], description="Operations that failed")
+    mean_ms: float = Field(examples=[0.4], description="Milliseconds an operation")
+
+
 class Readiness(Health):
     """A process that can do its work."""
 
     queue: Queue | None = Field(
         None, description="A fact, no failure; absent where it cannot be determined"
     )
+    cache: Cache | None = Field(None, description="A fact, no failure; absent without REDIS_URL")
 
 
 class Liveness(Health):
@@ -66,7 +78,19 @@ async def ready(context: ContextDep) -> Readiness | Response:
     )
     if not outages:
         queue = None if oldest is None else Queue(oldest_seconds=oldest)
-        return Readiness(status="ok", queue=queue)
+        return Readiness(status="ok", queue=queue, cache=_cache(context.readiness.cache_figures()))
     return NOT_READY.response(
         f"Not available at the moment: {', '.join(outages)}.", down=list(outages)
+    )
+
+
+def _cache(figures: CacheFigures | None) -> Cache | None:
+    if figures is None:
+        return None
+    return Cache(
+        available=figures.is_available,
+        hits=figures.hits,
+        misses=figures.misses,
+        errors=figures.errors,
+        mean_ms=round(figures.mean_ms, 3),
     )

@@ -18,8 +18,24 @@ class Lookup(NamedTuple):
     """Made and read by the cache alone; None where nothing may be filled."""
 
 
+class CacheFigures(NamedTuple):
+    """What one process has seen of a cache since its start."""
+
+    is_available: bool
+    hits: int
+    misses: int
+    errors: int
+    """Operations that failed, or were refused for want of memory."""
+    mean_ms: float
+    """Milliseconds an operation."""
+
+
 class Cache(Protocol):
     """Keeps values under keys. Each call is over within a fraction of a second."""
+
+    @property
+    def figures(self) -> CacheFigures:
+        """What this process has seen of the cache."""
 
     async def lookup(self, keys: Sequence[str]) -> Lookup:
         """Return what is there. Never raises: of a cache that is unavailable, nothing is found."""

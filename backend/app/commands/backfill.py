@@ -40,7 +40,7 @@ def run(settings: Settings) -> int:
 
 async def _backfill(thumbnail_sizes: Sequence[int], resources: Resources) -> int:
     await require_head(resources.database)
-    await StorageIdentity(*resources).establish()
+    await StorageIdentity(resources.database, resources.storage).establish()
     searchable = await _make_searchable(SearchBackfill(resources.database))
     filled_in = await _fill_in(resources)
     if not searchable and not filled_in:
@@ -73,7 +73,7 @@ async def _make_searchable(backfill: SearchBackfill) -> int:
 async def _fill_in(resources: Resources) -> int:
     """Return how many images lacked something."""
     count, size = Counter[Outcome](), Counter[Outcome]()
-    backfill = Backfill(*resources)
+    backfill = Backfill(resources.database, resources.storage)
     try:
         with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
 

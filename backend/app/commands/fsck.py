@@ -48,12 +48,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
 async def _check(options: argparse.Namespace, report: Report, resources: Resources) -> int:
     await require_head(resources.database)
-    identity = StorageIdentity(*resources)
+    identity = StorageIdentity(resources.database, resources.storage)
     if options.adopt_storage:
         await identity.adopt()
     await identity.establish()
     check = ConsistencyCheck(
-        *resources, options.grace, checksums=options.checksums, after=options.after
+        resources.database,
+        resources.storage,
+        options.grace,
+        checksums=options.checksums,
+        after=options.after,
     )
     return await _compare(check, options, report)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from app.composition.resources import Resources, located_database, open_resources
+from app.composition.resources import CannotCache, Resources, located_database, open_resources
 from app.composition.roles import COMMAND, Role
 from app.config.settings import Settings
 from app.database.embedded import EmbeddedDatabaseError, shared_postgres
@@ -17,6 +17,7 @@ from app.server.process_kinds import CannotServe
 from app.services.identity import StorageIdentity, WrongStorage
 
 EXPECTED: Final = (
+    CannotCache,
     CannotListen,
     CannotServe,
     DatabaseUnavailable,
@@ -60,7 +61,7 @@ async def require_usable(settings: Settings, role: Role) -> None:
     async with open_resources(settings, role) as resources:
         try:
             await require_head(resources.database)
-            await StorageIdentity(*resources).establish()
+            await StorageIdentity(resources.database, resources.storage).establish()
         except DatabaseUnavailable as error:
             if error.refused:
                 raise

@@ -63,10 +63,12 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         async with AsyncExitStack() as opened:
             resources = await opened.enter_async_context(open_resources(settings, role))
             services = Services(
-                *resources,
+                resources.database,
+                resources.storage,
                 limits,
                 settings.thumbnail_sizes,
                 strip_metadata=settings.strip_metadata,
+                cache=resources.cache,
             )
             opened.push_async_callback(services.close)
             try:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
+from app.cache.base import Cache
 from app.composition.roles import Role
 from app.config.settings import Settings
 from app.database.engine import Database
@@ -16,10 +17,15 @@ from app.storage.local.backend import LocalStorage
 
 
 class Resources(NamedTuple):
-    """Where the rows and the files are."""
+    """Where the rows and the files are, and what is cached of the rows."""
 
     database: Database
     storage: StorageBackend
+    cache: Cache | None
+
+
+class CannotCache(Exception):
+    """The cache that the settings name cannot be used, whether or not it is there."""
 
 
 @asynccontextmanager
@@ -34,7 +40,30 @@ async def open_resources(settings: Settings, role: Role) -> AsyncIterator[Resour
         opened.push_async_callback(database.close)
         storage = open_storage(settings)
         opened.push_async_callback(storage.close)
-        yield Resources(database, storage)
+        cache = _open_cache(settings)
+        if cache:
+            opened.push_async_callback(cache.close)
+        yield Resources(database, storage, cache)
+
+
+def _open_cache(settings: Settings) -> Cache | None:
+    """Open the cache, if there is to be one.
+
+    Raises:
+        CannotCache: If the setting or the installation does not allow it.
+    """
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return None
+    try:
+        from app.cache.redis import RedisCache  # noqa: PLC0415
+
+        return RedisCache(url, settings.cache_ttl_seconds)
+    except ModuleNotFoundError as error:
+        raise CannotCache(f"REDIS_URL needs the package {error.name}: make cache") from error
+    except ValueError as error:
+        # Its words may be a part of the password.
+        raise CannotCache("REDIS_URL is not as .env.example shows it") from error
 
 
 def open_storage(settings: Settings) -> StorageBackend:

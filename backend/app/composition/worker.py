@@ -28,21 +28,22 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
     """Open a worker; it takes no job before it is run."""
     async with AsyncExitStack() as opened:
         resources = await opened.enter_async_context(open_resources(settings, WORKER))
-        readiness = Readiness(*resources, StorageIdentity(*resources))
+        database, storage, cache = resources
+        readiness = Readiness(database, storage, StorageIdentity(database, storage), cache)
         try:
             await readiness.prepare_storage()
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %s", reason(error))
-        await opened.enter_async_context(watched_schema(resources.database))
+        await opened.enter_async_context(watched_schema(database))
         without_deadlines = await opened.enter_async_context(open_resources(settings, COMMAND))
-        tasks = [cleanup_task(*without_deadlines)]
+        tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
         if settings.thumbnail_sizes:
             renderer = _make_renderer(settings)
             opened.push_async_callback(renderer.close)
-            rendering = Rendering(*resources, renderer)
+            rendering = Rendering(database, storage, renderer)
             opened.push_async_callback(rendering.close)
             tasks.append(rendering_task(rendering))
-        yield Worker(QueueWorker(resources.database, tasks, PROCESSES), readiness)
+        yield Worker(QueueWorker(database, tasks, PROCESSES), readiness)
 
 
 def _make_renderer(settings: Settings) -> Renderer:

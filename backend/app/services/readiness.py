@@ -11,6 +11,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Final
 
+from app.cache.base import Cache, CacheFigures
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable, ImageHostError, StorageUnavailable
 from app.observability.reasons import reason
@@ -34,14 +35,20 @@ class Readiness:
         database: Where the rows are.
         storage: Where the files are.
         identity: Makes sure that the two belong together.
+        cache: Reported on, but nothing depends on it.
     """
 
     def __init__(
-        self, database: Database, storage: StorageBackend, identity: StorageIdentity
+        self,
+        database: Database,
+        storage: StorageBackend,
+        identity: StorageIdentity,
+        cache: Cache | None = None,
     ) -> None:
         self._database = database
         self._storage = storage
         self._identity = identity
+        self._cache = cache
         self._probes = {
             "database": Probe(self._probe_database, DatabaseUnavailable),
             "storage": Probe(self._probe_storage, StorageUnavailable),
@@ -80,6 +87,10 @@ class Readiness:
     async def oldest_job_seconds(self) -> int | None:
         """Return for how many seconds the oldest job has been queued; None if that is not known."""
         return self._oldest_job if await self._queue.outage() is None else None
+
+    def cache_figures(self) -> CacheFigures | None:
+        """Return what this process has seen of the cache; None if there is none."""
+        return self._cache.figures if self._cache else None
 
     async def lacks_database(self) -> bool:
         """Return whether the database cannot be used."""

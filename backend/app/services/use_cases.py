@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
 from app.services.deletion import Deletion
@@ -20,7 +21,7 @@ from app.storage.base import StorageBackend
 class Services:
     """The use cases, each under its name."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that the use cases need
         self,
         database: Database,
         storage: StorageBackend,
@@ -28,6 +29,7 @@ class Services:
         thumbnail_sizes: Sequence[int] = (),
         *,
         strip_metadata: bool = False,
+        cache: Cache | None = None,
     ) -> None:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
@@ -38,7 +40,7 @@ class Services:
         self.deletion = Deletion(database, storage)
         self.files = ImageFiles(self.images, storage, identity)
         self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
-        self.readiness = Readiness(database, storage, identity)
+        self.readiness = Readiness(database, storage, identity, cache)
 
     async def close(self) -> None:
         """Store what was promised, and drop what nobody waits for; no request may follow."""

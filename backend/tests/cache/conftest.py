@@ -1,0 +1,28 @@
+"""A cache over a real server."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cache.redis import RedisCache
+from testkit.live import until
+from testkit.programs import REDIS, needs_redis
+from testkit.valkey import VALKEY, CacheServer, cache_server
+
+PROGRAMS = [pytest.param(VALKEY, id="valkey"), pytest.param(REDIS, id="redis", marks=needs_redis)]
+
+
+@pytest.fixture(params=PROGRAMS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CacheServer]:
+    with cache_server(tmp_path, request.param) as server:
+        yield server
+
+
+@pytest.fixture
+async def cache(server: CacheServer) -> AsyncIterator[RedisCache]:
+    """Yield a cache that is connected, and whose values expire after 300 seconds."""
+    cache = RedisCache(server.url, 300)
+    await until(lambda: cache.figures.is_available)
+    yield cache
+    await cache.close()
