@@ -13,7 +13,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache worker check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache worker front check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: 
 
 worker: $(VENV)/.run ## Do jobs, beside a service or for one elsewhere (ARGS="--health-port 8001")
 	@PYTHONPATH=backend exec $(BIN)/python -m app worker $(ARGS)
+
+front: $(VENV)/.run ## Run nginx in front of the service, on FRONT_PORT (needs FRONT=nginx)
+	@PYTHONPATH=backend exec $(BIN)/python -m app front
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)

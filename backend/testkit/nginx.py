@@ -1,11 +1,13 @@
-"""Debian's nginx in front of services, with all its files in a folder of its own."""
+"""Debian's nginx with any configuration, all its files in a folder of its own.
+
+The one that operators use is in `testkit/front.py`.
+"""
 
 import os
 import pwd
-import re
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +16,6 @@ import httpx
 from testkit.live import TIMEOUT, wait_until
 from testkit.programs import NGINX
 
-_EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
 _CONFIGURATION = """
 daemon off;
 user {user};
@@ -48,14 +49,6 @@ def site_of(locations: str, listener: socket.socket, service_url: str) -> str:
     """Configure a site whose locations may use `image_host`."""
     service = service_url.removeprefix("http://")
     return _SITE.format(service=service, port=_port(listener), locations=locations)
-
-
-def example_site(name: str, listener: socket.socket, service_ports: Sequence[int]) -> str:
-    """Configure a site by one of the examples of `deploy/nginx/`, changed where it says so."""
-    site = (_EXAMPLES / name).read_text("utf-8")
-    site = re.sub(r"listen 80\b", f"listen 127.0.0.1:{_port(listener)}", site)
-    servers = "".join(f"    server 127.0.0.1:{port} max_fails=0;\n" for port in service_ports)
-    return re.sub(r"^    server 127\.0\.0\.1:8000 .*\n", servers, site, flags=re.MULTILINE)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
         RangeNotSatisfiable: If the range lies outside the file.
     """
     whole = Selection(200, 0, file.size)
-    if _CONDITIONS.isdisjoint([name for name, _ in headers.raw]):
+    if not is_conditional(headers):
         return whole
     if not _may_proceed(headers, file):
         raise PreconditionFailed
@@ -73,6 +73,11 @@ def select(method: str, headers: Headers, file: FileState) -> Selection:
         found = parse_range(headers["range"], file.size)
         return Selection(206, *found) if found else whole
     return whole
+
+
+def is_conditional(headers: Headers) -> bool:
+    """Return whether a request asks for a range, or under a condition."""
+    return not _CONDITIONS.isdisjoint([name for name, _ in headers.raw])
 
 
 def _may_proceed(headers: Headers, file: FileState) -> bool:

@@ -1,7 +1,8 @@
 """The page that people see at `/`, with its stylesheet, its modules and its icon (ADR 0018)."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,7 @@ _FOR_READERS: Final = re.compile(
 )
 """All comments, empty lines, indentation; not a comment that begins with `/*!`, a licence."""
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
+_LEASE_FOR_EVER: Final = {"X-Accel-Expires": "31536000"}
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -49,6 +51,8 @@ class WebFile:
     content: bytes
     media_type: str
     cache_control: str
+    lease: Mapping[str, str] = field(default_factory=dict)
+    """The header field for a proxy in front, if it may serve this by itself."""
 
     @cached_property
     def etag(self) -> str:
@@ -63,13 +67,14 @@ class WebFile:
             "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
+            **self.lease,
         }
         if is_current(request.headers, self.etag):
             return Response(status_code=HTTP_304_NOT_MODIFIED, headers=headers)
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
-def page_router() -> APIRouter:
+def page_router(*, has_front: bool = False) -> APIRouter:
     """Read the page and its assets, and return a router with a path for each.
 
     What only readers of the source need is left out, a quarter of the text (ADR 0047). An asset's
@@ -77,7 +82,11 @@ def page_router() -> APIRouter:
     together, and modules import one another by relative paths, without a build. The page preloads
     every module of its first screen, so that none waits until another that imports it has been
     loaded; the others are loaded when they are asked for.
+
+    Args:
+        has_front: Whether nginx is in front, which then asks once for each asset.
     """
+    lease = _LEASE_FOR_EVER if has_front else {}
     page = _read("index.html")
     assets = _read_assets(page, _REFERENCE)
     first = _read_assets(page, _FIRST)
@@ -86,7 +95,8 @@ def page_router() -> APIRouter:
     preloads = ""
     for name, text in assets.items():
         path = f"assets/{version}/{name}"
-        files[f"/{path}"] = WebFile(text.encode(), _MEDIA_TYPES[Path(name).suffix], _FOR_EVER)
+        media_type = _MEDIA_TYPES[Path(name).suffix]
+        files[f"/{path}"] = WebFile(text.encode(), media_type, _FOR_EVER, lease)
         if f'"{name}"' in page:
             page = page.replace(f'"{name}"', f'"{path}"')
         elif name in first:

@@ -39,6 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         type=int,
         help="answer /health/live and /health/ready on HOST at this port; without it, nowhere",
     )
+    commands.add_parser("front", help="run nginx in front of the service, on FRONT_PORT")
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
@@ -49,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     return _run(settings, options)
 
 
-def _run(settings: Settings, options: argparse.Namespace) -> int:
+def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
     match options.command:
         case "fsck":
             with signals.held():  # as in `__main__`; a service does without what only this needs
@@ -67,6 +68,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
             with signals.held():
                 from app.commands import worker  # noqa: PLC0415
             return worker.run(settings, options.health_port)
+        case "front":
+            with signals.held():
+                from app.commands import front  # noqa: PLC0415
+            return front.run(settings)
         case _:
             with signals.held():
                 from app.commands import serve  # noqa: PLC0415

@@ -34,6 +34,7 @@ from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
 from app.observability.reasons import reason
+from app.services.lease import Lease
 from app.services.use_cases import Services
 
 _DESCRIPTION: Final = """
@@ -69,6 +70,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
                 settings.thumbnail_sizes,
                 strip_metadata=settings.strip_metadata,
                 cache=resources.cache,
+                lease=Lease(settings.front_lease_seconds) if settings.front == "nginx" else None,
             )
             opened.push_async_callback(services.close)
             try:
@@ -115,7 +117,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             dependencies=[Depends(require_api_key)] if has_key else [],
             responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
         )
-    for router in (*routers.public, page.page_router()):
+    for router in (*routers.public, page.page_router(has_front=settings.front == "nginx")):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.include_router(docs.docs_router(app, settings.public_path))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from app.config.database_url import parse_database_url
 
@@ -137,6 +137,15 @@ class Settings(BaseModel):
             return tuple(ip_network(item.strip()) for item in value.split(",") if item.strip())
         except ValueError as error:
             raise ValueError(f"must be addresses or networks, comma separated: {error}") from error
+
+    @field_validator("front")
+    @classmethod
+    def _is_trusted(cls, value: str, info: ValidationInfo) -> str:
+        if value != "none" and info.data.get("trusted_proxies") == ():
+            raise ValueError(
+                "needs TRUSTED_PROXIES, the address that nginx asks from: 127.0.0.1 on this machine"
+            )
+        return value
 
     @field_validator("thumbnail_sizes", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.observability.reasons import reason
 from app.services.images import REMEMBERED_SECONDS
+from app.services.lease import Lease
 from app.statements.images import delete_images
 from app.storage.base import StorageBackend
 
@@ -26,11 +27,15 @@ class Deletion:
     Args:
         database: Where the rows are.
         storage: Where the files are.
+        lease: What a proxy in front has of each file; None where there is no such proxy.
     """
 
-    def __init__(self, database: Database, storage: StorageBackend) -> None:
+    def __init__(
+        self, database: Database, storage: StorageBackend, lease: Lease | None = None
+    ) -> None:
         self._database = database
         self._storage = storage
+        self._lease = lease
 
     async def delete(self, image_id: UUID) -> None:
         """Delete an image, as `delete_batch` does.
@@ -55,6 +60,8 @@ class Deletion:
         if not await self._remove_all([(key, one) for one in keys for key in keys[one]]):
             # Any server process that remembers an image would still send its file.
             await asyncio.sleep(REMEMBERED_SECONDS)
+        if keys and self._lease:
+            await self._lease.wait()
         return set(keys)
 
     async def _remove_all(self, files: list[tuple[str, UUID]]) -> bool:

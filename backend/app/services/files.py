@@ -16,7 +16,8 @@ from app.runtime.expiring import ExpiringMap
 from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
 from app.services.images import REMEMBERED_SECONDS, Images
-from app.storage.base import ObjectReader, StorageBackend
+from app.services.lease import Lease
+from app.storage.base import Locates, ObjectReader, StorageBackend
 
 HOT_FILES: Final = 10_000
 """How many files are remembered."""
@@ -48,6 +49,8 @@ class HotFile:
     checksum: bytes | None = None
     """SHA-256, where it is known."""
     is_thumbnail: bool = False
+    is_renamed: bool = False
+    """Whether it had another name before."""
     _derived: dict[Callable[["HotFile"], Any], Any] = field(default_factory=dict, init=False)
 
     def derive(self, make: Callable[["HotFile"], _T]) -> _T:
@@ -68,6 +71,7 @@ def original_of(image: Image) -> HotFile:
         image.file_size,
         image.created_at,
         checksum=image.checksum,
+        is_renamed=image.updated_at is not None,
     )
 
 
@@ -78,12 +82,20 @@ class ImageFiles:
         images: Finds them.
         storage: Where the files are.
         identity: Makes sure that the storage is the right one, before a file counts as missing.
+        lease: What a proxy in front is given with each file; None where there is no such proxy.
     """
 
-    def __init__(self, images: Images, storage: StorageBackend, identity: StorageIdentity) -> None:
+    def __init__(
+        self,
+        images: Images,
+        storage: StorageBackend,
+        identity: StorageIdentity,
+        lease: Lease | None = None,
+    ) -> None:
         self._images = images
         self._storage = storage
         self._identity = identity
+        self.lease = lease
         self.hot = ExpiringMap[FileName, HotFile](HOT_FILES, REMEMBERED_SECONDS)
         """Files in demand, each since before its row was read."""
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
@@ -103,6 +115,10 @@ class ImageFiles:
         asked_at = monotonic()
         image = await self._images.get(image_id)
         return self.hot.put(image_id, original_of(image), asked_at)
+
+    def locate(self, file: HotFile) -> str | None:
+        """Return where a proxy finds a file; None where the storage is none that a proxy reads."""
+        return self._storage.locate(file.key) if isinstance(self._storage, Locates) else None
 
     async def size_of(self, key: str) -> int | None:
         """Return the bytes of a file; None if it is missing, in the right storage.

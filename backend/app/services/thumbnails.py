@@ -173,6 +173,7 @@ class Thumbnails:
             file_size,
             image.rendered_at,
             is_thumbnail=True,
+            is_renamed=image.updated_at is not None,
         )
         return self._files.hot.put((image.id, size), thumbnail, asked_at)
 

@@ -10,6 +10,7 @@ from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.services.insertion import Insertion
+from app.services.lease import Lease
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.staging import Staging
@@ -30,6 +31,7 @@ class Services:
         *,
         strip_metadata: bool = False,
         cache: Cache | None = None,
+        lease: Lease | None = None,
     ) -> None:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
@@ -37,8 +39,8 @@ class Services:
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database)
-        self.deletion = Deletion(database, storage)
-        self.files = ImageFiles(self.images, storage, identity)
+        self.deletion = Deletion(database, storage, lease)
+        self.files = ImageFiles(self.images, storage, identity, lease)
         self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)
 

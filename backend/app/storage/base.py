@@ -117,6 +117,14 @@ class StagingArea(Protocol):
         """
 
 
+@runtime_checkable
+class Locates(Protocol):
+    """A backend whose objects a proxy in front can read by itself."""
+
+    def locate(self, key: str) -> str:
+        """Return the path of an object below the folder that the proxy reads."""
+
+
 class Mark(NamedTuple):
     """What a storage is recognised by."""
 

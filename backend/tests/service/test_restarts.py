@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from testkit import samples
+from testkit.front import front
 from testkit.live import TIMEOUT, wait_until
-from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
 from testkit.service import Service, StartService
 
@@ -149,30 +149,28 @@ def free_port() -> int:
 
 
 @needs_nginx
-@pytest.mark.parametrize("example", ["image-host.conf", "image-host-below-a-path.conf"])
+@pytest.mark.parametrize("path", ["", "/pics"])
 def test_a_rolling_restart_behind_nginx_shows_no_error(
-    start: StartService, database_url: URL, tmp_path: Path, example: str
+    start: StartService, database_url: URL, tmp_path: Path, path: str
 ) -> None:
     url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
-    path = "/pics" if "path" in example else ""
     ports = [free_port(), free_port()]
 
     def begin(number: int) -> Service:
         settings = (f"PORT={ports[number]}", f"WORKERS={number + 1}", f"DATABASE_URL={url}")
-        return start(*settings, "TRUSTED_PROXIES=127.0.0.1").wait_until_it_serves()
+        behind = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", f"PUBLIC_URL=http://localhost{path}")
+        return start(*settings, *behind).wait_until_it_serves()
 
     services = [begin(0), begin(1)]
     outcomes = Counter[int]()
     stop = threading.Event()
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        nginx(tmp_path, example_site(example, listener, ports), listener),
+        front(tmp_path / "front", ports, services[0].data_dir / "images", path=path) as proxy,
         ThreadPoolExecutor(8) as clients,
     ):
-        front = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
 
         def work(ask: Callable[[httpx.Client], httpx.Response]) -> None:
-            with httpx.Client(base_url=front, timeout=TIMEOUT) as client:
+            with httpx.Client(base_url=proxy.url, timeout=TIMEOUT) as client:
                 while not stop.is_set():
                     outcomes[ask(client).status_code] += 1
 

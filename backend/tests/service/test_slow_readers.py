@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -14,8 +14,8 @@ from app.config.settings import Settings
 from app.server.http_writer import MAX_UNSENT
 from testkit import samples
 from testkit.descriptors import open_files_below
+from testkit.front import front
 from testkit.live import LiveServer, serve, wait_until
-from testkit.nginx import example_site, nginx
 from testkit.programs import needs_nginx
 from testkit.sockets import UPLOAD
 
@@ -41,7 +41,7 @@ def begin_download(
     client.settimeout(60)
     address = httpx.URL(front or server.url)
     client.connect((address.host, address.port))
-    path = address.path.rstrip("/") + httpx.URL(url).path
+    path = httpx.URL(url).path
     head = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     client.sendall("\r\n".join(head).encode())
     return client
@@ -123,23 +123,26 @@ def test_the_buffer_for_a_client_that_does_not_read_is_bounded(server: LiveServe
 
 
 @needs_nginx
-@pytest.mark.parametrize(
-    ("example", "path"), [("image-host.conf", ""), ("image-host-below-a-path.conf", "/pics")]
-)
+@pytest.mark.parametrize("path", ["", "/pics"])
 def test_the_buffer_for_a_client_that_does_not_read_from_a_proxy_is_bounded_too(
-    server: LiveServer, tmp_path: Path, example: str, path: str
+    settings: Settings, tmp_path: Path, path: str
 ) -> None:
     """While nginx waits for room in the kernel, it takes nothing of the service."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as opened:
-        port = listener.getsockname()[1]
-        front = f"http://127.0.0.1:{port}{path}"
-        site = example_site(example, listener, [server.port])
-        opened.enter_context(nginx(tmp_path, site, listener))
-        client = opened.enter_context(begin_download(server, samples.sized_jpeg(SIZE), front=front))
+    behind = {
+        "max_upload_bytes": SIZE,
+        "front": "nginx",
+        "trusted_proxies": (ip_network("127.0.0.1"),),
+        "public_url": f"http://localhost{path}",
+    }
+    with (
+        serve(create_app(settings.model_copy(update=behind))) as server,
+        front(tmp_path / "front", [server.port], settings.data_dir / "images", path=path) as proxy,
+        begin_download(server, samples.sized_jpeg(SIZE), front=proxy.url) as client,
+    ):
         assert client.recv(12) == b"HTTP/1.1 200"
-        wait_until(lambda: waiting_in_kernel(port) > 64 * 1024)
+        wait_until(lambda: waiting_in_kernel(proxy.port) > 64 * 1024)
         time.sleep(0.5)
-        assert waiting_in_kernel(port) < 512 * 1024
+        assert waiting_in_kernel(proxy.port) < 512 * 1024
 
 
 def waiting_in_kernel(port: int) -> int:

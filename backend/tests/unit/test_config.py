@@ -46,12 +46,22 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
+    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")  # without it there is no FRONT
     monkeypatch.setenv(name, "\x01 no such thing")
     monkeypatch.setenv(f"IMAGE_HOST_{name}", value)
     from_environment = load_settings()
     monkeypatch.delenv(f"IMAGE_HOST_{name}")
     Path(".env").write_text(f"IMAGE_HOST_{name}={value}\n{name}=neither\n")
     assert load_settings() == from_environment != Settings()
+
+
+def test_nginx_in_front_must_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONT", "nginx")
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert "FRONT from the environment: needs TRUSTED_PROXIES" in str(caught.value)
+    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")
+    assert load_settings().front == "nginx"
 
 
 def test_of_two_names_with_the_prefix_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:

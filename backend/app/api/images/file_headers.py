@@ -62,16 +62,12 @@ def _fields(file: HotFile, *, attachment: bool) -> FileHeaders:
         (b"cache-control", _REVALIDATED if attachment else _IMMUTABLE),
         (b"content-disposition", disposition.encode()),
         *FOR_ANY_SITE,
-    )
-    digest = file.checksum
-    representation = (
-        (b"content-type", file.content_type.encode()),
-        (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _SANDBOX),
         # RFC 9530, section 3: of the whole file, also where a part of it is sent.
-        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(digest))] if digest else ()),
+        *([(b"repr-digest", b"sha-256=:%b:" % b64encode(file.checksum))] if file.checksum else ()),
     )
+    representation = ((b"content-type", file.content_type.encode()), (b"accept-ranges", b"bytes"))
     return FileHeaders(state, common, representation)
 
 

@@ -6,10 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
 
-from app.api.conditional import PreconditionFailed, select
+from app.api.conditional import PreconditionFailed, Selection, select
 from app.api.context import ContextDep
 from app.api.images.file_headers import fields_to_save, fields_to_show
 from app.api.images.file_response import FileResponse
+from app.api.images.front import lease_fields, location_fields
 from app.api.images.paths import FILE_PATH
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import described_headers, documented
@@ -82,16 +83,23 @@ async def file_response(
         ImageHostError: As `ImageFiles.open`.
     """
     fields = file.derive(fields_to_save if download else fields_to_show)
+    lease = () if download else lease_fields(request, files)
     try:
         selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
         await files.require_present(file)
         raise
     if selection.status == HTTP_304_NOT_MODIFIED:
-        await files.require_present(file)
-        return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common])
-    length_field = (b"content-length", b"%d" % selection.length)
-    headers = [*fields.common, *fields.representation, length_field]
+        if not (lease and file.is_renamed):
+            await files.require_present(file)
+            return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common, *lease])
+        # nginx would go on with the header fields that it has, and with the previous name.
+        selection = Selection(HTTP_200_OK, 0, file.size)
+    headers = [*fields.common, *fields.representation]
+    if not lease and (location := location_fields(request, files, file)):
+        reader = await files.open(file, 0, 0)
+        return FileResponse(HTTP_200_OK, [*headers, *location, (b"content-length", b"0")], reader)
+    headers += [(b"content-length", b"%d" % selection.length), *lease]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
         content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)

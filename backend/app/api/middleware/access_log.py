@@ -1,11 +1,13 @@
 """The access log, and the last resort for errors that nothing else answered.
 
-Every request gets an id, which its log lines and its answer carry. A client's own id is ignored: it
-could forge log lines, and two requests could share one.
+Every request gets an id, which its log lines and its answer carry, or has that of the trusted proxy
+that it came through. A client's own id is ignored: it could forge log lines, and two requests could
+share one.
 """
 
 import logging
 import os
+import re
 import time
 from typing import Final
 from urllib.parse import quote
@@ -13,11 +15,15 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.middleware.proxy_headers import IS_FORWARDED
 from app.api.problems.kinds import INTERNAL_ERROR
 from app.observability.logs import request_id
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """Logged where the client disconnected before there was an answer (nginx's number for it)."""
+
+_ID: Final = re.compile(rb"[0-9a-f]{32}")
+"""An id as it is made here, and by nginx ($request_id)."""
 
 _log = logging.getLogger(__name__)
 _RECORD: Final = vars(
@@ -40,7 +46,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        current_id = os.urandom(16).hex()
+        current_id = (IS_FORWARDED in scope and _id_of(scope)) or os.urandom(16).hex()
         token = request_id.set(current_id)
         status = CLIENT_CLOSED_REQUEST
         sent = 0
@@ -86,3 +92,9 @@ class AccessLog:
         record = logging.LogRecord.__new__(logging.LogRecord)
         vars(record).update(_RECORD, args=(*fields.values(),), created=time.time(), **fields)
         _log.handle(record)
+
+
+def _id_of(scope: Scope) -> str:
+    """Return the id that a request has already; empty = none."""
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if _ID.fullmatch(sent) else ""

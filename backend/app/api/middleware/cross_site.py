@@ -42,8 +42,11 @@ class CrossSiteGuard:
         self._app = app
         self._public_host = urlsplit(settings.public_url).hostname
         self._public_origin = _origin(settings.public_url)
-        # From another machine, or through a proxy, clients use names that nothing here knows.
-        self._knows_names = settings.is_on_loopback and not settings.trusted_proxies
+        # From another machine, or through a proxy, clients use names that nothing here knows; but
+        # our nginx is on this machine too, and passes on the name that it was asked by.
+        self._knows_names = settings.is_on_loopback and (
+            not settings.trusted_proxies or settings.front == "nginx"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.ip_address import IpAddress, parse_address
 
+IS_FORWARDED: Final = "image_host.is_forwarded"
+"""Key of a scope: whether the request came through a trusted proxy."""
+
 _SCHEMES: Final = ("http", "https")
 _LONGEST: Final = 100
 """Characters of an address with its scope and port; longer entries are not parsed or cached."""
@@ -42,6 +45,7 @@ class ProxyHeaders:
         if scope["type"] == "http" and (client := scope.get("client")):
             hop = self._cached_hop(client[0])
             if hop and hop.is_trusted:
+                scope[IS_FORWARDED] = True
                 hop = self._first_hop(hop, _values(scope, b"x-forwarded-for"))
                 scope["scheme"] = _scheme(scope) or scope["scheme"]
             if hop and hop.address != client[0]:

@@ -118,6 +118,10 @@ class LocalStorage(MarkedFolder):
         file = self._staging / Path(name).name
         await self._threads.run(Call("unlink", str(file), partial(file.unlink, missing_ok=True)))
 
+    def locate(self, key: str) -> str:
+        """Return the path of a file below the root."""
+        return f"{require_key(key)[:2]}/{key}"
+
     async def prepare(self) -> None:
         """Make the folders, and write a file as uploads are written, with nothing left out."""
         if self._is_prepared:
@@ -169,7 +173,7 @@ class LocalStorage(MarkedFolder):
         return f"{self._staging}/check-{uuid4().hex}"
 
     def _name(self, key: str) -> str:
-        return f"{self._root}/{require_key(key)[:2]}/{key}"
+        return f"{self._root}/{self.locate(key)}"
 
 
 def _write_and_remove(file: Path) -> None:

@@ -1,0 +1,92 @@
+"""The command that runs nginx in front of the service: `python -m app front`."""
+
+import os
+import pwd
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import which
+from typing import Final
+
+from app.config.settings import Settings
+
+EXIT_FAILED: Final = 1
+
+CACHE_SIZE: Final = "1g"
+_TEMPLATES: Final = Path(__file__).parents[3] / "deploy" / "nginx"
+_NAME: Final = re.compile(r"\$\{([A-Z_]+)\}")
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced
+
+
+def run(settings: Settings) -> int:
+    """Run nginx in the foreground, in place of this process.
+
+    Returns:
+        1 = it cannot be started, and why.
+    """
+    nginx = which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    refusal = _refusal(settings, nginx)
+    if refusal or not nginx:
+        print(refusal, file=sys.stderr)
+        return EXIT_FAILED
+    address = _host_port(_ANY_ADDRESS.get(settings.host, settings.host), settings.port)
+    configuration = write_configuration(
+        settings.data_dir / "front",
+        FRONT_LISTEN=_host_port(settings.host, settings.front_port),
+        FRONT_SERVERS=f"server {address} max_fails=0;",
+        FRONT_FILES=str(settings.data_dir.resolve() / "images"),
+        PUBLIC_PATH=settings.public_path,
+    )
+    shown = _host_port(_ANY_ADDRESS.get(settings.host, settings.host), settings.front_port)
+    print(f"nginx: http://{shown}{settings.public_path}/ in front of {address}", flush=True)
+    os.execv(nginx, [nginx, "-c", str(configuration), "-e", "stderr"])  # noqa: S606 - no shell
+    raise AssertionError  # it returns only by an exception
+
+
+def write_configuration(folder: Path, **values: str) -> Path:
+    """Write the configuration of nginx from its templates; return the file to start it with.
+
+    Args:
+        folder: Where all its files are, the cache too; made if it is missing.
+        values: What the names in the templates stand for; some have a default.
+    """
+    folder = folder.resolve()
+    for name in ("temporary", "include"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    user = f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else ""
+    defaults = {
+        "FRONT_FOLDER": str(folder),
+        "FRONT_USER": user,  # files are its own; for others than root it is so anyway
+        "FRONT_CACHE": str(folder / "cache"),
+        "FRONT_CACHE_SIZE": CACHE_SIZE,
+        "FRONT_INCLUDE": str(folder / "include"),
+        "FRONT_LOG": "/dev/stdout",
+        "PUBLIC_PATH": "",
+    }
+    for name in ("image-host.conf", "nginx.conf"):
+        template = (_TEMPLATES / f"{name}.template").read_text("utf-8")
+        (folder / name).write_text(_fill_in(template, {**defaults, **values}), "utf-8")
+    return folder / "nginx.conf"
+
+
+def _fill_in(template: str, values: Mapping[str, str]) -> str:
+    """Replace what envsubst does in the image of nginx."""
+    return _NAME.sub(lambda found: values[found[1]], template)
+
+
+def _refusal(settings: Settings, nginx: str | None) -> str:
+    """Return why nginx cannot be started; empty if it can."""
+    if settings.front != "nginx":
+        return "The service is not set up for it: set FRONT=nginx and TRUSTED_PROXIES=127.0.0.1."
+    if not settings.port:
+        return "PORT=0 takes a free one, which nginx does not know: set PORT."
+    if not _TEMPLATES.is_dir():
+        return f"There is no {_TEMPLATES}, which has the configuration."
+    if not nginx:
+        return "There is no nginx: install it, on Debian and Ubuntu with apt install nginx-light."
+    return ""
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
