@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
+from app.services.cached_rows import CachedRows
+from app.services.changes import Changes
 from app.services.deletion import Deletion
 from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
@@ -14,6 +16,7 @@ from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.staging import Staging
 from app.services.thumbnails import Thumbnails
+from app.services.trust import Trust
 from app.services.upload import Uploads
 from app.storage.base import StorageBackend
 
@@ -31,15 +34,18 @@ class Services:
         strip_metadata: bool = False,
         cache: Cache | None = None,
     ) -> None:
+        changes = Changes(database, cache)
+        self.trust = Trust(database) if cache else None
+        cached = CachedRows(database, cache, self.trust) if cache and self.trust else None
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
-        self.images = Images(database)
-        self.deletion = Deletion(database, storage)
+        self.images = Images(database, changes, cached)
+        self.deletion = Deletion(changes, storage)
         self.files = ImageFiles(self.images, storage, identity)
-        self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
+        self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)
 
     async def close(self) -> None:
