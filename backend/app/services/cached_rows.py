@@ -34,13 +34,13 @@ class CachedRows:
     Args:
         database: Where the rows are.
         cache: Has some of them, maybe.
-        trust: Says for which rows the cache may be used.
     """
 
-    def __init__(self, database: Database, cache: Cache, trust: Trust) -> None:
+    def __init__(self, database: Database, cache: Cache) -> None:
         self._database = database
         self._cache = cache
-        self._trust = trust
+        self.trust = Trust(database)
+        """Says of which rows; of none, unless it is `watched`."""
 
     async def find(self, image_ids: Iterable[UUID]) -> dict[UUID, ImageDetails]:
         """Find rows with their metadata by their ids; an id that no row has is left out.
@@ -49,7 +49,7 @@ class CachedRows:
             DatabaseUnavailable: If some are not in the cache, and the database cannot be asked.
         """
         wanted = {*image_ids}
-        keys = {one: key_of(one) for one in wanted if self._trust.allows(one)}
+        keys = {one: key_of(one) for one in wanted if self.trust.allows(one)}
         if not keys:
             return await self._read(wanted)
         lookup = await self._cache.lookup([*keys.values()])

@@ -16,7 +16,6 @@ from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.staging import Staging
 from app.services.thumbnails import Thumbnails
-from app.services.trust import Trust
 from app.services.upload import Uploads
 from app.storage.base import StorageBackend
 
@@ -35,14 +34,13 @@ class Services:
         cache: Cache | None = None,
     ) -> None:
         changes = Changes(database, cache)
-        self.trust = Trust(database) if cache else None
-        cached = CachedRows(database, cache, self.trust) if cache and self.trust else None
+        self.cached_rows = CachedRows(database, cache) if cache else None
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
-        self.images = Images(database, changes, cached)
+        self.images = Images(database, changes, self.cached_rows)
         self.deletion = Deletion(changes, storage)
         self.files = ImageFiles(self.images, storage, identity)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
