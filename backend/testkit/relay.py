@@ -1,4 +1,4 @@
-"""A stretch of network between the browser and the service that can break."""
+"""A stretch of network before a service, or a cache, that can break."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,6 +21,10 @@ class Relay:
         """Whether new connections are cut too."""
         self.loses_answers = False
         """Whether what the service says gets lost on the way."""
+        self.held = b""
+        """What is sent and contains this waits for `go_on`; empty = nothing waits."""
+        self.is_holding = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     def cut(self) -> None:
         """Break every connection there is."""
@@ -45,6 +49,9 @@ class Relay:
     ) -> None:
         with suppress(OSError):
             while received := await reader.read(65536):
+                if self.held and self.held in received and not is_answer:
+                    self.is_holding.set()
+                    await self.go_on.wait()
                 if not (is_answer and self.loses_answers):
                     writer.write(received)
                     await writer.drain()

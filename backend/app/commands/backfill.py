@@ -73,7 +73,7 @@ async def _make_searchable(backfill: SearchBackfill) -> int:
 async def _fill_in(resources: Resources) -> int:
     """Return how many images lacked something."""
     count, size = Counter[Outcome](), Counter[Outcome]()
-    backfill = Backfill(resources.database, resources.storage)
+    backfill = Backfill(*resources)
     try:
         with tqdm(total=await counted(backfill.count()), unit=" images", disable=None) as bar:
 

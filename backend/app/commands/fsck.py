@@ -58,6 +58,7 @@ async def _check(options: argparse.Namespace, report: Report, resources: Resourc
         options.grace,
         checksums=options.checksums,
         after=options.after,
+        cache=resources.cache,
     )
     return await _compare(check, options, report)
 

@@ -78,6 +78,8 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             except StorageError as error:
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             await opened.enter_async_context(watched_schema(resources.database))
+            if services.cached_rows:
+                await opened.enter_async_context(services.cached_rows.trust.watched())
             yield State(
                 settings=settings,
                 services=services,

@@ -12,10 +12,12 @@ from app.domain.errors import StorageError
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import PROCESSES, Renderer
 from app.jobs.cleanup import cleanup_task
+from app.jobs.invalidation import invalidation_task
 from app.jobs.rendering import rendering_task
 from app.observability.reasons import reason
 from app.queue.worker import QueueWorker
 from app.server.worker import Worker
+from app.services.changes import Changes
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 from app.services.rendering import Rendering
@@ -37,10 +39,12 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         await opened.enter_async_context(watched_schema(database))
         without_deadlines = await opened.enter_async_context(open_resources(settings, COMMAND))
         tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
+        if cache:
+            tasks.append(invalidation_task(Changes(database, cache)))
         if settings.thumbnail_sizes:
             renderer = _make_renderer(settings)
             opened.push_async_callback(renderer.close)
-            rendering = Rendering(database, storage, renderer)
+            rendering = Rendering(database, storage, renderer, cache)
             opened.push_async_callback(rendering.close)
             tasks.append(rendering_task(rendering))
         yield Worker(QueueWorker(database, tasks, PROCESSES), readiness)

@@ -84,6 +84,8 @@ class Position(NamedTuple):
 class StoredFile(NamedTuple):
     """The file that a row promises."""
 
+    id: UUID
+    """Of the image."""
     key: str
     size: int
     """Bytes."""

@@ -12,7 +12,7 @@ from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
 from app.database.engine import Database
-from app.domain.errors import DatabaseUnavailable, StorageError
+from app.domain.errors import CacheUnavailable, DatabaseUnavailable, StorageError
 from app.observability.reasons import reason
 from app.queue.connector import EngineConnector
 from app.queue.settlement import Settlement
@@ -32,7 +32,7 @@ SILENCE_SECONDS: Final = 15.0
 """Without an answer of the queue for so long, a worker does not consume."""
 PAUSE_SECONDS: Final = 1.0
 """Before the queue is used again after a failure."""
-HINDRANCES: Final = (DatabaseUnavailable, StorageError, OSError)
+HINDRANCES: Final = (CacheUnavailable, DatabaseUnavailable, StorageError, OSError)
 """Errors that say nothing of the job: an outage, a full disk, no more processes."""
 
 _NEVER: Final = 1e9

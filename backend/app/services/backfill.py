@@ -12,11 +12,13 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
+from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import IncompleteRow
 from app.imaging.formats import ImageType
 from app.imaging.inspection import Inspection
+from app.services.changes import Changes
 from app.statements.backfill import FoundFacts, complete_rows, count_incomplete, list_incomplete
 from app.statements.fsck import find_file
 from app.storage.base import ObjectReader, StorageBackend
@@ -49,10 +51,14 @@ class Backfill:
     Args:
         database: Where the rows are.
         storage: Where the files are.
+        cache: Has some of the rows, maybe.
     """
 
-    def __init__(self, database: Database, storage: StorageBackend) -> None:
+    def __init__(
+        self, database: Database, storage: StorageBackend, cache: Cache | None = None
+    ) -> None:
         self._database = database
+        self._changes = Changes(database, cache)
         self._storage = storage
 
     async def count(self) -> int:
@@ -88,7 +94,7 @@ class Backfill:
         found: list[FoundFacts] = []
         outcomes = [await self._read(row, found) for row in rows]
         if found:
-            async with self._database.write() as session:
+            async with self._changes.of([row.id for row in found]) as session:
                 await complete_rows(session, found)
         for row, outcome in zip(rows, outcomes, strict=True):
             progress(row, outcome)

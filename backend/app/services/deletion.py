@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.observability.reasons import reason
+from app.services.changes import Changes
 from app.services.images import REMEMBERED_SECONDS
 from app.services.lease import Lease
 from app.statements.images import delete_images
@@ -25,15 +25,15 @@ class Deletion:
     """Deletes images.
 
     Args:
-        database: Where the rows are.
+        changes: Opens the transactions that delete rows.
         storage: Where the files are.
         lease: What a proxy in front has of each file; None where there is no such proxy.
     """
 
     def __init__(
-        self, database: Database, storage: StorageBackend, lease: Lease | None = None
+        self, changes: Changes, storage: StorageBackend, lease: Lease | None = None
     ) -> None:
-        self._database = database
+        self._changes = changes
         self._storage = storage
         self._lease = lease
 
@@ -55,7 +55,7 @@ class Deletion:
         Raises:
             DatabaseUnavailable: If the rows cannot be deleted, or it is unknown whether they were.
         """
-        async with self._database.write() as session:
+        async with self._changes.of(image_ids) as session:
             keys = await delete_images(session, image_ids)
         if not await self._remove_all([(key, one) for one in keys for key in keys[one]]):
             # Any server process that remembers an image would still send its file.

@@ -145,7 +145,7 @@ class ImageFiles:
         try:
             reader = await self._storage.open(file.key, 0, 0)
         except StorageError:
-            await self._images.get(file.image_id)
+            await self._images.get_stored(file.image_id)
         else:
             await reader.close()
 
@@ -176,7 +176,7 @@ class ImageFiles:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        await self._images.get(file.image_id)
+        await self._images.get_stored(file.image_id)
         if file.is_thumbnail:
             return ThumbnailNotReady()
         if self._damage.is_due(file.image_id):

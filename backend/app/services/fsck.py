@@ -14,13 +14,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.domain.image import StoredFile
 from app.domain.thumbnails import is_thumbnail
+from app.services.changes import Changes
 from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import Totals, find_file, list_files, sum_up_images
-from app.statements.images import delete_image_by_key
+from app.statements.images import delete_images
 from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000
@@ -47,6 +49,7 @@ class ConsistencyCheck:
         grace: Files younger than this are left alone if nothing refers to them.
         checksums: Whether to read every file whose checksum is known.
         after: The key after which to begin; "" = at the first.
+        cache: Has some of the rows, maybe; needed where rows are removed.
     """
 
     database: Database
@@ -55,6 +58,7 @@ class ConsistencyCheck:
     _: KW_ONLY
     checksums: bool = False
     after: str = ""
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         self._oldest_in_flight = datetime.now(UTC) - self.grace
@@ -125,11 +129,11 @@ class ConsistencyCheck:
             case kind if kind in BROKEN_ROWS and delete_broken_rows:
                 row = await self._row(finding.key)
                 again = await self._suspect_row(row) if row else None
-                if again is None:
+                if row is None or again is None:
                     return False
-                async with self.database.write() as session:
-                    keys = await delete_image_by_key(session, finding.key)
-                for key in keys:
+                async with Changes(self.database, self.cache).of([row.id]) as session:
+                    deleted = await delete_images(session, [row.id])
+                for key in deleted.get(row.id, ()):
                     if key != finding.key or again.kind is not Kind.ROW_WITHOUT_FILE:
                         await self.storage.delete(key)
             case _:

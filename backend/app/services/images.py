@@ -10,6 +10,8 @@ from app.domain.filenames import sanitize_filename
 from app.domain.image import Image, ImageDetails, Position
 from app.domain.search import NO_FILTERS, Filters
 from app.runtime.batching import Batcher
+from app.services.cached_rows import CachedRows
+from app.services.changes import Changes
 from app.statements.images import find_details, find_images, rename_image
 from app.statements.listing import count_images, list_images
 
@@ -38,10 +40,16 @@ class Images:
 
     Args:
         database: Where the rows are.
+        changes: Opens the transactions that rename.
+        cached: Finds rows by their ids; None = the database does.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, changes: Changes, cached: CachedRows | None = None
+    ) -> None:
         self._database = database
+        self._changes = changes
+        self._cached = cached
         self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
         self._detailed_lookups = Batcher(self._find_details, refusal=DatabaseUnavailable)
 
@@ -52,6 +60,12 @@ class Images:
             ImageNotFound: If there is none with this id.
             DatabaseUnavailable: If the database cannot be asked.
         """
+        if self._cached:
+            return (await self.details(image_id)).image
+        return await self.get_stored(image_id)
+
+    async def get_stored(self, image_id: UUID) -> Image:
+        """Return an image as `get`, past the cache: also as it is during a change."""
         image = await self._lookups.submit(image_id)
         if image is None:
             raise ImageNotFound(image_id)
@@ -105,7 +119,7 @@ class Images:
         harmless = sanitize_filename(filename, "")
         if not harmless:
             raise InvalidFilename
-        async with self._database.write() as session:
+        async with self._changes.of([image_id]) as session:
             image = await rename_image(session, image_id, harmless)
         if image is None:
             raise ImageNotFound(image_id)
@@ -122,6 +136,9 @@ class Images:
         return [found.get(image_id) for image_id in image_ids]
 
     async def _find_details(self, image_ids: Sequence[UUID]) -> Sequence[ImageDetails | None]:
-        async with self._database.read() as session:
-            found = await find_details(session, image_ids)
+        if self._cached:
+            found = await self._cached.find(image_ids)
+        else:
+            async with self._database.read() as session:
+                found = await find_details(session, image_ids)
         return [found.get(image_id) for image_id in image_ids]

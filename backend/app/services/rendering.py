@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO, Final
 from uuid import UUID
 
+from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageError
 from app.domain.image import Image, ImageDetails
@@ -24,6 +25,7 @@ from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
+from app.services.changes import Changes
 from app.services.files import ImageFiles, original_of
 from app.services.identity import StorageIdentity
 from app.services.images import Images
@@ -50,14 +52,21 @@ class Rendering:
         database: Where the rows are.
         storage: Where the originals are, and the thumbnails go.
         renderer: Renders in child processes.
+        cache: Has rows of this database, maybe.
     """
 
-    def __init__(self, database: Database, storage: StorageBackend, renderer: Renderer) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        renderer: Renderer,
+        cache: Cache | None = None,
+    ) -> None:
+        self._changes = Changes(database, cache)
         self._storage = storage
         self._renderer = renderer
         self._identity = StorageIdentity(database, storage)
-        self._images = Images(database)
+        self._images = Images(database, self._changes)
         self._files = ImageFiles(self._images, storage, self._identity)
 
     @property
@@ -99,7 +108,7 @@ class Rendering:
             image = await self._images.get(image_id)
         except ImageNotFound:
             return
-        async with self._database.write() as session:
+        async with self._changes.of([image.id], is_awaited=False) as session:
             if self._is_rendered(image):
                 await record_metadata(session, image_id, {})
             else:
@@ -130,14 +139,14 @@ class Rendering:
         if metadata is None:
             metadata = await self._extract(image, descriptor)
         if self._is_rendered(image):
-            async with self._database.write() as session:
+            async with self._changes.of([image.id], is_awaited=False) as session:
                 await record_metadata(session, image.id, metadata or {})
             return
         try:
             rendition = await self._renderer.render(descriptor)
         except Unrenderable as error:
             _log.info("image %s cannot be rendered: %s %s", image.id, error, error.detail)
-            async with self._database.write() as session:
+            async with self._changes.of([image.id], is_awaited=False) as session:
                 await record_render_error(session, image.id, str(error), metadata or {})
         else:
             await self._publish(image, rendition, metadata)
@@ -175,7 +184,7 @@ class Rendering:
         except BaseException:
             await self._remove(thumbnails)
             raise
-        async with self._database.write() as session:
+        async with self._changes.of([image.id], is_awaited=False) as session:
             is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
         if not is_current:
             await self._remove(thumbnails)

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from app.database.engine import Database
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageNotRenderable,
@@ -23,6 +22,7 @@ from app.domain.image import Image
 from app.domain.job import RENDER, NewJob, Priority
 from app.domain.thumbnails import CONTENT_TYPE, EXTENSION, thumbnail_key, thumbnail_keys
 from app.runtime.batching import Batcher
+from app.services.changes import Changes
 from app.services.files import HotFile, ImageFiles
 from app.services.images import Images
 from app.statements.jobs import insert_jobs
@@ -59,7 +59,7 @@ class Thumbnails:
     """The thumbnails of images.
 
     Args:
-        database: Where rows and jobs are.
+        changes: Opens the transactions in which rows and jobs are written.
         storage: Where the files are.
         images: Finds the rows.
         files: Remembers and opens the files.
@@ -68,13 +68,13 @@ class Thumbnails:
 
     def __init__(
         self,
-        database: Database,
+        changes: Changes,
         storage: StorageBackend,
         images: Images,
         files: ImageFiles,
         sizes: Sequence[int],
     ) -> None:
-        self._database = database
+        self._changes = changes
         self._storage = storage
         self._images = images
         self._files = files
@@ -139,7 +139,7 @@ class Thumbnails:
         is_requested = False
         while True:
             asked_at = monotonic()
-            image = await self._images.get(image_id)
+            image = await self._images.get_stored(image_id)
             if thumbnail := await self._current(image, size, asked_at):
                 return thumbnail
             is_lost = self._sizes[size] in (image.thumbnail_sizes or ())
@@ -182,7 +182,7 @@ class Thumbnails:
         images = {request.image.id: request.image for request in requests}
         lost = {request.image.id: request.image for request in requests if request.is_lost}
         jobs = [NewJob(RENDER, str(image_id), Priority.INTERACTIVE) for image_id in images]
-        async with self._database.write() as session:
+        async with self._changes.of(lost, is_awaited=False) as session:
             await clear_renditions(session, [*lost.values()])
             await insert_jobs(session, jobs)
         return [None] * len(requests)

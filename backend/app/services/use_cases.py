@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.limits import UploadLimits
+from app.services.cached_rows import CachedRows
+from app.services.changes import Changes
 from app.services.deletion import Deletion
 from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
@@ -33,15 +35,17 @@ class Services:
         cache: Cache | None = None,
         lease: Lease | None = None,
     ) -> None:
+        changes = Changes(database, cache)
+        self.cached_rows = CachedRows(database, cache) if cache else None
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
-        self.images = Images(database)
-        self.deletion = Deletion(database, storage, lease)
+        self.images = Images(database, changes, self.cached_rows)
+        self.deletion = Deletion(changes, storage, lease)
         self.files = ImageFiles(self.images, storage, identity, lease)
-        self.thumbnails = Thumbnails(database, storage, self.images, self.files, thumbnail_sizes)
+        self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)
 
     async def close(self) -> None:

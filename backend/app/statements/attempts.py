@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import text
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.job import STALE
+from app.domain.job import INVALIDATE, STALE
 from app.statements.jobs import ALIVE
 
 MAX_FAILED: Final = 5
@@ -45,10 +45,14 @@ class Outcome(Enum):
     HINDERED = """
         UPDATE procrastinate_jobs SET {free}, status = 'todo', reason = :reason,
             attempts = least(attempts + 1, lost + {max_failed} - 1),
-            scheduled_at = now() + least(10 * 6.0 ^ (attempts - lost), 3600) * interval '1 second'
+            scheduled_at = now() + least(10 * 6.0 ^ (attempts - lost),
+                CASE task_name WHEN '{invalidate}' THEN 300 ELSE 3600 END) * interval '1 second'
         WHERE {attempt}
     """
-    """It failed by no fault of the job, which is never set aside for that."""
+    """It failed by no fault of the job, which is never set aside for that.
+
+    Until a row is invalidated in the cache, each of its readers asks the database.
+    """
     SET_ASIDE = """
         UPDATE procrastinate_jobs SET {free}, status = 'failed', scheduled_at = NULL
         WHERE {attempt}
@@ -61,6 +65,7 @@ _SETTLE: Final = {
             attempt="id = :id AND worker_id = :worker AND attempts = :number AND status = 'doing'",
             free="worker_id = NULL, again = false",
             max_failed=MAX_FAILED,
+            invalidate=INVALIDATE,
         )
         + " RETURNING id"
     )

@@ -1,7 +1,7 @@
 """Statements of fsck, which compares rows with files in the order of their keys."""
 
-from datetime import datetime
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -11,7 +11,7 @@ from app.domain.thumbnails import stem, thumbnail_keys
 from app.models import IMAGES
 
 _FILES: Final = select(
-    *IMAGES.c["storage_key", "file_size", "checksum", "thumbnail_sizes", "rendered_at"]
+    *IMAGES.c["id", "storage_key", "file_size", "checksum", "thumbnail_sizes", "rendered_at"]
 )
 
 
@@ -33,7 +33,7 @@ async def list_files(session: ReadSession, after: str, limit: int) -> list[Store
     """Read up to `limit` files in the order of their keys, those after a key ("" = the first)."""
     key = IMAGES.c.storage_key
     query = _FILES.where(key > after).order_by(key).limit(limit)
-    return [_stored(*row) for row in await session.execute(query)]
+    return [_stored(row) for row in await session.execute(query)]
 
 
 async def find_file(session: ReadSession, key: str) -> StoredFile | None:
@@ -41,11 +41,10 @@ async def find_file(session: ReadSession, key: str) -> StoredFile | None:
     first = stem(key)
     beyond = f"{first}/"  # after the characters that may follow: "-" and "."
     query = _FILES.where(IMAGES.c.storage_key >= first, IMAGES.c.storage_key < beyond)
-    files = [_stored(*row) for row in await session.execute(query)]
+    files = [_stored(row) for row in await session.execute(query)]
     return next((file for file in files if key in {file.key, *file.thumbnails}), None)
 
 
-def _stored(
-    key: str, size: int, checksum: bytes | None, sizes: list[int] | None, rendered: datetime | None
-) -> StoredFile:
-    return StoredFile(key, size, checksum, thumbnail_keys(key, sizes, rendered))
+def _stored(row: Sequence[Any]) -> StoredFile:
+    image_id, key, size, checksum, *rendition = row
+    return StoredFile(image_id, key, size, checksum, thumbnail_keys(key, *rendition))

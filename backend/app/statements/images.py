@@ -30,14 +30,14 @@ _RENAME: Final = (
     )
     .returning(*_COLUMNS)
 )
-_DELETE: Final = IMAGES.delete().returning(
-    *IMAGES.c["id", "storage_key", "thumbnail_sizes", "rendered_at"]
-)
 _LOCKED: Final = (
     select(IMAGES.c.id).where(IMAGES.c.id == any_(_IDS)).order_by(IMAGES.c.id).with_for_update()
 )
-_DELETE_BY_IDS: Final = _DELETE.where(IMAGES.c.id.in_(_LOCKED))
-_DELETE_BY_KEY: Final = _DELETE.where(IMAGES.c.storage_key == bindparam("key"))
+_DELETE: Final = (
+    IMAGES.delete()
+    .where(IMAGES.c.id.in_(_LOCKED))
+    .returning(*IMAGES.c["id", "storage_key", "thumbnail_sizes", "rendered_at"])
+)
 
 INSERTED: Final = (*NewImage._fields, "search")
 """The columns of new rows."""
@@ -107,13 +107,8 @@ async def delete_images(session: WriteSession, image_ids: Iterable[UUID]) -> dic
     An id that no row has is left out. The rows are locked in the order of the ids, so that no two
     transactions that do this at once deadlock.
     """
-    return await _delete(session, _DELETE_BY_IDS, {"ids": list(image_ids)})
-
-
-async def delete_image_by_key(session: WriteSession, key: str) -> list[str]:
-    """Delete the row with this storage key; return the keys of its files, none if there is none."""
-    deleted = await _delete(session, _DELETE_BY_KEY, {"key": key})
-    return [key for keys in deleted.values() for key in keys]
+    rows = await session.execute(_DELETE, {"ids": list(image_ids)})
+    return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}
 
 
 async def images_by_id(
@@ -122,10 +117,3 @@ async def images_by_id(
     """Execute a statement that returns the columns of `Image`."""
     rows = await session.execute(statement, parameters)
     return {row[0]: Image(*row) for row in rows}
-
-
-async def _delete(
-    session: WriteSession, statement: Executable, parameters: dict[str, Any]
-) -> dict[UUID, list[str]]:
-    rows = await session.execute(statement, parameters)
-    return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.job import STALE, FailedJob, JobCount, JobState, NewJob
+from app.domain.job import INVALIDATE, STALE, FailedJob, JobCount, JobState, NewJob
 
 _IS_TOO_LATE: Final = "excluded.priority > 0 AND job.scheduled_at > now() + interval '10 seconds'"
 """Of a job that failed before, and that somebody waits for now."""
@@ -56,6 +56,11 @@ _UNFINISHED: Final = text("""
     SELECT args->>'subject' FROM procrastinate_jobs
     WHERE queueing_lock = ANY(:names) AND status <> 'failed'
 """)
+# A literal, for of a parameter the planner does not know that its index has them all.
+_TO_INVALIDATE: Final = text(f"""
+    SELECT args->>'subject' FROM procrastinate_jobs
+    WHERE task_name = '{INVALIDATE}' ORDER BY id LIMIT :limit
+""")  # noqa: S608 - our own
 _COUNTS: Final = text(f"""
     SELECT task_name,
            CASE WHEN {_DUE} THEN 'queued' WHEN status = 'todo' THEN 'postponed'
@@ -122,6 +127,15 @@ async def find_unfinished(session: ReadSession, task: str, subjects: Iterable[st
     """Return those of the subjects whose jobs are queued or being executed."""
     names = [f"{task}:{subject}" for subject in subjects]
     return {*await session.scalars(_UNFINISHED, {"names": names})}
+
+
+async def find_rows_to_invalidate(session: ReadSession | WriteSession, limit: int) -> list[UUID]:
+    """Read the ids of up to `limit` rows that the cache may still have as they were.
+
+    Whatever becomes of its job, also if that was set aside: each is there until it has succeeded.
+    """
+    subjects = await session.scalars(_TO_INVALIDATE, {"limit": limit})
+    return [UUID(subject) for subject in subjects]
 
 
 async def count_jobs(session: ReadSession) -> list[JobCount]:

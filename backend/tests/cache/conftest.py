@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.cache.redis import RedisCache
+from app.config.settings import Settings
+from app.database.engine import Database
+from testkit.cached_host import CachedHost, cached_host
 from testkit.live import until
 from testkit.programs import REDIS, needs_redis
 from testkit.valkey import VALKEY, CacheServer, cache_server
@@ -26,3 +29,10 @@ async def cache(server: CacheServer) -> AsyncIterator[RedisCache]:
     await until(lambda: cache.figures.is_available)
     yield cache
     await cache.close()
+
+
+@pytest.fixture
+async def host(settings: Settings, database: Database, tmp_path: Path) -> AsyncIterator[CachedHost]:
+    with cache_server(tmp_path) as server:
+        async with cached_host(settings, database, server) as host:
+            yield host

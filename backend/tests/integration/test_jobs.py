@@ -15,6 +15,7 @@ from app.statements.jobs import (
     age_of_oldest_job,
     count_jobs,
     discard_failed_jobs,
+    find_rows_to_invalidate,
     has_workers,
     insert_jobs,
     list_failed_jobs,
@@ -208,10 +209,14 @@ async def test_failed_jobs_are_requeued_or_discarded_by_id_or_all_and_no_others(
     ("query", "index"),
     [
         (age_of_oldest_job, "procrastinate_jobs_pkey"),
+        (
+            lambda session: find_rows_to_invalidate(session, 1_001),
+            "ix_procrastinate_jobs_invalidate",
+        ),
         (lambda session: list_failed_jobs(session, 0, 100), "ix_procrastinate_jobs_failed"),
         (lambda session: discard_failed_jobs(session, [1]), "procrastinate_jobs"),
     ],
-    ids=["oldest", "failed", "discard"],
+    ids=["oldest", "to invalidate", "failed", "discard"],
 )
 async def test_a_backlog_is_not_scanned(
     database: Database, query: Callable[[WriteSession], Awaitable[object]], index: str

@@ -193,7 +193,7 @@ async def test_a_wait_ends_where_the_database_fails(
     async def fail(*_: object) -> Image:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(Images, "get", fail)
+    monkeypatch.setattr(Images, "get_stored", fail)
     with pytest.raises(DatabaseUnavailable):
         await asked
 

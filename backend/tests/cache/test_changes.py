@@ -1,0 +1,178 @@
+"""No change is answered before the cache has stopped giving the row as it was (ADR 50)."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app.cache.redis import RedisCache
+from app.imaging.rendering.protocol import RenderLimits
+from app.imaging.rendering.renderer import Renderer
+from app.services.changes import WAIT_SECONDS
+from app.services.rendering import Rendering
+from app.storage.local.backend import LocalStorage
+from testkit.cached_host import (
+    IMAGES,
+    NEW,
+    OLD,
+    CachedHost,
+    assert_changed,
+    id_of,
+    name,
+    until_named,
+)
+from testkit.databases import until_a_statement_waits_for_a_lock
+from testkit.live import TIMEOUT
+
+Change = Callable[[httpx.AsyncClient, str], Coroutine[None, None, httpx.Response]]
+
+
+async def delete(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    return await client.delete(path)
+
+
+async def delete_in_batch(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    return await client.post(f"{IMAGES}/batch-delete", json={"ids": [str(id_of(path))]})
+
+
+async def rename(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    return await client.patch(path, json={"filename": NEW})
+
+
+changes = pytest.mark.parametrize("change", [delete, delete_in_batch, rename])
+
+
+@changes
+async def test_after_the_answer_no_process_gives_the_old_row(
+    host: CachedHost, change: Change
+) -> None:
+    first, second = await host.open(), await host.open()
+    path = await host.upload_cached(first)
+    await until_named(second, path, OLD)
+    assert (await change(first, path)).is_success
+    await assert_changed(first, second, path=path)
+    assert await host.pending() == []
+
+
+@changes
+async def test_a_reader_that_began_before_the_change_does_not_put_the_old_row_back(
+    host: CachedHost, change: Change
+) -> None:
+    """Its command reaches the cache after the answer, when it itself no longer waits for it."""
+    writer, reader = await host.open(), await host.open(relayed=True)
+    path = await host.upload(writer)
+    await host.hold_fill(reader, path)
+    assert (await change(writer, path)).is_success
+    await host.release_fill()
+    assert not host.has(path)
+    await assert_changed(writer, reader, path=path)
+
+
+async def test_nor_does_it_after_a_flush(host: CachedHost) -> None:
+    writer, reader = await host.open(), await host.open(relayed=True)
+    path = await host.upload(writer)
+    await host.hold_fill(reader, path)
+    assert (await rename(writer, path)).is_success
+    host.server.ask("FLUSHALL")
+    await host.release_fill()
+    assert not host.has(path)
+    await assert_changed(writer, reader, path=path)
+
+
+@changes
+async def test_what_is_filled_during_the_transaction_is_gone_after_it(
+    host: CachedHost, change: Change
+) -> None:
+    client = await host.open()
+    path = await host.upload_cached(client)
+    async with host.database.write() as session:
+        await session.execute(text("SELECT FROM images FOR UPDATE"))
+        changing = asyncio.create_task(change(client, path))
+        await until_a_statement_waits_for_a_lock(host.database)
+        host.server.ask("FLUSHALL")
+        async with asyncio.timeout(TIMEOUT):
+            while not host.has(path):
+                assert await name(client, path) == OLD
+    assert (await changing).is_success
+    await assert_changed(client, path=path)
+
+
+@changes
+async def test_a_process_without_the_cache_changes_rows_that_others_read_from_it(
+    host: CachedHost, change: Change
+) -> None:
+    reader, cut_off = await host.open(), await host.open(relayed=True)
+    path = await host.upload_cached(reader)
+    assert host.relay
+    host.relay.is_broken = True
+    host.relay.cut()
+    assert (await change(cut_off, path)).is_success
+    await assert_changed(reader, path=path)
+    assert host.has(path)  # as it was
+    assert await host.pending() == [path]
+    await host.invalidate_pending()
+    assert not host.has(path)
+    await asyncio.sleep(WAIT_SECONDS)  # the process knows now that nothing is pending
+    await assert_changed(reader, path=path)
+
+
+@changes
+async def test_a_cache_that_hung_during_a_change_gives_no_old_row_when_it_goes_on(
+    host: CachedHost, change: Change
+) -> None:
+    first, second = await host.open(), await host.open()
+    path = await host.upload_cached(first)
+    await until_named(second, path, OLD)
+    with host.server.stopped():
+        assert (await change(first, path)).is_success
+    for _ in range(10):
+        await assert_changed(first, second, path=path)
+        await asyncio.sleep(0.1)
+    await host.invalidate_pending()
+    await assert_changed(first, second, path=path)
+
+
+async def test_a_cache_that_starts_again_from_a_snapshot_gives_no_old_row(host: CachedHost) -> None:
+    first = await host.open()
+    path = await host.upload_cached(first)
+    host.server.ask("SAVE")
+    assert (await rename(first, path)).is_success
+    host.server.kill()
+    host.server.start()
+    assert host.has(path)  # as it was, under a key of the server that was killed
+    second = await host.open()
+    for _ in range(10):
+        await assert_changed(first, second, path=path)
+        await asyncio.sleep(0.2)
+
+
+async def test_a_change_while_the_cache_is_down_is_made_up_for_when_it_is_there_again(
+    host: CachedHost,
+) -> None:
+    client = await host.open()
+    path = await host.upload_cached(client)
+    host.server.ask("SAVE")
+    host.server.kill()
+    assert (await rename(client, path)).is_success
+    await assert_changed(client, path=path)
+    assert await host.pending() == [path]
+    host.server.start()
+    await host.invalidate_pending()
+    await assert_changed(client, path=path)
+
+
+async def test_what_a_job_has_rendered_is_in_the_next_answer(host: CachedHost) -> None:
+    client = await host.open()
+    path = await host.upload_cached(client)
+    assert (await client.get(path)).json()["placeholder"] is None
+    storage = LocalStorage(host.settings.data_dir / "images")
+    renderer = Renderer(RenderLimits(512, int(TIMEOUT), 1_000_000), [150])
+    cache = RedisCache(host.server.url, 300)
+    await Rendering(host.database, storage, renderer, cache).render(id_of(path))
+    image = (await client.get(path)).json()
+    assert (image["placeholder"] is None, image["metadata"]) == (False, {})
+    await cache.close()
+    await renderer.close()
+    await storage.close()
