@@ -2,7 +2,7 @@
 
 The service is asked for everything that it can do, then its fsck and its backfill are run, and the
 statements that reach the database are explained: the real ones, with what it costs to carry them
-out.
+out. At the end is how often each index was used for that.
 """
 
 import argparse
@@ -25,8 +25,11 @@ from app.commands import backfill, fsck, fsck_options
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
+from app.database.engine import Database
 from app.domain.image import Position
 from app.schemas.changes import MOST_DELETED
+from app.statements.attempts import prune_failed_jobs, take_up_lost_jobs
+from app.statements.jobs import age_of_oldest_job, list_failed_jobs
 from bench import seed
 from bench.__main__ import folder_of
 from bench.host import Host
@@ -46,7 +49,15 @@ INSERT INTO images (id, filename, storage_key, content_type, file_size)
 VALUES (gen_random_uuid(), 'gone.jpg', 'ffffffffffffffffffffffffffffffff.jpg', 'image/jpeg', 9)
 ON CONFLICT DO NOTHING
 """
-
+JOBS: Final = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock)
+SELECT 'render', 'render', 'render:' || id FROM images
+"""
+"""As many jobs as images, queued."""
+INDEXES: Final = """
+SELECT indexrelname, pg_relation_size(indexrelid) / 1000000, idx_scan
+FROM pg_stat_user_indexes WHERE relname IN ('images', 'procrastinate_jobs') ORDER BY indexrelid
+"""
 
 SEARCHES: Final = {
     "a rare word": {"q": "hasselblad"},
@@ -182,6 +193,20 @@ def measure_again(settings: Settings) -> Queries:
     return {"make backfill": queries}
 
 
+async def keep_queue(url: URL) -> Queries:
+    """Do what workers do for the queue beside its jobs."""
+    database = Database(url)
+    with heard() as queries:
+        async with database.write() as session:
+            await take_up_lost_jobs(session)
+            await prune_failed_jobs(session)
+        async with database.read() as reading:
+            await age_of_oldest_job(reading)
+            await list_failed_jobs(reading, 0, 20)
+    await database.close()
+    return {"beside a million jobs": queries}
+
+
 async def plans(url: URL, asked: Queries) -> None:
     """Print each statement, and how it was carried out when what it reads was cached."""
     async with seed.connect(url) as connection:
@@ -189,6 +214,8 @@ async def plans(url: URL, asked: Queries) -> None:
             transaction = connection.transaction()
             await transaction.start()
             await connection.execute(BROKEN_ROW)
+            await connection.execute(JOBS)
+            await connection.execute("ANALYZE procrastinate_jobs")
             for name, queries in asked.items():
                 first = dict(reversed(queries))
                 for text, arguments in reversed(first.items()):
@@ -200,6 +227,8 @@ async def plans(url: URL, asked: Queries) -> None:
                         lines = "\n".join(f"    {line}" for (line,) in plan)
                         print(f"{name}\n  {' '.join(text.split())}\n{lines}\n")
             await transaction.rollback()
+        for index, size, scans in await connection.fetch(INDEXES):
+            print(f"{index}: {size} MB, used {scans} times")
 
 
 def explain(host: Host) -> None:
@@ -220,6 +249,7 @@ def explain(host: Host) -> None:
         asyncio.run(seed.execute(url, forget, middle.id))
         asked |= measure_again(settings)
         asyncio.run(seed.execute(url, "DELETE FROM images WHERE filename = 'gone.jpg'"))
+        asked |= asyncio.run(keep_queue(url))
         asyncio.run(plans(url, asked))
 
 

@@ -13,10 +13,12 @@ from sqlalchemy import select, text
 
 from app.database.engine import Database, ReadSession, WriteSession
 from app.domain.image import NewImage, Position
+from app.domain.job import NewJob
 from app.domain.search import Filters
 from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
 from app.statements import listing
+from app.statements.attempts import prune_failed_jobs, take_up_lost_jobs
 from app.statements.fsck import find_file, list_files
 from app.statements.images import (
     delete_images,
@@ -25,7 +27,14 @@ from app.statements.images import (
     insert_images,
     rename_image,
 )
+from app.statements.jobs import (
+    age_of_oldest_job,
+    find_unfinished,
+    insert_jobs,
+    list_failed_jobs,
+)
 from app.statements.listing import count_images, list_images
+from app.statements.quota import count_usage
 from app.statements.rendering import (
     Rendered,
     record_metadata,
@@ -39,9 +48,18 @@ from testkit.uploads import add, execute, row, row_keys
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OF_A_DAY = Filters(since=START, before=START + timedelta(days=1))
 OF_A_TYPE = Filters(content_type="image/png")
+KEYS = "uq_images_storage_key"
+NEWEST = "ix_images_created_at_id"
 TYPES = "ix_images_content_type_created_at_id"
+JOBS = "uq_procrastinate_jobs_queueing_lock"
+JOBS_TAKEN = "ix_procrastinate_jobs_taken"
+JOBS_SET_ASIDE = "ix_procrastinate_jobs_failed"
 RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800], {"iso": 100})
 
+TWENTY_THOUSAND_JOBS = text(
+    "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock) "
+    "SELECT 'render', 'render', 'render:' || n FROM generate_series(1, 20000) AS n"
+)
 TWENTY_THOUSAND = text(
     "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', "
     "CASE n % 10 WHEN 0 THEN 'image/png' ELSE 'image/jpeg' END, "
@@ -187,49 +205,49 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
     assert len({image.id for image in (*first, *second)}) == 4
 
 
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        (lambda session, known: find_images(session, [known.id]), "pk_images"),
-        (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
-        (lambda session, known: find_details(session, [known.id]), "pk_images"),
-        (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
-        (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), "uq_images_storage_key"),
-        (lambda session, _known: list_files(session, "5", 500), "uq_images_storage_key"),
-        (lambda session, known: record_rendition(session, known.id, RENDERED, None), "pk_images"),
-        (lambda session, known: record_render_error(session, known.id, "why", {}), "pk_images"),
-        (lambda session, known: record_metadata(session, known.id, {}), "pk_images"),
-        (lambda session, _known: list_images(session, 21, None), "ix_images_created_at_id"),
-        (lambda session, known: list_images(session, 21, known), "ix_images_created_at_id"),
-        (lambda session, known: list_images(session, 21, known, OF_A_DAY), "ix_images_created_at"),
-        (lambda session, known: list_images(session, 21, known, OF_A_TYPE), TYPES),
-        (lambda session, _known: count_images(session, 101), "ix_images_created_at_id"),
-        (lambda session, _known: count_images(session, 101, OF_A_TYPE), TYPES),
-        (lambda session, known: renewed_search(session, known.id), "pk_images"),
-    ],
-    ids=[
-        "find",
-        "find many",
-        "find details",
-        "rename",
-        "find by key",
-        "list by key",
-        "record a rendition",
-        "record an error",
-        "record metadata",
-        "first page",
-        "later page",
-        "later page of a day",
-        "later page of a type",
-        "count",
-        "count of a type",
-        "renew the terms",
-    ],
-)
+async def count_a_quota(session: WriteSession, _known: Position) -> object:
+    return await count_usage(session, [ip_address("192.0.2.7")])
+
+
+Query = Callable[[Any, Position], Awaitable[object]]
+
+OF_IMAGES: dict[str, tuple[Query, str]] = {
+    "find": (lambda session, known: find_images(session, [known.id]), "pk_images"),
+    "find many": (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
+    "find details": (lambda session, known: find_details(session, [known.id]), "pk_images"),
+    "rename": (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
+    "find by key": (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), KEYS),
+    "list by key": (lambda session, _known: list_files(session, "5", 500), KEYS),
+    "record a rendition": (
+        lambda session, known: record_rendition(session, known.id, RENDERED, None),
+        "pk_images",
+    ),
+    "record an error": (
+        lambda session, known: record_render_error(session, known.id, "why", {}),
+        "pk_images",
+    ),
+    "record metadata": (lambda session, known: record_metadata(session, known.id, {}), "pk_images"),
+    "first page": (lambda session, _known: list_images(session, 21, None), NEWEST),
+    "later page": (lambda session, known: list_images(session, 21, known), NEWEST),
+    "later page of a day": (
+        lambda session, known: list_images(session, 21, known, OF_A_DAY),
+        NEWEST,
+    ),
+    "later page of a type": (
+        lambda session, known: list_images(session, 21, known, OF_A_TYPE),
+        TYPES,
+    ),
+    "count": (lambda session, _known: count_images(session, 101), NEWEST),
+    "count of a type": (lambda session, _known: count_images(session, 101, OF_A_TYPE), TYPES),
+    "count a quota": (count_a_quota, "ix_images_upload_ip_created_at"),
+    "renew the terms": (lambda session, known: renewed_search(session, known.id), "pk_images"),
+}
+"""What each statement does, and the index that answers it."""
+
+
+@pytest.mark.parametrize(("query", "index"), OF_IMAGES.values(), ids=OF_IMAGES)
 async def test_every_query_is_answered_by_its_index(
-    database: Database,
-    query: Callable[[WriteSession, Position], Awaitable[object]],
-    index: str,
+    database: Database, query: Query, index: str
 ) -> None:
     async with database.write() as session:
         await session.execute(TWENTY_THOUSAND)
@@ -240,6 +258,65 @@ async def test_every_query_is_answered_by_its_index(
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+Change = Callable[[Any], Awaitable[object]]
+
+OF_JOBS: dict[str, tuple[Change, str]] = {
+    "insert": (lambda session: insert_jobs(session, [NewJob("render", "7")]), JOBS),
+    "find unfinished": (lambda session: find_unfinished(session, "render", ["7"]), JOBS),
+    "age of the oldest": (age_of_oldest_job, "procrastinate_jobs_pkey"),
+    "list those set aside": (lambda session: list_failed_jobs(session, 0, 20), JOBS_SET_ASIDE),
+    "prune": (prune_failed_jobs, JOBS_SET_ASIDE),
+    "fetch": (
+        lambda session: session.execute(text("SELECT procrastinate_fetch_job_v2(NULL, NULL)")),
+        "procrastinate_jobs_priority_idx_v1",
+    ),
+    "take up those lost": (take_up_lost_jobs, JOBS_TAKEN),
+    "forget a worker": (
+        lambda session: session.execute(text("DELETE FROM procrastinate_workers")),
+        JOBS_TAKEN,
+    ),
+    "find what is to be invalidated": (
+        lambda session: session.execute(
+            text("SELECT args FROM procrastinate_jobs WHERE task_name = 'invalidate' LIMIT 1001")
+        ),
+        "ix_procrastinate_jobs_invalidate",
+    ),
+}
+"""What each statement does, and the index that answers it."""
+
+
+@pytest.mark.parametrize(("change", "index"), OF_JOBS.values(), ids=OF_JOBS)
+async def test_no_statement_reads_the_jobs_that_are_queued_for_others(
+    database: Database, change: Change, index: str
+) -> None:
+    """Those of functions and of foreign keys too, which EXPLAIN does not show."""
+    async with database.write() as session:
+        await session.execute(TWENTY_THOUSAND_JOBS)
+        await session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
+        await session.execute(text("ANALYZE procrastinate_jobs"))
+    async with database.write() as session:
+        await change(session)
+        scans = "SELECT {}".format(
+            ", ".join(
+                f"pg_stat_get_xact_numscans('{name}'::regclass)"
+                for name in ("procrastinate_jobs", index)
+            )
+        )
+        of_the_table, of_the_index = (await session.execute(text(scans))).one()
+    assert of_the_table == 0
+    assert of_the_index > 0
+
+
+async def test_every_index_answers_a_statement(database: Database) -> None:
+    query = text(
+        "SELECT indexname FROM pg_indexes WHERE tablename ~ '^(images|procrastinate_jobs)$'"
+    )
+    async with database.read() as session:
+        indexes = {*await session.scalars(query)}
+    searching = "ix_images_search"  # below
+    assert indexes == {searching, *(index for _, index in (*OF_IMAGES.values(), *OF_JOBS.values()))}
 
 
 async def test_several_rows_are_deleted_by_the_index_of_their_ids(database: Database) -> None:
