@@ -32,6 +32,8 @@ class CacheServer:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.snapshot = folder / "dump.rdb"
+        """What `SAVE` writes, and the next start reads."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
