@@ -36,6 +36,12 @@ class CacheServer:
         """What `SAVE` writes, and the next start reads."""
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        assert self.process
+        return self.process.pid
+
     def start(self) -> Self:
         """Start it, empty unless it has a snapshot, and wait until it answers."""
         options = {"save": "", "port": str(self.port), "bind": "127.0.0.1", **self._options}
