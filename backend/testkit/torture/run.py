@@ -83,7 +83,7 @@ class Run:
         """Kill until the goal is reached; check every so often, and after a time without kills."""
         await self._recover()
         with tqdm(total=self._goal_number, unit=f" {self._goal}", disable=None) as bar:
-            while bar.n < self._goal_number:
+            while not self._is_over():
                 async with self._clients.at_work():
                     for number in range(KILLS_BETWEEN_CHECKS):
                         await self._disturb(self._faults.kill)
@@ -91,7 +91,7 @@ class Run:
                         if number % KILLS_BETWEEN_STOPS == 0:
                             await self._disturb(self._faults.stop)
                         bar.update(self.book.count[self._goal] - bar.n)
-                        if bar.n >= self._goal_number:
+                        if self._is_over():
                             break
                 await self._promises.check()
                 tqdm.write(", ".join(f"{self.book.count[name]} {name}" for name in REPORTED))
@@ -100,6 +100,9 @@ class Run:
         await self._promises.check(undisturbed=True)
         log = self._service.log.read_text(errors="replace")
         self.book.count.update({name: log.count(words) for name, words in LOGGED.items()})
+
+    def _is_over(self) -> bool:
+        return self.book.count[self._goal] >= self._goal_number
 
     async def _disturb(self, fault: Callable[[], str]) -> None:
         await asyncio.sleep(self._chance.uniform(0.02, 0.6))
