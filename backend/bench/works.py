@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import quota, rendering, stripping, thumbnails
+from bench import cached_reads, quota, rendering, stripping, thumbnails
 from bench.reads import (
     conditional,
     download,
@@ -21,6 +21,7 @@ from bench.writes import latency, memory, upload
 
 _USUAL: Final = partial(Comparison, "service", "usual way")
 _BARE: Final = partial(Comparison, "service", "bare answer")
+_CACHE: Final = partial(Comparison, "Redis", "no cache")
 _FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "GIF": tuple(WAYS),
     "WebP": tuple(WAYS),
@@ -56,6 +57,15 @@ WORKS: Final = (
         "metadata by id, over 100,000 images",
         metadata,
         (_USUAL(at_least=1.8),),
+    ),
+    Work(
+        "metadata-cached",
+        "metadata, 10,000 of 1,000,000 images",
+        cached_reads.metadata,
+        (
+            _CACHE(),
+            _CACHE(unit=cached_reads.CPU),
+        ),
     ),
     Work(
         "upload-small",

@@ -1,6 +1,7 @@
 -- What wrk asks for, and how it reports what it saw. After wrk's own arguments:
 --   get             the URL, again and again
 --   paths FILE      a random line of FILE each time; the requests are written beforehand
+--   replay FILE     each line of FILE in turn
 --   send FILE       the body in FILE; method and type come from the next two arguments
 -- Last may come the mean pause between two requests of a connection, in milliseconds.
 
@@ -8,14 +9,22 @@ local mean_pause
 
 function init(arguments)
   local what = table.remove(arguments, 1)
-  if what == "paths" then
+  if what == "paths" or what == "replay" then
     local requests = {}
     for path in io.lines(table.remove(arguments, 1)) do
       requests[#requests + 1] = wrk.format("GET", path)
     end
     local random, count = math.random, #requests
     math.randomseed(os.time())
-    request = function() return requests[random(count)] end
+    if what == "paths" then
+      request = function() return requests[random(count)] end
+    else
+      local number = 0
+      request = function()
+        number = number % count + 1
+        return requests[number]
+      end
+    end
   elseif what == "send" then
     local file = assert(io.open(table.remove(arguments, 1), "rb"))
     wrk.body = file:read("*a")

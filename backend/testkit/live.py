@@ -72,6 +72,13 @@ def assert_nothing_stored(server: LiveServer, stored_files: StoredFiles) -> None
     assert httpx.get(f"{server.url}/api/v1/images").json()["items"] == []
 
 
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
 def wait_until(condition: Callable[[], object], seconds: float = TIMEOUT) -> None:
     """Wait until something is true; fail if it is not within some seconds."""
     deadline = time.monotonic() + seconds

@@ -32,7 +32,15 @@ class CacheServer:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.snapshot = folder / "dump.rdb"
+        """What `SAVE` writes, and the next start reads."""
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        assert self.process
+        return self.process.pid
 
     def start(self) -> Self:
         """Start it, empty unless it has a snapshot, and wait until it answers."""

@@ -16,6 +16,7 @@ from bench import servers
 from bench.__main__ import folder_of
 from bench.site import Site
 from bench.wrk import BenchmarkFailed
+from testkit.valkey import cache_server
 
 USERS: Final = 100
 SPAWN_RATE: Final = 10
@@ -33,19 +34,29 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="as for `make bench`")
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--redis", action="store_true", help="with a cache")
+    parser.add_argument(
+        "--stop-redis", action="store_true", help="the same; it hangs from half of the time on"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         with folder_of(options.keep) as folder, ExitStack() as opened:
             host = Site(folder, opened).large_host
-            with servers.service(host.data, renders=True) as service:
+            settings, stop = {}, ""
+            if options.redis or options.stop_redis:
+                cache = opened.enter_context(cache_server(folder))
+                settings["REDIS_URL"] = cache.url
+                if options.stop_redis:
+                    stop = f"{cache.pid} {options.seconds}"
+            with servers.service(host.data, renders=True, **settings) as service:
                 statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
                 ids = folder / "ids"
                 ids.write_text(
                     "\n".join(str(image_id) for (image_id,) in host.execute(statement, IDS))
                 )
                 try:
-                    return _run(service.url, ids, options.users, options.seconds)
+                    return _run(service.url, ids, options.users, options.seconds, stop)
                 finally:
                     host.remove_uploads()
     except BenchmarkFailed as error:
@@ -53,7 +64,7 @@ def main() -> int:
         return 1
 
 
-def _run(url: str, ids: Path, users: int, seconds: int) -> int:
+def _run(url: str, ids: Path, users: int, seconds: int, stop: str) -> int:
     """Let locust print its table and judge."""
     return subprocess.run(
         [
@@ -65,6 +76,7 @@ def _run(url: str, ids: Path, users: int, seconds: int) -> int:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(servers.BACKEND),
             "IMAGE_IDS": str(ids),
+            **({"STOP": stop} if stop else {}),
         },
         check=False,
     ).returncode

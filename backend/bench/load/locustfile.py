@@ -1,6 +1,7 @@
 """People who use an image host: most look, some add, a few add a lot. Run by `make load`.
 
 The environment variable IMAGE_IDS names a file with ids of images that are there, one a line.
+STOP has the id of a process to stop when half of the run is over, and the seconds of the run.
 """
 
 import os
@@ -13,6 +14,7 @@ from locust.env import Environment
 
 from bench.forms import form
 from bench.images import ImageSpec, typical_specs
+from bench.load.fault import Halves
 
 IMAGES: Final = "/api/v1/images"
 P50_MS: Final = 100
@@ -24,6 +26,7 @@ _ids: Final = Path(os.environ["IMAGE_IDS"]).read_text().split()
 _JPEG: Final = [p for p in typical_specs(_chance) if p.image_type == "image/jpeg"]
 _forms: Final = [form(spec.content(_chance)) for spec in _JPEG]
 _heavy_form: Final = form(ImageSpec(_JPEG[0].image_type, HEAVY_BYTES).content(_chance))
+_halves: Final = Halves(*map(int, os.environ["STOP"].split())) if "STOP" in os.environ else None
 
 
 class _Person(FastHttpUser):
@@ -103,6 +106,8 @@ def judge(environment: Environment, **_: object) -> None:
         f"errors {total.num_failures} of {total.num_requests:,} requests: "
         f"{'reached' if reached else 'NOT reached'}"
     )
+    if _halves:
+        reached = _halves.judge() and reached
     environment.process_exit_code = 0 if reached else 1
 
 

@@ -1,8 +1,9 @@
-"""Kill and stop the real service, its workers, its database and its disk while clients work.
+"""Kill and stop the real service, its workers, database, disk, cache and nginx while clients work.
 
-What it promises is checked again and again: each 201 is downloadable byte for byte, each deleted
-image stays gone, each renamed one has its name; each listed one opens, and has its three thumbnails
-or a reason why not; no job is lost; and after `fsck --repair` storage and database agree exactly.
+What it promises is checked again and again: each 201 is downloadable byte for byte; of a deleted
+image nothing is served from the answer on, by any server process or by nginx, and a renamed one has
+its name; each listed one opens, and has its three thumbnails or a reason why not; no job is lost;
+and after `fsck --repair` storage and database agree exactly.
 """
 
 import argparse
@@ -12,19 +13,33 @@ import time
 from pathlib import Path
 from tempfile import mkdtemp
 
-from testkit.torture.run import torture
+from testkit.torture.run import Options, torture
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
-    options = parser.parse_args()
-    print(f"{options.kills} kills, seed {options.seed}")
+    parser.add_argument(
+        "--deletes",
+        type=int,
+        default=0,
+        help="acknowledged deletes after which it ends, instead of kills; clients do little else",
+    )
+    parser.add_argument("--lean", action="store_true", help="without a cache and nginx")
+    given = parser.parse_args()
+    options = Options(
+        given.seed,
+        given.kills,
+        given.deletes,
+        with_cache=not given.lean,
+        with_front=not given.lean,
+    )
+    print(options)
     begin = time.monotonic()
     folder = Path(mkdtemp(prefix="torture-"))
     print(f"What is left after a failure: {folder}")
-    counts = torture(folder, options.kills, options.seed)
+    counts = torture(folder, options)
     for name, number in sorted(counts.items()):
         print(f"{number:8} {name}")
     print(f"Every promise was kept, in {time.monotonic() - begin:.0f} s.")

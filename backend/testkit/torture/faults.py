@@ -1,49 +1,47 @@
-"""What happens to the processes of a service, to its database and its disk."""
+"""What happens to a service: kills and stops of what it consists of."""
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from random import Random
-from typing import Final
 
-import psutil
+from testkit.torture.cache_faults import CacheFaults
+from testkit.torture.front_faults import FrontFaults
+from testkit.torture.process_faults import ProcessFaults
+from testkit.torture.service import Service
 
-from testkit.torture.book import require
-from testkit.torture.service import TIMEOUT, Service, children, kill
-
-PUBLISH_SECONDS: Final = 0.1
-"""About how long a worker needs for the files and the row of an image that is rendered."""
+Kill = Callable[[], None]
+Stop = Callable[[float], None]
 
 
 class Faults:
-    """Kills and stops, in rounds: in each all kinds in any order, those of rendering repeatedly.
+    """Kills and stops, in rounds: in each all kinds in any order, some of them repeatedly.
 
     Args:
-        service: Whose processes.
+        service: What it happens to.
         chance: Chooses.
         pauses: Seconds for which something is stopped.
     """
 
     def __init__(self, service: Service, chance: Random, pauses: Sequence[float]) -> None:
-        self._service = service
         self._chance = chance
         self._pauses = pauses
-        self._kills: list[Callable[[], None]] = []
-        self._stops: list[Callable[[float], None]] = []
+        processes = ProcessFaults(service, chance)
+        self._all_kills: list[Kill] = [*processes.kills]
+        self._all_stops: list[Stop] = [*processes.stops]
+        if service.cache:
+            cache = CacheFaults(service, service.cache, chance)
+            self._all_kills += cache.kills
+            self._all_stops += cache.stops
+        if service.front:
+            front = FrontFaults(service.front)
+            self._all_kills += front.kills
+            self._all_stops += front.stops
+        self._kills: list[Kill] = []
+        self._stops: list[Stop] = []
 
     def kill(self) -> str:
         """Kill something; return what."""
         if not self._kills:
-            self._kills = [
-                self.kill_a_server_process,
-                self.kill_a_writer,
-                self.kill_all_server_processes,
-                self.kill_service,
-                self.kill_database,
-                self.kill_everything,
-                *(self.kill_a_worker, self.kill_a_renderer) * 3,
-            ]
-            self._chance.shuffle(self._kills)
+            self._kills = self._chance.sample(self._all_kills, len(self._all_kills))
         fault = self._kills.pop()
         fault()
         return fault.__name__
@@ -51,108 +49,7 @@ class Faults:
     def stop(self) -> str:
         """Stop something for a while; return what, and for how long."""
         if not self._stops:
-            self._stops = [
-                self.stop_a_server_process,
-                self.stop_a_writer,
-                self.stop_a_worker,
-                self.stop_a_renderer,
-                self.stop_database,
-                *([self.hang_disk] if self._service.disk else []),
-            ]
-            self._chance.shuffle(self._stops)
+            self._stops = self._chance.sample(self._all_stops, len(self._all_stops))
         fault, seconds = self._stops.pop(), self._chance.choice(self._pauses)
         fault(seconds)
         return f"{fault.__name__} for {seconds} s"
-
-    def kill_a_server_process(self) -> None:
-        """Its supervisor starts another."""
-        kill(self._one_of(self._service.servers))
-
-    def kill_a_writer(self) -> None:
-        """Its server process or worker starts another."""
-        kill(self._one_of(self._service.writers))
-
-    def kill_all_server_processes(self) -> None:
-        """Their supervisor starts others."""
-        kill(*self._service.servers())
-
-    def kill_a_worker(self) -> None:
-        """Its supervisor starts another, which takes up what it was rendering or publishing."""
-        worker = self._one_of(self._service.busy_workers)
-        time.sleep(self._chance.uniform(0, PUBLISH_SECONDS))
-        kill(worker)
-
-    def kill_a_renderer(self) -> None:
-        """Its worker starts another."""
-        kill(self._one_of(self._service.busy_renderers))
-
-    def kill_service(self) -> None:
-        """Its workers end by themselves, beside the next service."""
-        self._kill_service(with_workers=False)
-        self._service.start()
-
-    def kill_database(self) -> None:
-        """The service goes on, as soon as the database is there again."""
-        kill(self._service.database)
-        self._service.start_database()
-
-    def kill_everything(self) -> None:
-        """Let all begin anew, as after a loss of power."""
-        self._kill_service(with_workers=True)
-        self.kill_database()
-        self._service.start()
-
-    def stop_a_server_process(self, seconds: float) -> None:
-        """Its supervisor may take it for dead, and start another."""
-        _stop([self._one_of(self._service.servers)], seconds)
-
-    def stop_a_writer(self, seconds: float) -> None:
-        """Its parent may give it up, and start another."""
-        _stop([self._one_of(self._service.writers)], seconds)
-
-    def stop_a_worker(self, seconds: float) -> None:
-        """Its jobs may be taken up by another; its supervisor may take it for dead."""
-        _stop([self._one_of(self._service.busy_workers)], seconds)
-
-    def stop_a_renderer(self, seconds: float) -> None:
-        """Its worker may give it up, and start another."""
-        _stop([self._one_of(self._service.busy_renderers)], seconds)
-
-    def stop_database(self, seconds: float) -> None:
-        """Let all that asks it wait."""
-        server = self._service.database
-        _stop([server, *children(server)], seconds)
-
-    def hang_disk(self, seconds: float) -> None:
-        """Let all that writes files wait."""
-        assert self._service.disk
-        with self._service.disk.frozen():
-            time.sleep(seconds)
-
-    def _kill_service(self, *, with_workers: bool) -> None:
-        family = [self._service.main, *self._service.servers()]
-        if with_workers:
-            family += self._service.workers()
-        kill(*family)
-        psutil.wait_procs(family, TIMEOUT)
-
-    def _one_of(self, find: Callable[[], list[psutil.Process]]) -> psutil.Process:
-        """Choose one of some processes, as soon as there are any."""
-        deadline = time.monotonic() + TIMEOUT
-        while not (found := find()):
-            require(time.monotonic() < deadline, f"there are no {find.__name__}")
-            time.sleep(0.01)
-        return self._chance.choice(found)
-
-
-def _stop(processes: list[psutil.Process], seconds: float) -> None:
-    """Let processes do nothing for a time."""
-    try:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
-        time.sleep(seconds)
-    finally:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()

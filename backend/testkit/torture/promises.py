@@ -1,13 +1,24 @@
 """Checks of a service that has recovered, against what it has acknowledged."""
 
+import asyncio
 import json
+from collections.abc import Collection, Iterator
+from typing import Any, Final, TypeVar
 
 import httpx
 
+from app.schemas.changes import MOST_DELETED
 from testkit.torture.book import Book, require
+from testkit.torture.readers import Readers
 from testkit.torture.service import Service
 from testkit.torture.thumbnails import check_thumbnails, named_files, wait_for_jobs
 from testkit.torture.uploads import upload_of
+
+AT_ONCE: Final = 16
+"""Images that are asked for concurrently."""
+
+
+_T = TypeVar("_T")
 
 
 class Promises:
@@ -15,14 +26,15 @@ class Promises:
 
     Args:
         service: It serves, and no client is at work.
-        images: The URL of its images.
         book: What it has acknowledged; emptied by each check.
+        readers: Read what must be gone.
     """
 
-    def __init__(self, service: Service, images: str, book: Book) -> None:
+    def __init__(self, service: Service, book: Book, readers: Readers) -> None:
         self._service = service
-        self._images = images
+        self._images = service.ways["directly"]
         self._book = book
+        self._readers = readers
 
     async def check(self, *, undisturbed: bool = False) -> None:
         """Check every promise, and delete all images.
@@ -40,8 +52,9 @@ class Promises:
             require(not book.deleted & listed, "a deleted image is on the list")
             await self._compare(len(listed), undisturbed=undisturbed)
             book.count["images checked"] += len(listed)
-            for image_id in listed:
-                await client.delete(f"{self._images}/{image_id}")
+            for ids in _groups(listed, MOST_DELETED):
+                answer = await client.post(f"{self._images}/batch-delete", json={"ids": ids})
+                require(answer.json()["deleted"] == ids, answer.text)
         book.clear()
 
     async def _check_acknowledged(self, client: httpx.AsyncClient) -> None:
@@ -49,10 +62,9 @@ class Promises:
             response = await client.get(f"{self._images}/{image_id}/file")
             require(response.status_code == httpx.codes.OK, f"{image_id} is lost")
             require(response.content == upload_of(number).stored, f"{image_id} has changed")
-        for image_id in self._book.deleted:
-            for address in (image_id, f"{image_id}/file", f"{image_id}/thumbnails/300"):
-                response = await client.get(f"{self._images}/{address}")
-                require(response.status_code == httpx.codes.NOT_FOUND, f"{image_id} is back")
+        async with self._readers:
+            for ids in _groups(self._book.deleted, AT_ONCE):
+                await self._readers.require_gone(ids)
         for image_id, number in self._book.unsure.items():
             response = await client.get(f"{self._images}/{image_id}/file")
             if response.status_code != httpx.codes.NOT_FOUND:
@@ -64,15 +76,22 @@ class Promises:
         url = f"{self._images}?limit=100"
         while url:
             response = await client.get(url)
-            for image in response.json()["items"]:
-                listed.add(image["id"])
-                names = self._book.names.get(image["id"], {image["filename"]})
-                require(image["filename"] in names, f"{image['id']} has none of the names {names}")
-                content = (await client.get(image["url"])).content
-                require(len(content) == image["file_size"], f"{image['id']} does not open")
-                await check_thumbnails(client, image, numbers.get(image["id"]), self._book)
+            items = response.json()["items"]
+            listed.update(image["id"] for image in items)
+            for images in _groups(items, AT_ONCE):
+                await asyncio.gather(*(self._open(client, image, numbers) for image in images))
             url = response.links["next"]["url"] if "next" in response.links else ""
         return listed
+
+    async def _open(
+        self, client: httpx.AsyncClient, image: dict[str, Any], numbers: dict[str, int]
+    ) -> None:
+        image_id = image["id"]
+        names = self._book.names.get(image_id, {image["filename"]})
+        require(image["filename"] in names, f"{image_id} has none of the names {names}")
+        content = (await client.get(image["url"])).content
+        require(len(content) == image["file_size"], f"{image_id} does not open")
+        await check_thumbnails(client, image, numbers.get(image_id), self._book)
 
     async def _compare(self, listed: int, *, undisturbed: bool) -> None:
         """Repair, and then find rows and files to be the same."""
@@ -97,3 +116,8 @@ class Promises:
         require(files == named, f"files that no row names, or the reverse: {files ^ named}")
         originals = sum("-" not in name for name in files)
         require(originals == listed, f"{originals} files for {listed} images")
+
+
+def _groups(items: Collection[_T], size: int) -> Iterator[list[_T]]:
+    every = list(items)
+    return (every[first : first + size] for first in range(0, len(every), size))

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import signal
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,6 +14,10 @@ from sqlalchemy.engine import make_url
 from app.database.embedded import embedded_postgres
 from testkit.databases import execute, prepare
 from testkit.disks import FrozenDisk
+from testkit.live import free_port
+from testkit.torture.front import Front
+from testkit.torture.processes import busy_renderers, children, running
+from testkit.valkey import CacheServer
 
 BACKEND: Final = Path(__file__).parents[2]
 SERVER_PROCESSES: Final = 2
@@ -31,16 +33,25 @@ class Service:
     Args:
         folder: Where its log and its database are.
         disk: Where its files are, if they are on a disk that can hang.
+        cache: What caches its rows, if anything does.
+        front: The proxy in front of it, if there is one.
     """
 
-    def __init__(self, folder: Path, disk: FrozenDisk | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        disk: FrozenDisk | None,
+        cache: CacheServer | None,
+        front: Front | None,
+    ) -> None:
         self.folder = folder
         self.disk = disk
+        self.cache = cache
+        self.front = front
         self.data = disk.folder if disk else folder / "data"
         self.log = folder / "log"
         self.url = ""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._database = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,9 +59,13 @@ class Service:
         self.start_database()
         asyncio.run(prepare(make_url(self.url)))
         self.start()
+        if self.front:
+            self.front.open(self._environment)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.front:
+            self.front.close()
         if self._process:
             self._process.terminate()
             self._process.wait(TIMEOUT)
@@ -86,6 +101,12 @@ class Service:
             check=False,
         )
 
+    @property
+    def ways(self) -> dict[str, str]:
+        """The URLs of the images: past the proxy, and through it, if there is one."""
+        ports = {"directly": self.port} | ({"by nginx": self.front.port} if self.front else {})
+        return {way: f"http://127.0.0.1:{port}/api/v1/images" for way, port in ports.items()}
+
     async def select(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the database, past the service."""
         return await execute(make_url(self.url), statement)
@@ -104,24 +125,24 @@ class Service:
 
     def servers(self) -> list[psutil.Process]:
         """List the processes that answer clients."""
-        return _running("app.commands.server_process", children(self.main))
+        return running("app.commands.server_process", children(self.main))
 
     def workers(self) -> list[psutil.Process]:
         """List the processes that do jobs."""
-        return _running("app.commands.worker_process", children(self.main))
+        return running("app.commands.worker_process", children(self.main))
 
     def writers(self) -> list[psutil.Process]:
         """List the processes that write files, for server processes and workers."""
         parents = [*self.servers(), *self.workers()]
-        return [one for parent in parents for one in _running("writer_program", children(parent))]
+        return [one for parent in parents for one in running("writer_program", children(parent))]
 
     def busy_workers(self) -> list[psutil.Process]:
         """List the workers for which an image is rendered at this moment."""
-        return [worker for worker in self.workers() if _busy_renderers(worker)]
+        return [worker for worker in self.workers() if busy_renderers(worker)]
 
     def busy_renderers(self) -> list[psutil.Process]:
         """List the processes that render an image at this moment."""
-        return [renderer for worker in self.workers() for renderer in _busy_renderers(worker)]
+        return [renderer for worker in self.workers() for renderer in busy_renderers(worker)]
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -134,42 +155,6 @@ class Service:
             "WORKERS": str(SERVER_PROCESSES),
             "WORKER_PROCESSES": "1",
             "RENDER_TIMEOUT_SECONDS": str(RENDER_SECONDS),
+            **({"REDIS_URL": self.cache.url} if self.cache else {}),
+            **(self.front.settings if self.front else {}),
         }
-
-
-def children(process: psutil.Process) -> list[psutil.Process]:
-    """List the processes that a process has started and that have not ended."""
-    try:
-        return list(process.children())
-    except psutil.NoSuchProcess:
-        return []
-
-
-def kill(*processes: psutil.Process) -> None:
-    """Kill processes as `kill -9` does."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
-
-
-def _busy_renderers(worker: psutil.Process) -> list[psutil.Process]:
-    renderers = _running("app.imaging.rendering.program", children(worker))
-    return [one for one in renderers if _status(one) == psutil.STATUS_RUNNING]
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return psutil.STATUS_DEAD
-
-
-def _running(module: str, processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if module in " ".join(_command(process))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.NoSuchProcess:
-        return []

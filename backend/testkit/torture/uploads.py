@@ -63,8 +63,10 @@ KINDS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 
 
 def upload_of(number: int) -> Upload:
-    """Make an upload from its number alone, different from all others."""
+    """Make an upload from its number alone, different from all others; negative ones are small."""
     chance = random.Random(number)  # noqa: S311 - for variety
+    if number < 0:
+        return Upload(whole_samples()[0] + _different(chance), can_be_rendered=True)
     make = chance.choice((_noise, _sample, _sample, _photograph, _photograph, _truncated))
     return make(chance)._replace(strip_metadata=chance.random() < STRIPPED)
 

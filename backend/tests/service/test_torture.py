@@ -1,21 +1,22 @@
 from pathlib import Path
 
-from testkit.torture.run import torture
+from testkit.torture.run import Options, torture
 
-KILLS = 8
-"""Of twelve in a round, half of which hit workers and renderers."""
-PAUSES = (0.3, 2.0)
-"""Seconds, shorter than deadlines; `make torture` waits longer."""
+OPTIONS = Options(seed=9, kills=8, pauses=(0.3, 2.0), with_front=False)
+"""Kills: of a round, half of which hit workers and renderers. Pauses, in seconds: shorter than
+deadlines; `make torture` waits longer."""
 
 
 def test_promises_are_kept_while_processes_are_killed_and_stopped(tmp_path: Path) -> None:
-    counts = torture(tmp_path, KILLS, seed=9, pauses=PAUSES)
-    assert sum(number for name, number in counts.items() if name.startswith("kill")) == KILLS
+    counts = torture(tmp_path, OPTIONS)
+    assert counts["kills"] == OPTIONS.kills
     assert counts["kill_a_worker"] + counts["kill_a_renderer"] > 0
     assert any(name.startswith(("stop", "hang")) for name in counts)
     assert counts["upload 201"] > 0
     assert counts["delete 204"] > 0
     assert counts["batch delete 200"] > 0
     assert counts["rename 200"] > 0
+    assert counts["reads after a delete"] > 0
+    assert counts["reads after a rename"] > 0
     assert counts["images with thumbnails"] > 0
     assert counts["images that are broken"] > 0
