@@ -29,6 +29,7 @@ from app.statements.images import (
 )
 from app.statements.jobs import (
     age_of_oldest_job,
+    find_rows_to_invalidate,
     find_unfinished,
     insert_jobs,
     list_failed_jobs,
@@ -278,9 +279,7 @@ OF_JOBS: dict[str, tuple[Change, str]] = {
         JOBS_TAKEN,
     ),
     "find what is to be invalidated": (
-        lambda session: session.execute(
-            text("SELECT args FROM procrastinate_jobs WHERE task_name = 'invalidate' LIMIT 1001")
-        ),
+        lambda session: find_rows_to_invalidate(session, 1001),
         "ix_procrastinate_jobs_invalidate",
     ),
 }
