@@ -1,30 +1,41 @@
-"""A stretch of network before a service, or a cache, that can break."""
+"""A stretch of network, before a service or a cache, that can break."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import httpx
+
+from testkit.live import until
 
 
 class Relay:
     """Passes on what it receives, until its connections are cut.
 
     Args:
-        port: Where the service listens.
+        port: Where it leads to, from the next connection on.
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._open: set[asyncio.StreamWriter] = set()
         self.is_broken = False
         """Whether new connections are cut too."""
         self.loses_answers = False
-        """Whether what the service says gets lost on the way."""
+        """Whether answers get lost on the way."""
+        self.alter: Callable[[bytes], bytes] = bytes
+        """What answers become on the way."""
+        self.delay = 0.0
+        """Seconds that answers take longer."""
         self.held = b""
         """What is sent and contains this waits for `go_on`; empty = nothing waits."""
         self.is_holding = asyncio.Event()
         self.go_on = asyncio.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no connection."""
+        return not self._open
 
     def cut(self) -> None:
         """Break every connection there is."""
@@ -36,12 +47,18 @@ class Relay:
         if self.is_broken:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        ends = {writer, far_writer}
+        ends = {writer}
         self._open |= ends
-        await asyncio.gather(
-            self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, is_answer=True)
-        )
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            writer.transport.abort()
+        else:
+            self._open.add(far_writer)
+            ends.add(far_writer)
+            await asyncio.gather(
+                self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, is_answer=True)
+            )
         self._open -= ends
 
     async def _pass_on(
@@ -52,19 +69,23 @@ class Relay:
                 if self.held and self.held in received and not is_answer:
                     self.is_holding.set()
                     await self.go_on.wait()
+                if is_answer:
+                    await asyncio.sleep(self.delay)
                 if not (is_answer and self.loses_answers):
-                    writer.write(received)
+                    writer.write(self.alter(received) if is_answer else received)
                     await writer.drain()
         writer.transport.abort()
 
 
 @asynccontextmanager
 async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
-    """Run a relay to a service; yield its own address."""
-    relay = Relay(httpx.URL(url).port or 80)
+    """Run a relay to an address of this machine; yield its own address."""
+    address = httpx.URL(url)
+    relay = Relay(address.port or 80)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", relay
+        yield str(address.copy_with(port=server.sockets[0].getsockname()[1])), relay
     finally:
         server.close()
         relay.cut()
+        await until(lambda: relay.is_idle)

@@ -37,6 +37,9 @@ class Cache(Protocol):
     def figures(self) -> CacheFigures:
         """What this process has seen of the cache."""
 
+    def connect(self) -> None:
+        """Begin to connect, in the background; the first operation does so, too."""
+
     async def lookup(self, keys: Sequence[str]) -> Lookup:
         """Return what is there. Never raises: of a cache that is unavailable, nothing is found."""
 

@@ -88,6 +88,10 @@ class RedisCache:
             self._links.is_available, self._hits, self._misses, self._errors, mean_ms
         )
 
+    def connect(self) -> None:
+        """Begin to connect in the background, and to connect again after each failure."""
+        self._links.connect()
+
     async def lookup(self, keys: Sequence[str]) -> Lookup:
         """Return what is there; of a cache that is unavailable, nothing."""
         try:

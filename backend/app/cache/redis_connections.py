@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from time import monotonic
 from typing import Any, Final
 
@@ -58,7 +59,8 @@ class Link:
             await self._connection.connect()  # type: ignore[no-untyped-call]
         async with _deadline():
             (info,) = await self.exchange(lambda _: [("INFO",)])
-        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        lines = str(info, "utf-8").splitlines()
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
         if facts.get("redis_mode", "standalone") != "standalone":
             raise ValueError(f"the server runs as {facts['redis_mode']}, not as standalone")
         if facts.get("role") != "master" or "run_id" not in facts:
@@ -103,18 +105,25 @@ class Links:
         self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         self._was_tried = asyncio.Event()
         self._is_missing = asyncio.Event()
-        self._is_reported = False
+        self._has_failed = False
         self._since = 0.0
         self._pause = 0.0
-        self._keeping = asyncio.create_task(self._keep_open())
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def is_available(self) -> bool:
-        """Whether the server has answered in time since it was last asked."""
+        """Whether the server has answered in time when it was last asked."""
         return bool(self._links)
+
+    def connect(self) -> None:
+        """Begin to connect in the background, and to connect again after each failure."""
+        if self._keeping is None:
+            # It serves many requests, so it logs under the id of none.
+            self._keeping = asyncio.create_task(self._keep_open(), context=Context())
 
     async def wait_for_first(self) -> None:
         """Wait until it is known whether the server can be reached, for `CONNECT_SECONDS`."""
+        self.connect()
         if not self._was_tried.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_SECONDS):
@@ -128,6 +137,7 @@ class Links:
             CacheUnavailable: If they are not there in time, or the block cannot read them; the
                 commands may be carried out all the same.
         """
+        self.connect()
         if not self._links:
             raise CacheUnavailable
         link = None
@@ -148,8 +158,9 @@ class Links:
 
     async def close(self) -> None:
         """Close every connection."""
-        self._keeping.cancel()
-        await asyncio.wait([self._keeping])
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
         await self._drop_all()
 
     async def _keep_open(self) -> None:
@@ -164,7 +175,7 @@ class Links:
             if self._links:
                 await self._is_missing.wait()
             self._is_missing.clear()
-            if not self._links:
+            if self._has_failed:
                 await asyncio.sleep(self._pause)
                 self._pause = min(max(1.0, 2 * self._pause), MAX_PAUSE)
 
@@ -181,8 +192,8 @@ class Links:
             self._since = monotonic()
         self._links.add(link)
         self._free.put_nowait(link)
-        if self._is_reported:
-            self._is_reported = False
+        if self._has_failed:
+            self._has_failed = False
             _log.warning("the cache is available again")
 
     async def _drop(self, link: Link, error: BaseException) -> None:
@@ -198,8 +209,8 @@ class Links:
         if monotonic() - self._since >= MAX_PAUSE:
             self._pause = 0.0
         await self._drop_all()
-        if not self._is_reported:
-            self._is_reported = True
+        if not self._has_failed:
+            self._has_failed = True
             _log.warning("the cache is unavailable: %s", reason(error))
 
     async def _drop_all(self) -> None:

@@ -73,6 +73,8 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
                 lease=Lease(settings.front_lease_seconds) if settings.front == "nginx" else None,
             )
             opened.push_async_callback(services.close)
+            if resources.cache:
+                resources.cache.connect()
             try:
                 await services.readiness.prepare_storage()
             except StorageError as error:

@@ -60,7 +60,7 @@ def _open_cache(settings: Settings) -> Cache | None:
 
         return RedisCache(url, settings.cache_ttl_seconds)
     except ModuleNotFoundError as error:
-        raise CannotCache(f"REDIS_URL needs the package {error.name}: make cache") from error
+        raise CannotCache("REDIS_URL needs the package redis: make cache") from error
     except ValueError as error:
         # Its words may be a part of the password.
         raise CannotCache("REDIS_URL is not as .env.example shows it") from error

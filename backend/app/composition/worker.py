@@ -31,6 +31,8 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as opened:
         resources = await opened.enter_async_context(open_resources(settings, WORKER))
         database, storage, cache = resources
+        if cache:
+            cache.connect()
         readiness = Readiness(database, storage, StorageIdentity(database, storage), cache)
         try:
             await readiness.prepare_storage()

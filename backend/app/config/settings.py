@@ -3,7 +3,7 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -11,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from app.config.database_url import parse_database_url
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
+
+_REDIS_URL: Final = re.compile(
+    r"(rediss?://([^/?#@]*@)?(\[[0-9A-Fa-f:.%]+\]|[^:/?#@\[\]]+)(:[0-9]{1,5})?(/[0-9]*)?"
+    r"|unix://([^/?#@]*@)?/[^?#@]+)(\?[^#@]*)?"
+)
+"""Strict, since what is taken for a host or port is logged, and must be no part of a password."""
 
 
 class Settings(BaseModel):
@@ -88,9 +94,10 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"(rediss?://|unix://|\Z)", value.get_secret_value()):
+        if value.get_secret_value() and not _REDIS_URL.fullmatch(value.get_secret_value()):
             raise ValueError(
-                "must start with redis://, rediss:// or unix:// (or be empty: no cache)"
+                "must be as redis://user:password@host:6379/0, rediss://… or unix:///path (or be "
+                "empty: no cache); special characters of user and password are percent-encoded"
             )
         return value
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cache import redis_connections
 from app.cache.redis import RedisCache
 from app.config.settings import Settings
 from app.database.engine import Database
@@ -14,6 +15,12 @@ from testkit.programs import REDIS, needs_redis
 from testkit.valkey import VALKEY, CacheServer, cache_server
 
 PROGRAMS = [pytest.param(VALKEY, id="valkey"), pytest.param(REDIS, id="redis", marks=needs_redis)]
+
+
+@pytest.fixture(autouse=True)
+def _ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time: 0.1 seconds are not tested here."""
+    monkeypatch.setattr(redis_connections, "OPERATION_SECONDS", 1.0)
 
 
 @pytest.fixture(params=PROGRAMS)
@@ -26,6 +33,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CacheServ
 async def cache(server: CacheServer) -> AsyncIterator[RedisCache]:
     """Yield a cache that is connected, and whose values expire after 300 seconds."""
     cache = RedisCache(server.url, 300)
+    cache.connect()
     await until(lambda: cache.figures.is_available)
     yield cache
     await cache.close()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from app.cache import redis
 from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
@@ -77,10 +78,12 @@ async def test_what_was_invalidated_is_not_kept_for_ever(
     assert server.ask("TTL", key) > 60
 
 
-async def test_nothing_is_filled_after_the_fence(cache: RedisCache, server: CacheServer) -> None:
-    """By the server's clock, so a fill that lay in the socket of a stopped server is refused."""
+async def test_nothing_is_filled_after_the_fence(
+    cache: RedisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "FENCE_SECONDS", 1)
     lookup = await cache.lookup(["a"])
-    await asyncio.sleep(5)
+    await asyncio.sleep(1)
     await cache.fill(lookup, {"a": b"old"})
     assert (await cache.lookup(["a"])).found == {}
 
@@ -128,7 +131,7 @@ async def test_hits_misses_and_the_time_of_operations_are_counted(cache: RedisCa
 
 
 async def test_a_cancelled_operation_leaves_no_answers_to_the_next_one(
-    cache: RedisCache, server: CacheServer
+    cache: RedisCache, server: CacheServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await cache.fill(await cache.lookup(["a", "b"]), {"a": b"1", "b": b"2"})
     for _ in range(10):
@@ -142,6 +145,7 @@ async def test_a_cancelled_operation_leaves_no_answers_to_the_next_one(
             await asyncio.sleep(0.01)
         assert (await cache.lookup(["b"])).found == {"b": b"2"}
     assert cache.figures.errors == 0
+    assert caplog.messages == []
 
 
 async def test_the_first_invalidation_waits_for_the_connection(server: CacheServer) -> None:

@@ -1,0 +1,255 @@
+"""A server that fails in any way makes nothing stale and no request wait for long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.cache import redis
+from app.cache.base import Lookup
+from app.cache.redis import RedisCache
+from app.domain.errors import CacheUnavailable
+from testkit.live import until, wait_until
+from testkit.relay import Relay, relaying
+from testkit.valkey import CacheServer, cache_server
+
+POLICIES = (
+    *("noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random"),
+    *("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"),
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[CacheServer]:
+    with cache_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def relay(server: CacheServer) -> AsyncIterator[Relay]:
+    """Yield what is between the cache and its server."""
+    async with relaying(server.url) as (server.url, relay):
+        yield relay
+
+
+@pytest.fixture
+async def cache(relay: Relay, server: CacheServer) -> AsyncIterator[RedisCache]:
+    """Yield a cache that is connected, and has one value."""
+    cache = RedisCache(server.url, 300)
+    cache.connect()
+    await until(lambda: cache.figures.is_available)
+    await cache.fill(await cache.lookup(["a"]), {"a": b"1"})
+    yield cache
+    await cache.close()
+
+
+async def find(cache: RedisCache, key: str = "a") -> bytes | None:
+    """Look something up as soon as the cache is available."""
+    await until(lambda: cache.figures.is_available)
+    return (await cache.lookup([key])).found.get(key)
+
+
+async def assert_unavailable(cache: RedisCache) -> None:
+    lookup = await cache.lookup(["a"])
+    assert lookup == Lookup({}, None)
+    await cache.fill(lookup, {"a": b"2"})
+    with pytest.raises(CacheUnavailable):
+        await cache.invalidate(["a"], 10)
+    assert not cache.figures.is_available
+
+
+async def test_a_killed_server_is_used_again_when_it_is_back_with_one_line_each_way(
+    cache: RedisCache, server: CacheServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.kill()
+    for _ in range(50):
+        await assert_unavailable(cache)
+    server.start()
+    assert await find(cache) is None
+    lost, found = caplog.messages
+    assert lost.startswith("the cache is unavailable: ConnectionError: ")
+    assert found == "the cache is available again"
+
+
+async def test_while_a_server_hangs_only_the_first_operations_wait(
+    cache: RedisCache, server: CacheServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with server.stopped():
+        await asyncio.gather(*[assert_unavailable(cache) for _ in range(50)])
+        waited = cache.figures.errors
+        assert 1 <= waited <= 50
+        for _ in range(1000):
+            await assert_unavailable(cache)
+        assert cache.figures.errors == waited
+    assert await find(cache) == b"1"
+    assert len(caplog.messages) == 2
+
+
+async def test_a_fill_that_lay_in_the_socket_of_a_stopped_server_is_refused(
+    cache: RedisCache, server: CacheServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "FENCE_SECONDS", 1)
+    lookup = await cache.lookup(["b"])
+    with server.stopped():
+        await cache.fill(lookup, {"b": b"old"})
+        await asyncio.sleep(0.1)
+    assert await find(cache, "b") is None
+    assert await find(cache, "a") == b"1"
+
+
+async def test_a_slow_server_is_used_again_when_it_is_fast_enough(
+    cache: RedisCache, relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay.delay = 1.2
+    await assert_unavailable(cache)
+    await asyncio.sleep(2.5)
+    await assert_unavailable(cache)
+    relay.delay = 0
+    assert await find(cache) == b"1"
+    assert len(caplog.messages) == 2
+
+
+async def test_cut_connections_are_replaced(cache: RedisCache, relay: Relay) -> None:
+    for _ in range(3):
+        relay.cut()
+        while (await cache.lookup(["a"])).found:  # noqa: ASYNC110 - nothing sets an event
+            await asyncio.sleep(0.01)
+        assert await find(cache) == b"1"
+
+
+async def test_a_server_that_cannot_be_reached_at_first_is_used_when_it_can(
+    relay: Relay, server: CacheServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay.is_broken = True
+    cache = RedisCache(server.url, 300)
+    await assert_unavailable(cache)
+    relay.is_broken = False
+    assert await find(cache) is None
+    assert len(caplog.messages) == 2
+    await cache.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", id="another protocol"),
+        pytest.param(b"+OK\r\n" * 9, id="other answers"),
+        pytest.param(b":1\r\n" * 9, id="numbers"),
+        pytest.param(b"*0\r\n" * 9, id="empty lists"),
+        pytest.param(b"$-1\r\n" * 9, id="nothing"),
+        pytest.param(b"*1\r\n$3\r\nabc\r\n" * 9, id="too few"),
+        pytest.param(b"-WRONG answer\r\n" * 9, id="errors"),
+        pytest.param(b"\x00\xff" * 99, id="noise"),
+    ],
+)
+async def test_garbage_is_no_answer(cache: RedisCache, relay: Relay, answer: bytes) -> None:
+    relay.alter = lambda _answer: answer
+    for _ in range(3):
+        lookup = await cache.lookup(["a"])
+        assert lookup == Lookup({}, None)
+    await asyncio.sleep(0.1)
+    await assert_unavailable(cache)
+    relay.alter = bytes
+    assert await find(cache) == b"1"
+
+
+async def test_a_restart_from_a_snapshot_brings_back_nothing(
+    cache: RedisCache, server: CacheServer
+) -> None:
+    server.ask("SAVE")
+    await cache.invalidate(["a"], 10)
+    server.kill()
+    server.start()
+    assert server.ask("KEYS", "*:a")
+    assert await find(cache) is None
+
+
+async def test_a_failover_to_a_replica_that_lacks_an_invalidation_brings_back_nothing(
+    cache: RedisCache, server: CacheServer, relay: Relay, tmp_path: Path
+) -> None:
+    early = await cache.lookup(["b"])
+    with replica_of(server, tmp_path) as replica:
+        replica.ask("REPLICAOF", "NO", "ONE")
+        await cache.invalidate(["a", "b"], 10)
+        server.stop()
+        relay.port = replica.port
+        relay.cut()
+        await cache.fill(early, {"b": b"old"})
+        assert await find(cache) is None
+        assert replica.ask("KEYS", "*:a")
+        await cache.fill(early, {"b": b"old"})
+        assert await find(cache, "b") is None
+
+
+async def test_a_primary_that_becomes_a_replica_is_not_used(
+    cache: RedisCache, server: CacheServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with replica_of(server, tmp_path) as replica:
+        replica.ask("REPLICAOF", "NO", "ONE")
+        server.ask("REPLICAOF", "127.0.0.1", replica.port)
+        with pytest.raises(CacheUnavailable):
+            await cache.invalidate(["a"], 10)
+        await asyncio.sleep(1.5)
+        await assert_unavailable(cache)
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_full_server_fills_nothing_that_is_old(policy: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as opened:
+        options = {"maxmemory": "4mb", "maxmemory-policy": policy}
+        server = opened.enter_context(cache_server(tmp_path, **options))
+        cache = RedisCache(server.url, 300)
+        opened.push_async_callback(cache.close)
+        cache.connect()
+        await until(lambda: cache.figures.is_available)
+        for name in range(8):
+            changed = [f"{name}-{number}" for number in range(20)]
+            early = await cache.lookup(changed)
+            await cache.invalidate(changed, 60)
+            for number in range(100):
+                key = f"{name}/{number}"
+                await cache.fill(await cache.lookup([key]), {key: b"x" * 10_000})
+            await cache.fill(early, dict.fromkeys(changed, b"old"))
+            assert (await cache.lookup(changed)).found == {}
+        assert cache.figures.is_available
+        assert (cache.figures.errors > 0) == (policy == "noeviction")
+
+
+async def test_a_login_is_used_and_never_logged(
+    server: CacheServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.ask("ACL", "SETUSER", "web", "on", ">se/c@r:et", "~*", "+@all")
+    server.ask("ACL", "SETUSER", "default", "off")
+    address = server.url.removeprefix("redis://")
+    right = RedisCache(f"redis://web:se%2Fc%40r%3Aet@{address}", 300)
+    await right.invalidate(["a"], 10)
+    await right.close()
+    assert caplog.messages == []
+    wrong = RedisCache(f"redis://web:se%2Fc%40r%3Aex@{address}", 300)
+    with pytest.raises(CacheUnavailable):
+        await wrong.invalidate(["a"], 10)
+    await wrong.close()
+    (line,) = caplog.messages
+    assert "WRONGPASS" in line or "invalid username-password" in line
+    assert not {"se/c@r:e", "se%2Fc"} & set(line.split()), line
+    assert "r:e" not in caplog.text
+
+
+async def test_a_clock_that_was_set_back_lets_nothing_be_filled(cache: RedisCache) -> None:
+    found, permit = await cache.lookup(["b"])
+    assert isinstance(permit, redis._Permit)
+    ahead = permit._replace(seconds=b"%d" % (int(permit.seconds) + 60))
+    await cache.fill(Lookup(found, ahead), {"b": b"old"})
+    assert await find(cache, "b") is None
+
+
+@contextmanager
+def replica_of(server: CacheServer, folder: Path) -> Iterator[CacheServer]:
+    """Run a replica that has all that the server has."""
+    with cache_server(folder, dbfilename="replica.rdb") as replica:
+        replica.ask("REPLICAOF", "127.0.0.1", server.port)
+        wait_until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
+        yield replica
