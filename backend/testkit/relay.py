@@ -87,5 +87,6 @@ async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
         yield str(address.copy_with(port=server.sockets[0].getsockname()[1])), relay
     finally:
         server.close()
+        relay.go_on.set()
         relay.cut()
         await until(lambda: relay.is_idle)

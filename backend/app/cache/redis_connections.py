@@ -211,7 +211,9 @@ class Links:
         await self._drop_all()
         if not self._has_failed:
             self._has_failed = True
-            _log.warning("the cache is unavailable: %s", reason(error))
+            unavailable = CacheUnavailable()
+            unavailable.__cause__ = error
+            _log.warning("the cache is unavailable: %s", reason(unavailable))
 
     async def _drop_all(self) -> None:
         """Close what is free; what is in use is closed after that."""

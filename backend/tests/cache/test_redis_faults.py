@@ -1,6 +1,7 @@
 """A server that fails in any way makes nothing stale and no request wait for long."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
 from testkit.live import until, wait_until
+from testkit.programs import REDIS, needs_openssl, needs_redis
 from testkit.relay import Relay, relaying
+from testkit.tls import make_certificate
 from testkit.valkey import CacheServer, cache_server
 
 POLICIES = (
@@ -84,7 +87,10 @@ async def test_while_a_server_hangs_only_the_first_operations_wait(
             await assert_unavailable(cache)
         assert cache.figures.errors == waited
     assert await find(cache) == b"1"
-    assert len(caplog.messages) == 2
+    assert caplog.messages == [
+        "the cache is unavailable: no answer in time",
+        "the cache is available again",
+    ]
 
 
 async def test_a_fill_that_lay_in_the_socket_of_a_stopped_server_is_refused(
@@ -172,6 +178,7 @@ async def test_a_failover_to_a_replica_that_lacks_an_invalidation_brings_back_no
     early = await cache.lookup(["b"])
     with replica_of(server, tmp_path) as replica:
         replica.ask("REPLICAOF", "NO", "ONE")
+        assert await find(cache) == b"1"
         await cache.invalidate(["a", "b"], 10)
         server.stop()
         relay.port = replica.port
@@ -253,3 +260,33 @@ def replica_of(server: CacheServer, folder: Path) -> Iterator[CacheServer]:
         replica.ask("REPLICAOF", "127.0.0.1", server.port)
         wait_until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
         yield replica
+
+
+@needs_redis
+@needs_openssl
+async def test_tls_is_used_and_the_certificate_checked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"tls-port": str(port), "tls-cert-file": str(certificate)}
+    options |= {"tls-key-file": str(key), "tls-auth-clients": "no"}
+    with cache_server(tmp_path, REDIS, **options):
+        trusting = RedisCache(f"rediss://localhost:{port}?ssl_ca_certs={certificate}", 300)
+        await trusting.invalidate(["a"], 10)
+        await trusting.close()
+        suspicious = RedisCache(f"rediss://localhost:{port}", 300)
+        with pytest.raises(CacheUnavailable):
+            await suspicious.invalidate(["a"], 10)
+        await suspicious.close()
+    (line,) = caplog.messages
+    assert "certificate" in line
+
+
+async def test_a_server_is_reached_by_its_socket(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with cache_server(tmp_path, unixsocket=str(path)):
+        cache = RedisCache(f"unix://{path}", 300)
+        await cache.invalidate(["a"], 10)
+        await cache.close()

@@ -258,6 +258,38 @@ def test_a_password_that_must_be_percent_encoded_is_reported_but_not_printed(
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://cache", "redis://cache:6379/0", "rediss://me:p%40ss@cache.example.org/1"),
+        *("redis://:p:ss@[::1]:6379", "unix:///run/redis.sock?db=1", "redis://cache?db=2"),
+    ],
+)
+def test_addresses_of_a_redis_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    assert load_settings().redis_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("cache", "cache:6379", "http://pa55", "redis://", "redis:///0", "redis://cache/pa55"),
+        *("redis://me:pa55/word@cache", "redis://me:55/word@cache", "redis://:pa55#word@cache"),
+        *("redis://me:pa55?word@cache", "redis://me:pa55@word@cache", "redis://cache:pa55"),
+    ],
+)
+def test_an_address_of_a_redis_that_may_show_its_password_is_refused_without_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(
+        InvalidSettings, match=r"^REDIS_URL from the environment: must be"
+    ) as caught:
+        load_settings()
+    assert "55" not in str(caught.value)
+    assert "percent-encoded" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "content",
     [b'API_KEY="abc\n', b"API_KEY\xff=x\n", b"PORT 8000\n", b"API_KEY\n", b"API_KEY:abc\n"],
 )
