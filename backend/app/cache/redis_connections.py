@@ -23,7 +23,7 @@ CONNECT_SECONDS: Final = 1.0
 """For name, TCP, TLS and login."""
 OPERATION_SECONDS: Final = 0.1
 """For a free connection and the answers."""
-LATE_SECONDS: Final = 0.01
+LATE_SECONDS: Final = 0.05
 """More, for what has arrived while this process itself was busy."""
 MAX_PAUSE: Final = 30.0
 """Seconds between two attempts to connect. A server that was available for so long is asked again

