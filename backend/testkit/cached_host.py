@@ -63,10 +63,15 @@ class CachedHost:
     async def upload_cached(self, client: httpx.AsyncClient) -> str:
         """Upload an image, and read it until its row is in the cache; return its path."""
         path = await self.upload(client)
-        async with asyncio.timeout(TIMEOUT):
-            while not self.has(path):
-                assert await name(client, path) == OLD
+        await self.until_cached(client, path)
         return path
+
+    async def until_cached(self, client: httpx.AsyncClient, *paths: str) -> None:
+        """Read images until their rows are in the cache."""
+        async with asyncio.timeout(TIMEOUT):
+            for path in paths:
+                while not self.has(path):
+                    assert await name(client, path) == OLD
 
     def has(self, path: str) -> bool:
         """Return whether the cache has the row of an image."""

@@ -11,12 +11,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 from uuid import UUID
 
 from sqlalchemy import event
 
+from app.cache.redis import RedisCache
 from app.database.engine import Database
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
@@ -46,6 +48,8 @@ class Orders(TypedDict):
     kill_before: int
     files: list[str]
     image_ids: list[str]
+    redis_url: str
+    """Of the cache; empty = none."""
 
 
 def main() -> None:
@@ -65,7 +69,8 @@ async def carry_out(orders: Orders) -> None:
     incoming = [IncomingFile(path.name, stream(split(path.read_bytes(), PIECE))) for path in paths]
     database = Database(orders["url"])
     storage = LocalStorage(root)
-    services = Services(database, storage, LIMITS)
+    cache = RedisCache(orders["redis_url"], 300) if orders["redis_url"] else None
+    services = Services(database, storage, LIMITS, cache=cache)
     await services.readiness.prepare_storage()
     if running := storage._writer._process:
         await running.end()  # another takes its place, which is watched
@@ -76,6 +81,8 @@ async def carry_out(orders: Orders) -> None:
     effects = Effects(root, orders["kill_before"], count)
     effects.watch_files()
     watch(database, effects)
+    if cache:
+        watch_cache(cache, effects)
 
     answer: list[str] = []
     match orders["action"]:
@@ -99,6 +106,17 @@ def watch(database: Database, effects: Effects) -> None:
     engine = database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", execute)
     event.listen(engine, "commit", lambda _connection: effects.announce("COMMIT"))
+
+
+def watch_cache(cache: RedisCache, effects: Effects) -> None:
+    """Announce each invalidation."""
+    invalidate = cache.invalidate
+
+    async def announced(keys: Sequence[str], seconds: int) -> None:
+        effects.announce("invalidate")
+        await invalidate(keys, seconds)
+
+    vars(cache)["invalidate"] = announced
 
 
 def die() -> None:

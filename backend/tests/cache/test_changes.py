@@ -1,16 +1,22 @@
 """No change is answered before the cache has stopped giving the row as it was (ADR 50)."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.cache.redis import RedisCache
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import Renderer
+from app.services.backfill import Backfill
 from app.services.changes import WAIT_SECONDS
+from app.services.fsck import ConsistencyCheck
+from app.services.fsck_findings import Finding, Kind
 from app.services.rendering import Rendering
 from app.storage.local.backend import LocalStorage
 from testkit.cached_host import (
@@ -23,8 +29,10 @@ from testkit.cached_host import (
     name,
     until_named,
 )
+from testkit.database_proxy import DatabaseProxy
 from testkit.databases import until_a_statement_waits_for_a_lock
 from testkit.live import TIMEOUT
+from testkit.uploads import execute
 
 Change = Callable[[httpx.AsyncClient, str], Coroutine[None, None, httpx.Response]]
 
@@ -163,16 +171,97 @@ async def test_a_change_while_the_cache_is_down_is_made_up_for_when_it_is_there_
     await assert_changed(client, path=path)
 
 
-async def test_what_a_job_has_rendered_is_in_the_next_answer(host: CachedHost) -> None:
+@asynccontextmanager
+async def waiting_change(
+    host: CachedHost, client: httpx.AsyncClient, path: str
+) -> AsyncIterator[asyncio.Task[httpx.Response]]:
+    """Keep the transaction of a change waiting during the block."""
+    async with host.database.write() as session:
+        await session.execute(text("SELECT FROM images FOR UPDATE"))
+        changing = asyncio.create_task(rename(client, path))
+        await until_a_statement_waits_for_a_lock(host.database)
+        yield changing
+
+
+async def test_a_change_during_which_the_cache_fails_leaves_a_job(host: CachedHost) -> None:
+    reader, writer = await host.open(), await host.open(relayed=True)
+    path = await host.upload(reader)
+    assert host.relay
+    async with waiting_change(host, writer, path) as changing:
+        host.relay.is_broken = True
+        host.relay.cut()
+    assert (await changing).is_success
+    assert await host.pending() == [path]
+    await assert_changed(reader, path=path)
+
+
+async def test_a_change_whose_job_cannot_be_inserted_is_not_acknowledged(
+    host: CachedHost, proxy: DatabaseProxy
+) -> None:
+    database_url = SecretStr(proxy.url.render_as_string(hide_password=False))
+    client = await host.open(relayed=True, database_url=database_url)
+    path = await host.upload(client)
+    assert host.relay
+    async with waiting_change(host, client, path) as changing:
+        host.relay.is_broken = True
+        host.relay.cut()
+        proxy.cut("\n    INSERT INTO procrastinate_jobs", "before")
+    assert (await changing).status_code == 503
+    assert proxy.cuts == 1
+    assert await host.pending() == []
+    assert await name(client, path) == NEW
+
+
+@pytest.fixture
+async def cache(host: CachedHost) -> AsyncIterator[RedisCache]:
+    """Yield the cache as a worker or a command uses it."""
+    cache = RedisCache(host.server.url, 300)
+    yield cache
+    await cache.close()
+
+
+@pytest.fixture
+async def storage(host: CachedHost) -> AsyncIterator[LocalStorage]:
+    storage = LocalStorage(host.settings.data_dir / "images")
+    yield storage
+    await storage.close()
+
+
+async def test_what_a_job_has_rendered_is_in_the_next_answer(
+    host: CachedHost, storage: LocalStorage, cache: RedisCache
+) -> None:
     client = await host.open()
     path = await host.upload_cached(client)
     assert (await client.get(path)).json()["placeholder"] is None
-    storage = LocalStorage(host.settings.data_dir / "images")
     renderer = Renderer(RenderLimits(512, int(TIMEOUT), 1_000_000), [150])
-    cache = RedisCache(host.server.url, 300)
     await Rendering(host.database, storage, renderer, cache).render(id_of(path))
+    await renderer.close()
     image = (await client.get(path)).json()
     assert (image["placeholder"] is None, image["metadata"]) == (False, {})
-    await cache.close()
-    await renderer.close()
-    await storage.close()
+
+
+async def test_what_a_backfill_has_filled_in_is_in_the_next_answer(
+    host: CachedHost, storage: LocalStorage, cache: RedisCache
+) -> None:
+    client = await host.open()
+    paths = [await host.upload(client) for _ in range(3)]
+    await execute(host.database, "UPDATE images SET width = NULL, checksum = NULL")
+    await host.until_cached(client, *paths)
+    await Backfill(host.database, storage, cache).run(lambda *_: None)
+    for path in paths:
+        image = (await client.get(path)).json()
+        assert image["width"] == 200
+        assert image["checksum"].startswith("sha256:")
+
+
+async def test_a_row_that_fsck_has_removed_is_not_there_in_the_next_answer(
+    host: CachedHost, storage: LocalStorage, cache: RedisCache
+) -> None:
+    client = await host.open()
+    path = await host.upload_cached(client)
+    key = f"{id_of(path).hex}.jpg"
+    await storage.delete(key)
+    check = ConsistencyCheck(host.database, storage, timedelta(0), cache=cache)
+    finding = Finding(Kind.ROW_WITHOUT_FILE, key, 0)
+    assert await check.repair(finding, delete_broken_rows=True)
+    assert (await client.get(path)).status_code == 404

@@ -6,6 +6,7 @@ ADR 0003 is checked. The effects are listed here, so that a step left out or mov
 where a killed process alone would not show it: fsync matters only when the power fails.
 """
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -18,9 +19,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.engine import URL
 
+from app.cache.redis import RedisCache
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
 from app.models import ImageRow
+from app.services.changes import WAIT_SECONDS
 from app.services.staging import IncomingFile
 from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
@@ -29,7 +32,9 @@ from app.storage.local.marking import NAME
 from testkit import crash_driver, samples
 from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
+from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage
+from testkit.valkey import cache_server
 
 SMALL = samples.jpeg()
 LARGE = samples.sized_jpeg(2 * BLOCK + 1000)
@@ -49,6 +54,7 @@ SMALL_AND_LARGE_BATCH = [
 ]
 DELETE = ["DELETE", "COMMIT"]
 REMOVE = ["remove published file"]
+NO_SERVER = "redis://127.0.0.1:1/0"
 
 
 class Run:
@@ -106,7 +112,7 @@ class Host:
     async def empty(self) -> None:
         await self.services.readiness.prepare_storage()
         async with self.database.write() as session:
-            await session.execute(text("TRUNCATE images"))
+            await session.execute(text("TRUNCATE images, procrastinate_jobs"))
         for file in self.files():
             file.unlink()
 
@@ -121,6 +127,7 @@ class Host:
             kill_before=kill_before,
             files=[],
             image_ids=[],
+            redis_url="",
         )
 
     async def download(self, image_id: UUID) -> bytes:
@@ -211,3 +218,37 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
             for one in ids:
                 with pytest.raises(ImageNotFound):
                     await host.services.images.get(one)
+
+
+@pytest.mark.parametrize("is_reached", [True, False], ids=["cache", "cache-away"])
+async def test_a_delete_that_dies_at_any_step_leaves_no_row_in_the_cache_that_others_read(
+    driver: Driver, host: Host, tmp_path: Path, *, is_reached: bool
+) -> None:
+    statements = DELETE if is_reached else ["DELETE", "INSERT", "COMMIT"]
+    effects = ["invalidate", *statements, "invalidate", *REMOVE, ACKNOWLEDGE]
+    with cache_server(tmp_path) as server:
+        cache = RedisCache(server.url, 300)
+        reader = Services(host.database, host.storage, LIMITS, cache=cache)
+        assert reader.cached_rows
+        async with reader.cached_rows.trust.watched():
+            for step in range(1, len(effects) + 2):
+                await host.empty()
+                incoming = IncomingFile("0.jpg", stream([SMALL]))
+                image = await host.services.uploads.upload(incoming, None)
+                async with asyncio.timeout(TIMEOUT):
+                    while not server.ask("KEYS", f"*:image:{image.id.hex}"):
+                        await reader.images.get(image.id)
+                orders = host.orders("delete", kill_before=step)
+                orders["image_ids"] = [str(image.id)]
+                orders["redis_url"] = server.url if is_reached else NO_SERVER
+                run = driver(orders)
+                assert run.effects == effects[:step]
+                assert run.acknowledged == (step > len(effects))
+                if "COMMIT" not in effects[: step - 1]:
+                    assert await reader.images.get(image.id) == image
+                    continue
+                if not (is_reached or run.acknowledged):
+                    await asyncio.sleep(WAIT_SECONDS)
+                with pytest.raises(ImageNotFound):
+                    await reader.images.get(image.id)
+        await cache.close()
