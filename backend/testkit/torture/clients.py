@@ -79,18 +79,25 @@ class Clients(ABC):
         else:  # 404: of one that the proxy sent twice, because the first was not answered
             require(response.status_code in (*NOT_DONE, httpx.codes.NOT_FOUND), response.text)
 
-    async def _delete_batch(self, client: httpx.AsyncClient, ids: Sequence[str]) -> None:
-        """Delete some images, and one that there is not, and see the same."""
-        self._book.begin_to_delete(ids)
+    async def _delete_batch(self, client: httpx.AsyncClient, ids: Sequence[str]) -> bool:
+        """Delete some images, and one that there is not, and see the same.
+
+        Returns:
+            Whether it was acknowledged. If not, the same may be asked again.
+        """
+        again = {one for one in ids if one in self._book.unsure}
+        self._book.begin_to_delete(one for one in ids if one not in again)
         body = {"ids": [*ids, UNKNOWN]}
         async with self._readers.reading(ids):
             response = await client.post(f"{self._images}/batch-delete", json=body)
         self._book.count[f"batch delete {response.status_code}"] += 1
-        if response.status_code == httpx.codes.OK:
-            answer = response.json()
-            require(answer["deleted"] == ids, f"{ids}: {answer}")
-            require([one["id"] for one in answer["failed"]] == [UNKNOWN], f"{answer}")
-            self._book.has_deleted(ids)
-            await self._readers.require_gone(ids)
-        else:
+        if response.status_code != httpx.codes.OK:
             require(response.status_code in NOT_DONE, response.text)
+            return False
+        answer = response.json()
+        deleted, failed = answer["deleted"], [one["id"] for one in answer["failed"]]
+        require({*deleted, *failed} == {*ids, UNKNOWN}, f"{ids}: {answer}")
+        require({*failed} <= {*again, UNKNOWN}, f"{ids}: {answer}")
+        self._book.has_deleted(deleted)
+        await self._readers.require_gone(deleted)
+        return True

@@ -1,5 +1,7 @@
 """Clients that fill every cache with small images, and delete them: one, or many at once."""
 
+import asyncio
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -7,6 +9,7 @@ import httpx
 from app.schemas.changes import MOST_DELETED
 from testkit.torture.book import require
 from testkit.torture.clients import NOT_DONE, Clients
+from testkit.torture.readers import PAUSE_SECONDS
 from testkit.torture.uploads import upload_of
 
 GROUPS: Final = (1, 1, 1, 1, 5, 20, MOST_DELETED - 1)
@@ -30,7 +33,15 @@ class Deleters(Clients):
         if size == 1:
             await self._delete(client, ids[0])
         else:
-            await self._delete_batch(client, ids)
+            while not await self._try_to_delete(client, ids):
+                pass  # it has waited
+
+    async def _try_to_delete(self, client: httpx.AsyncClient, ids: list[str]) -> bool:
+        with suppress(httpx.HTTPError):
+            if await self._delete_batch(client, ids):
+                return True
+        await asyncio.sleep(PAUSE_SECONDS)
+        return False
 
     async def _upload(self, client: httpx.AsyncClient, count: int) -> list[str]:
         """Upload images; return the ids of those that are stored, in the order in which they came.

@@ -1,7 +1,7 @@
 """Reads of images on every way to them: from several server processes, and through the proxy."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import Final, NamedTuple, Self
@@ -16,7 +16,7 @@ CONNECTIONS: Final = 8
 """Kept to the service's own port: they belong to any of its processes."""
 AT_ONCE: Final = 12
 """Requests of those who read whole groups, so that what follows a delete need not wait for them."""
-MOST_THUMBNAILS: Final = 4
+MOST_THUMBNAILS: Final = 2
 """Of one group: each is rendered first."""
 TRIES: Final = 5
 """Of a request that is not answered, or only by an error."""
@@ -74,15 +74,13 @@ class Readers:
         await self._opened.aclose()
 
     async def read(self, ids: Sequence[str]) -> None:
-        """Read all of some images on every way, so that whatever can remember them does."""
-        asked = [(one, read) for one in ids for read in (METADATA, FILES[0])]
-        asked += [(one, THUMBNAIL) for one in ids[:MOST_THUMBNAILS]]
+        """Read all of some images, so that whatever can remember them does."""
 
         async def ask(way: str, image_id: str, read: Read) -> None:
             async with self._slots:
                 await self._ask(way, image_id, read)
 
-        await asyncio.gather(*(ask(way, *one) for one in asked for way in self._images))
+        await asyncio.gather(*(ask(*one) for one in self._all_of(ids, FILES[0])))
 
     @asynccontextmanager
     async def reading(self, ids: Sequence[str]) -> AsyncIterator[None]:
@@ -95,19 +93,13 @@ class Readers:
             await asyncio.wait([reading])
 
     async def require_gone(self, ids: Sequence[str]) -> None:
-        """Check that nothing of deleted images is answered any more, on any way.
+        """Check that nothing of deleted images is answered any more.
 
         Raises:
             BrokenPromise: If something is.
         """
-        await asyncio.gather(
-            *(
-                self._require_gone(way, one, read)
-                for one in ids
-                for read in (METADATA, self._chance.choice(FILES), THUMBNAIL)
-                for way in self._images
-            )
-        )
+        asked = self._all_of(ids, self._chance.choice(FILES))
+        await asyncio.gather(*(self._require_gone(*one) for one in asked))
 
     async def require_name(self, image_id: str, name: str) -> None:
         """Check that the metadata of an image has its new name, on any way, or that it is gone."""
@@ -117,6 +109,14 @@ class Readers:
                 self._book.count["reads after a rename"] += 1
                 found = answer.json()["filename"]
                 require(found == name, f"{image_id}, {way}: {found} is stale, it is {name} now")
+
+    def _all_of(self, ids: Sequence[str], file: Read) -> Iterator[tuple[str, str, Read]]:
+        """List what to ask for of images: files on every way, and what no proxy keeps on any."""
+        for number, one in enumerate(ids):
+            yield self._chance.choice([*self._images]), one, METADATA
+            yield from ((way, one, file) for way in self._images)
+            if number < MOST_THUMBNAILS:
+                yield from ((way, one, THUMBNAIL) for way in self._images)
 
     async def _require_gone(self, way: str, image_id: str, read: Read) -> None:
         answer = await self._answer(way, image_id, read)

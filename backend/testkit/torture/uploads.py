@@ -45,6 +45,7 @@ STRIPPED: Final = 0.3
 """Which part of all uploads is to lose its metadata."""
 HEADER_BYTES: Final = 1_000
 """At least as much of a truncated one comes, with which an AVIF is known to be one."""
+JPEG_MAGIC: Final = b"\xff\xd8\xff\xe0"
 NOISE_BYTES: Final = (50, 4_000, 40_000, 40_000, 40_000, 700_000)
 """Mostly small, some of many blocks."""
 KINDS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
@@ -63,16 +64,21 @@ KINDS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 
 
 def upload_of(number: int) -> Upload:
-    """Make an upload from its number alone, different from all others; negative ones are small."""
+    """Make an upload from its number alone, different from all others; of a negative one, small.
+
+    Most of the small ones are broken, so that workers are soon done with them.
+    """
     chance = random.Random(number)  # noqa: S311 - for variety
     if number < 0:
-        return Upload(whole_samples()[0] + _different(chance), can_be_rendered=True)
+        whole = not number % 5
+        content = whole_samples()[0] if whole else JPEG_MAGIC
+        return Upload(content + _different(chance), can_be_rendered=whole)
     make = chance.choice((_noise, _sample, _sample, _photograph, _photograph, _truncated))
     return make(chance)._replace(strip_metadata=chance.random() < STRIPPED)
 
 
 def _noise(chance: random.Random) -> Upload:
-    content = b"\xff\xd8\xff\xe0" + chance.randbytes(chance.choice(NOISE_BYTES))
+    content = JPEG_MAGIC + chance.randbytes(chance.choice(NOISE_BYTES))
     return Upload(content, can_be_rendered=False)
 
 
