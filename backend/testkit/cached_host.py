@@ -49,8 +49,7 @@ class CachedHost:
         """Start a process, with some settings changed, and return a client of it."""
         url = self.server.url
         if relayed:
-            relay_url, self.relay = await self._opened.enter_async_context(relaying(url))
-            url = f"redis{relay_url.removeprefix('http')}/0"
+            url, self.relay = await self._opened.enter_async_context(relaying(url))
         changed = self.settings.model_copy(update={"redis_url": SecretStr(url), **changes})
         return await self._opened.enter_async_context(open_client(changed))
 

@@ -100,8 +100,11 @@ class RedisCache:
                     ("MGET", *[f"{namespace}:{key}" for key in keys]),
                     ("TIME",),
                     ("ZRANGE", f"{namespace}:", -1, -1),
+                    ("ROLE",),
                 ]
-            ) as (values, (seconds, microseconds), generation):
+            ) as (values, (seconds, microseconds), generation, (role, *_)):
+                if role != b"master":  # it may have become a replica, whose primary changes it
+                    raise ValueError("the server is a replica")
                 pairs = zip(keys, values, strict=True)
                 found = {key: value for key, value in pairs if value is not None}
             if not generation:
