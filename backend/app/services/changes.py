@@ -18,8 +18,9 @@ from app.services.cached_rows import key_of
 from app.services.trust import TRUST_SECONDS
 from app.statements.jobs import insert_jobs
 
-SECONDS_BEFORE: Final = 60
-"""How long no row is filled in, from before the transaction: longer than that takes."""
+SECONDS_BEFORE: Final = 30
+"""How long no row is filled in, from before the transaction: longer than that takes, with its
+statements, a lock that they wait for and the commit."""
 SECONDS_AFTER: Final = 10
 """The same, from after the commit: longer than a reader may take from its look-up to its fill."""
 WAIT_SECONDS: Final = TRUST_SECONDS + 0.2

@@ -10,14 +10,15 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.cache.redis import RedisCache
+from app.cache.redis import FENCE_SECONDS, RedisCache
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from app.services.backfill import Backfill
-from app.services.changes import WAIT_SECONDS
+from app.services.changes import SECONDS_AFTER, SECONDS_BEFORE, WAIT_SECONDS
 from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import Finding, Kind
 from app.services.rendering import Rendering
+from app.services.trust import TRUST_SECONDS
 from app.storage.local.backend import LocalStorage
 from testkit.cached_host import (
     IMAGES,
@@ -50,6 +51,11 @@ async def rename(client: httpx.AsyncClient, path: str) -> httpx.Response:
 
 
 changes = pytest.mark.parametrize("change", [delete, delete_in_batch, rename])
+
+
+def test_nothing_is_filled_in_for_longer_than_a_reader_may_take() -> None:
+    assert FENCE_SECONDS < SECONDS_AFTER < SECONDS_BEFORE
+    assert TRUST_SECONDS < WAIT_SECONDS
 
 
 @changes
