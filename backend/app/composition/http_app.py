@@ -70,7 +70,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
                 settings.thumbnail_sizes,
                 strip_metadata=settings.strip_metadata,
                 cache=resources.cache,
-                lease=Lease(settings.front_lease_seconds) if settings.front == "nginx" else None,
+                lease=_lease(settings) if settings.front == "nginx" else None,
             )
             opened.push_async_callback(services.close)
             if resources.cache:
@@ -127,6 +127,10 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     handlers.install_error_handlers(app)
     return app
+
+
+def _lease(settings: Settings) -> Lease:
+    return Lease(settings.front_lease_seconds, settings.front_stale_seconds)
 
 
 def create_process_app(settings: Settings) -> FastAPI:

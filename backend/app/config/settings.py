@@ -79,6 +79,8 @@ class Settings(BaseModel):
     """TCP port that `make front` listens on."""
     front_lease_seconds: int = Field(1, ge=1, le=60)
     """How long the proxy in front may serve a file without asking again."""
+    front_stale_seconds: int = Field(0, ge=0, le=86_400)
+    """How long after that it may go on while no service can be reached; a delete cannot stop it."""
     log_format: Literal["text", "json"] = "text"
     """Of each line of the log."""
 

@@ -15,10 +15,12 @@ class Lease:
 
     Args:
         seconds: How long one is, at most, less what is over of the present second.
+        stale_seconds: For how long after it a proxy may go on that reaches no service.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, stale_seconds: int = 0) -> None:
         self._seconds = seconds
+        self.stale_seconds = stale_seconds
 
     def end(self) -> int:
         """Return the last second, since 1970, in which what is there now may be served."""

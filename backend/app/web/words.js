@@ -6,6 +6,7 @@ import { formatBytes } from "./format.js";
 const SMALLER = "Send a smaller one.";
 const SHORTLY = "Nothing is lost; try again shortly.";
 const GONE = "This picture is no longer here: it was deleted, or its link is not complete.";
+const NO_ANSWER = "The service does not answer. Try again shortly.";
 const FULL =
   "The service is full. Delete pictures that are no longer needed, or ask whoever runs it to make room.";
 const ELSEWHERE =
@@ -30,6 +31,7 @@ const SENTENCES = {
     "You have added as many pictures as this service takes in an hour. Try again later.",
   "request-too-slow": "The connection was too slow, or broke. Try again.",
   "head-too-large": "Your browser sent too many cookies. Delete those of this site.",
+  "no-answer": NO_ANSWER,
   "too-many-connections": "The service is busy. Try again shortly.",
   "not-ready": "The service is not ready. Try again shortly.",
   "database-unavailable": `The service's database does not answer. ${SHORTLY}`,
@@ -69,6 +71,6 @@ function sentenceOfProxy(status) {
   if (status === 413) {
     return `A server in front of the service takes no file this large. ${SMALLER} Or ask whoever runs it to raise that limit.`;
   }
-  if (status >= 500) return "The service does not answer. Try again shortly.";
+  if (status >= 500) return NO_ANSWER;
   return "Another server answered in place of the service. Reload the page; you may have to sign in.";
 }

@@ -63,6 +63,7 @@ def test_the_locks_agree_with_one_another() -> None:
     [
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.compose-spec", "deploy/compose/cache.yml"),
+        ("vendor.compose-spec", "deploy/compose/nginx.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
     ],
 )
@@ -99,6 +100,18 @@ def services(file: Path = COMPOSE) -> dict[str, str]:
     text = file.read_text().partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]
     parts = re.split(r"^  (\w+):$", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_the_container_of_nginx_fills_in_the_whole_template_and_alone_is_trusted() -> None:
+    overlay = (ROOT / "deploy" / "compose" / "nginx.yml").read_text()
+    environment = dict(re.findall(r"^      ([A-Z_]+): (.*)$", overlay, re.MULTILINE))
+    template = (ROOT / "deploy" / "nginx" / "image-host.conf.template").read_text()
+    names = set(re.findall(r"\$\{([A-Z_]+)\}", template))
+    assert names <= set(environment)
+    assert all(re.match(environment["NGINX_ENVSUBST_FILTER"], name) for name in names)
+    assert environment["TRUSTED_PROXIES"] in re.findall(r"ipv4_address: (.*)", overlay)
+    (user,) = re.findall(r'user: "(\d+)"', overlay)
+    assert f"--uid {user} " in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_schema_is_migrated_before_service_and_worker_start() -> None:

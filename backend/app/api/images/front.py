@@ -17,15 +17,27 @@ _ASKED: Final = (b"x-sendfile-type", b"X-Accel-Redirect")
 
 
 def lease_fields(request: Request, files: ImageFiles) -> HeaderFields:
-    """Return the field that lets nginx serve a file by itself; none where it must ask each time.
+    """Return the fields that let nginx serve a file by itself; none where it must ask each time.
 
-    It must be made before the file is looked at, since it is for what was there at that time.
+    They must be made before the file is looked at, since they are for what was there at that time.
+    nginx 1.22 reads the fields in their order, and none about caching after this one.
     """
-    if files.lease is None or IS_FORWARDED not in request.scope:
+    lease = files.lease
+    if lease is None or IS_FORWARDED not in request.scope or "authorization" in request.headers:
         return ()
-    if "authorization" in request.headers:
-        return ()
-    return ((b"x-accel-expires", b"@%d" % files.lease.end()),)
+    expires = (b"x-accel-expires", b"@%d" % lease.end())
+    if not lease.stale_seconds:
+        return (expires,)
+    return ((b"cache-control", b"stale-if-error=%d" % lease.stale_seconds), expires)  # RFC 5861
+
+
+def absence_fields(request: Request, files: ImageFiles) -> HeaderFields:
+    """Return the field that lets nginx say for as long that there is no such image.
+
+    Identical requests wait for one another where nginx may cache the answer, and again each time
+    that it may not.
+    """
+    return lease_fields(request, files)[-1:]
 
 
 def location_fields(request: Request, files: ImageFiles, file: HotFile) -> HeaderFields:

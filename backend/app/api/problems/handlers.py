@@ -20,6 +20,7 @@ from app.api.forms.rejections import (
 )
 from app.api.images.cursor import InvalidCursor
 from app.api.images.file_headers import FOR_ANY_SITE
+from app.api.images.front import absence_fields
 from app.api.images.paths import FILE_URL
 from app.api.json_body import JSON_MEDIA_TYPE, UnsupportedMediaType
 from app.api.middleware.authentication import InvalidKey
@@ -30,6 +31,7 @@ from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageDamaged,
+    ImageNotFound,
     InvalidFilename,
     LimitExceeded,
     QuotaExceeded,
@@ -133,6 +135,9 @@ async def _answer(request: Request, error: Exception) -> ProblemResponse:
         response = problem_response(error)
     if FILE_URL.fullmatch(request.scope["path"]):
         response.raw_headers += FOR_ANY_SITE
+        if isinstance(error, ImageNotFound):
+            files = request.state.context.services.files
+            response.raw_headers[:0] = absence_fields(request, files)
     return response
 
 

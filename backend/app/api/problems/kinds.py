@@ -162,7 +162,8 @@ UNKNOWN_HOST: Final = Problem(
     "The request is for a name that anyone may have made resolve to this machine, so it may come "
     "from a page that did so (DNS rebinding). Without an API_KEY, a service that listens on "
     "loopback is known as localhost, by IP addresses, and by the host of PUBLIC_URL (then also by "
-    "a name without a dot, as proxies use for it); behind TRUSTED_PROXIES by any name.",
+    "a name without a dot, as proxies use for it); behind TRUSTED_PROXIES by any name, unless "
+    "FRONT=nginx says that these pass on the name they were asked by.",
     "The service is not known by the name in Host; set PUBLIC_URL to the address that people use, "
     "or TRUSTED_PROXIES to that of the proxy in front.",
 )
@@ -217,6 +218,13 @@ IMAGE_DAMAGED: Final = Problem(
     500,
     "The image is listed, but its file is missing or has another length than it should.",
     errors.ImageDamaged(UUID(EXAMPLE_ID)),
+)
+NO_ANSWER: Final = Problem(
+    "no-answer",
+    502,
+    "nginx in front of the service had no answer from it: it is not running, cannot be reached, or "
+    "took too long. What the request was to change may have been changed. Try again shortly.",
+    "The service does not answer; try again shortly.",
 )
 TOO_MANY_CONNECTIONS: Final = Problem(
     "too-many-connections",
