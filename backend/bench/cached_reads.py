@@ -20,6 +20,7 @@ HOT_IMAGES: Final = 10_000
 """Different images that are asked for, of a million."""
 CPU: Final = "CPU us"
 """Microseconds of processor time a request, of the service and the database together."""
+OF_DATABASE: Final = "CPU us of database"
 OF_REDIS: Final = "CPU us of Redis"
 ANSWER: Final = range(200, 2_500)
 """Bytes of an answer that describes an image."""
@@ -63,17 +64,20 @@ class Pair:
 
     def measure(self, name: str, load: Load, seconds: float) -> Sample:
         """Ask one of the services, and return what the requests took of the machine."""
-        service = psutil.Process(self.services[name].pid)
-        before = _seconds(service, self.database), _seconds(self.redis)
+        processes = psutil.Process(self.services[name].pid), self.database, self.redis
+        before = [_seconds(one) for one in processes]
         seen = wrk.run(load, seconds)
-        after = _seconds(service, self.database), _seconds(self.redis)
-        own, of_redis = (1e6 * (b - a) / seen.requests for a, b in zip(before, after, strict=True))
+        after = [_seconds(one) for one in processes]
+        own, database, redis = (
+            1e6 * (b - a) / seen.requests for a, b in zip(before, after, strict=True)
+        )
         return {
             RATE: seen.rate,
             "p50 ms": seen.p50,
             "p99 ms": seen.p99,
-            CPU: own,
-            OF_REDIS: of_redis,
+            CPU: own + database,
+            OF_DATABASE: database,
+            OF_REDIS: redis,
         }
 
 
@@ -105,7 +109,7 @@ def paths_of(ids: Sequence[object]) -> str:
     return "\n".join(f"{IMAGES_PATH}/{one}" for one in ids)
 
 
-def _seconds(*processes: psutil.Process) -> float:
-    """Return the processor time of processes and of all that they started, in seconds."""
-    family = [one for process in processes for one in (process, *process.children(recursive=True))]
-    return sum(sum(process.cpu_times()[:4]) for process in family)
+def _seconds(process: psutil.Process) -> float:
+    """Return the processor time of a process and of all that it started, in seconds."""
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:4]) for one in family)
