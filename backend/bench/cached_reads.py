@@ -82,17 +82,21 @@ class Pair:
 
 
 @contextmanager
-def metadata(site: Site) -> Iterator[Contenders]:
-    """Ask for some rows of a million, which are all in the cache."""
+def metadata(site: Site, connections: int) -> Iterator[Contenders]:
+    """Ask for some rows of a million, which are all in the cache.
+
+    Of many connections the requests share statements, of few each has nearly its own.
+    """
     statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
     with Pair.started(site, _TTL_SECONDS) as pair:
         ids = [image_id for (image_id,) in site.large_host.execute(statement, HOT_IMAGES)]
         file = site.write("paths-cached", paths_of(ids))
         loads = {
-            name: Load(server.url, ("paths", file), answer_bytes=ANSWER)
+            name: Load(server.url, ("paths", file), connections=connections, answer_bytes=ANSWER)
             for name, server in pair.services.items()
         }
-        wrk.run(loads["Redis"], _FILL_SECONDS)
+        fill = Load(pair.services["Redis"].url, ("replay", file), answer_bytes=ANSWER)
+        wrk.run(fill, _FILL_SECONDS)
 
         def of(name: str) -> Contender:
             def measure(seconds: float) -> Sample:
