@@ -20,6 +20,7 @@ HOT_IMAGES: Final = 10_000
 """Different images that are asked for, of a million."""
 CPU: Final = "CPU us"
 """Microseconds of processor time a request, of the service and the database together."""
+OF_DATABASE: Final = "CPU us of database"
 OF_REDIS: Final = "CPU us of Redis"
 ANSWER: Final = range(200, 2_500)
 """Bytes of an answer that describes an image."""
@@ -63,32 +64,39 @@ class Pair:
 
     def measure(self, name: str, load: Load, seconds: float) -> Sample:
         """Ask one of the services, and return what the requests took of the machine."""
-        service = psutil.Process(self.services[name].pid)
-        before = _seconds(service, self.database), _seconds(self.redis)
+        processes = psutil.Process(self.services[name].pid), self.database, self.redis
+        before = [_seconds(one) for one in processes]
         seen = wrk.run(load, seconds)
-        after = _seconds(service, self.database), _seconds(self.redis)
-        own, of_redis = (1e6 * (b - a) / seen.requests for a, b in zip(before, after, strict=True))
+        after = [_seconds(one) for one in processes]
+        own, database, redis = (
+            1e6 * (b - a) / seen.requests for a, b in zip(before, after, strict=True)
+        )
         return {
             RATE: seen.rate,
             "p50 ms": seen.p50,
             "p99 ms": seen.p99,
-            CPU: own,
-            OF_REDIS: of_redis,
+            CPU: own + database,
+            OF_DATABASE: database,
+            OF_REDIS: redis,
         }
 
 
 @contextmanager
-def metadata(site: Site) -> Iterator[Contenders]:
-    """Ask for some rows of a million, which are all in the cache."""
+def metadata(site: Site, connections: int) -> Iterator[Contenders]:
+    """Ask for some rows of a million, which are all in the cache.
+
+    Of many connections the requests share statements, of few each has nearly its own.
+    """
     statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
     with Pair.started(site, _TTL_SECONDS) as pair:
         ids = [image_id for (image_id,) in site.large_host.execute(statement, HOT_IMAGES)]
         file = site.write("paths-cached", paths_of(ids))
         loads = {
-            name: Load(server.url, ("paths", file), answer_bytes=ANSWER)
+            name: Load(server.url, ("paths", file), connections=connections, answer_bytes=ANSWER)
             for name, server in pair.services.items()
         }
-        wrk.run(loads["Redis"], _FILL_SECONDS)
+        fill = Load(pair.services["Redis"].url, ("replay", file), answer_bytes=ANSWER)
+        wrk.run(fill, _FILL_SECONDS)
 
         def of(name: str) -> Contender:
             def measure(seconds: float) -> Sample:
@@ -105,7 +113,7 @@ def paths_of(ids: Sequence[object]) -> str:
     return "\n".join(f"{IMAGES_PATH}/{one}" for one in ids)
 
 
-def _seconds(*processes: psutil.Process) -> float:
-    """Return the processor time of processes and of all that they started, in seconds."""
-    family = [one for process in processes for one in (process, *process.children(recursive=True))]
-    return sum(sum(process.cpu_times()[:4]) for process in family)
+def _seconds(process: psutil.Process) -> float:
+    """Return the processor time of a process and of all that it started, in seconds."""
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:4]) for one in family)

@@ -58,14 +58,14 @@ WORKS: Final = (
         metadata,
         (_USUAL(at_least=1.8),),
     ),
-    Work(
-        "metadata-cached",
-        "metadata, 10,000 of 1,000,000 images",
-        cached_reads.metadata,
-        (
-            _CACHE(),
-            _CACHE(unit=cached_reads.CPU),
-        ),
+    *(
+        Work(
+            f"metadata-cached-{connections}",
+            f"metadata, 10,000 of 1,000,000 images, {connections} at once",
+            partial(cached_reads.metadata, connections=connections),
+            (_CACHE(), _CACHE(unit=cached_reads.CPU), _CACHE(unit=cached_reads.OF_DATABASE)),
+        )
+        for connections in (4, 32)
     ),
     Work(
         "upload-small",

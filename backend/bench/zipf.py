@@ -21,7 +21,7 @@ from typing import Final
 from uuid import UUID
 
 from bench.__main__ import folder_of
-from bench.cached_reads import ANSWER, CPU, OF_REDIS, Pair, paths_of
+from bench.cached_reads import ANSWER, CPU, OF_DATABASE, OF_REDIS, Pair, paths_of
 from bench.site import MILLION, Site
 from bench.work import RATE, get
 from bench.wrk import Load
@@ -86,9 +86,10 @@ def _replay(pair: Pair, name: str, site: Site, requests: Iterator[UUID], ttl: in
     sample = pair.measure(name, next_load, ttl)
     statements, rows, hits, misses = (b - a for a, b in zip(before, counted(), strict=True))
     print(
-        f"{name}: {sample[RATE]:,.0f} requests/s, {sample[CPU]:.0f} us of service and database "
-        f"and {sample[OF_REDIS]:.0f} us of Redis each; of {sample[RATE] * ttl:,.0f} requests in "
-        f"{ttl} s: {statements:,} statements, {rows:,} rows read, {hits:,} hits, {misses:,} misses"
+        f"{name}: {sample[RATE]:,.0f} requests/s; processor time of each: {sample[CPU]:.0f} us of "
+        f"service and database, {sample[OF_DATABASE]:.0f} of it the database, and "
+        f"{sample[OF_REDIS]:.0f} of Redis. Of {sample[RATE] * ttl:,.0f} requests in {ttl} s: "
+        f"{statements:,} statements, {rows:,} rows read, {hits:,} hits, {misses:,} misses"
     )
     return sample[RATE] * ttl
 

@@ -9,6 +9,8 @@ and after `fsck --repair` storage and database agree exactly.
 import argparse
 import random
 import shutil
+import signal
+import sys
 import time
 from pathlib import Path
 from tempfile import mkdtemp
@@ -35,6 +37,7 @@ def main() -> None:
         with_cache=not given.lean,
         with_front=not given.lean,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop what runs
     print(options)
     begin = time.monotonic()
     folder = Path(mkdtemp(prefix="torture-"))

@@ -43,19 +43,26 @@ class Promises:
             undisturbed: Whether nothing was killed since the last check, so that nothing may be
                 left behind.
         """
-        book = self._book
         async with httpx.AsyncClient(timeout=60) as client:
             await self._check_acknowledged(client)
             await wait_for_jobs(self._service)
-            listed = await self._open_all_listed(client)
-            require(book.stored.keys() <= listed, "an image is not on the list")
-            require(not book.deleted & listed, "a deleted image is on the list")
-            await self._compare(len(listed), undisturbed=undisturbed)
-            book.count["images checked"] += len(listed)
-            for ids in _groups(listed, MOST_DELETED):
-                answer = await client.post(f"{self._images}/batch-delete", json={"ids": ids})
-                require(answer.json()["deleted"] == ids, answer.text)
-        book.clear()
+            images = await self._list_all(client)
+            numbers = self._book.stored | self._book.unsure
+            for some in _groups(images, AT_ONCE):
+                await asyncio.gather(*(self._open(client, image, numbers) for image in some))
+            await self._compare(len(images), undisturbed=undisturbed)
+            await self._delete_all(client, images)
+            self._book.count["images checked"] += len(images)
+        self._book.clear()
+
+    async def check_deletes(self) -> None:
+        """Delete what is left of images, and check that of none anything is left then."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            await self._check_acknowledged(client)
+            await self._delete_all(client, await self._list_all(client))
+            await wait_for_jobs(self._service)
+            await self._compare(0, undisturbed=False)
+        self._book.clear()
 
     async def _check_acknowledged(self, client: httpx.AsyncClient) -> None:
         for image_id, number in self._book.stored.items():
@@ -70,18 +77,23 @@ class Promises:
             if response.status_code != httpx.codes.NOT_FOUND:
                 require(response.content == upload_of(number).stored, f"{image_id} has changed")
 
-    async def _open_all_listed(self, client: httpx.AsyncClient) -> set[str]:
-        numbers = self._book.stored | self._book.unsure
-        listed: set[str] = set()
+    async def _list_all(self, client: httpx.AsyncClient) -> list[dict[str, Any]]:
+        images: list[dict[str, Any]] = []
         url = f"{self._images}?limit=100"
         while url:
             response = await client.get(url)
-            items = response.json()["items"]
-            listed.update(image["id"] for image in items)
-            for images in _groups(items, AT_ONCE):
-                await asyncio.gather(*(self._open(client, image, numbers) for image in images))
+            images += response.json()["items"]
             url = response.links["next"]["url"] if "next" in response.links else ""
-        return listed
+        listed = {image["id"] for image in images}
+        require(self._book.stored.keys() <= listed, "an image is not on the list")
+        require(not self._book.deleted & listed, "a deleted image is on the list")
+        return images
+
+    async def _delete_all(self, client: httpx.AsyncClient, images: list[dict[str, Any]]) -> None:
+        for some in _groups(images, MOST_DELETED):
+            ids = [image["id"] for image in some]
+            answer = await client.post(f"{self._images}/batch-delete", json={"ids": ids})
+            require(answer.json()["deleted"] == ids, answer.text)
 
     async def _open(
         self, client: httpx.AsyncClient, image: dict[str, Any], numbers: dict[str, int]

@@ -27,6 +27,10 @@ from testkit.valkey import cache_server
 KILLS: Final = "kills"
 KILLS_BETWEEN_CHECKS: Final = 25
 KILLS_BETWEEN_STOPS: Final = 10
+CALM_BETWEEN_KILLS: Final = (0.02, 0.6)
+"""Seconds, from the fewest to the most."""
+CALM_BETWEEN_DELETES: Final = (0.5, 5.0)
+"""The same, where deletes are counted: most are acknowledged between two kills."""
 CALM_SECONDS: Final = 5.0
 PAUSES: Final = (0.3, 2.0, 20.0)
 """Seconds for which something is stopped, or hangs: less and more than anything waits for it."""
@@ -78,6 +82,8 @@ class Run:
         self._clients = clients(service.ways, self.book, of_clients)
         self._faults = Faults(service, of_faults, options.pauses)
         self._promises = Promises(service, self.book, Readers(service.ways, self.book, of_clients))
+        self._check = self._promises.check_deletes if options.deletes else self._promises.check
+        self._calm = CALM_BETWEEN_DELETES if options.deletes else CALM_BETWEEN_KILLS
 
     async def run(self) -> None:
         """Kill until the goal is reached; check every so often, and after a time without kills."""
@@ -93,7 +99,7 @@ class Run:
                         bar.update(self.book.count[self._goal] - bar.n)
                         if self._is_over():
                             break
-                await self._promises.check()
+                await self._check()
                 tqdm.write(", ".join(f"{self.book.count[name]} {name}" for name in REPORTED))
         async with self._clients.at_work():
             await asyncio.sleep(CALM_SECONDS)
@@ -105,7 +111,7 @@ class Run:
         return self.book.count[self._goal] >= self._goal_number
 
     async def _disturb(self, fault: Callable[[], str]) -> None:
-        await asyncio.sleep(self._chance.uniform(0.02, 0.6))
+        await asyncio.sleep(self._chance.uniform(*self._calm))
         self.book.count[await asyncio.to_thread(fault)] += 1
         await self._recover()
         await require_jobs(self._service)
