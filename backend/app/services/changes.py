@@ -13,10 +13,10 @@ from uuid import UUID
 from app.cache.base import Cache
 from app.database.engine import Database, WriteSession
 from app.domain.errors import CacheUnavailable
-from app.domain.job import INVALIDATE, NewJob, Priority
+from app.domain.job import INVALIDATE, NewJob
 from app.services.cached_rows import key_of
 from app.services.trust import TRUST_SECONDS
-from app.statements.jobs import insert_jobs
+from app.statements.jobs import insert_jobs, take_invalidations
 
 SECONDS_BEFORE: Final = 30
 """How long no row is filled in, from before the transaction: longer than that takes, with its
@@ -26,6 +26,9 @@ SECONDS_AFTER: Final = 10
 WAIT_SECONDS: Final = TRUST_SECONDS + 0.2
 """After it, no process uses what the cache has of a row that is to be invalidated by a job; with
 a margin, for clocks do not all run at the same rate."""
+
+MOST_AT_ONCE: Final = 500
+"""Rows that a job invalidates beside its own, within the deadline of one operation."""
 
 
 class Changes:
@@ -59,20 +62,28 @@ class Changes:
         return self._change(self._cache, image_ids, is_awaited=is_awaited)
 
     async def invalidate(self, image_id: UUID) -> None:
-        """Invalidate a row, after a change that could not.
+        """Invalidate a row, after a change that could not, and others for which there are jobs.
+
+        So a long outage, which leaves many, is made up for by few.
 
         Raises:
-            CacheUnavailable: If it may still be in the cache as it was.
+            CacheUnavailable: If the row may still be in the cache as it was.
+            DatabaseUnavailable: If it is unknown for which others there are jobs.
         """
-        if self._cache is not None:
-            await self._cache.invalidate([key_of(image_id)], SECONDS_AFTER)
+        if self._cache is None:
+            return
+        await self._cache.invalidate([key_of(image_id)], SECONDS_AFTER)
+        async with self._database.write() as session:
+            others = await take_invalidations(session, MOST_AT_ONCE)
+            # In the transaction, so that nothing is lost; the cache answers soon or not at all.
+            await self._cache.invalidate([*map(key_of, others)], SECONDS_AFTER)
 
     @asynccontextmanager
     async def _change(
         self, cache: Cache, image_ids: Collection[UUID], *, is_awaited: bool
     ) -> AsyncIterator[WriteSession]:
         keys = [key_of(image_id) for image_id in image_ids]
-        jobs = [NewJob(INVALIDATE, str(one), Priority.INTERACTIVE) for one in image_ids]
+        jobs = [NewJob(INVALIDATE, str(one)) for one in image_ids]
         # If this process is killed after the commit, the rows are invalidated already.
         has_jobs = not await _invalidate(cache, keys, SECONDS_BEFORE)
         async with self._database.write() as session:

@@ -61,6 +61,12 @@ _TO_INVALIDATE: Final = text(f"""
     SELECT args->>'subject' FROM procrastinate_jobs
     WHERE task_name = '{INVALIDATE}' ORDER BY id LIMIT :limit
 """)  # noqa: S608 - our own
+_TAKE_INVALIDATIONS: Final = text(f"""
+    DELETE FROM procrastinate_jobs WHERE id IN (
+        SELECT id FROM procrastinate_jobs WHERE task_name = '{INVALIDATE}' AND status <> 'doing'
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING args->>'subject'
+""")  # noqa: S608 - our own
 _COUNTS: Final = text(f"""
     SELECT task_name,
            CASE WHEN {_DUE} THEN 'queued' WHEN status = 'todo' THEN 'postponed'
@@ -135,6 +141,15 @@ async def find_rows_to_invalidate(session: ReadSession | WriteSession, limit: in
     Whatever becomes of its job, also if that was set aside: each is there until it has succeeded.
     """
     subjects = await session.scalars(_TO_INVALIDATE, {"limit": limit})
+    return [UUID(subject) for subject in subjects]
+
+
+async def take_invalidations(session: WriteSession, limit: int) -> list[UUID]:
+    """Delete up to `limit` jobs that invalidate rows and are not being executed; return the ids.
+
+    A change that inserts one of them again waits for the end of the transaction, and then does.
+    """
+    subjects = await session.scalars(_TAKE_INVALIDATIONS, {"limit": limit})
     return [UUID(subject) for subject in subjects]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -11,14 +12,17 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.cache.redis import FENCE_SECONDS, RedisCache
+from app.domain.errors import CacheUnavailable
+from app.domain.job import INVALIDATE, NewJob
 from app.imaging.rendering.protocol import RenderLimits
 from app.imaging.rendering.renderer import Renderer
 from app.services.backfill import Backfill
-from app.services.changes import SECONDS_AFTER, SECONDS_BEFORE, WAIT_SECONDS
+from app.services.changes import SECONDS_AFTER, SECONDS_BEFORE, WAIT_SECONDS, Changes
 from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import Finding, Kind
 from app.services.rendering import Rendering
 from app.services.trust import TRUST_SECONDS
+from app.statements.jobs import insert_jobs
 from app.storage.local.backend import LocalStorage
 from testkit.cached_host import (
     IMAGES,
@@ -32,8 +36,11 @@ from testkit.cached_host import (
 )
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import until_a_statement_waits_for_a_lock
+from testkit.jobs import insert
 from testkit.live import TIMEOUT
 from testkit.uploads import execute
+
+NO_IMAGE = "00000000-0000-0000-0000-000000000000"
 
 Change = Callable[[httpx.AsyncClient, str], Coroutine[None, None, httpx.Response]]
 
@@ -231,6 +238,30 @@ async def storage(host: CachedHost) -> AsyncIterator[LocalStorage]:
     storage = LocalStorage(host.settings.data_dir / "images")
     yield storage
     await storage.close()
+
+
+async def test_one_job_makes_up_for_a_long_outage_and_keeps_what_is_changed_again(
+    host: CachedHost, cache: RedisCache
+) -> None:
+    client = await host.open()
+    paths = [await host.upload_cached(client) for _ in range(3)]
+    jobs = [NewJob(INVALIDATE, str(id_of(path))) for path in paths]
+    await insert(host.database, *jobs)
+    async with host.database.write() as session:
+        await insert_jobs(session, jobs[2:])
+        await Changes(host.database, cache).invalidate(uuid4())
+    assert [host.has(path) for path in paths] == [False, False, True]
+    assert await host.pending() == paths[2:]
+
+
+async def test_a_job_that_does_not_reach_the_cache_keeps_all_jobs(
+    host: CachedHost, cache: RedisCache
+) -> None:
+    await insert(host.database, NewJob(INVALIDATE, NO_IMAGE))
+    await cache.invalidate([], 0)
+    with host.server.stopped(), pytest.raises(CacheUnavailable):
+        await Changes(host.database, cache).invalidate(uuid4())
+    assert await host.pending() == [f"{IMAGES}/{NO_IMAGE}"]
 
 
 async def test_what_a_job_has_rendered_is_in_the_next_answer(

@@ -33,6 +33,7 @@ from app.statements.jobs import (
     find_unfinished,
     insert_jobs,
     list_failed_jobs,
+    take_invalidations,
 )
 from app.statements.listing import count_images, list_images
 from app.statements.quota import count_usage
@@ -277,6 +278,10 @@ OF_JOBS: dict[str, tuple[Change, str]] = {
     "forget a worker": (
         lambda session: session.execute(text("DELETE FROM procrastinate_workers")),
         JOBS_TAKEN,
+    ),
+    "take what is to be invalidated": (
+        lambda session: take_invalidations(session, 500),
+        "ix_procrastinate_jobs_invalidate",
     ),
     "find what is to be invalidated": (
         lambda session: find_rows_to_invalidate(session, 1001),
