@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.database.engine import Database
-from app.domain.errors import StorageUnavailable
-from app.domain.job import MAX_REASON, STALE, NewJob, Priority
+from app.domain.errors import CacheUnavailable, StorageUnavailable
+from app.domain.job import INVALIDATE, MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.statements.attempts import become_due
@@ -152,13 +152,23 @@ async def test_a_reason_with_a_name_that_is_no_unicode_is_recorded(
         await reach(database, "reason", [("Full (ENOSPC): /data/?",)])
 
 
-async def test_a_job_is_not_set_aside_for_an_outage_however_long(database: Database) -> None:
-    failing = Recorder(StorageUnavailable())
-    await insert(database, A)
-    async with working(database, Task("render", failing.run, failing.give_up, TIMEOUT)):
+@pytest.mark.parametrize(
+    ("error", "name", "minutes"),
+    [(StorageUnavailable(), "render", 60), (CacheUnavailable(), INVALIDATE, 5)],
+    ids=["storage", "cache"],
+)
+async def test_a_job_is_not_set_aside_for_an_outage_however_long(
+    database: Database, error: Exception, name: str, minutes: int
+) -> None:
+    failing = Recorder(error)
+    await insert(database, NewJob(name, "a"))
+    async with working(database, Task(name, failing.run, failing.give_up, TIMEOUT)):
         async with asyncio.timeout(TIMEOUT):
             while len(failing.subjects) < 8:
                 await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
+                await asyncio.sleep(0.02)
+            wait = "round(extract(epoch FROM scheduled_at - now()) / 60)::integer"
+            while await rows(database, wait) != [(minutes,)]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         failing.error = None
         await reach(database, "id", [])
