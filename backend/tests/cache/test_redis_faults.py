@@ -132,7 +132,7 @@ async def test_a_server_that_drops_idle_connections_stays_available(
     with cache_server(tmp_path, timeout="1") as server:
         cache = RedisCache(server.url, 300)
         cache.connect()
-        await asyncio.sleep(4)
+        await asyncio.sleep(2.5)
         await cache.invalidate(["a"], 10)
         await cache.close()
     assert caplog.messages == []
@@ -268,6 +268,7 @@ async def test_a_clock_that_was_set_back_lets_nothing_be_filled(cache: RedisCach
 async def replica_of(server: CacheServer, folder: Path) -> AsyncIterator[CacheServer]:
     """Run a replica that has all that the server has."""
     with cache_server(folder, dbfilename="replica.rdb") as replica:
+        server.ask("CONFIG", "SET", "repl-diskless-sync-delay", "0")
         replica.ask("REPLICAOF", "127.0.0.1", server.port)
         await until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
         yield replica
