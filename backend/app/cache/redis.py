@@ -13,7 +13,8 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from app.cache.base import CacheFigures, Lookup
-from app.cache.redis_connections import Command, Compose, Links
+from app.cache.redis_connections import Links
+from app.cache.redis_link import Command, Compose
 from app.domain.errors import CacheUnavailable
 
 FENCE_SECONDS: Final = 5

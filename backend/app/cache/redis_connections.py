@@ -1,83 +1,31 @@
 """A few connections to a Redis or Valkey, opened in the background and dropped after any failure.
 
-A request never waits for a connection to be opened, and for answers only `OPERATION_SECONDS`.
+A request never waits for a connection to be opened, and not for long for an answer.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from time import monotonic
 from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import RedisError
 
+from app.cache.redis_link import CONNECT_SECONDS, Compose, Link, deadline
 from app.domain.errors import CacheUnavailable
 from app.observability.reasons import reason
 
 CONNECTIONS: Final = 3
-CONNECT_SECONDS: Final = 1.0
-"""For name, TCP, TLS and login."""
-OPERATION_SECONDS: Final = 0.1
-"""For a free connection and the answers."""
-LATE_SECONDS: Final = 0.05
-"""More, for what has arrived while this process itself was busy."""
+IDLE_SECONDS: Final = 20.0
+"""After so long without need, each connection is used once."""
 MAX_PAUSE: Final = 30.0
 """Seconds between two attempts to connect. A server that was available for so long is asked again
 at once when it fails."""
 
-Command = tuple[bytes | str | int, ...]
-Compose = Callable[[str], Sequence[Command]]
-"""Makes commands for a server whose keys all begin with the argument."""
-
-_FAILURES: Final = (RedisError, OSError, TypeError, ValueError)
-"""Refused, closed, late, or answered with what cannot be read."""
 
 _log = logging.getLogger(__name__)
-
-
-class Link:
-    """One connection; its `namespace` begins the keys of the server process at the other end.
-
-    Another process, as after a restart from a snapshot or a failover, has another namespace.
-    """
-
-    def __init__(self, connection: AbstractConnection) -> None:
-        self._connection = connection
-        self.namespace = ""
-
-    async def open(self, prepare: Compose) -> None:
-        """Connect, log in, ask which server process this is, and prepare it.
-
-        Raises:
-            ValueError: If this is no primary that has all keys.
-        """
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-        async with _deadline():
-            (info,) = await self.exchange(lambda _: [("INFO",)])
-        lines = str(info, "utf-8").splitlines()
-        facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        if facts.get("redis_mode", "standalone") != "standalone":
-            raise ValueError(f"the server runs as {facts['redis_mode']}, not as standalone")
-        if facts.get("role") != "master" or "run_id" not in facts:
-            raise ValueError("the server is a replica")
-        self.namespace = facts["run_id"][:16]
-        async with _deadline():
-            await self.exchange(prepare)
-
-    async def exchange(self, compose: Compose) -> list[Any]:
-        """Return the answers to some commands. After an exception, this can only be closed."""
-        commands = compose(self.namespace)
-        await self._connection.send_packed_command(b"".join(map(_pack, commands)))
-        return [await self._connection.read_response() for _ in commands]
-
-    async def close(self) -> None:
-        """Close the connection, whatever there is still to be read from it."""
-        await self._connection.disconnect(nowait=True)
 
 
 class Links:
@@ -102,7 +50,7 @@ class Links:
             raise ValueError(str(error)) from error
         self._prepare = prepare
         self._links: set[Link] = set()
-        self._free: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
+        self._free: asyncio.Queue[Link] = asyncio.Queue()
         self._was_tried = asyncio.Event()
         self._is_missing = asyncio.Event()
         self._has_failed = False
@@ -142,13 +90,13 @@ class Links:
             raise CacheUnavailable
         link = None
         try:
-            async with _deadline():
+            async with deadline():
                 link = await self._free.get()
                 yield await link.exchange(compose)
         except BaseException as error:
             if link:
                 await self._drop(link, error)
-            if isinstance(error, _FAILURES):
+            if isinstance(error, Exception):
                 raise CacheUnavailable from error
             raise
         if link in self._links:
@@ -169,15 +117,30 @@ class Links:
             try:
                 while len(self._links) < CONNECTIONS:
                     await self._add()
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the cache can be spared
                 await self._fail(error)
             self._was_tried.set()
             if self._links:
-                await self._is_missing.wait()
+                await self._wait_until_missing()
             self._is_missing.clear()
             if self._has_failed:
                 await asyncio.sleep(self._pause)
                 self._pause = min(max(1.0, 2 * self._pause), MAX_PAUSE)
+
+    async def _wait_until_missing(self) -> None:
+        """Wait until a connection is missing, and use those that there are every now and then.
+
+        So none is idle for so long that the server, or the network, drops it.
+        """
+        while self._links and not self._is_missing.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._is_missing.wait()
+                    return
+            for _ in range(CONNECTIONS):
+                with suppress(CacheUnavailable):
+                    async with self.exchange(lambda _: [("PING",)]):
+                        pass
 
     async def _add(self) -> None:
         link = Link(self._make(**self._options))
@@ -201,7 +164,7 @@ class Links:
         is_current = link in self._links
         self._links.discard(link)
         await link.close()
-        if is_current and isinstance(error, _FAILURES):
+        if is_current and isinstance(error, Exception):
             await self._fail(error)
         self._is_missing.set()
 
@@ -220,21 +183,3 @@ class Links:
         self._links.clear()
         while not self._free.empty():
             await self._free.get_nowait().close()
-
-
-def _pack(command: Command) -> bytes:
-    return pack_command(command)  # type: ignore[arg-type, no-any-return]  # typed for one argument
-
-
-@asynccontextmanager
-async def _deadline() -> AsyncIterator[None]:
-    """Raise TimeoutError when an operation takes too long, but read first what has arrived."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as timeout:
-        late = loop.call_later(
-            OPERATION_SECONDS, lambda: timeout.reschedule(loop.time() + LATE_SECONDS)
-        )
-        try:
-            yield
-        finally:
-            late.cancel()

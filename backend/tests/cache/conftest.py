@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cache import redis_connections
+from app.cache import redis_link
 from app.cache.redis import RedisCache
 from app.config.settings import Settings
 from app.database.engine import Database
@@ -20,7 +20,7 @@ PROGRAMS = [pytest.param(VALKEY, id="valkey"), pytest.param(REDIS, id="redis", m
 @pytest.fixture(autouse=True)
 def _ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take its time: 0.1 seconds are not tested here."""
-    monkeypatch.setattr(redis_connections, "OPERATION_SECONDS", 1.0)
+    monkeypatch.setattr(redis_link, "OPERATION_SECONDS", 1.0)
 
 
 @pytest.fixture(params=PROGRAMS)

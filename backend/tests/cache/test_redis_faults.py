@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cache import redis
+from app.cache import redis, redis_connections
 from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
@@ -123,6 +123,19 @@ async def test_cut_connections_are_replaced(cache: RedisCache, relay: Relay) -> 
         while (await cache.lookup(["a"])).found:  # noqa: ASYNC110 - nothing sets an event
             await asyncio.sleep(0.01)
         assert await find(cache) == b"1"
+
+
+async def test_a_server_that_drops_idle_connections_stays_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis_connections, "IDLE_SECONDS", 0.2)
+    with cache_server(tmp_path, timeout="1") as server:
+        cache = RedisCache(server.url, 300)
+        cache.connect()
+        await asyncio.sleep(2.5)
+        await cache.invalidate(["a"], 10)
+        await cache.close()
+    assert caplog.messages == []
 
 
 async def test_a_server_that_cannot_be_reached_at_first_is_used_when_it_can(
@@ -255,6 +268,7 @@ async def test_a_clock_that_was_set_back_lets_nothing_be_filled(cache: RedisCach
 async def replica_of(server: CacheServer, folder: Path) -> AsyncIterator[CacheServer]:
     """Run a replica that has all that the server has."""
     with cache_server(folder, dbfilename="replica.rdb") as replica:
+        server.ask("CONFIG", "SET", "repl-diskless-sync-delay", "0")
         replica.ask("REPLICAOF", "127.0.0.1", server.port)
         await until(lambda: replica.ask("DBSIZE") == server.ask("DBSIZE"))
         yield replica

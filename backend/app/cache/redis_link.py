@@ -1,0 +1,79 @@
+"""One connection to a Redis or Valkey, by which it is known which server process that is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+
+CONNECT_SECONDS: Final = 1.0
+"""For name, TCP, TLS and login."""
+OPERATION_SECONDS: Final = 0.1
+"""For a free connection and the answers."""
+LATE_SECONDS: Final = 0.05
+"""More, for what has arrived while this process itself was busy."""
+
+Command = tuple[bytes | str | int, ...]
+Compose = Callable[[str], Sequence[Command]]
+"""Makes commands for a server whose keys all begin with the argument."""
+
+
+class Link:
+    """One connection; its `namespace` begins the keys of the server process at the other end.
+
+    Another process, as after a restart from a snapshot or a failover, has another namespace.
+    """
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+        self.namespace = ""
+
+    async def open(self, prepare: Compose) -> None:
+        """Connect, log in, ask which server process this is, and prepare it.
+
+        Raises:
+            ValueError: If this is no primary that has all keys.
+        """
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+        async with deadline():
+            (info,) = await self.exchange(lambda _: [("INFO",)])
+        lines = str(info, "utf-8").splitlines()
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        if facts.get("redis_mode", "standalone") != "standalone":
+            raise ValueError(f"the server runs as {facts['redis_mode']}, not as standalone")
+        if facts.get("role") != "master" or "run_id" not in facts:
+            raise ValueError("the server is a replica")
+        self.namespace = facts["run_id"][:16]
+        async with deadline():
+            await self.exchange(prepare)
+
+    async def exchange(self, compose: Compose) -> list[Any]:
+        """Return the answers to some commands. After an exception, this can only be closed."""
+        commands = compose(self.namespace)
+        await self._connection.send_packed_command(b"".join(map(_pack, commands)))
+        return [await self._connection.read_response() for _ in commands]
+
+    async def close(self) -> None:
+        """Close the connection, whatever there is still to be read from it."""
+        await self._connection.disconnect(nowait=True)
+
+
+def _pack(command: Command) -> bytes:
+    return pack_command(command)  # type: ignore[arg-type, no-any-return]  # typed for one argument
+
+
+@asynccontextmanager
+async def deadline() -> AsyncIterator[None]:
+    """Raise TimeoutError when an operation takes too long, but read first what has arrived."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as timeout:
+        late = loop.call_later(
+            OPERATION_SECONDS, lambda: timeout.reschedule(loop.time() + LATE_SECONDS)
+        )
+        try:
+            yield
+        finally:
+            late.cancel()
