@@ -14,7 +14,7 @@ from app.config.settings import Settings
 EXIT_FAILED: Final = 1
 
 CACHE_SIZE: Final = "1g"
-_TEMPLATES: Final = Path(__file__).parents[3] / "deploy" / "nginx"
+_TEMPLATES: Final = Path(__file__).resolve().parents[3] / "deploy" / "nginx"
 _NAME: Final = re.compile(r"\$\{([A-Z_]+)\}")
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced
 

@@ -83,7 +83,7 @@ async def file_response(
         ImageHostError: As `ImageFiles.open`.
     """
     fields = file.derive(fields_to_save if download else fields_to_show)
-    lease = () if download else lease_fields(request, files)
+    lease = lease_fields(request, files) if files.lease and not download else ()
     try:
         selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
@@ -95,11 +95,11 @@ async def file_response(
             return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common, *lease])
         # nginx would go on with the header fields that it has, and with the previous name.
         selection = Selection(HTTP_200_OK, 0, file.size)
-    headers = [*fields.common, *fields.representation]
-    if not lease and (location := location_fields(request, files, file)):
-        reader = await files.open(file, 0, 0)
-        return FileResponse(HTTP_200_OK, [*headers, *location, (b"content-length", b"0")], reader)
-    headers += [(b"content-length", b"%d" % selection.length), *lease]
+    if files.lease and not lease and (location := location_fields(request, files, file)):
+        headers = [*fields.common, *fields.representation, *location, (b"content-length", b"0")]
+        return FileResponse(HTTP_200_OK, headers, await files.open(file, 0, 0))
+    length_field = (b"content-length", b"%d" % selection.length)
+    headers = [*fields.common, *fields.representation, length_field, *lease]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
         end = selection.start + selection.length - 1
         content_range = b"bytes %d-%d/%d" % (selection.start, end, file.size)

@@ -45,7 +45,7 @@ def location_fields(request: Request, files: ImageFiles, file: HotFile) -> Heade
 
     What a request asks under a condition, or for a range, nginx would judge by itself once more.
     """
-    if files.lease is None or IS_FORWARDED not in request.scope or request.method != "GET":
+    if IS_FORWARDED not in request.scope or request.method != "GET":
         return ()
     if _ASKED not in request.headers.raw or is_conditional(request.headers):
         return ()
