@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
@@ -20,7 +21,7 @@ from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
-from testkit.asgi import CLIENT, OpenClient, open_client
+from testkit.asgi import CLIENT, OpenClient, Upload, open_client
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
@@ -172,6 +173,19 @@ def _open_client(settings: Settings) -> OpenClient:
 async def client(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client() as client:
         yield client
+
+
+@pytest.fixture
+def upload(client: httpx.AsyncClient) -> Upload:
+    async def upload(content: bytes, filename: str = "photo.jpg") -> dict[str, Any]:
+        response = await client.post(
+            "/api/v1/images/upload", files={"file": (filename, content, "image/jpeg")}
+        )
+        assert response.status_code == 201
+        image: dict[str, Any] = response.json()
+        return image
+
+    return upload
 
 
 @pytest.fixture
