@@ -155,6 +155,8 @@ class QueueWorker:
                 self._settlement.fail(job, f"It took longer than {task.seconds:g} seconds.")
             elif isinstance(error, HINDRANCES):
                 self._settlement.hinder(job, reason(error))
+                if isinstance(error, CacheUnavailable):
+                    return  # the cache reports it once, not with each job
             else:
                 self._settlement.fail(job, reason(error))
             raise

@@ -12,7 +12,7 @@ from testkit.torture.clients import NOT_DONE, Clients
 from testkit.torture.readers import PAUSE_SECONDS
 from testkit.torture.uploads import upload_of
 
-GROUPS: Final = (1, 1, 1, 1, 5, 20, MOST_DELETED - 1)
+GROUPS: Final = (1, 1, 1, 1, 5, 20, *[MOST_DELETED - 1] * 3)
 """Images that are deleted together; a batch also names one that there is not."""
 BATCH: Final = 20
 """Images of one upload."""
