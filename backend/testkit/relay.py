@@ -19,6 +19,8 @@ class Relay:
     def __init__(self, port: int) -> None:
         self.port = port
         self._open: set[asyncio.StreamWriter] = set()
+        self.accepted = 0
+        """How many connections there were."""
         self.is_broken = False
         """Whether new connections are cut too."""
         self.loses_answers = False
@@ -44,6 +46,7 @@ class Relay:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on one connection."""
+        self.accepted += 1
         if self.is_broken:
             writer.transport.abort()
             return

@@ -21,8 +21,8 @@ CONNECTIONS: Final = 3
 IDLE_SECONDS: Final = 20.0
 """After so long without need, each connection is used once."""
 MAX_PAUSE: Final = 30.0
-"""Seconds between two attempts to connect. A server that was available for so long is asked again
-at once when it fails."""
+"""Seconds between two attempts to connect, at most. The first one after a failure is made at once,
+unless the server had been available for less than the next pause."""
 
 
 _log = logging.getLogger(__name__)
@@ -169,14 +169,15 @@ class Links:
         self._is_missing.set()
 
     async def _fail(self, error: Exception) -> None:
-        if monotonic() - self._since >= MAX_PAUSE:
-            self._pause = 0.0
         await self._drop_all()
-        if not self._has_failed:
-            self._has_failed = True
-            unavailable = CacheUnavailable()
-            unavailable.__cause__ = error
-            _log.warning("the cache is unavailable: %s", reason(unavailable))
+        if self._has_failed:
+            return
+        self._has_failed = True
+        if monotonic() - self._since >= self._pause:
+            self._pause = 0.0
+        unavailable = CacheUnavailable()
+        unavailable.__cause__ = error
+        _log.warning("the cache is unavailable: %s", reason(unavailable))
 
     async def _drop_all(self) -> None:
         """Close what is free; what is in use is closed after that."""

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -148,6 +149,19 @@ async def test_a_server_that_cannot_be_reached_at_first_is_used_when_it_can(
     assert await find(cache) is None
     assert len(caplog.messages) == 2
     await cache.close()
+
+
+async def test_the_longer_a_server_is_unavailable_the_less_often_it_is_asked(
+    relay: Relay, server: CacheServer
+) -> None:
+    relay.is_broken = True
+    cache = RedisCache(server.url, 300)
+    ends = monotonic() + 3.5
+    while monotonic() < ends:
+        await assert_unavailable(cache)
+        await asyncio.sleep(0.1)
+    await cache.close()
+    assert 2 <= relay.accepted <= 4  # twice at once, and after 1 and 2 seconds
 
 
 @pytest.mark.parametrize(
