@@ -57,7 +57,7 @@ class Changes:
             DatabaseUnavailable: As `Database.write`; also if the cache was unavailable and no job
                 could be inserted that invalidates the rows.
         """
-        if self._cache is None:
+        if self._cache is None or not image_ids:
             return self._database.write()
         return self._change(self._cache, image_ids, is_awaited=is_awaited)
 
