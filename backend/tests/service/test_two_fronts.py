@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,13 @@ class Site:
     def read_all_the_while(self, paths: Sequence[str]) -> Iterator[None]:
         """Let a client ask both nginx for files, often enough that these have leases of all."""
         are_cached, stop = threading.Event(), threading.Event()
-        client = Client([one.port for one in self.fronts])
 
         def read() -> None:
-            while not stop.is_set():
-                client.ask(paths)
-                are_cached.set()
-                time.sleep(0.05)
+            with closing(Client([one.port for one in self.fronts])) as client:
+                while not stop.is_set():
+                    client.ask(paths)
+                    are_cached.set()
+                    time.sleep(0.05)
 
         with ThreadPoolExecutor(1) as readers:
             reading = readers.submit(read)
@@ -89,7 +89,6 @@ class Site:
             finally:
                 stop.set()
                 reading.result(TIMEOUT)
-                client.close()
 
 
 def port_of(service: Service) -> int:
@@ -119,15 +118,15 @@ def test_no_server_sends_a_file_or_a_thumbnail_after_the_answer_to_its_delete(si
     with ThreadPoolExecutor(AT_ONCE) as clients:
         some = range(ONE_BY_ONE + IN_BATCHES)
         images = list(clients.map(lambda number: upload(site.services[number % 2], JPEG), some))
-    client = Client(site.ports)
-    wait_until(lambda: set(client.ask([paths_of(image)[1] for image in images])) == {200}, 120)
-    client.close()
+    site.services[0].wait_until_rendered()
+    thumbnails = [paths_of(image)[1] for image in images]
+    with closing(Client(site.ports)) as client:
+        wait_until(lambda: set(client.ask(thumbnails)) == {200})
 
     def delete(number: int, group: list[dict[str, Any]]) -> Counter[int]:
         paths = [path for image in group for path in paths_of(image)]
         url = f"{site.fronts[number % 2].url}{IMAGES}"
-        client = Client(site.ports)
-        with site.read_all_the_while(paths):
+        with closing(Client(site.ports)) as client, site.read_all_the_while(paths):
             assert set(client.ask(paths)) == {200}
             if len(group) == 1:
                 assert httpx.delete(f"{url}/{group[0]['id']}").status_code == 204
@@ -135,9 +134,7 @@ def test_no_server_sends_a_file_or_a_thumbnail_after_the_answer_to_its_delete(si
                 ids = {"ids": [image["id"] for image in group]}
                 answer = httpx.post(f"{url}/batch-delete", json=ids).json()
                 assert len(answer["deleted"]) == len(group)
-            after = client.ask(paths)
-        client.close()
-        return after
+            return client.ask(paths)
 
     single, rest = images[:ONE_BY_ONE], images[ONE_BY_ONE:]
     groups = [[image] for image in single]
