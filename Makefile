@@ -52,7 +52,7 @@ fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair
 jobs: $(VENV)/.run ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
 	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)
 
-torture: $(VENV)/.dev ## Kill and stop the service, its workers and its database while clients work (ARGS="--kills 500")
+torture: $(VENV)/.dev ## Kill and stop the service, its database, cache and nginx while clients work (ARGS="--kills 500")
 	@cd backend && ../$(BIN)/python -m testkit.torture $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")

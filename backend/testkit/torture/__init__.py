@@ -1,1 +1,1 @@
-"""Kill and stop the real service, its workers, database and disk under load: `make torture`."""
+"""Kill and stop the real service, its workers, database, disk, cache and nginx: `make torture`."""

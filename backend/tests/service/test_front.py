@@ -273,8 +273,14 @@ def test_a_service_that_does_not_answer_is_a_problem_document(site: Site) -> Non
     assert site.get().is_success
     site.stopping.close()
     wait_until(lambda: site.get().status_code == 502)
-    for method, target in (("GET", path), ("GET", "/"), ("DELETE", path), ("POST", UPLOAD)):
-        response = httpx.request(method, f"{site.proxy.url}{target}")
+    for method, target, size in (
+        ("GET", path, 0),
+        ("GET", "/", 0),
+        ("DELETE", path, 0),
+        ("POST", UPLOAD, 0),
+        ("POST", UPLOAD, 2_000_000),
+    ):
+        response = httpx.request(method, f"{site.proxy.url}{target}", content=bytes(size))
         assert response.status_code == 502
         assert response.headers["content-type"] == "application/problem+json"
         assert response.headers["cache-control"] == "no-store"

@@ -1,15 +1,24 @@
 from pathlib import Path
 
+import pytest
+
+from testkit.programs import needs_nginx
 from testkit.torture.run import Options, torture
 
-OPTIONS = Options(seed=9, kills=8, pauses=(0.3, 2.0), with_front=False)
+LEAN = Options(seed=9, kills=8, pauses=(0.3, 2.0), with_cache=False, with_front=False)
 """Kills: of a round, half of which hit workers and renderers. Pauses, in seconds: shorter than
 deadlines; `make torture` waits longer."""
+GROWN = LEAN._replace(with_cache=True, with_front=True)
 
 
-def test_promises_are_kept_while_processes_are_killed_and_stopped(tmp_path: Path) -> None:
-    counts = torture(tmp_path, OPTIONS)
-    assert counts["kills"] == OPTIONS.kills
+@pytest.mark.parametrize(
+    "options", [pytest.param(LEAN, id="lean"), pytest.param(GROWN, id="grown", marks=needs_nginx)]
+)
+def test_promises_are_kept_while_processes_are_killed_and_stopped(
+    tmp_path: Path, options: Options
+) -> None:
+    counts = torture(tmp_path, options)
+    assert counts["kills"] == options.kills
     assert counts["kill_a_worker"] + counts["kill_a_renderer"] > 0
     assert any(name.startswith(("stop", "hang")) for name in counts)
     assert counts["upload 201"] > 0
