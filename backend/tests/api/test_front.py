@@ -238,11 +238,18 @@ async def last_lease(client: httpx.AsyncClient, url: str) -> int:
     return last
 
 
-async def test_a_delete_that_finds_nothing_waits_for_nothing(client: httpx.AsyncClient) -> None:
-    """With a lease of 7 seconds."""
-    async with asyncio.timeout(6):
-        response = await client.delete(f"{IMAGES}/00000000-0000-4000-8000-000000000000")
-    assert_problem(response, 404, "image-not-found")
+async def test_a_repeated_delete_is_answered_no_earlier(open_client: OpenClient) -> None:
+    """The answer to the first may have been lost, while its lease was not over."""
+    async with open_client(NGINX, **BEHIND, front_lease_seconds=1) as client:
+        image = (await client.post(f"{IMAGES}/upload", files={"file": JPEG})).json()
+        reading = asyncio.create_task(last_lease(client, image["url"]))
+        first = asyncio.create_task(client.delete(f"{IMAGES}/{image['id']}"))
+        last = await reading
+        second = await client.delete(f"{IMAGES}/{image['id']}")
+        answered_at = time.time()
+        assert_problem(second, 404, "image-not-found")
+        assert int(answered_at) > last
+        assert (await first).status_code == 204
 
 
 async def test_assets_are_leased_for_long_and_the_page_is_not(client: httpx.AsyncClient) -> None:
