@@ -257,6 +257,16 @@ def test_the_log_has_no_query(site: Site) -> None:
     assert f'"GET {site.file}" 200 ' in line
 
 
+def test_what_is_not_cached_is_sent_from_the_folder(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.api.middleware.access_log")
+    assert site.get(f"{site.file}?download=1").content == JPEG
+    assert site.get(Authorization="Bearer x").content == JPEG
+    sent = [vars(record)["bytes"] for record in caplog.records if "file" in vars(record)["path"]]
+    assert sent == [0, 0], "by the service itself"
+
+
 def test_a_file_that_nginx_cannot_read_is_sent_by_the_service(
     settings: Settings, tmp_path: Path
 ) -> None:
