@@ -77,7 +77,7 @@ class Settings(BaseModel):
     """The proxy in front: nginx with the configuration of `deploy/nginx/`, or none that caches."""
     front_port: int = Field(8080, ge=1, le=65535)
     """TCP port that `make front` listens on."""
-    front_lease_seconds: int = Field(1, ge=1, le=60)
+    front_lease_seconds: int = Field(1, ge=1, le=20)
     """How long the proxy in front may serve a file without asking again."""
     front_stale_seconds: int = Field(0, ge=0, le=86_400)
     """How long after that it may go on while no service can be reached; a delete cannot stop it."""

@@ -50,7 +50,8 @@ class Deletion:
     async def delete_batch(self, image_ids: Collection[UUID]) -> set[UUID]:
         """Delete images, in one transaction; return the ids of those that there were.
 
-        A file that cannot be removed is left behind and logged; its image is gone all the same.
+        A file that cannot be removed is left behind and logged; its image is gone all the same. A
+        lease is waited for, too, where nothing was found: an earlier attempt may have deleted it.
 
         Raises:
             DatabaseUnavailable: If the rows cannot be deleted, or it is unknown whether they were.
@@ -60,7 +61,7 @@ class Deletion:
         if not await self._remove_all([(key, one) for one in keys for key in keys[one]]):
             # Any server process that remembers an image would still send its file.
             await asyncio.sleep(REMEMBERED_SECONDS)
-        if keys and self._lease:
+        if self._lease:
             await self._lease.wait()
         return set(keys)
 

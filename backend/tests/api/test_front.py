@@ -220,7 +220,7 @@ async def test_a_delete_is_answered_when_every_lease_is_over(
 ) -> None:
     async with open_client(NGINX, **BEHIND, front_lease_seconds=1) as client:
         image = (await client.post(f"{IMAGES}/upload", files={"file": JPEG})).json()
-        reading = asyncio.create_task(last_lease(client, image["url"]))
+        reading = await begin_reading(client, image["url"])
         if by == "delete":
             response = await client.delete(f"{IMAGES}/{image['id']}")
         else:
@@ -230,19 +230,29 @@ async def test_a_delete_is_answered_when_every_lease_is_over(
         assert int(answered_at) > await reading
 
 
-async def last_lease(client: httpx.AsyncClient, url: str) -> int:
+async def begin_reading(client: httpx.AsyncClient, url: str) -> asyncio.Task[int]:
     """Read a file until it is gone; return the last second in which nginx may serve it."""
-    last = 0
-    while (response := await client.get(url)).status_code == 200:
-        last = int(response.headers[LEASE][1:])
-    return last
+
+    async def read(last: int) -> int:
+        while (response := await client.get(url)).status_code == 200:
+            last = int(response.headers[LEASE][1:])
+        return last
+
+    return asyncio.create_task(read(int((await client.get(url)).headers[LEASE][1:])))
 
 
-async def test_a_delete_that_finds_nothing_waits_for_nothing(client: httpx.AsyncClient) -> None:
-    """With a lease of 7 seconds."""
-    async with asyncio.timeout(6):
-        response = await client.delete(f"{IMAGES}/00000000-0000-4000-8000-000000000000")
-    assert_problem(response, 404, "image-not-found")
+async def test_a_repeated_delete_is_answered_no_earlier(open_client: OpenClient) -> None:
+    """The answer to the first may have been lost, while its lease was not over."""
+    async with open_client(NGINX, **BEHIND, front_lease_seconds=1) as client:
+        image = (await client.post(f"{IMAGES}/upload", files={"file": JPEG})).json()
+        reading = await begin_reading(client, image["url"])
+        first = asyncio.create_task(client.delete(f"{IMAGES}/{image['id']}"))
+        last = await reading
+        second = await client.delete(f"{IMAGES}/{image['id']}")
+        answered_at = time.time()
+        assert_problem(second, 404, "image-not-found")
+        assert int(answered_at) > last
+        assert (await first).status_code == 204
 
 
 async def test_assets_are_leased_for_long_and_the_page_is_not(client: httpx.AsyncClient) -> None:

@@ -257,6 +257,16 @@ def test_the_log_has_no_query(site: Site) -> None:
     assert f'"GET {site.file}" 200 ' in line
 
 
+def test_what_is_not_cached_is_sent_from_the_folder(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.api.middleware.access_log")
+    assert site.get(f"{site.file}?download=1").content == JPEG
+    assert site.get(Authorization="Bearer x").content == JPEG
+    sent = [vars(record)["bytes"] for record in caplog.records if "file" in vars(record)["path"]]
+    assert sent == [0, 0], "by the service itself"
+
+
 def test_a_file_that_nginx_cannot_read_is_sent_by_the_service(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -347,8 +357,10 @@ def test_an_upload_reaches_the_service_while_it_arrives(site: Site) -> None:
 def test_what_is_no_request_is_answered_with_a_problem(site: Site, request_line: bytes) -> None:
     with socket.create_connection(("127.0.0.1", site.proxy.port), timeout=TIMEOUT) as client:
         client.sendall(request_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        body = read_to_end(client).partition(b"\r\n\r\n")[2]
-    assert json.loads(body)["type"].startswith("/problems#")
+        head, _, body = read_to_end(client).partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert problem["type"] == "/problems#malformed-request"
+    assert head.startswith(f"HTTP/1.1 {problem['status']} ".encode())
 
 
 def test_the_cache_is_closed_to_other_users_and_has_no_answer_with_a_key(site: Site) -> None:
