@@ -1,6 +1,7 @@
 """The servers that are measured: the real service, the references, nginx. Loopback only."""
 
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -76,11 +77,19 @@ def references(folder: Path, database_url: URL) -> Iterator[Server]:
 
 
 @contextmanager
-def nginx(folder: Path, images: Path) -> Iterator[Server]:
-    """Run nginx in one process: files below `images` by sendfile, and PUT into `folder`."""
+def nginx(folder: Path, images: Path, processes: str = "") -> Iterator[Server]:
+    """Run nginx: files below `images` by sendfile, and PUT into `folder`.
+
+    Args:
+        folder: Where all it writes is.
+        images: What it serves.
+        processes: How many serve, as nginx takes it; by default one, without another beside it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_suffix(".log")
     port = _free_port()
+    # As whoever measures, for the files are readable by none but their owner.
+    several = f"worker_processes {processes}; user {pwd.getpwuid(os.getuid()).pw_name};"
     scratch = "\n".join(
         f"{name}_temp_path {folder}/{name};"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -88,7 +97,7 @@ def nginx(folder: Path, images: Path) -> Iterator[Server]:
     config = folder / "nginx.conf"
     config.write_text(f"""
 daemon off;
-master_process off;
+{several if processes else "master_process off;"}
 pid {folder}/pid;
 error_log stderr;
 events {{ worker_connections 1024; }}

@@ -48,7 +48,7 @@ def upload(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
         def measure(seconds: float) -> Sample:
             with site.fresh_data() as data, servers.service(data, renders=renders) as server:
                 if renders:
-                    _get_thumbnail(_upload(server, content))  # the worker has started
+                    get_thumbnail(upload_to(server, content))  # the worker has started
                 sample = rate_of(Load(server.url + UPLOAD_PATH, post, answer_bytes=_ANSWER))(
                     seconds
                 )
@@ -69,11 +69,11 @@ def ready(site: Site) -> Iterator[Contenders]:
         file = data / "photograph.jpg"
         write_image(file, 4000, 3000, Q=90)
         content = file.read_bytes()
-        _get_thumbnail(_upload(server, content))  # its processes have started
+        get_thumbnail(upload_to(server, content))  # its processes have started
 
         def of(wait: Callable[[str], object]) -> Contender:
             def seconds_until_ready() -> float:
-                url = _upload(server, content)
+                url = upload_to(server, content)
                 begin = time.monotonic()
                 wait(url)
                 return time.monotonic() - begin
@@ -95,7 +95,7 @@ def ready(site: Site) -> Iterator[Contenders]:
 
         yield Contenders(
             {
-                "asked for at once": of(_get_thumbnail),
+                "asked for at once": of(get_thumbnail),
                 "named by the row": of(_await_rendition),
                 BOUND: lambda _: {"p95 s": 2.0, "p50 s": 2.0},
             }
@@ -108,8 +108,8 @@ def download(site: Site) -> Iterator[Contenders]:
     with site.fresh_data() as data, servers.service(data, renders=True) as server:
         file = data / "photograph.jpg"
         write_image(file, 2448, 1632)
-        photograph = _upload(server, file.read_bytes())
-        size = len(_get_thumbnail(photograph))
+        photograph = upload_to(server, file.read_bytes())
+        size = len(get_thumbnail(photograph))
         same_size = ImageSpec(ImageType.JPEG, size)
         yield Contenders(
             rates({"thumbnail": f"{photograph}/thumbnails/{SIZE}"}, range(size, 2 * size))
@@ -120,12 +120,12 @@ def download(site: Site) -> Iterator[Contenders]:
 def _files(server: Server, specs: dict[str, ImageSpec]) -> dict[str, Contender]:
     contenders: dict[str, Contender] = {}
     for name, spec in specs.items():
-        url = _upload(server, spec.content(Random())) + "/file"
+        url = upload_to(server, spec.content(Random())) + "/file"
         contenders |= rates({name: url}, range(spec.size, 2 * spec.size))
     return contenders
 
 
-def _upload(server: Server, content: bytes) -> str:
+def upload_to(server: Server, content: bytes) -> str:
     """Upload an image, and return its address."""
     body, content_type = form(content)
     answer = httpx.post(
@@ -139,7 +139,7 @@ def _upload(server: Server, content: bytes) -> str:
     return str(answer.json()["url"]).removesuffix("/file")
 
 
-def _get_thumbnail(image: str) -> bytes:
+def get_thumbnail(image: str) -> bytes:
     """Ask for a thumbnail, again while it is not ready, and return it."""
     end = time.monotonic() + TIMEOUT
     while not (answer := get(f"{image}/thumbnails/{SIZE}")).is_success:

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import cached_reads, quota, rendering, stripping, thumbnails
+from bench import cached_reads, front, quota, rendering, stripping, thumbnails
 from bench.reads import (
     conditional,
     download,
@@ -194,4 +194,5 @@ WORKS: Final = (
             Comparison("thumbnail", "file of its size", at_least=0.9),
         ),
     ),
+    Work("front", "download through nginx in front, hot", front.download, front.against()),
 )
