@@ -175,6 +175,17 @@ async def test_a_job_is_not_set_aside_for_an_outage_however_long(
     assert failing.set_aside == []
 
 
+async def test_a_job_that_waits_for_the_cache_logs_nothing_for_the_cache_does(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Recorder(CacheUnavailable())
+    await insert(database, NewJob(INVALIDATE, "a"))
+    async with working(database, Task(INVALIDATE, failing.run, failing.give_up, TIMEOUT)):
+        await reach(database, "status::text, attempts", [("todo", 1)])
+    assert failing.subjects == ["a"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(
     database: Database,
 ) -> None:
