@@ -26,7 +26,7 @@ JPEG = samples.sized_jpeg(42_000)
 @pytest.fixture
 def service(start: StartService) -> Service:
     """A service whose leases last for longer than all these clients take."""
-    behind = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", "FRONT_LEASE_SECONDS=60")
+    behind = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", "FRONT_LEASE_SECONDS=20")
     return start(*behind, "WORKER_PROCESSES=1").wait_until_it_serves()
 
 
