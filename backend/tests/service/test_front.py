@@ -57,7 +57,8 @@ class Site:
         )
 
     def get(self, path: str = "", **headers: str) -> httpx.Response:
-        response = httpx.get(f"{self.proxy.url}{path or self.file}", headers=headers)
+        url = f"{self.proxy.url}{path or self.file}"
+        response = httpx.get(url, headers=headers, timeout=TIMEOUT)
         self.ids.append(response.headers["x-request-id"])
         return response
 
@@ -224,7 +225,7 @@ def test_no_client_is_sent_a_deleted_file_after_the_answer(site: Site) -> None:
     stop = threading.Event()
 
     def read() -> None:
-        with httpx.Client(base_url=site.proxy.url) as client:
+        with httpx.Client(base_url=site.proxy.url, timeout=TIMEOUT) as client:
             while not stop.is_set():
                 client.get(site.file)
 
