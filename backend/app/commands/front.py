@@ -10,13 +10,17 @@ from shutil import which
 from typing import Final
 
 from app.config.settings import Settings
+from app.domain.ip_address import parse_address
 
 EXIT_FAILED: Final = 1
 
 CACHE_SIZE: Final = "1g"
 _TEMPLATES: Final = Path(__file__).resolve().parents[3] / "deploy" / "nginx"
 _NAME: Final = re.compile(r"\$\{([A-Z_]+)\}")
-_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - replaced
+_PLAIN_FOLDER: Final = re.compile(r'[^"$\\\n]+')
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._~-]*")
+"""What means itself in the configuration; a path is part of regular expressions there."""
 
 
 def run(settings: Settings) -> int:
@@ -26,19 +30,21 @@ def run(settings: Settings) -> int:
         1 = it cannot be started, and why.
     """
     nginx = which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    refusal = _refusal(settings, nginx)
+    host = _ANY_ADDRESS.get(settings.host, settings.host)
+    refusal = _refusal(settings, host, nginx)
     if refusal or not nginx:
         print(refusal, file=sys.stderr)
         return EXIT_FAILED
-    address = _host_port(_ANY_ADDRESS.get(settings.host, settings.host), settings.port)
+    address = _host_port(host, settings.port)
+    both = " ipv6only=off" if settings.host == "::" else ""  # as the service does
     configuration = write_configuration(
         settings.data_dir / "front",
-        FRONT_LISTEN=_host_port(settings.host, settings.front_port),
+        FRONT_LISTEN=_host_port(settings.host, settings.front_port) + both,
         FRONT_SERVERS=f"server {address} max_fails=0;",
         FRONT_FILES=str(settings.data_dir.resolve() / "images"),
         PUBLIC_PATH=settings.public_path,
     )
-    shown = _host_port(_ANY_ADDRESS.get(settings.host, settings.host), settings.front_port)
+    shown = _host_port(host, settings.front_port)
     print(f"nginx: http://{shown}{settings.public_path}/ in front of {address}", flush=True)
     os.execv(nginx, [nginx, "-c", str(configuration), "-e", "stderr"])  # noqa: S606 - no shell
     raise AssertionError  # it returns only by an exception
@@ -75,17 +81,34 @@ def _fill_in(template: str, values: Mapping[str, str]) -> str:
     return _NAME.sub(lambda found: values[found[1]], template)
 
 
-def _refusal(settings: Settings, nginx: str | None) -> str:
-    """Return why nginx cannot be started; empty if it can."""
-    if settings.front != "nginx":
-        return "The service is not set up for it: set FRONT=nginx and TRUSTED_PROXIES=127.0.0.1."
-    if not settings.port:
-        return "PORT=0 takes a free one, which nginx does not know: set PORT."
-    if not _TEMPLATES.is_dir():
-        return f"There is no {_TEMPLATES}, which has the configuration."
-    if not nginx:
-        return "There is no nginx: install it, on Debian and Ubuntu with apt install nginx-light."
-    return ""
+def _refusal(settings: Settings, host: str, nginx: str | None) -> str:
+    """Return why nginx cannot be started in front of a service at `host`; empty if it can."""
+    folder = str(settings.data_dir.resolve())
+    refusals = {
+        "The service is not set up for it: set FRONT=nginx and TRUSTED_PROXIES=127.0.0.1.": (
+            settings.front != "nginx"
+        ),
+        f"The service does not trust {host}, from where nginx asks: name it in TRUSTED_PROXIES.": (
+            not _is_trusted(settings, host)
+        ),
+        "PORT=0 takes a free one, which nginx does not know: set PORT.": not settings.port,
+        f'nginx takes no folder with ", $ or \\ in its path, such as {folder}: set DATA_DIR.': (
+            not _PLAIN_FOLDER.fullmatch(folder)
+        ),
+        "The path of PUBLIC_URL may have only letters, digits and . _ ~ - behind this nginx.": (
+            not _PLAIN_PATH.fullmatch(settings.public_path)
+        ),
+        f"There is no {_TEMPLATES}, which has the configuration.": not _TEMPLATES.is_dir(),
+        "There is no nginx: install it, on Debian and Ubuntu with apt install nginx-light.": (
+            not nginx
+        ),
+    }
+    return next((sentence for sentence, is_so in refusals.items() if is_so), "")
+
+
+def _is_trusted(settings: Settings, host: str) -> bool:
+    address = parse_address(host)
+    return not address or any(address in network for network in settings.trusted_proxies)
 
 
 def _host_port(host: str, port: int) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from app.config.settings import Settings
 from app.database.engine import Database
+from app.statements.images import delete_images
 from app.storage.local.backend import LocalStorage
 from testkit import samples
 from testkit.asgi import CLIENT, OpenClient, Upload
@@ -253,6 +254,24 @@ async def test_a_repeated_delete_is_answered_no_earlier(open_client: OpenClient)
         assert_problem(second, 404, "image-not-found")
         assert int(answered_at) > last
         assert (await first).status_code == 204
+
+
+@pytest.mark.parametrize("by", ["delete", "batch-delete"])
+async def test_nor_is_one_after_a_delete_that_was_killed_before_it_removed_the_file(
+    open_client: OpenClient, database: Database, by: str
+) -> None:
+    async with open_client(NGINX, **BEHIND, front_lease_seconds=1) as client:
+        image = (await client.post(f"{IMAGES}/upload", files={"file": JPEG})).json()
+        reading = await begin_reading(client, image["url"])
+        async with database.write() as session:
+            await delete_images(session, [UUID(image["id"])])
+        if by == "delete":
+            response = await client.delete(f"{IMAGES}/{image['id']}")
+            assert_problem(response, 404, "image-not-found")
+        else:
+            response = await client.post(f"{IMAGES}/batch-delete", json={"ids": [image["id"]]})
+            assert response.json()["deleted"] == []
+        assert int(time.time()) > await reading
 
 
 async def test_assets_are_leased_for_long_and_the_page_is_not(client: httpx.AsyncClient) -> None:

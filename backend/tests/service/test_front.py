@@ -57,7 +57,8 @@ class Site:
         )
 
     def get(self, path: str = "", **headers: str) -> httpx.Response:
-        response = httpx.get(f"{self.proxy.url}{path or self.file}", headers=headers)
+        url = f"{self.proxy.url}{path or self.file}"
+        response = httpx.get(url, headers=headers, timeout=TIMEOUT)
         self.ids.append(response.headers["x-request-id"])
         return response
 
@@ -204,6 +205,16 @@ def test_identical_requests_are_one_for_the_service(
     assert [getattr(record, "status", 0) for record in asked if record.status == 200] == [200]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("written", "otherwise"), [("file", "%66ile"), ("/", "%2F"), ("-", "%2D")])
+def test_a_file_is_cached_under_one_of_the_ways_to_write_its_path(
+    site: Site, written: str, otherwise: str
+) -> None:
+    """There are millions of ways, and each would have a copy in the cache."""
+    path = otherwise.join(site.file.rpartition(written)[::2])
+    assert [site.get(one).content for one in (site.file, path, path)] == [JPEG] * 3
+    assert site.statuses() == ["MISS", "-", "-"]
+
+
 def test_private_answers_are_never_from_the_cache(site: Site) -> None:
     for fields in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer x"}):
         assert site.get(**fields).content == JPEG
@@ -214,7 +225,7 @@ def test_no_client_is_sent_a_deleted_file_after_the_answer(site: Site) -> None:
     stop = threading.Event()
 
     def read() -> None:
-        with httpx.Client(base_url=site.proxy.url) as client:
+        with httpx.Client(base_url=site.proxy.url, timeout=TIMEOUT) as client:
             while not stop.is_set():
                 client.get(site.file)
 

@@ -26,7 +26,7 @@ JPEG = samples.sized_jpeg(42_000)
 @pytest.fixture
 def service(start: StartService) -> Service:
     """A service whose leases last for longer than all these clients take."""
-    behind = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", "FRONT_LEASE_SECONDS=60")
+    behind = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", "FRONT_LEASE_SECONDS=20")
     return start(*behind, "WORKER_PROCESSES=1").wait_until_it_serves()
 
 
@@ -66,7 +66,7 @@ def test_a_thousand_clients_of_an_image_that_is_not_cached_are_one_request_for_t
     path = f"{IMAGES}/{upload(service, JPEG)['id']}/{name}"
     service.wait_until_rendered()
     bodies = {answer.partition(b"\r\n\r\n")[2] for answer in answers(proxy.port, path)}
-    assert bodies == {httpx.get(f"{proxy.url}{path}").content}
+    assert bodies == {httpx.get(f"{proxy.url}{path}", timeout=TIMEOUT).content}
     asked = re.compile(rf"GET {path}\b")
     wait_until(lambda: len([line for line in proxy.requests if path in line]) == CLIENTS + 1)
     assert len(asked.findall(service.output)) == 1

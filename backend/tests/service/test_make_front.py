@@ -67,6 +67,10 @@ def test_it_serves_what_the_service_has_until_a_signal(
         ((), "set FRONT=nginx and TRUSTED_PROXIES=127.0.0.1"),
         (("FRONT=nginx",), "needs TRUSTED_PROXIES"),
         ((*BEHIND, "PORT=0"), "set PORT"),
+        (("FRONT=nginx", "TRUSTED_PROXIES=10.0.0.1"), "name it in TRUSTED_PROXIES"),
+        ((*BEHIND, "HOST=::1"), "does not trust ::1,"),
+        ((*BEHIND, 'DATA_DIR=a "folder"'), "set DATA_DIR"),
+        ((*BEHIND, "PUBLIC_URL=https://example.org/a(b"), "PUBLIC_URL may have only"),
     ],
 )
 def test_what_is_missing_is_one_line(project: Path, settings: tuple[str, ...], advice: str) -> None:

@@ -9,16 +9,22 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from pydantic import ValidationError
 
 from app import __version__
 from app.config.settings import Settings
 from app.database.postmaster import STOP_SECONDS
 from app.server.process_handle import END_SECONDS
+from app.services.changes import WAIT_SECONDS
+from app.services.images import REMEMBERED_SECONDS
+from app.services.lease import MARGIN_SECONDS
+from app.storage.local.calls import DISK_SECONDS
 from testkit.valkey import cache_server
 
 ROOT = Path(__file__).parents[3]
 UNIT = ROOT / "deploy" / "systemd" / "image-host.service"
 COMPOSE = ROOT / "docker-compose.yml"
+NGINX = ROOT / "deploy" / "nginx" / "image-host.conf.template"
 CACHE_OVERLAY = ROOT / "deploy" / "compose" / "cache.yml"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
@@ -105,13 +111,28 @@ def services(file: Path = COMPOSE) -> dict[str, str]:
 def test_the_container_of_nginx_fills_in_the_whole_template_and_alone_is_trusted() -> None:
     overlay = (ROOT / "deploy" / "compose" / "nginx.yml").read_text()
     environment = dict(re.findall(r"^      ([A-Z_]+): (.*)$", overlay, re.MULTILINE))
-    template = (ROOT / "deploy" / "nginx" / "image-host.conf.template").read_text()
-    names = set(re.findall(r"\$\{([A-Z_]+)\}", template))
+    names = set(re.findall(r"\$\{([A-Z_]+)\}", NGINX.read_text()))
     assert names <= set(environment)
     assert all(re.match(environment["NGINX_ENVSUBST_FILTER"], name) for name in names)
     assert environment["TRUSTED_PROXIES"] in re.findall(r"ipv4_address: (.*)", overlay)
     (user,) = re.findall(r'user: "(\d+)"', overlay)
     assert f"--uid {user} " in (ROOT / "Dockerfile").read_text()
+
+
+def test_nginx_waits_for_the_slowest_delete() -> None:
+    """Else it would say that there is no answer, and ask another service for the same."""
+    (seconds,) = re.findall(r"proxy_read_timeout (\d+)s;", NGINX.read_text())
+    longest = next(most for most in range(1000) if not is_lease(most + 1) and is_lease(most))
+    delete = WAIT_SECONDS + DISK_SECONDS + REMEMBERED_SECONDS + longest + 1 + MARGIN_SECONDS
+    assert delete < int(seconds)
+
+
+def is_lease(seconds: int) -> bool:
+    try:
+        Settings(front_lease_seconds=seconds)
+    except ValidationError:
+        return False
+    return True
 
 
 def test_the_schema_is_migrated_before_service_and_worker_start() -> None:
