@@ -76,7 +76,7 @@ def front(
             (folder / "include" / "tls.conf").write_text(_tls(folder, tls_port))
         inherited = [plain, encrypted] if tls else [plain]
         for one in inherited:
-            one.setblocking(False)  # nginx does so only to those that it opens itself
+            one.settimeout(0)  # nginx does so only to those that it opens itself
         process = subprocess.Popen(
             [NGINX, "-c", configuration, "-e", "stderr"],
             env=os.environ | {"NGINX": "".join(f"{one.fileno()};" for one in inherited)},

@@ -54,7 +54,7 @@ def site_of(locations: str, listener: socket.socket, service_url: str) -> str:
 @contextmanager
 def nginx(folder: Path, site: str, listener: socket.socket) -> Iterator[None]:
     """Serve a site on a socket that listens already."""
-    listener.setblocking(False)  # nginx does so only to those that it opens itself
+    listener.settimeout(0)  # nginx does so only to those that it opens itself
     configuration = folder / "nginx.conf"
     user = pwd.getpwuid(os.getuid()).pw_name
     configuration.write_text(_CONFIGURATION.format(user=user, folder=folder, site=site), "utf-8")
