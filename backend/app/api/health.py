@@ -58,7 +58,12 @@ async def live() -> Liveness:
     return Liveness(status="ok", version=__version__)
 
 
-@router.head("/ready", response_model=Readiness, include_in_schema=False)
+@router.head(
+    "/ready",
+    response_model=Readiness,
+    response_model_exclude_none=True,
+    include_in_schema=False,
+)
 @router.get(
     "/ready",
     summary="Can it take requests?",
