@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 
-from app.cache.redis_link import CONNECT_SECONDS, Compose, Link, deadline
+from app.cache.redis_link import CONNECT_SECONDS, PRIMARY, Compose, Link, deadline
 from app.domain.errors import CacheUnavailable
 from app.observability.reasons import reason
 
@@ -130,7 +130,8 @@ class Links:
     async def _wait_until_missing(self) -> None:
         """Wait until a connection is missing, and use those that there are every now and then.
 
-        So none is idle for so long that the server, or the network, drops it.
+        So none is idle for so long that the server, or the network, drops it; nor is the key that
+        they ask for, by which the namespace is kept when a connection is opened anew.
         """
         while self._links and not self._is_missing.is_set():
             with suppress(TimeoutError):
@@ -139,7 +140,7 @@ class Links:
                     return
             for _ in range(CONNECTIONS):
                 with suppress(CacheUnavailable):
-                    async with self.exchange(lambda _: [("PING",)]):
+                    async with self.exchange(lambda _: [("GET", PRIMARY)]):
                         pass
 
     async def _add(self) -> None:

@@ -15,6 +15,13 @@ OPERATION_SECONDS: Final = 0.1
 LATE_SECONDS: Final = 0.05
 """More, for what has arrived while this process itself was busy."""
 
+PRIMARY: Final = "image-host:primary"
+"""Key of the namespace that was used last in this data, in which server ever that was."""
+# As in an invalidation, a deletion comes first.
+_BECOME_PRIMARY: Final = "redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[1], ARGV[1])"
+KEYS_AT_ONCE: Final = 1000
+"""How many keys of a server are looked at, and maybe removed, in one go."""
+
 Command = tuple[bytes | str | int, ...]
 Compose = Callable[[str], Sequence[Command]]
 """Makes commands for a server whose keys all begin with the argument."""
@@ -38,8 +45,7 @@ class Link:
         """
         async with asyncio.timeout(CONNECT_SECONDS):
             await self._connection.connect()  # type: ignore[no-untyped-call]
-        async with deadline():
-            (info,) = await self.exchange(lambda _: [("INFO",)])
+        (info,) = await self._ask("INFO")
         lines = str(info, "utf-8").splitlines()
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
         if facts.get("redis_mode", "standalone") != "standalone":
@@ -47,8 +53,31 @@ class Link:
         if facts.get("role") != "master" or "run_id" not in facts:
             raise ValueError("the server is a replica")
         self.namespace = facts["run_id"][:16]
+        await self._empty_unless_used_last()
         async with deadline():
             await self.exchange(prepare)
+
+    async def _empty_unless_used_last(self) -> None:
+        """Remove what is in the namespace from an earlier time, if another was used since.
+
+        A primary that became a replica, and the primary again, has its keys of that time from the
+        one in between, in whose namespace they were not invalidated.
+        """
+        if await self._ask("GET", PRIMARY) == [self.namespace.encode()]:
+            return
+        pattern = f"{self.namespace}:*"
+        cursor: bytes | int = 0
+        while cursor != b"0":
+            find = ("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_AT_ONCE)
+            ((cursor, keys),) = await self._ask(*find)
+            if keys:
+                await self._ask("DEL", *keys)
+        await self._ask("EVAL", _BECOME_PRIMARY, 1, PRIMARY, self.namespace)
+
+    async def _ask(self, *command: bytes | str | int) -> list[Any]:
+        """Return the answer to one command, as the only item."""
+        async with deadline():
+            return await self.exchange(lambda _: [command])
 
     async def exchange(self, compose: Compose) -> list[Any]:
         """Return the answers to some commands. After an exception, this can only be closed."""

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from app.cache import redis, redis_connections
+from app.cache import redis, redis_connections, redis_link
 from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
@@ -214,6 +214,36 @@ async def test_a_failover_to_a_replica_that_lacks_an_invalidation_brings_back_no
         assert replica.ask("KEYS", "*:a")
         await cache.fill(early, {"b": b"old"})
         assert await find(cache, "b") is None
+
+
+async def test_a_server_that_becomes_the_primary_again_brings_back_nothing(
+    cache: RedisCache,
+    server: CacheServer,
+    relay: Relay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_link, "KEYS_AT_ONCE", 1)
+    keys = ["a", *map(str, range(50))]
+    await cache.fill(await cache.lookup(keys), dict.fromkeys(keys, b"1"))
+    assert len((await cache.lookup(keys)).found) == 51
+    async with replica_of(server, tmp_path) as replica:
+        replica.ask("REPLICAOF", "NO", "ONE")
+        server.ask("REPLICAOF", "127.0.0.1", replica.port)
+        relay.port = replica.port
+        relay.cut()
+        await until(lambda: not cache.figures.is_available)
+        await until(lambda: cache.figures.is_available)
+        await cache.invalidate(keys, 10)
+        await until(lambda: server.ask("ROLE")[3] == b"connected")
+        replica.ask("WAIT", 1, 5000)
+        server.ask("REPLICAOF", "NO", "ONE")
+        replica.kill()
+        assert server.ask("KEYS", "*:a")
+        relay.port = server.port
+        await until(lambda: not cache.figures.is_available)
+        await until(lambda: cache.figures.is_available)
+        assert (await cache.lookup(keys)).found == {}
 
 
 async def test_a_primary_that_becomes_a_replica_is_not_used(
