@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,6 +98,9 @@ def _refusal(settings: Settings, host: str, nginx: str | None) -> str:
         ),
         "The path of PUBLIC_URL may have only letters, digits and . _ ~ - behind this nginx.": (
             not _PLAIN_PATH.fullmatch(settings.public_path)
+        ),
+        "nginx cannot log to a socket, such as the journal's: send its output to a file or pipe.": (
+            stat.S_ISSOCK(os.fstat(sys.stdout.fileno()).st_mode)
         ),
         f"There is no {_TEMPLATES}, which has the configuration.": not _TEMPLATES.is_dir(),
         "There is no nginx: install it, on Debian and Ubuntu with apt install nginx-light.": (

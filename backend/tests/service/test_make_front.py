@@ -78,3 +78,19 @@ def test_what_is_missing_is_one_line(project: Path, settings: tuple[str, ...], a
     assert done.returncode != 0
     assert advice in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_output_to_the_journal_is_refused(project: Path) -> None:
+    """A socket cannot be opened by a name, such as /dev/stdout."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = subprocess.run(  # noqa: S603
+            ["make", "front", *BEHIND],  # noqa: S607
+            cwd=project,
+            stdout=theirs.fileno(),
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "send its output to a file or pipe" in done.stderr
