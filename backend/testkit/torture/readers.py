@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 from typing import Final, NamedTuple, Self
 
@@ -85,11 +85,13 @@ class Readers:
     @asynccontextmanager
     async def reading(self, ids: Sequence[str]) -> AsyncIterator[None]:
         """Go on reading during the block, most often at its beginning."""
-        reading = asyncio.create_task(self._read_until_cancelled(ids))
+        ended = asyncio.Event()
+        reading = asyncio.create_task(self._read_until(ended, ids))
         try:
             yield
         finally:
-            reading.cancel()
+            # Not cancelled: a request that is just connecting would leave its connection open.
+            ended.set()
             await asyncio.wait([reading])
 
     async def require_gone(self, ids: Sequence[str]) -> None:
@@ -139,14 +141,15 @@ class Readers:
         self._book.count["reads without an answer"] += 1
         return None
 
-    async def _read_until_cancelled(self, ids: Sequence[str]) -> None:
+    async def _read_until(self, ended: asyncio.Event, ids: Sequence[str]) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while not ended.is_set():
             way = self._chance.choice(list(self._images))
             read = self._chance.choice((METADATA, METADATA, FILES[0], THUMBNAIL))
             await self._ask(way, self._chance.choice(ids), read)
             self._book.count["reads during a change"] += 1
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause)
             pause *= 2
 
     async def _ask(self, way: str, image_id: str, read: Read) -> httpx.Response | None:
