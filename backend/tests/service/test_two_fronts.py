@@ -168,7 +168,7 @@ def test_nginx_killed_and_started_over_its_cache_serves_nothing_deleted_in_betwe
     path = paths_of(image)[0]
     killed = site.fronts[0]
     assert httpx.get(f"{killed.url}{path}").content == JPEG
-    for process in processes_of(killed):
+    for process in reversed(processes_of(killed)):  # else the first would start another
         process.kill()
     killed.process.wait(TIMEOUT)
     assert httpx.delete(f"{site.services[0].url}{IMAGES}/{image['id']}").status_code == 204
