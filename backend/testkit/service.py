@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import psutil
+from sqlalchemy.engine import URL
 
 from app import __version__
 from testkit import samples
@@ -222,3 +224,22 @@ def fsck(project: Path, *arguments: str, **settings: str) -> subprocess.Complete
         text=True,
         check=False,
     )
+
+
+def refused_start(database_url: URL, data_dir: Path, *program: str, **settings: str) -> str:
+    """Run a command of the service that ends with one line, which is no success; return that."""
+    address = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    own = {"DATABASE_URL": address, "DATA_DIR": str(data_dir), "PORT": "0"}
+    run = subprocess.run(
+        [sys.executable, *program],
+        cwd=BACKEND,
+        env=os.environ | own | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * TIMEOUT,
+    )
+    assert run.returncode in {1, 2}
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1, run.stderr
+    return run.stderr

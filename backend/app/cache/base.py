@@ -1,8 +1,8 @@
 """What a cache is: values under keys, for a while, for all processes.
 
 It may lose anything at any time. What it must not do is to keep what was read before a change and
-stored after it. So an invalidated key is not empty: for a while a tombstone is there, over which
-nothing can be filled; and what was looked up too long ago is not filled at all.
+stored after it. So an invalidated key has a tombstone for a while, in which nothing can be filled
+under it; and what was looked up too long ago is not filled at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class Cache(Protocol):
         """
 
     async def invalidate(self, keys: Sequence[str], seconds: int) -> None:
-        """Remove values, and let none be filled for so long.
+        """Remove values, and let none be filled for so many seconds.
 
         Raises:
             CacheUnavailable: If any may still be there, or may still be filled.

@@ -1,8 +1,5 @@
 """The service with a cache: how it starts, and what it says of it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +10,11 @@ from sqlalchemy.engine import URL
 
 from testkit import samples
 from testkit.host import Host, hosting
-from testkit.live import TIMEOUT, wait_until
+from testkit.live import wait_until
+from testkit.service import refused_start
 from testkit.settings import make_settings
 from testkit.valkey import CacheServer, cache_server
 
-BACKEND = Path(__file__).parents[2]
 WITHOUT_REDIS = """
 import runpy, sys
 sys.modules["redis"] = sys.modules["hiredis"] = None
@@ -43,35 +40,18 @@ def ready(host: Host) -> httpx.Response:
     return host.client.get("/health/ready")
 
 
-def refusal(database_url: URL, data_dir: Path, redis_url: str, *program: str) -> str:
-    """Run a command that ends with one line; return that."""
-    address = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
-    settings = {"DATABASE_URL": address, "DATA_DIR": str(data_dir), "PORT": "0"}
-    run = subprocess.run(  # noqa: S603 - our own arguments
-        [sys.executable, *program],
-        cwd=BACKEND,
-        env=os.environ | settings | {"REDIS_URL": redis_url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=2 * TIMEOUT,
-    )
-    assert run.returncode in {1, 2}
-    assert run.stdout == ""
-    assert run.stderr.count("\n") == 1, run.stderr
-    return run.stderr
-
-
 @pytest.mark.parametrize("command", [(), ("worker",), ("fsck",)])
 def test_without_the_package_a_start_says_how_it_is_installed(
     command: tuple[str, ...], database_url: URL, tmp_path: Path
 ) -> None:
-    line = refusal(database_url, tmp_path, "redis://cache", "-c", WITHOUT_REDIS, *command)
+    line = refused_start(
+        database_url, tmp_path, "-c", WITHOUT_REDIS, *command, REDIS_URL="redis://cache"
+    )
     assert line.endswith("REDIS_URL needs the package redis: make cache\n")
 
 
 def test_an_option_that_there_is_not_ends_the_start(database_url: URL, tmp_path: Path) -> None:
-    line = refusal(database_url, tmp_path, "redis://cache?max=pa55", "-m", "app")
+    line = refused_start(database_url, tmp_path, "-m", "app", REDIS_URL="redis://cache?max=pa55")
     assert line == "REDIS_URL is not as .env.example shows it\n"
 
 

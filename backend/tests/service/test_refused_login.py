@@ -1,9 +1,6 @@
 """A database that refuses the login: said as such, in one line, and no secret with it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +10,13 @@ from sqlalchemy.engine import URL
 from app.database.embedded import embedded_postgres
 from testkit.databases import execute, prepare
 from testkit.host import hosting
-from testkit.live import TIMEOUT, wait_until
+from testkit.live import wait_until
 from testkit.pgbouncer import pooled
 from testkit.problems import assert_problem
 from testkit.programs import needs_pgbouncer
+from testkit.service import refused_start
 from testkit.settings import make_settings
 
-BACKEND = Path(__file__).parents[2]
 PASSWORD = "r1ght"
 WRONG = "wr0ng"
 COMMANDS = ["", "migrate", "fsck", "backfill-dimensions"]
@@ -39,23 +36,11 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
 
 
 def refusal(url: URL, command: str, data_dir: Path) -> str:
-    """Run a command that ends with one line; give that."""
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    run = subprocess.run(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", "app", *command.split()],
-        cwd=BACKEND,
-        env=os.environ | {"DATABASE_URL": address, "DATA_DIR": str(data_dir), "PORT": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=2 * TIMEOUT,
-    )
-    assert run.returncode in {1, 2}
-    assert run.stdout == ""
-    assert run.stderr.count("\n") == 1, run.stderr
-    assert PASSWORD not in run.stderr
-    assert WRONG not in run.stderr
-    return run.stderr
+    """Run a command that ends with one line, in which there is no password; return that."""
+    line = refused_start(url, data_dir, "-m", "app", *command.split())
+    assert PASSWORD not in line
+    assert WRONG not in line
+    return line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
