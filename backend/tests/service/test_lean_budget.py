@@ -53,7 +53,7 @@ MAX_STARTS_OF_FASTAPI: Final = 3.5
 MAX_SERVING_MB: Final = 110
 """Resident: 81."""
 MAX_WORKER_MB: Final = 150
-"""Resident, with its writer, before its first job."""
+"""Resident: 127 with its writer, before its first job."""
 MAX_WRITER_MB: Final = 30
 """Resident: 16."""
 MAX_THREADS: Final = 6
@@ -81,7 +81,7 @@ class Lean:
     serving_bytes: int
     writer_bytes: list[int]
     worker_bytes: list[int]
-    """With all that a worker has started."""
+    """With all that a worker has started, before the first upload: no child renders yet."""
     threads: int
     postgres_processes: int
     others: list[str]
@@ -173,21 +173,23 @@ def _run(folder: Path, **settings: str) -> Lean:
     (url,) = [
         line.split()[-1] for line in log.read_text().splitlines() if line.startswith("Image host: ")
     ]
+    worker_bytes = [
+        sum(one.memory_info().rss for one in (worker, *worker.children(recursive=True)))
+        for worker in process.children()
+        if _is_worker(worker)
+    ]
     _use(url)
     postgres = [child for child in process.children(recursive=True) if child.name() == "postgres"]
     children = [child for child in process.children() if child not in postgres]
     writers = [child for child in children if "writer_program" in " ".join(child.cmdline())]
-    workers = [child for child in children if "worker_process" in " ".join(child.cmdline())]
+    workers = [child for child in children if _is_worker(child)]
     others = [child for child in children if child not in (*writers, *workers)]
     seen = Lean(
         [start_seconds],
         modules=set(),
         serving_bytes=process.memory_info().rss,
         writer_bytes=[writer.memory_info().rss for writer in writers],
-        worker_bytes=[
-            sum(one.memory_info().rss for one in (worker, *worker.children(recursive=True)))
-            for worker in workers
-        ],
+        worker_bytes=worker_bytes,
         threads=process.num_threads(),
         postgres_processes=len(postgres),
         others=[" ".join(other.cmdline()) for other in others],
@@ -196,6 +198,10 @@ def _run(folder: Path, **settings: str) -> Lean:
     assert process.wait(TIMEOUT) == 0
     seen.modules = set((folder / "modules").read_text().split())
     return seen
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return "worker_process" in " ".join(process.cmdline())
 
 
 def _start(folder: Path, line: str, *arguments: str, **settings: str) -> tuple[psutil.Popen, Path]:
