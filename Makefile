@@ -85,8 +85,9 @@ format: $(VENV)/.dev ## Format the code and fix what the linter can
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed
 	cd backend && $(NPM) update --package-lock-only
-	$(COMPILE) --upgrade --extra embedded --extra cache --group dev --output-file locks/dev.txt
+	$(COMPILE) --upgrade --extra embedded --extra cache --extra s3 --group dev --output-file locks/dev.txt
 	$(COMPILE) --constraint locks/dev.txt --extra cache --output-file locks/cache.txt
+	$(COMPILE) --constraint locks/dev.txt --extra s3 --output-file locks/s3.txt
 	$(COMPILE) --constraint locks/dev.txt --extra embedded --output-file locks/embedded.txt
 	$(COMPILE) --constraint locks/dev.txt --output-file locks/core.txt
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from app.config.database_url import parse_database_url
+from app.config.storage_url import parse_storage_url
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
@@ -73,6 +74,18 @@ class Settings(BaseModel):
     """redis://… of a Redis or Valkey that caches rows; empty = no cache."""
     cache_ttl_seconds: int = Field(300, ge=1, le=86_400)
     """How long a row stays in the cache."""
+    storage_url: str = ""
+    """s3://… of a bucket that keeps the images; empty = a folder below the data folder."""
+    storage_previous_url: str = ""
+    """Storage that the images are being moved from: s3://… or "local"; empty = none."""
+    storage_redirect: bool = False
+    """Whether clients are sent to the store for files that it keeps, for a short time each."""
+    aws_access_key_id: str = ""
+    """Key of the store; empty = found as AWS's own tools do."""
+    aws_secret_access_key: SecretStr = SecretStr("")
+    """Its secret."""
+    aws_session_token: SecretStr = SecretStr("")
+    """The token of temporary credentials."""
     front: Literal["none", "nginx"] = "none"
     """The proxy in front: nginx with the configuration of `deploy/nginx/`, or none that caches."""
     front_port: int = Field(8080, ge=1, le=65535)
@@ -101,6 +114,20 @@ class Settings(BaseModel):
                 "must be as redis://user:password@host:6379/0, rediss://… or unix:///path (or be "
                 "empty: no cache); special characters of user and password are percent-encoded"
             )
+        return value
+
+    @field_validator("storage_url", "storage_previous_url")
+    @classmethod
+    def _is_storage(cls, value: str, info: ValidationInfo) -> str:
+        if value and not (value == "local" and info.field_name == "storage_previous_url"):
+            parse_storage_url(value)
+        return value
+
+    @field_validator("storage_redirect")
+    @classmethod
+    def _has_a_store(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
+        if value and info.data.get("storage_url") == "":
+            raise ValueError("needs STORAGE_URL: a folder is nothing that clients can be sent to")
         return value
 
     @field_validator("data_dir", mode="before")

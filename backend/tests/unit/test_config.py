@@ -7,6 +7,7 @@ import pytest
 
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
+from app.config.storage_url import S3Location, parse_storage_url
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,9 +45,12 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     good = {"DATABASE_URL": "postgresql+asyncpg://db/x", "LOG_FORMAT": "json", "HOST": "::1"}
     good |= {"RENDER_MEMORY_MB": "256", "STRIP_METADATA": "true"}
     good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
+    good |= {"STORAGE_URL": "s3://bucket", "STORAGE_PREVIOUS_URL": "local"}
+    good |= {"STORAGE_REDIRECT": "true"}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
     monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")  # without it there is no FRONT
+    monkeypatch.setenv("STORAGE_URL", "s3://photos")  # nor a redirect
     monkeypatch.setenv(name, "\x01 no such thing")
     monkeypatch.setenv(f"IMAGE_HOST_{name}", value)
     from_environment = load_settings()
@@ -375,3 +379,58 @@ def test_the_path_of_the_public_url_is_kept(
 def test_the_public_url_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "https://images.example.org/")
     assert load_settings().public_url == "https://images.example.org"
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("s3://photos", S3Location("photos")),
+        ("s3://photos/", S3Location("photos")),
+        ("s3://photos/a/b/?region=eu-west-1", S3Location("photos", "a/b/", region="eu-west-1")),
+        (
+            "s3://photos?endpoint=http://127.0.0.1:9000/",
+            S3Location("photos", endpoint="http://127.0.0.1:9000", path_style=True),
+        ),
+        (
+            "s3://photos?endpoint=https://s3.example.org&path_style=false",
+            S3Location("photos", endpoint="https://s3.example.org"),
+        ),
+    ],
+)
+def test_a_storage_url_names_a_bucket(url: str, location: S3Location) -> None:
+    assert parse_storage_url(url) == location
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "photos",
+        "s3:///photos",
+        "https://photos",
+        "s3://key:hunter2@photos",
+        "s3://a",
+        "s3://photos/../x",
+        "s3://photos/a b",
+        "s3://photos?endpoint=127.0.0.1:9000",
+        "s3://photos?endpoint=http://u:hunter2@host",
+        "s3://photos?endpoint=http://host/path",
+        "s3://photos?endpoint=http://host:99999",
+        "s3://photos?path_style=maybe",
+        "s3://photos?secret=hunter2",
+        "s3://photos?region=eu/west",
+    ],
+)
+def test_a_storage_url_that_is_none_is_refused_without_its_secrets(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", url)
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert str(caught.value).startswith("STORAGE_URL from the environment: ")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_clients_are_sent_to_a_store_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_REDIRECT", "true")
+    with pytest.raises(InvalidSettings, match="needs STORAGE_URL"):
+        load_settings()
