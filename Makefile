@@ -37,7 +37,7 @@ check: lint ## Lint, types, import layers, and the quick tests: units, storage b
 cache: $(VENV)/.run ## Install the client of Redis, for REDIS_URL
 	@$(INSTALL) $(LOCKS)/cache.txt
 
-servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, exiftool
+servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, Ceph, exiftool
 	@.ci/servers
 
 migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)

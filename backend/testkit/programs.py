@@ -30,6 +30,7 @@ _FIREFOX = _find("firefox-esr", "firefox")
 _NGINX = _find("nginx")
 _PGBOUNCER = _find("pgbouncer")
 _REDIS = _find("redis-server")
+_CEPH = _find("ceph-mon") and _find("ceph-osd") and _find("radosgw")
 
 CHROMIUM = _CHROMIUM or "chromium, which `make servers` installs"
 FIREFOX = _FIREFOX or "Firefox, which `make servers` installs"
@@ -44,6 +45,7 @@ needs_exiftool = _needs(_EXIFTOOL, "EXIFTOOL", "what stripped files still say")
 needs_nginx = _needs(_NGINX, "NGINX", "a proxy in front")
 needs_pgbouncer = _needs(_PGBOUNCER, "PGBOUNCER", "a connection pooler")
 needs_redis = _needs(_REDIS, "REDIS", "Redis itself")
+needs_ceph = _needs(_CEPH, "CEPH", "storage in S3")
 
 # Clients that no test but theirs needs: `make servers` leaves these to the developer, and to CI.
 CURL = _CURL or "curl"

@@ -22,6 +22,7 @@ from app.database.engine import Database
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from testkit.asgi import CLIENT, OpenClient, Upload, open_client
+from testkit.ceph import Ceph, running_ceph
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
@@ -131,6 +132,19 @@ def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
     """Yield a proxy before the database."""
     with DatabaseProxy(database_url).running() as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """Run a store with the S3 interface for the session; tests mark themselves `needs_ceph`."""
+    with running_ceph(tmp_path_factory.mktemp("ceph")) as ceph:
+        yield ceph
+
+
+@pytest.fixture
+def bucket(ceph: Ceph) -> str:
+    """Return the name of an empty bucket."""
+    return ceph.make_bucket()
 
 
 @pytest.fixture
