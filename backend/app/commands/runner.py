@@ -1,6 +1,5 @@
 """Runs a command over the service's resources; a failure that is no defect is one line."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -12,6 +11,7 @@ from app.database.embedded import EmbeddedDatabaseError, shared_postgres
 from app.database.revisions import SchemaError, require_head
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.observability.reasons import reason
+from app.runtime import signals
 from app.server.listener import CannotListen
 from app.server.process_kinds import CannotServe
 from app.services.identity import StorageIdentity, WrongStorage
@@ -47,7 +47,7 @@ def run(
 
     try:
         with located_database(settings, shared_postgres) as located:
-            return asyncio.run(do_work(located))
+            return signals.run(do_work(located))
     except EXPECTED as error:
         print(f"{undone}: {explain(error)}", file=sys.stderr)
         return status

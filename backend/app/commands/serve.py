@@ -1,6 +1,5 @@
 """The command that serves: `python -m app`."""
 
-import asyncio
 import logging
 import pickle
 import signal
@@ -53,7 +52,7 @@ def run(settings: Settings) -> int:
     serve = _serve_here if settings.workers == 1 else _serve_by_processes
     try:
         with listen(settings) as listener, located_database(settings, own_postgres) as located:
-            asyncio.run(require_usable(located, SERVICE))
+            signals.run(require_usable(located, SERVICE))
             try:
                 serve(located, listener, partial(_announce, settings, listener))
             finally:
@@ -72,12 +71,12 @@ def _own_postgres(settings: Settings, folder: Path) -> Iterator[URL]:
         WrongStorage: If the database would be new, and the images of another one are there.
     """
     if not has_database(folder):
-        asyncio.run(require_unused(open_storage(settings)))
+        signals.run(require_unused(open_storage(settings)))
     print("Starting the embedded PostgreSQL", flush=True)
     processes = settings.workers + settings.worker_processes
     connections = processes * settings.database_connections + COMMAND_CONNECTIONS
     with embedded_postgres(folder, connections) as url:
-        asyncio.run(migrate_and_print(Database(url)))
+        signals.run(migrate_and_print(Database(url)))
         yield url
 
 

@@ -38,7 +38,7 @@ def run(settings: Settings, health_port: int | None) -> int:
                 listener = opened.enter_context(listen(settings))
             located = opened.enter_context(located_database(settings, shared_postgres))
             with suppress(asyncio.CancelledError):  # by a second signal
-                asyncio.run(_work(located, listener))
+                signals.run(_work(located, listener))
     except EXPECTED as error:
         print(f"No jobs are done: {explain(error)}", file=sys.stderr)
         return EXIT_FAILED

@@ -3,7 +3,6 @@
 The service's supervisor starts it, as it does `server_process`.
 """
 
-import asyncio
 import logging.config
 import os
 import signal
@@ -27,7 +26,7 @@ def main(channel: socket.socket) -> int:
     supervised = Supervised(channel)
     logging.config.dictConfig(log_config(supervised.settings.log_format))
     try:
-        asyncio.run(_work(supervised))
+        signals.run(_work(supervised))
     except EXPECTED as error:
         supervised.fail(explain(error))
         return 1

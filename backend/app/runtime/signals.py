@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final
+from typing import Any, Final, TypeVar
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -21,6 +23,20 @@ def held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine as `asyncio.run` does, and let no signal interrupt the making of its loop.
+
+    A loop that is half made cannot be closed, which the interpreter reports by a traceback.
+    """
+    runner = asyncio.Runner()
+    try:
+        with held():
+            runner.get_loop()
+        return runner.run(main)
+    finally:
+        runner.close()
 
 
 def release() -> None:
