@@ -59,8 +59,8 @@ class StoreFailure(Exception):
     Args:
         sentence: What happened; it holds no secret.
         code: The store's own word for it, if it answered at all.
+        status: What the store answered, of HTTP; 0 = nothing.
         is_temporary: Whether it is worth asking again.
-        is_full: Whether the store has no room left.
         retry_after: Seconds that the store wants to be left alone; 0 = it says nothing.
     """
 
@@ -69,15 +69,20 @@ class StoreFailure(Exception):
         sentence: str,
         *,
         code: str = "",
+        status: int = 0,
         is_temporary: bool = False,
-        is_full: bool = False,
         retry_after: float = 0.0,
     ) -> None:
         super().__init__(sentence)
         self.code = code
+        self.status = status
         self.is_temporary = is_temporary
-        self.is_full = is_full
         self.retry_after = retry_after
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the store has no room left."""
+        return self.code in _FULL or self.status == _INSUFFICIENT_STORAGE
 
 
 def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> StoreFailure:
@@ -90,23 +95,22 @@ def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> 
         body: The answer's, or as much as was read; it is not trusted.
     """
     code, region = _read(body)
-    region = headers.get("x-amz-bucket-region", region)
     advice = _ADVICE.get(code, "")
     if code == "RequestTimeTooSkewed":
         advice = _skew(headers)
+    region = headers.get("x-amz-bucket-region", region)
     if advice == _REGION and _REGION_NAME.fullmatch(region):
         advice = f"{_REGION}: region={region}"
-    is_full = code in _FULL or status == _INSUFFICIENT_STORAGE
-    if is_full:
-        advice = "the store, or the quota of the bucket or key, is full"
+    if code in _FULL or status == _INSUFFICIENT_STORAGE:
+        advice = "the store is full, or the quota of the bucket or its owner is"
     if not code:
         advice = "that is no answer of S3: a proxy or another program answers there"
     words = f"{call}: {code or 'no code'} ({status})"
     return StoreFailure(
         f"{words}; {advice}" if advice else words,
         code=code,
-        is_temporary=(status in _TEMPORARY or code in _TEMPORARY_CODES) and not is_full,
-        is_full=is_full,
+        status=status,
+        is_temporary=status in _TEMPORARY or code in _TEMPORARY_CODES,
         retry_after=_retry_after(headers),
     )
 
