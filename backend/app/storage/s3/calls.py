@@ -17,7 +17,7 @@ from app.domain.errors import StorageFull, StorageUnavailable
 from app.observability.reasons import reason
 from app.storage.s3.answers import parse
 from app.storage.s3.credentials import Credentials
-from app.storage.s3.exchange import QUEUE_SECONDS, Body, Exchange
+from app.storage.s3.exchange import PROGRESS_SECONDS, QUEUE_SECONDS, Body, Exchange
 from app.storage.s3.refusals import EXPIRED, StoreFailure, refusal
 from app.storage.s3.signing import Signer, encode_path, encode_query
 
@@ -131,7 +131,10 @@ class Calls:
                 f"{self._name(call)}: {reason(cause)}; SSL_CERT_FILE names the authorities that "
                 "are trusted"
             ) from error
-        except (ClientError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
+            words = f"no bytes for {PROGRESS_SECONDS:g} s: it hangs, or the network to it does"
+            raise StoreFailure(f"{self._name(call)}: {words}", is_temporary=True) from error
+        except (ClientError, OSError) as error:
             words = reason(getattr(error, "os_error", error))
             raise StoreFailure(f"{self._name(call)}: {words}", is_temporary=True) from error
 

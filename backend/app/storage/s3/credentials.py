@@ -88,9 +88,13 @@ class Credentials:
     def _look_here(self) -> Keys | None:
         """Return the keys that botocore finds, or has found and maybe renews: that may block."""
         if self._found is None:
-            from botocore.session import Session  # noqa: PLC0415 - 110 ms and 20 MB, if needed
+            from botocore.config import Config  # noqa: PLC0415 - 110 ms and 20 MB, if needed
+            from botocore.session import Session  # noqa: PLC0415
 
-            self._found = Session().get_credentials()
+            session = Session()
+            deadlines = Config(connect_timeout=FIND_SECONDS / 2, read_timeout=FIND_SECONDS / 2)
+            session.set_default_client_config(deadlines)
+            self._found = session.get_credentials()
         if self._found is None:
             return None
         found = self._found.get_frozen_credentials()

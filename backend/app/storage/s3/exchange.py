@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 from yarl import URL
 
@@ -34,11 +35,7 @@ class Body(Payload):
         super().__init__(None)
         self._parts = parts
         self._size = sum(map(len, parts))
-
-    @property
-    def parts(self) -> Parts:
-        """The bytes."""
-        return self._parts
+        self._transport: asyncio.Transport | None = None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write all bytes.
@@ -46,6 +43,8 @@ class Body(Payload):
         Raises:
             TimeoutError: If the store takes none of them for `PROGRESS_SECONDS`.
         """
+        assert isinstance(writer, StreamWriter)  # noqa: S101 - the only kind of aiohttp's client
+        self._transport = writer.transport
         for part in self._parts:
             view = memoryview(part)
             for start in range(0, len(view), _BLOCK):
@@ -59,6 +58,11 @@ class Body(Payload):
     ) -> None:
         """Write all bytes, as aiohttp asks for it."""
         await self.write(writer)
+
+    def abort(self) -> None:
+        """Drop what is still to be sent; aiohttp would wait for a store that takes no bytes."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the bytes as text, as aiohttp's protocol of payloads asks for it."""
@@ -84,13 +88,15 @@ class Exchange:
         """
         if self._session is None:
             self._session = self._open()
-        return await self._session.request(
-            method,
-            URL(self._address + target, encoded=True),
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-        )
+        url = URL(self._address + target, encoded=True)
+        try:
+            return await self._session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            )
+        except BaseException:
+            if body is not None:
+                body.abort()
+            raise
 
     def _open(self) -> ClientSession:
         return ClientSession(

@@ -103,7 +103,7 @@ def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> 
         advice = f"{_REGION}: region={region}"
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         advice = "the store is full, or the quota of the bucket or its owner is"
-    if not code:
+    elif not code:
         advice = "that is no answer of S3: a proxy or another program answers there"
     words = f"{call}: {code or 'no code'} ({status})"
     return StoreFailure(

@@ -1,0 +1,286 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.domain.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
+from app.observability.reasons import reason
+from app.storage.s3 import calls, exchange
+from app.storage.s3.client import S3Client
+from testkit.ceph import Ceph
+from testkit.live import until
+from testkit.programs import needs_ceph
+from testkit.relay import Relay
+from testkit.storages import ConnectS3
+
+pytestmark = needs_ceph
+
+KEY = "0" * 32 + ".jpg"
+LARGE = b"x" * (20 * 1024 * 1024)
+Far = tuple[S3Client, Relay]
+
+
+def answering(status: str, body: bytes = b"", fields: str = "") -> Callable[[bytes], bytes]:
+    head = f"HTTP/1.1 {status}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    return lambda _: head.encode() + body
+
+
+def once(alter: Callable[[bytes], bytes], relay: Relay) -> Callable[[bytes], bytes]:
+    """Alter the first answer only."""
+
+    def altered(received: bytes) -> bytes:
+        relay.alter = bytes
+        return alter(received)
+
+    return altered
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store hang for a moment only, and be asked once."""
+    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "QUEUE_SECONDS", 0.3)
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.2)
+
+
+@pytest.fixture
+def _once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.0)
+
+
+async def put(client: S3Client, content: bytes = b"bytes") -> None:
+    await client.put_object(KEY, [content], "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        ("500 Internal Server Error", ""),
+        ("502 Bad Gateway", ""),
+        ("503 Slow Down", "Retry-After: 1\r\n"),
+        ("504 Gateway Timeout", ""),
+        ("429 Too Many Requests", ""),
+    ],
+)
+async def test_a_store_that_fails_is_asked_again(far: Far, status: str, fields: str) -> None:
+    client, relay = far
+    relay.alter = once(answering(status, fields=fields), relay)
+    await put(client)
+    assert (await client.head_object(KEY)).size == 5
+
+
+@pytest.mark.usefixtures("_once")
+async def test_a_store_that_wants_to_be_left_alone_for_long_is(far: Far) -> None:
+    client, relay = far
+    relay.alter = answering("503 Slow Down", fields="Retry-After: 100000\r\n")
+    with pytest.raises(StorageUnavailable):
+        await put(client)
+
+
+async def test_a_connection_that_breaks_is_opened_again(far: Far) -> None:
+    client, relay = far
+    await put(client)
+    relay.cut()
+    upload_id = await client.create_upload(KEY, "image/png")
+    relay.cut()
+    await client.abort_upload(KEY, upload_id)
+    relay.is_broken = True
+    relay.cut()
+    reading = asyncio.create_task(client.head_object(KEY))
+    await until(lambda: relay.accepted > 3)
+    relay.is_broken = False
+    assert (await reading).size == 5
+
+
+async def test_a_store_that_cannot_be_reached_is_unavailable(
+    connect: ConnectS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.0)
+    client = connect(endpoint="http://127.0.0.1:9")
+    with pytest.raises(StorageUnavailable) as unavailable:
+        await put(client)
+    assert "at http://127.0.0.1:9: Connect call failed" in reason(unavailable.value)
+
+
+@pytest.mark.usefixtures("_short")
+async def test_no_call_waits_for_a_store_that_hangs(far: Far) -> None:
+    client, relay = far
+    relay.held = b"HTTP/1.1\r\n"
+    for call in (
+        put(client),
+        put(client, LARGE),
+        client.get_object(KEY),
+        client.head_object(KEY),
+        client.list_objects(),
+        client.create_upload(KEY, "image/png"),
+    ):
+        with pytest.raises(StorageUnavailable) as unavailable:
+            await call
+        assert "no bytes for" in reason(unavailable.value)
+    await until(lambda: relay.accepted == 6)
+    relay.go_on.set()
+    await until(lambda: relay.is_idle)
+
+
+@pytest.mark.usefixtures("_short")
+async def test_a_request_waits_for_a_connection_for_so_long(
+    connect: ConnectS3, relay: tuple[str, Relay]
+) -> None:
+    client = connect(endpoint=relay[0], connections=1)
+    await put(client, LARGE)
+    body = await client.get_object(KEY)
+    with pytest.raises(StorageUnavailable) as unavailable:
+        await client.head_object(KEY)
+    assert "no connection within" in reason(unavailable.value)
+    assert relay[1].accepted == 1
+    await body.close()
+    assert (await client.head_object(KEY)).size == len(LARGE)
+
+
+async def test_a_body_that_breaks_off_is_no_object(far: Far) -> None:
+    client, relay = far
+    await put(client, LARGE)
+    body = await client.get_object(KEY)
+    relay.cut()
+    with pytest.raises(StorageUnavailable):
+        while await body.read():
+            pass
+    await body.close()
+
+
+async def test_a_cancelled_call_leaves_no_connection(far: Far) -> None:
+    client, relay = far
+    relay.held = b"HTTP/1.1\r\n"
+    for make in (put(client, LARGE), client.get_object(KEY), client.list_objects()):
+        calling = asyncio.create_task(make)
+        relay.is_holding.clear()
+        await relay.is_holding.wait()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+    relay.go_on.set()
+    await until(lambda: relay.is_idle)
+    with pytest.raises(ObjectNotFound):
+        await client.head_object(KEY)
+
+
+async def test_a_body_that_is_not_read_to_its_end_leaves_no_connection(far: Far) -> None:
+    client, relay = far
+    await put(client, LARGE)
+    body = await client.get_object(KEY)
+    await body.read()
+    await body.close()
+    await until(lambda: relay.is_idle)
+
+
+async def test_an_upload_whose_beginning_is_cancelled_is_aborted(
+    far: Far, ceph: Ceph, bucket: str
+) -> None:
+    client, relay = far
+    relay.delay = 0.2
+    creating = asyncio.create_task(client.create_upload(KEY, "image/png"))
+    await until(lambda: relay.accepted)
+    await asyncio.sleep(0.1)  # the store has begun it, and its answer is on the way
+    creating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await creating
+    await client.close()
+    assert await asyncio.to_thread(ceph.uploads, bucket) == []
+
+
+async def begin(client: S3Client) -> tuple[str, list[str]]:
+    upload_id = await client.create_upload(KEY, "image/png")
+    return upload_id, [await client.upload_part(KEY, upload_id, 1, [b"bytes"])]
+
+
+async def test_a_completion_whose_answer_is_lost_is_one(far: Far) -> None:
+    client, relay = far
+    upload = await begin(client)
+
+    def cut(received: bytes) -> bytes:
+        relay.cut()
+        return received
+
+    relay.alter = once(cut, relay)
+    await client.complete_upload(KEY, *upload)
+    assert (await client.head_object(KEY)).size == 5
+
+
+async def test_the_object_decides_whether_an_upload_that_is_gone_was_completed(
+    far: Far,
+) -> None:
+    client, relay = far
+    gone = answering("404 Not Found", b"<Error><Code>NoSuchUpload</Code></Error>")
+    relay.alter = once(gone, relay)
+    with pytest.raises(StorageUnavailable):
+        await client.complete_upload(KEY, "gone", ["tag"])
+    await put(client)
+    relay.alter = once(gone, relay)
+    await client.complete_upload(KEY, "gone", ["tag"])
+
+
+async def test_an_error_inside_a_successful_answer_is_one(far: Far) -> None:
+    client, relay = far
+    upload = await begin(client)
+    inside = b'  <?xml version="1.0"?>\n<Error><Code>InternalError</Code></Error>'
+    relay.alter = once(answering("200 OK", inside), relay)
+    await client.complete_upload(KEY, *upload)
+    assert relay.alter is bytes
+    assert (await client.head_object(KEY)).size == 5
+
+
+@pytest.mark.usefixtures("_once")
+async def test_a_page_in_html_is_no_answer(far: Far) -> None:
+    client, relay = far
+    page = b"<!DOCTYPE html><html><body>Sign in</body></html>"
+    fields = "Content-Type: text/html\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+    for status in ("200 OK", "403 Forbidden", "404 Not Found"):
+        relay.alter = answering(status, page, fields)
+        for call in (
+            put(client),
+            client.get_object(KEY),
+            client.head_object(KEY),
+            client.delete_object(KEY),
+            client.list_objects(),
+            client.list_uploads(),
+            client.create_upload(KEY, "image/png"),
+            client.upload_part(KEY, "id", 1, [b"bytes"]),
+            client.complete_upload(KEY, "id", ["tag"]),
+            client.abort_upload(KEY, "id"),
+        ):
+            with pytest.raises(StorageUnavailable):
+                await call
+
+
+async def test_a_full_bucket_is_full(connect: ConnectS3, ceph: Ceph) -> None:
+    bucket = await asyncio.to_thread(ceph.make_bucket)
+    await asyncio.to_thread(ceph.limit, bucket, 1)
+    with pytest.raises(StorageFull) as full:
+        await put(connect(bucket=bucket), b"x" * 8192)
+    assert "QuotaExceeded (403); the store is full" in reason(full.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"bucket": "no-such-bucket"}, "NoSuchBucket (404); create the bucket"),
+        ({"access_key": "nobody"}, "InvalidAccessKeyId (403); the store does not know"),
+        ({"secret_key": "wrong"}, "SignatureDoesNotMatch (403); AWS_SECRET_ACCESS_KEY is not"),
+    ],
+)
+async def test_what_is_set_wrong_is_said_in_one_sentence_and_no_object_missing(
+    connect: ConnectS3, changes: dict[str, str], sentence: str
+) -> None:
+    client = connect(**changes)
+    for call in (
+        put(client),
+        client.get_object(KEY),
+        client.head_object(KEY),
+        client.delete_object(KEY),
+        client.list_objects(),
+        client.create_upload(KEY, "image/png"),
+    ):
+        with pytest.raises(StorageError) as failed:
+            await call
+        assert isinstance(failed.value, StorageUnavailable)
+        assert sentence in reason(failed.value)
