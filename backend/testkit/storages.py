@@ -2,9 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+from app.config.storage_url import parse_storage_url
 from app.storage.base import ObjectReader
 from app.storage.local.backend import LocalStorage
+from app.storage.s3.backend import S3Storage
 from app.storage.s3.client import S3Client
+from app.storage.s3.credentials import Credentials
+from testkit.ceph import Ceph
 
 OpenStorage = Callable[..., LocalStorage]
 ConnectS3 = Callable[..., S3Client]
@@ -19,3 +23,9 @@ async def read_all(reader: ObjectReader) -> bytes:
         data += block
     await reader.close()
     return data
+
+
+def storage_over(ceph: Ceph, bucket: str, prefix: str = "") -> S3Storage:
+    """Return a storage over a bucket, or a prefix in it."""
+    credentials = Credentials(ceph.access_key, ceph.secret_key)
+    return S3Storage(parse_storage_url(ceph.url(bucket, prefix)), credentials)

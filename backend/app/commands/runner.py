@@ -4,7 +4,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from app.composition.resources import CannotCache, Resources, located_database, open_resources
+from app.composition.resources import (
+    CannotCache,
+    CannotStore,
+    Resources,
+    located_database,
+    open_resources,
+)
 from app.composition.roles import COMMAND, Role
 from app.config.settings import Settings
 from app.database.embedded import EmbeddedDatabaseError, shared_postgres
@@ -20,6 +26,7 @@ EXPECTED: Final = (
     CannotCache,
     CannotListen,
     CannotServe,
+    CannotStore,
     DatabaseUnavailable,
     EmbeddedDatabaseError,
     SchemaError,

@@ -71,13 +71,21 @@ def _own_postgres(settings: Settings, folder: Path) -> Iterator[URL]:
         WrongStorage: If the database would be new, and the images of another one are there.
     """
     if not has_database(folder):
-        signals.run(require_unused(open_storage(settings)))
+        signals.run(_require_unused(settings))
     print("Starting the embedded PostgreSQL", flush=True)
     processes = settings.workers + settings.worker_processes
     connections = processes * settings.database_connections + COMMAND_CONNECTIONS
     with embedded_postgres(folder, connections) as url:
         signals.run(migrate_and_print(Database(url)))
         yield url
+
+
+async def _require_unused(settings: Settings) -> None:
+    storage = open_storage(settings)
+    try:
+        await require_unused(storage)
+    finally:
+        await storage.close()
 
 
 def _serve_here(

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from app.cache.base import Cache
 from app.composition.roles import Role
 from app.config.settings import Settings
+from app.config.storage_url import S3Location, parse_storage_url
 from app.database.engine import Database
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
@@ -26,6 +27,10 @@ class Resources(NamedTuple):
 
 class CannotCache(Exception):
     """The cache that the settings name cannot be used, whether or not it is there."""
+
+
+class CannotStore(Exception):
+    """The packages are missing that the storage needs which the settings name."""
 
 
 @asynccontextmanager
@@ -67,10 +72,30 @@ def _open_cache(settings: Settings) -> Cache | None:
 
 
 def open_storage(settings: Settings) -> StorageBackend:
-    """Open the storage alone, as a start does before there is a database."""
+    """Open the storage alone, as a start does before there is a database.
+
+    Raises:
+        CannotStore: If the installation does not allow it.
+    """
+    if settings.storage_url:
+        return _open_s3(settings, parse_storage_url(settings.storage_url))
     return LocalStorage(
         settings.data_dir / "images", settings.storage_threads, settings.max_connections
     )
+
+
+def _open_s3(settings: Settings, location: S3Location) -> StorageBackend:
+    try:
+        from app.storage.s3.backend import S3Storage  # noqa: PLC0415
+        from app.storage.s3.credentials import Credentials  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise CannotStore("STORAGE_URL needs the packages aiohttp and botocore: make s3") from error
+    credentials = Credentials(
+        settings.aws_access_key_id,
+        settings.aws_secret_access_key.get_secret_value(),
+        settings.aws_session_token.get_secret_value(),
+    )
+    return S3Storage(location, credentials, settings.max_connections)
 
 
 @contextmanager

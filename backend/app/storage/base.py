@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
 KEY: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,4}-[0-9a-f]{1,16})?(\.[0-9a-z]{1,8})?")
@@ -98,6 +98,10 @@ class ObjectReader(Protocol):
         """Release what is held. Doing it twice is harmless."""
 
 
+class UnlistedUploads(Exception):
+    """A storage that does not list what is staged in it, though it lets it be staged."""
+
+
 @runtime_checkable
 class StagingArea(Protocol):
     """A backend that keeps leftovers of uploads that did not end, and can list them."""
@@ -107,6 +111,7 @@ class StagingArea(Protocol):
 
         Raises:
             StorageUnavailable: If it cannot be listed.
+            UnlistedUploads: At the end, if there may be more.
         """
 
     async def discard_staged(self, name: str) -> None:
@@ -125,12 +130,34 @@ class Locates(Protocol):
         """Return the path of an object below the folder that the proxy reads."""
 
 
+_UNCONFIRMED: Final = " unconfirmed"
+
+
 class Mark(NamedTuple):
     """What a storage is recognised by."""
 
     storage_id: UUID
     is_confirmed: bool = True
     """Whether a database has the id. If that is not known, whoever made it was stopped."""
+
+    @property
+    def text(self) -> str:
+        """The mark as it is stored."""
+        return f"{self.storage_id}{'' if self.is_confirmed else _UNCONFIRMED}\n"
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Return the mark that is stored as `text`.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        first = text.removesuffix("\n")
+        storage_id = UUID(first.removesuffix(_UNCONFIRMED))
+        mark = cls(storage_id, is_confirmed=not first.endswith(_UNCONFIRMED))
+        if text != mark.text:
+            raise ValueError("it is not as it was written")
+        return mark
 
 
 @runtime_checkable

@@ -2,23 +2,27 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
-from testkit.storages import Put
+from testkit.programs import needs_ceph
+from testkit.storages import Put, storage_over
 
-BACKENDS: dict[str, Callable[[Path], StorageBackend]] = {
-    "local": lambda folder: LocalStorage(folder / "images"),
-    "memory": lambda _folder: MemoryStorage(),
+BACKENDS: dict[str, Callable[[Path, Callable[[str], Any]], StorageBackend]] = {
+    "local": lambda folder, _fixture: LocalStorage(folder / "images"),
+    "memory": lambda _folder, _fixture: MemoryStorage(),
+    "s3": lambda _folder, fixture: storage_over(fixture("ceph"), fixture("bucket")),
 }
+_MARKS = {"s3": needs_ceph}
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[pytest.param(name, marks=_MARKS.get(name, ())) for name in BACKENDS])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StorageBackend]:
-    backend = BACKENDS[request.param](tmp_path)
+    backend = BACKENDS[request.param](tmp_path, request.getfixturevalue)
     await backend.prepare()
     yield backend
     await backend.close()

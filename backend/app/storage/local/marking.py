@@ -2,7 +2,6 @@
 
 import errno
 import os
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,7 +15,6 @@ from app.storage.local.writer_program import Proof, named, require, sync_folder
 
 NAME: Final = "storage-id"
 
-_UNCONFIRMED: Final = " unconfirmed"
 _NO_MARK: Final = (
     "this is not the id of a storage; restore it from a backup, or, if the folder is that of the "
     'database, run `make fsck ARGS="--adopt-storage"`'
@@ -58,7 +56,7 @@ class MarkedFolder:
 
     def require_mark(self, storage_id: UUID) -> None:
         """Work from now on only while the folder has this mark."""
-        self._proof = Proof(f"{self._root}/{NAME}", _text(Mark(storage_id)))
+        self._proof = Proof(f"{self._root}/{NAME}", Mark(storage_id).text)
 
     async def _require_proof(self) -> None:
         if self._proof:
@@ -87,13 +85,10 @@ def read_mark(root: Path) -> Mark | None:
         text = file.read_text("ascii", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    first = text.removesuffix("\n")
-    with suppress(ValueError):
-        storage_id = UUID(first.removesuffix(_UNCONFIRMED))
-        mark = Mark(storage_id, is_confirmed=not first.endswith(_UNCONFIRMED))
-        if text == _text(mark):
-            return mark
-    raise OSError(errno.EBADMSG, _NO_MARK, str(file))
+    try:
+        return Mark.of_text(text)
+    except ValueError:
+        raise OSError(errno.EBADMSG, _NO_MARK, str(file)) from None
 
 
 def write_mark(root: Path, mark: Mark) -> None:
@@ -107,7 +102,7 @@ def write_mark(root: Path, mark: Mark) -> None:
     fresh = root / f"{NAME}.{uuid4().hex}"  # its own, for several services may start at once
     try:
         with fresh.open("w") as file:
-            file.write(_text(mark))
+            file.write(mark.text)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(root / NAME)
@@ -115,7 +110,3 @@ def write_mark(root: Path, mark: Mark) -> None:
         fresh.unlink(missing_ok=True)
     sync_folder(str(root))
     sync_folder(str(root.parent))
-
-
-def _text(mark: Mark) -> str:
-    return f"{mark.storage_id}{'' if mark.is_confirmed else _UNCONFIRMED}\n"
