@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from app.storage.base import ObjectInfo
@@ -98,7 +98,7 @@ def _text(element: ET.Element, name: str) -> str:
 
 def _key(root: ET.Element, element: ET.Element) -> str:
     key = _text(element, "Key")
-    return unquote(key) if root.findtext("EncodingType") == "url" else key
+    return unquote_plus(key) if root.findtext("EncodingType") == "url" else key
 
 
 def _time(element: ET.Element, name: str) -> datetime:

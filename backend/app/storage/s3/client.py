@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from app.config.storage_url import S3Location
@@ -106,7 +107,7 @@ class S3Client(Objects):
     async def list_uploads(self, after: Upload | None = None) -> list[Upload]:
         """Return uploads that come after one; only at the end, none.
 
-        Some stores list none although there are some.
+        Some stores list none although there are some, or not all.
 
         Raises:
             StorageUnavailable: If they cannot be listed.
@@ -116,12 +117,10 @@ class S3Client(Objects):
             query |= {"key-marker": self._prefix + after.key, "upload-id-marker": after.upload_id}
         call = Call("GET", query=query, root="ListMultipartUploadsResult")
         with storage_errors():
-            answer = await self._calls.ask(call)
-            with self._reading(call):
-                uploads = [
-                    upload._replace(key=self._strip(upload.key))
-                    for upload in answers.read_uploads(answer.root)
-                ]
+            uploads = await self._list_uploads(call)
+            if not (uploads or after):
+                # MinIO takes a prefix for a whole key, and lists all uploads without one.
+                uploads = await self._list_uploads(replace(call, query={"uploads": ""}))
             if after and any(upload.key < after.key or upload == after for upload in uploads):
                 raise self._calls.failed(call, "the list of uploads begins anew on each page")
             return uploads
@@ -131,6 +130,15 @@ class S3Client(Objects):
         if self._cleaning:
             await asyncio.wait(self._cleaning)
         await super().close()
+
+    async def _list_uploads(self, call: Call) -> list[Upload]:
+        answer = await self._calls.ask(call)
+        with self._reading(call):
+            return [
+                upload._replace(key=self._strip(upload.key))
+                for upload in answers.read_uploads(answer.root)
+                if upload.key.startswith(self._prefix)
+            ]
 
     async def _create(self, key: str, content_type: str) -> str:
         call = Call(

@@ -39,7 +39,8 @@ def encode_path(path: str) -> str:
 
 def encode_query(query: Mapping[str, str]) -> str:
     """Return a query as signatures want it: ordered and percent-encoded."""
-    return "&".join(sorted(f"{encode(name)}={encode(value)}" for name, value in query.items()))
+    encoded = sorted((encode(name), encode(value)) for name, value in query.items())
+    return "&".join(f"{name}={value}" for name, value in encoded)
 
 
 class Signer:

@@ -9,6 +9,7 @@ from app.storage.s3.opened import ObjectBody
 from testkit.ceph import Ceph
 from testkit.programs import needs_ceph
 from testkit.relay import Relay
+from testkit.storages import ConnectS3
 
 pytestmark = needs_ceph
 
@@ -117,6 +118,15 @@ async def test_uploads_are_listed_page_by_page(client: S3Client) -> None:
     assert {(upload.key, upload.upload_id) for upload in uploads} == begun
     assert await client.list_uploads(uploads[0]) == uploads[1:]
     assert await client.list_uploads(uploads[2]) == []
+
+
+async def test_uploads_to_other_prefixes_are_not_listed(
+    client: S3Client, connect: ConnectS3
+) -> None:
+    upload_id = await connect(prefix="other").create_upload(KEY, "image/png")
+    assert await client.list_uploads() == []
+    (upload,) = await connect().list_uploads()
+    assert (upload.key, upload.upload_id) == (f"other/{KEY}", upload_id)
 
 
 async def test_anybody_reads_by_a_presigned_address(client: S3Client) -> None:

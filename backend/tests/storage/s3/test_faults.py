@@ -122,10 +122,11 @@ async def test_no_call_waits_for_a_store_that_hangs(far: Far) -> None:
     await until(lambda: relay.is_idle)
 
 
-@pytest.mark.usefixtures("_short")
+@pytest.mark.usefixtures("_once")
 async def test_a_request_waits_for_a_connection_for_so_long(
-    connect: ConnectS3, relay: tuple[str, Relay]
+    connect: ConnectS3, relay: tuple[str, Relay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(exchange, "QUEUE_SECONDS", 0.3)
     client = connect(endpoint=relay[0], connections=1)
     await put(client, LARGE)
     body = await client.get_object(KEY)
