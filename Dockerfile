@@ -1,10 +1,12 @@
 # The service without its embedded database; docker-compose.yml gives it one. With
-# `--build-arg LOCK=cache` it has the client of Redis, too.
+# `--build-arg CACHE=cache` it has the client of Redis, with `--build-arg S3=s3` that of S3.
 FROM python:3.11-slim AS build
-ARG LOCK=core
-COPY backend/locks/${LOCK}.txt /tmp/lock.txt
-RUN python -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r /tmp/lock.txt
+ARG CACHE=""
+ARG S3=""
+COPY backend/locks /tmp/locks
+RUN python -m venv /opt/venv && for lock in core $CACHE $S3; do \
+    /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r "/tmp/locks/$lock.txt" || exit; \
+    done
 
 FROM python:3.11-slim
 COPY --from=build /opt/venv /opt/venv

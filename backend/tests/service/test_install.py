@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from zipfile import ZipFile
 
 import pytest
 
-PROGRAM = Path(__file__).parents[2] / "install.py"
+ROOT = Path(__file__).parents[3]
+PROGRAM = ROOT / "backend" / "install.py"
 
 
 @pytest.fixture
@@ -67,3 +69,89 @@ def test_a_terminal_sees_one_line_that_changes(wheels: Path) -> None:
     assert "package 1 of up to 1: tiny" in shown
     assert shown.count("\n") == 1
     assert shown.endswith("s\r\n")
+
+
+def planned(folder: Path, *arguments: str, **environment: str) -> list[str]:
+    """Return the lock files that make would install in a checkout, in order."""
+    for name in ("Makefile", "backend"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    done = subprocess.run(  # noqa: S603
+        ["make", "-n", *arguments],  # noqa: S607
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return re.findall(r"install\.py backend/locks/(\w+)\.txt", done.stdout)
+
+
+FRESH = ["embedded", "core"]
+"""What a machine without anything is given: the second only if the first fails."""
+
+
+@pytest.mark.parametrize("command", ["run", "worker", "migrate", "backfill", "fsck", "jobs"])
+@pytest.mark.parametrize(
+    ("setting", "extras"),
+    [
+        ("", []),
+        ("STORAGE_URL=", []),
+        ("STORAGE_URL=s3://bucket", ["s3"]),
+        ("IMAGE_HOST_STORAGE_URL=s3://bucket", ["s3"]),
+        ("STORAGE_PREVIOUS_URL=s3://bucket", ["s3"]),
+        ("REDIS_URL=redis://cache", ["cache"]),
+    ],
+)
+def test_an_extra_is_installed_where_a_setting_asks_for_it(
+    tmp_path: Path, command: str, setting: str, extras: list[str]
+) -> None:
+    name, _, value = setting.partition("=")
+    on_the_command_line = [setting] if setting else []
+    in_the_environment = {name: value} if setting else {}
+    assert planned(tmp_path, command, *on_the_command_line) == [*FRESH, *extras]
+    assert planned(tmp_path, command, **in_the_environment) == [*FRESH, *extras]
+    (tmp_path / ".env").write_text(f"PORT=8000\n{setting}\n")
+    assert planned(tmp_path, command) == [*FRESH, *extras]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_set"),
+    [
+        ("export STORAGE_URL=s3://bucket", True),
+        ("  STORAGE_URL = s3://bucket", True),
+        ('STORAGE_URL="s3://bucket"', True),
+        ("STORAGE_URL='s3://bucket'", True),
+        ("storage_url=s3://bucket", True),
+        ("#STORAGE_URL=s3://bucket", False),
+        ("STORAGE_URL= # s3://bucket", False),
+        ('STORAGE_URL=""', False),
+        ("OTHER_STORAGE_URL=s3://bucket", False),
+        ("STORAGE_URL_OF_OTHERS=s3://bucket", False),
+    ],
+)
+def test_a_line_of_the_file_of_settings_asks_for_an_extra_as_the_service_reads_it(
+    tmp_path: Path, line: str, is_set: bool
+) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n")
+    assert planned(tmp_path, "run") == ([*FRESH, "s3"] if is_set else FRESH)
+
+
+def test_both_extras_are_installed_where_both_are_asked_for(tmp_path: Path) -> None:
+    settings = ("REDIS_URL=redis://cache", "STORAGE_URL=s3://bucket")
+    assert planned(tmp_path, "run", *settings) == [*FRESH, "cache", "s3"]
+
+
+def test_an_extra_that_is_installed_is_installed_again_only_after_its_lock_has_changed(
+    tmp_path: Path,
+) -> None:
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    newest = max(file.stat().st_mtime for file in (ROOT / "backend" / "locks").iterdir())
+    for seconds, name in enumerate(("bin/python", ".run", ".s3"), 1):
+        (venv / name).touch()
+        os.utime(venv / name, (newest + seconds, newest + seconds))
+    assert planned(tmp_path, "run", "STORAGE_URL=s3://bucket") == []
+    os.utime(venv / ".s3", (0, 0))
+    assert planned(tmp_path, "run", "STORAGE_URL=s3://bucket") == ["s3"]
+    assert planned(tmp_path, "run") == []

@@ -27,11 +27,11 @@ STARTS: Final = 3
 """Of the service, after the first one, which makes the database."""
 
 OFF: Final = {
-    "aioboto3": "storage in S3",
-    "aiobotocore": "storage in S3",
+    "aiohttp": "storage in S3",
     "app.cache.redis": "the cache",
+    "app.storage.s3": "storage in S3",
     "alembic": "migrations, on a database that has them all",
-    "boto3": "storage in S3",
+    "botocore": "storage in S3",
     "opentelemetry.sdk": "tracing",
     "app.server.worker": "workers, which are processes of their own",
     "procrastinate": "workers",

