@@ -94,8 +94,9 @@ def folder_of(keep: Path | None) -> Iterator[Path]:
 
 
 def _arguments() -> argparse.Namespace:
+    names = ", ".join(work.name for work in WORKS)
     parser = argparse.ArgumentParser(
-        prog="make bench", description=__doc__, epilog=f"Works: {', '.join(_NAMES)}."
+        prog="make bench", description=__doc__, epilog=f"Works: {names}."
     )
     parser.add_argument(
         "--only",
@@ -116,14 +117,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-_NAMES: Final = {work.name: work for work in WORKS}
-
-
 def _works(names: str) -> Sequence[Work]:
-    try:
-        return [_NAMES[name] for name in names.split(",")]
-    except KeyError as error:
-        raise argparse.ArgumentTypeError(f"there is no work {error}") from error
+    """Return the works of these names; one that is none stands for those that begin with it."""
+    works = []
+    for name in names.split(","):
+        found = [work for work in WORKS if work.name == name]
+        found = found or [work for work in WORKS if work.name.startswith(f"{name}-")]
+        if not found:
+            raise argparse.ArgumentTypeError(f"there is no work {name}")
+        works += found
+    return works
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from bench import cached_reads, front, quota, rendering, stripping, thumbnails
+from bench import cached_reads, front, quota, rendering, s3, stripping, thumbnails
 from bench.reads import (
     conditional,
     download,
@@ -30,6 +30,7 @@ _FORMATS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Besides JPEG and PNG, and which libraries decode them."""
 _STRIPPING: Final = Comparison("stripped", "as sent", at_least=0.85)
+_DIRECTLY: Final = Comparison("service", s3.DIRECTLY, at_least=0.7)
 _RENDERING: Final = Comparison("rendering", "no rendering", at_least=0.8)
 
 WORKS: Final = (
@@ -195,4 +196,15 @@ WORKS: Final = (
         ),
     ),
     Work("front", "download through nginx in front, hot", front.download, front.against()),
+    *(
+        Work(f"s3-{does}-{name}", f"{does} {size}, in S3", partial(ways, spec=spec), (_DIRECTLY,))
+        for does, ways in (("upload", s3.upload), ("download", s3.download))
+        for name, size, spec in (("small", "42 KB", SMALL), ("large", "947 KB", LARGE))
+    ),
+    Work(
+        "s3-memory",
+        "peak RSS, 32 uploads at once to S3",
+        s3.memory,
+        (Comparison("20 MiB each", s3.BOUND, at_most=1, unit="MiB"),),
+    ),
 )

@@ -25,7 +25,6 @@ from app.storage.s3.refusals import MISSING, StoreFailure
 
 _OK: Final = 200
 _NO_CONTENT: Final = 204
-_PRECONDITION_FAILED: Final = 412
 _RANGE_NOT_SATISFIABLE: Final = 416
 _PARTIAL_CONTENT: Final = 206
 
@@ -43,28 +42,16 @@ class Objects:
         self._prefix = location.prefix
         self._calls = Calls(location, credentials, connections)
 
-    async def put_object(
-        self, key: str, parts: Parts, content_type: str, *, if_absent: bool = False
-    ) -> bool:
+    async def put_object(self, key: str, parts: Parts, content_type: str) -> None:
         """Write an object, whole and durable, in place of one that is there.
-
-        Returns:
-            Whether it was written: not, if `if_absent`, where one is there already.
 
         Raises:
             StorageError: If it may not be there.
         """
         headers = {"content-type": content_type, "content-md5": await content_md5(parts)}
-        if if_absent:
-            headers["if-none-match"] = "*"
-        accepted = frozenset({_PRECONDITION_FAILED} if if_absent else ())
-        call = Call("PUT", self._prefix + key, {}, headers, Body(parts), accepted)
+        call = Call("PUT", self._prefix + key, {}, headers, Body(parts))
         with storage_errors():
-            answer = await self._calls.ask(call)
-            if answer.status == _PRECONDITION_FAILED:
-                return False
-            self._require_etag(call, answer)
-        return True
+            self._require_etag(call, await self._calls.ask(call))
 
     async def get_object(self, key: str, start: int = 0, length: int | None = None) -> ObjectBody:
         """Open an object, or up to `length` bytes (at least one) of it from `start` on.

@@ -20,7 +20,6 @@ _TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 _TEMPORARY_CODES: Final = frozenset(
     {
         "BadDigest",
-        "ConditionalRequestConflict",
         "IncompleteBody",
         "InternalError",
         "OperationAborted",

@@ -61,12 +61,6 @@ async def test_an_object_may_be_empty(client: S3Client) -> None:
     assert (await client.head_object(KEY)).size == 0
 
 
-async def test_an_object_is_not_replaced_where_none_may_be(client: S3Client) -> None:
-    assert await client.put_object(KEY, [b"first"], "image/jpeg", if_absent=True)
-    assert not await client.put_object(KEY, [b"second"], "image/jpeg", if_absent=True)
-    assert await read(await client.get_object(KEY)) == b"first"
-
-
 async def test_a_missing_object_is_not_found(client: S3Client) -> None:
     with pytest.raises(ObjectNotFound):
         await client.get_object(KEY)
