@@ -86,13 +86,14 @@ async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report:
         else:
             async for finding in check.find(progress, report.skip):
                 report.add(finding, repaired=False)
+    report.has_unlisted_uploads = check.has_unlisted_uploads
     report.end(with_bytes=options.checksums)
     if options.repair and not removals.are_expected:
         command = repair_command(removals.count, options, expect=True)
         print(
             f"Not repaired: {removals.count.total()} rows or files without a row would be removed, "
             f"{'a few' if options.expect is None else options.expect} were expected. If this is "
-            f"the right database and the right folder, whole: {command}",
+            f"the right database and the right storage, whole: {command}",
             file=sys.stderr,
         )
         return EXIT_NOT_REPAIRED

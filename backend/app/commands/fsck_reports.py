@@ -17,6 +17,8 @@ class Report:
         self.images = 0
         self.last = ""
         """The key that was compared last."""
+        self.has_unlisted_uploads = False
+        """Whether the storage did not list what uploads have left."""
         self._written = 0
         self.sums = {kind: {"count": 0, "bytes": 0, "repaired": 0} for kind in Kind}
         self._skipped = 0
@@ -65,6 +67,11 @@ class TextReport(Report):
         """Write a line for each kind."""
         for kind, sums in self.sums.items():
             print(f"{kind}: {sums['count']} ({sums['bytes']} bytes), {sums['repaired']} repaired")
+        if self.has_unlisted_uploads:
+            print(
+                f"{Kind.OLD_STAGING_FILE}: unknown, since the store lists no unfinished uploads; "
+                "let a lifecycle rule of the bucket abort them (docs/operations.md)"
+            )
         if self._skipped:
             print(f"left alone, not of the service: {self._skipped}, such as {self._first_skipped}")
         if with_bytes:
@@ -90,7 +97,13 @@ class JsonReport(Report):
     def end(self, *, with_bytes: bool) -> None:
         """Write the end of the document."""
         read = {"read": self._read} if with_bytes else {}
-        document = {"images": self.images, "skipped": self._skipped, "sums": self.sums, **read}
+        document = {
+            "images": self.images,
+            "skipped": self._skipped,
+            "sums": self.sums,
+            "unlisted_uploads": self.has_unlisted_uploads,
+            **read,
+        }
         begin = "" if self._written else '{"findings": ['
         print(f"{begin}], {json.dumps(document)[1:]}")
 

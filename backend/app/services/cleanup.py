@@ -51,6 +51,11 @@ class CleanUp:
             )
         else:
             _log.info("clean-up: removed %s", _list(removed))
+        if check.has_unlisted_uploads:
+            _log.info(
+                "clean-up: the store lists no unfinished uploads, so a lifecycle rule of the "
+                "bucket must abort them"
+            )
 
 
 def _list(count: Counter[Kind]) -> str:

@@ -23,7 +23,14 @@ from app.services.changes import Changes
 from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import Totals, find_file, list_files, sum_up_images
 from app.statements.images import delete_images
-from app.storage.base import ObjectInfo, Skipped, StagingArea, StorageBackend, ignore
+from app.storage.base import (
+    ObjectInfo,
+    Skipped,
+    StagingArea,
+    StorageBackend,
+    UnlistedUploads,
+    ignore,
+)
 
 ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""
@@ -62,6 +69,8 @@ class ConsistencyCheck:
 
     def __post_init__(self) -> None:
         self._oldest_in_flight = datetime.now(UTC) - self.grace
+        self.has_unlisted_uploads = False
+        """Whether the storage did not list what uploads have left."""
 
     async def totals(self) -> Totals:
         """Return how many rows there are, and the bytes that they promise.
@@ -105,9 +114,12 @@ class ConsistencyCheck:
             if suspicion:
                 yield suspicion
         if isinstance(self.storage, StagingArea):
-            async for staged in self.storage.list_staged(skipped):
-                if not self._may_be_in_flight(staged):
-                    yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
+            try:
+                async for staged in self.storage.list_staged(skipped):
+                    if not self._may_be_in_flight(staged):
+                        yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
+            except UnlistedUploads:
+                self.has_unlisted_uploads = True
 
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
         """Remove what a finding is about, if it is still wrong; return whether that was done.

@@ -1,7 +1,7 @@
 """Whether a storage is the one of its database: both know an id (ADR 27).
 
-A folder without the volume that should be mounted on it looks like an empty storage, and a wrong
-one like a storage whose files are lost. Neither may be written to, and no row or file is removed
+A folder without the volume that should be mounted on it looks like an empty storage, as a bucket
+does that was made anew, and a wrong one like a storage whose files are lost. Neither may be written to, and no row or file is removed
 for what is found there.
 """
 
@@ -29,7 +29,7 @@ class WrongStorage(Exception):
     def __init__(self, location: str, found: str) -> None:
         super().__init__(
             f"The image storage {location} is not that of the database: {found}. Mount its volume "
-            "or set DATA_DIR or DATABASE_URL; if they do belong together, run "
+            "or set DATA_DIR, STORAGE_URL or DATABASE_URL; if they do belong together, run "
             '`make fsck ARGS="--adopt-storage"` (in a container: `python -m app fsck '
             "--adopt-storage`)."
         )

@@ -162,7 +162,7 @@ class Mark(NamedTuple):
 
 @runtime_checkable
 class Marked(Protocol):
-    """A backend whose place can be taken by another storage unnoticed, such as a folder.
+    """A backend whose place can be taken by another storage unnoticed: a folder, a bucket.
 
     Where the mark is missing or wrong, no object counts as missing, and none is published.
     """
