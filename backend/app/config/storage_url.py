@@ -1,7 +1,7 @@
 """Where the storage is, by the URL of a setting."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 FORM: Final = "s3://bucket/prefix?endpoint=https://host:port&region=name&path_style=true"
@@ -9,6 +9,9 @@ FORM: Final = "s3://bucket/prefix?endpoint=https://host:port&region=name&path_st
 
 DEFAULT_REGION: Final = "us-east-1"
 """What stores without regions expect in signatures, too."""
+
+LOCAL: Final = "local"
+"""Names the folder `images` of the data folder, where a URL of a storage may be missing."""
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._=+-]+(/[A-Za-z0-9._=+-]+)*)?")
@@ -65,6 +68,15 @@ def parse_storage_url(url: str) -> S3Location:
         region,
         _as_boolean(given.get("path_style", "true" if endpoint else "false")),
     )
+
+
+def storage_place(url: str) -> S3Location | Literal["local"]:
+    """Return what a URL names: a bucket, or the folder, if it is "local" or empty.
+
+    Raises:
+        ValueError: As `parse_storage_url`.
+    """
+    return "local" if url in {"", LOCAL} else parse_storage_url(url)
 
 
 def _require_endpoint(endpoint: str) -> str:

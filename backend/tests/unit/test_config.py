@@ -434,3 +434,16 @@ def test_clients_are_sent_to_a_store_only_if_there_is_one(monkeypatch: pytest.Mo
     monkeypatch.setenv("STORAGE_REDIRECT", "true")
     with pytest.raises(InvalidSettings, match="needs STORAGE_URL"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "previous"),
+    [("", "local"), ("s3://photos?region=a", "s3://photos/?region=a&path_style=false")],
+)
+def test_images_are_not_moved_from_where_they_are(
+    url: str, previous: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", url)
+    monkeypatch.setenv("STORAGE_PREVIOUS_URL", previous)
+    with pytest.raises(InvalidSettings, match=r"STORAGE_PREVIOUS_URL.* is the storage of"):
+        load_settings()
