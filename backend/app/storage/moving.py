@@ -32,7 +32,7 @@ class MovingStorage:
     def __init__(self, destination: Place, source: Place) -> None:
         self.destination = destination
         self.source = source
-        self._both = (source, destination)
+        self._places = {"source": source, "destination": destination}
 
     async def stage(self, key: str, content_type: str) -> StagedObject:
         """Begin an object in the destination."""
@@ -77,15 +77,15 @@ class MovingStorage:
                     new = await anext(destinations, None)
 
     async def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
-        """Yield what is staged in both."""
-        for place in self._both:
+        """Yield what is staged in both, as `source/…` and `destination/…`."""
+        for name, place in self._places.items():
             async for info in place.list_staged(skipped):
-                yield info
+                yield info._replace(key=f"{name}/{info.key}")
 
     async def discard_staged(self, name: str) -> None:
-        """Remove what is staged, wherever it is."""
-        for place in self._both:
-            await place.discard_staged(name)
+        """Remove what is staged in one of them."""
+        place, _, staged = name.partition("/")
+        await self._places[place].discard_staged(staged)
 
     async def prepare(self) -> None:
         """Set up the destination, and see that the source can be read."""
@@ -102,7 +102,7 @@ class MovingStorage:
 
     async def close(self) -> None:
         """Release what both hold."""
-        for place in self._both:
+        for place in self._places.values():
             await place.close()
 
     @property
@@ -119,7 +119,7 @@ class MovingStorage:
         Raises:
             StorageUnavailable: If they are not marked alike, or that cannot be found out.
         """
-        old, new = [await place.read_mark() for place in self._both]
+        old, new = [await place.read_mark() for place in self._places.values()]
         if old and new is None and not await self.destination.holds_objects():
             return old._replace(is_confirmed=False)
         if old is None and new is None:
@@ -134,7 +134,7 @@ class MovingStorage:
 
     async def write_mark(self, mark: Mark) -> None:
         """Mark each that has another mark."""
-        for place in self._both:
+        for place in self._places.values():
             if await place.read_mark() != mark:
                 await place.write_mark(mark)
 
@@ -144,7 +144,7 @@ class MovingStorage:
 
     def require_mark(self, storage_id: UUID) -> None:
         """Work from now on only while both have this mark."""
-        for place in self._both:
+        for place in self._places.values():
             place.require_mark(storage_id)
 
     async def _read_source(self) -> None:
