@@ -13,7 +13,7 @@ from app.commands import runner
 from app.commands.progress import counted
 from app.composition.resources import Resources
 from app.config.settings import Settings
-from app.config.storage_url import LOCAL, storage_place
+from app.config.storage_url import LOCAL, are_one_place, storage_place
 from app.database.revisions import require_head
 from app.services.copying import FAILED, Outcome
 from app.services.identity import StorageIdentity
@@ -33,9 +33,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """
     source, destination = options.source, options.destination
     both = {"storage_url": destination, "storage_previous_url": source}
-    is_same = storage_place(source) == storage_place(destination)
-    is_copy = storage_place(settings.storage_url) == storage_place(source)
-    if is_same or not (is_copy or _are_set(settings, both)):
+    is_copy = are_one_place(settings.storage_url, source)
+    if are_one_place(source, destination) or not (is_copy or _are_set(settings, both)):
         print(f"Not moved: {_advice(source, destination)}", file=sys.stderr)
         return EXIT_NOT_DONE
     places = [str(storage_place(url)) for url in (source, destination)]
@@ -109,14 +108,12 @@ def _print_sums(count: Counter[Outcome], size: Counter[Outcome]) -> None:
 
 
 def _are_set(settings: Settings, both: Mapping[str, str]) -> bool:
-    return all(
-        storage_place(getattr(settings, name)) == storage_place(url) for name, url in both.items()
-    )
+    return all(are_one_place(getattr(settings, name), url) for name, url in both.items())
 
 
 def _advice(source: str, destination: str) -> str:
     """Return why there is nothing that could be moved now, and what to do."""
-    if storage_place(source) == storage_place(destination):
+    if are_one_place(source, destination):
         return "--from and --to are the same."
     url = "" if destination == LOCAL else destination
     return (

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from app.config.database_url import parse_database_url
-from app.config.storage_url import LOCAL, parse_storage_url, storage_place
+from app.config.storage_url import LOCAL, are_one_place, parse_storage_url
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
@@ -127,7 +127,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_another_one(cls, value: str, info: ValidationInfo) -> str:
         current = info.data.get("storage_url")
-        if value and current is not None and storage_place(value) == storage_place(current):
+        if value and current is not None and are_one_place(value, current):
             raise ValueError("is the storage of STORAGE_URL; once images are moved, leave it out")
         return value
 
