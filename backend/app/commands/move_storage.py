@@ -71,7 +71,7 @@ async def _move(record: MoveRecord, resources: Resources, *, is_copy: bool) -> i
                 if outcome in FAILED:
                     tqdm.write(f"{outcome}: {file.key}")
 
-            is_done = await move.run(progress)
+            is_done = await move.run(progress, is_copy=is_copy)
     finally:
         _print_sums(count, size)
     if late:
@@ -93,7 +93,7 @@ async def _move(record: MoveRecord, resources: Resources, *, is_copy: bool) -> i
 def _what_next(storage: Moving, *, is_copy: bool) -> str:
     source, destination = storage.source.location, storage.destination.location
     if is_copy:
-        return f"Copied: {destination} has every file of {source}, verified."
+        return f"Copied: {destination} has every file that {source} had, verified."
     return (
         f"Moved: {destination} has every file of {source}, verified. Now restart every process "
         f"without STORAGE_PREVIOUS_URL. {source} is as it was: rename it, so that no process with "

@@ -100,11 +100,14 @@ def _open_s3(settings: Settings, location: S3Location) -> Place:
         from app.storage.s3.credentials import Credentials  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CannotStore("STORAGE_URL needs the packages aiohttp and botocore: make s3") from error
-    credentials = Credentials(
-        settings.aws_access_key_id,
-        settings.aws_secret_access_key.get_secret_value(),
-        settings.aws_session_token.get_secret_value(),
-    )
+    if location.profile:
+        credentials = Credentials(profile=location.profile)
+    else:
+        credentials = Credentials(
+            settings.aws_access_key_id,
+            settings.aws_secret_access_key.get_secret_value(),
+            settings.aws_session_token.get_secret_value(),
+        )
     return S3Storage(location, credentials, settings.max_connections)
 
 

@@ -83,11 +83,12 @@ class Move:
             size += file.size
         return Totals(objects, size)
 
-    async def run(self, progress: Progress) -> bool:
+    async def run(self, progress: Progress, *, is_copy: bool) -> bool:
         """Copy and compare everything; return whether all of it is in the destination, verified.
 
         Passes over both end when one finds nothing to do: a server process that does not know of
-        the destination yet may add to the source.
+        the destination yet may add to the source. To make a copy of one that is in use, there is
+        one pass: what is there when it begins.
 
         Raises:
             WrongStorage: If they are not those of the database.
@@ -103,7 +104,7 @@ class Move:
         for number in count(1):
             worked = await self._pass(number, progress)
             await self._identity.establish()  # so that no list was that of an empty mount point
-            if not worked:
+            if is_copy or not worked:
                 self._record.doubtful = self._failed
                 self._record.write()
                 return not self._failed

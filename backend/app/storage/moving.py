@@ -17,6 +17,7 @@ from app.storage.base import (
     Place,
     Skipped,
     StagedObject,
+    UnlistedUploads,
     ignore,
 )
 
@@ -78,9 +79,15 @@ class MovingStorage:
 
     async def list_staged(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Yield what is staged in both, as `source/…` and `destination/…`."""
+        unlisted: UnlistedUploads | None = None
         for name, place in self._places.items():
-            async for info in place.list_staged(skipped):
-                yield info._replace(key=f"{name}/{info.key}")
+            try:
+                async for info in place.list_staged(skipped):
+                    yield info._replace(key=f"{name}/{info.key}")
+            except UnlistedUploads as error:
+                unlisted = error
+        if unlisted:
+            raise unlisted
 
     async def discard_staged(self, name: str) -> None:
         """Remove what is staged in one of them."""

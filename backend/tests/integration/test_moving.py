@@ -56,7 +56,13 @@ class Host:
             await put_thumbnails(session, self.old, image)
         return image
 
-    async def move(self, old: LocalStorage | None = None, new: LocalStorage | None = None) -> bool:
+    async def move(
+        self,
+        old: LocalStorage | None = None,
+        new: LocalStorage | None = None,
+        *,
+        is_copy: bool = False,
+    ) -> bool:
         """Do what the command does; return whether all is moved."""
         both = MovingStorage(new or self.new, old or self.old)
         self.opened.append(both)
@@ -70,7 +76,7 @@ class Host:
         with move_record(self.folder / "moves", "old", "new") as record:
             identity = StorageIdentity(self.database, both)
             move = Move(self.database, both.source, both.destination, identity, record)
-            task = asyncio.create_task(move.run(progress))
+            task = asyncio.create_task(move.run(progress, is_copy=is_copy))
             return await task
 
     def files(self, name: str) -> dict[str, bytes]:
@@ -232,23 +238,33 @@ async def test_what_was_deleted_after_a_run_was_killed_is_removed_by_the_next(ho
     assert host.files("new") == {}
 
 
+class Busy(LocalStorage):
+    """Where another process uploads while it is listed, as often as it is asked to."""
+
+    late = 3
+
+    async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
+        async for info in super().list(skipped):
+            yield info
+        if self.late:
+            self.late -= 1
+            await put(self, f"{uuid4().hex}.jpg", JPEG)
+
+
 async def test_what_a_process_with_old_settings_adds_is_moved_too(host: Host) -> None:
-    class Busy(LocalStorage):
-        """Where another process uploads while it is listed, three times."""
-
-        late = 3
-
-        async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
-            async for info in super().list(skipped):
-                yield info
-            if self.late:
-                self.late -= 1
-                await put(self, f"{self.late:x}{uuid4().hex[1:]}.jpg", JPEG)
-
     await host.upload()
     assert await host.move(old=Busy(host.folder / "old"))
     assert len(host.outcomes) == 7
     assert host.files("new") == host.files("old")
+
+
+async def test_a_copy_of_a_storage_in_use_ends(host: Host) -> None:
+    await host.upload()
+    files = host.files("old")
+    busy = Busy(host.folder / "old")
+    busy.late = 1_000_000
+    assert await host.move(old=busy, is_copy=True)
+    assert host.files("new") == files
 
 
 @pytest.mark.parametrize("end", ["", "shorter"])
