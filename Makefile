@@ -20,7 +20,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 worker front check test servers migrate backfill fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 worker front check test servers migrate backfill move-storage fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ migrate: $(RUN) ## Bring the schema of the database up to date (`make run` does 
 
 backfill: $(RUN) ## Complete images of earlier versions: search, size, checksum, whether truncated, thumbnails, metadata
 	@PYTHONPATH=backend exec $(BIN)/python -m app backfill
+
+move-storage: $(RUN) ## Copy all files to another storage (ARGS="--from local --to 's3://…'")
+	@PYTHONPATH=backend exec $(BIN)/python -m app move-storage $(ARGS)
 
 fsck: $(RUN) ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)

@@ -1,7 +1,8 @@
 """Images that look like those of real users: rows, and files for them."""
 
+import asyncio
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -17,6 +18,7 @@ import PIL.Image
 
 from app.domain.metadata import Metadata
 from app.imaging.formats import ImageType
+from app.storage.base import StorageBackend
 
 PERIOD: Final = timedelta(days=730)
 """How far back the oldest image was uploaded."""
@@ -27,6 +29,8 @@ DISTINCT_FILES: Final = 64
 
 MAX_LINKS: Final = 60_000
 """Names of one file; ext4 allows 65,000."""
+FILES_AT_ONCE: Final = 32
+"""Files that are published concurrently."""
 MAX_EDGE: Final = 1000
 """Pixels of an edge; larger files are filled up."""
 
@@ -140,6 +144,39 @@ def write_files(images: Path, drawn: Iterator[Row], chance: Random) -> Iterator[
         content = contents[spec] + row.id.bytes
         _path(images, row.storage_key).write_bytes(content)
         yield row._replace(checksum=sha256(content).digest(), truncated=False)
+
+
+class Publisher:
+    """Publishes a file for each row, in a storage that cannot share one between several.
+
+    Args:
+        storage: Where they go.
+        chance: Fills them.
+    """
+
+    def __init__(self, storage: StorageBackend, chance: Random) -> None:
+        self._storage = storage
+        self._chance = chance
+        self._contents: dict[ImageSpec, bytes] = {}
+        self._limit = asyncio.Semaphore(FILES_AT_ONCE)
+
+    async def complete(self, drawn: Iterable[Row]) -> list[Row]:
+        """Publish the files of rows; return the complete rows.
+
+        Raises:
+            StorageError: If one cannot be published.
+        """
+        return await asyncio.gather(*map(self._publish, drawn))
+
+    async def _publish(self, row: Row) -> Row:
+        spec = ImageSpec(ImageType(row.content_type), row.file_size)
+        if spec not in self._contents:
+            self._contents[spec] = spec.content(self._chance)
+        async with self._limit:
+            staged = await self._storage.stage(row.storage_key, row.content_type)
+            await staged.write(self._contents[spec])
+            checksum = await staged.publish()
+        return row._replace(checksum=checksum, truncated=False)
 
 
 def _path(images: Path, key: str) -> Path:

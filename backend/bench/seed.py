@@ -1,7 +1,8 @@
 """Fills an image host with images that look like those of real users: `make seed`.
 
 Rows go in by COPY, past the service. Their files are hard links to a few images, so that a
-million images take little more of the disk than a million names.
+million images take little more of the disk than a million names. In a bucket each is an object of
+its own.
 """
 
 import argparse
@@ -20,7 +21,9 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 from tqdm import tqdm
 
+from app.composition.resources import open_storage
 from app.config.environment import InvalidSettings, load_settings
+from app.config.settings import Settings
 from app.database.embedded import EmbeddedDatabaseError, embedded_postgres
 from app.database.engine import Database
 from app.database.migration import migrate
@@ -28,8 +31,9 @@ from app.database.revisions import SchemaError
 from app.domain.errors import DatabaseUnavailable, StorageError
 from app.domain.metadata import Metadata
 from app.domain.search import terms_of
+from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
-from bench.images import Row, link_files, rows, typical_specs
+from bench.images import Publisher, Row, link_files, rows, typical_specs
 
 COUNT: Final = 1_000_000
 BATCH: Final = 10_000
@@ -40,14 +44,13 @@ class SeedRefused(Exception):
     """Nothing was added; the sentence says why."""
 
 
-async def prepare(url: URL, images: Path) -> None:
+async def prepare(url: URL, storage: StorageBackend) -> None:
     """Make the tables and the folders, as the service makes them."""
-    storage, database = LocalStorage(images), Database(url)
+    database = Database(url)
     try:
         await storage.prepare()
         await migrate(database, print)
     finally:
-        await storage.close()
         await database.close()
 
 
@@ -85,12 +88,37 @@ async def execute(url: URL, statement: str, *arguments: object) -> "list[asyncpg
 async def fill(
     url: URL, images: Path, count: int, drawn: Iterator[Row], *, to_others: bool = False
 ) -> None:
-    """Make what the service would make at its start, and add rows; their files pass by lazily.
+    """Do as `fill_storage`, over a folder, for rows whose files are made as they are drawn."""
+    storage = LocalStorage(images)
+    try:
+        await fill_storage(url, storage, count, drawn, to_others=to_others)
+    finally:
+        await storage.close()
+
+
+async def fill_storage(  # noqa: PLR0913 - what it fills, and with what
+    url: URL,
+    storage: StorageBackend,
+    count: int,
+    drawn: Iterator[Row],
+    publisher: Publisher | None = None,
+    *,
+    to_others: bool = False,
+) -> None:
+    """Make what the service would make at its start, and add rows.
+
+    Args:
+        url: Where the rows go.
+        storage: Where their files are, or go.
+        count: How many rows there are.
+        drawn: The rows.
+        publisher: Makes their files, where drawing a row does not.
+        to_others: Whether they may be added to other images.
 
     Raises:
-        SeedRefused: If it holds images already, unless they shall be added to them.
+        SeedRefused: If there are images already, and these may not be added to them.
     """
-    await prepare(url, images)
+    await prepare(url, storage)
     async with connect(url) as connection:
         if not to_others and await connection.fetchval("SELECT EXISTS (SELECT FROM images)"):
             raise SeedRefused("There are images already; to add to them say --add.")
@@ -101,6 +129,8 @@ async def fill(
         async with connection.transaction(), _without_indexes(connection):
             with tqdm(total=count, unit=" images", unit_scale=True, disable=None) as bar:
                 while batch := list(islice(drawn, BATCH)):
+                    if publisher:
+                        batch = await publisher.complete(batch)
                     await connection.copy_records_to_table(
                         "images", records=map(_record, batch), columns=[*Row._fields, "search"]
                     )
@@ -143,9 +173,8 @@ def main() -> int:
     drawn = rows(options.count, typical_specs(chance), chance)
     try:
         settings = load_settings()
-        images = settings.data_dir / "images"
-        if not options.rows_only:
-            drawn = link_files(images, drawn, chance)
+        if not options.rows_only and not settings.storage_url:
+            drawn = link_files(settings.data_dir / "images", drawn, chance)
         with ExitStack() as opened:
             address = settings.database_url.get_secret_value()
             url = (
@@ -153,15 +182,28 @@ def main() -> int:
                 if address
                 else opened.enter_context(embedded_postgres(settings.data_dir / "postgres"))
             )
-            asyncio.run(fill(url, images, options.count, drawn, to_others=options.add))
+            asyncio.run(_fill(url, settings, options, drawn, chance))
     except (InvalidSettings, EmbeddedDatabaseError, SeedRefused) as error:
         print(error, file=sys.stderr)
         return 1
     except (SchemaError, DatabaseUnavailable, StorageError) as error:
         print(f"Nothing was added: {error}", file=sys.stderr)
         return 1
-    print(f"{options.count:,} images are in {settings.data_dir}; `make run` shows them.")
+    place = settings.storage_url or settings.data_dir
+    print(f"{options.count:,} images are in {place}; `make run` shows them.")
     return 0
+
+
+async def _fill(
+    url: URL, settings: Settings, options: argparse.Namespace, drawn: Iterator[Row], chance: Random
+) -> None:
+    storage = open_storage(settings)
+    has_files = options.rows_only or not settings.storage_url
+    publisher = None if has_files else Publisher(storage, chance)
+    try:
+        await fill_storage(url, storage, options.count, drawn, publisher, to_others=options.add)
+    finally:
+        await storage.close()
 
 
 if __name__ == "__main__":

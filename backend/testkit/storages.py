@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from app.config.storage_url import parse_storage_url
-from app.storage.base import ObjectReader
+from app.storage.base import ObjectReader, StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.s3.backend import S3Storage
 from app.storage.s3.client import S3Client
@@ -29,3 +29,10 @@ def storage_over(ceph: Ceph, bucket: str, prefix: str = "") -> S3Storage:
     """Return a storage over a bucket, or a prefix in it."""
     credentials = Credentials(ceph.access_key, ceph.secret_key)
     return S3Storage(parse_storage_url(ceph.url(bucket, prefix)), credentials)
+
+
+async def put(storage: StorageBackend, key: str, data: bytes) -> None:
+    """Store an object."""
+    staged = await storage.stage(key, "image/jpeg")
+    await staged.write(data)
+    await staged.publish()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, jobs, migrate
+from app.commands import fsck_options, jobs, migrate, move_options
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
 from app.observability.logs import log_config
@@ -31,6 +31,9 @@ def run(arguments: Sequence[str]) -> int:
         "backfill",
         aliases=["backfill-dimensions"],
         help="complete images of earlier versions: dimensions, checksum, truncated, thumbnails",
+    )
+    move_options.add_arguments(
+        commands.add_parser("move-storage", help="copy all files to another storage, and compare")
     )
     for_worker = commands.add_parser("worker", help="do jobs, such as rendering thumbnails")
     for_worker.add_argument(
@@ -64,6 +67,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR09
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415
             return backfill.run(settings)
+        case "move-storage":
+            with signals.held():
+                from app.commands import move_storage  # noqa: PLC0415
+            return move_storage.run(settings, options)
         case "worker":
             with signals.held():
                 from app.commands import worker  # noqa: PLC0415

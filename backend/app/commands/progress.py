@@ -11,10 +11,10 @@ REFRESH_SECONDS: Final = 1.0
 _Count = TypeVar("_Count")
 
 
-async def counted(count: Coroutine[Any, Any, _Count]) -> _Count:
-    """Return the result of `count`, of images; on a terminal, show for how long it has counted."""
+async def counted(count: Coroutine[Any, Any, _Count], what: str = "images") -> _Count:
+    """Return the result of `count`; on a terminal, show for how long it has counted."""
     with tqdm(
-        desc="Counting images", bar_format="{desc}, {elapsed}", leave=False, disable=None
+        desc=f"Counting {what}", bar_format="{desc}, {elapsed}", leave=False, disable=None
     ) as bar:
         counting = asyncio.create_task(count)
         try:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
@@ -11,9 +11,9 @@ from sqlalchemy.engine import URL
 from app.cache.base import Cache
 from app.composition.roles import Role
 from app.config.settings import Settings
-from app.config.storage_url import S3Location, parse_storage_url
+from app.config.storage_url import S3Location, storage_place
 from app.database.engine import Database
-from app.storage.base import StorageBackend
+from app.storage.base import Place, StorageBackend
 from app.storage.local.backend import LocalStorage
 
 
@@ -77,24 +77,37 @@ def open_storage(settings: Settings) -> StorageBackend:
     Raises:
         CannotStore: If the installation does not allow it.
     """
-    if settings.storage_url:
-        return _open_s3(settings, parse_storage_url(settings.storage_url))
+    storage = _open_place(settings, storage_place(settings.storage_url))
+    if not settings.storage_previous_url:
+        return storage
+    from app.storage.moving import MovingStorage  # noqa: PLC0415
+
+    previous = storage_place(settings.storage_previous_url)
+    return MovingStorage(storage, _open_place(settings, previous))
+
+
+def _open_place(settings: Settings, place: S3Location | Literal["local"]) -> Place:
+    if place != "local":
+        return _open_s3(settings, place)
     return LocalStorage(
         settings.data_dir / "images", settings.storage_threads, settings.max_connections
     )
 
 
-def _open_s3(settings: Settings, location: S3Location) -> StorageBackend:
+def _open_s3(settings: Settings, location: S3Location) -> Place:
     try:
         from app.storage.s3.backend import S3Storage  # noqa: PLC0415
         from app.storage.s3.credentials import Credentials  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CannotStore("STORAGE_URL needs the packages aiohttp and botocore: make s3") from error
-    credentials = Credentials(
-        settings.aws_access_key_id,
-        settings.aws_secret_access_key.get_secret_value(),
-        settings.aws_session_token.get_secret_value(),
-    )
+    if location.profile:
+        credentials = Credentials(profile=location.profile)
+    else:
+        credentials = Credentials(
+            settings.aws_access_key_id,
+            settings.aws_secret_access_key.get_secret_value(),
+            settings.aws_session_token.get_secret_value(),
+        )
     return S3Storage(location, credentials, settings.max_connections)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from app.config.database_url import parse_database_url
-from app.config.storage_url import parse_storage_url
+from app.config.storage_url import LOCAL, are_one_place, parse_storage_url
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
@@ -119,8 +119,16 @@ class Settings(BaseModel):
     @field_validator("storage_url", "storage_previous_url")
     @classmethod
     def _is_storage(cls, value: str, info: ValidationInfo) -> str:
-        if value and not (value == "local" and info.field_name == "storage_previous_url"):
+        if value and not (value == LOCAL and info.field_name == "storage_previous_url"):
             parse_storage_url(value)
+        return value
+
+    @field_validator("storage_previous_url")
+    @classmethod
+    def _is_another_one(cls, value: str, info: ValidationInfo) -> str:
+        current = info.data.get("storage_url")
+        if value and current is not None and are_one_place(value, current):
+            raise ValueError("is the storage of STORAGE_URL; once images are moved, leave it out")
         return value
 
     @field_validator("storage_redirect")

@@ -1,7 +1,7 @@
 """Where the storage is, by the URL of a setting."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 FORM: Final = "s3://bucket/prefix?endpoint=https://host:port&region=name&path_style=true"
@@ -10,9 +10,13 @@ FORM: Final = "s3://bucket/prefix?endpoint=https://host:port&region=name&path_st
 DEFAULT_REGION: Final = "us-east-1"
 """What stores without regions expect in signatures, too."""
 
+LOCAL: Final = "local"
+"""Names the folder `images` of the data folder, where a URL of a storage may be missing."""
+
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._=+-]+(/[A-Za-z0-9._=+-]+)*)?")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,63}")
+_PROFILE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -27,9 +31,11 @@ class S3Location(NamedTuple):
     region: str = DEFAULT_REGION
     path_style: bool = False
     """Whether the bucket is the first part of the path, not of the host name."""
+    profile: str = ""
+    """Of AWS's credentials file, whose keys are used instead of the usual ones."""
 
     def __str__(self) -> str:
-        """Return what the log calls it: it holds no secret."""
+        """Return what the log calls it: it holds no secret. The same for the same place."""
         at = f" at {self.endpoint}" if self.endpoint else f" in {self.region}"
         return f"s3://{self.bucket}/{self.prefix}{at}"
 
@@ -52,11 +58,14 @@ def parse_storage_url(url: str) -> S3Location:
     if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
         raise ValueError("has a prefix with other characters than letters, digits and . _ = + - /")
     given: dict[str, str] = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := given.keys() - {"endpoint", "region", "path_style"}:
+    if unknown := given.keys() - {"endpoint", "region", "path_style", "profile"}:
         raise ValueError(f"knows no {min(unknown)}; it is as {FORM}")
     region = given.get("region", DEFAULT_REGION)
     if not _REGION.fullmatch(region):
         raise ValueError("has a region with other characters than letters, digits and -")
+    profile = given.get("profile", "")
+    if not _PROFILE.fullmatch(profile):
+        raise ValueError("has a profile with other characters than letters, digits and . _ -")
     endpoint = given.get("endpoint", "").rstrip("/")
     return S3Location(
         parts.netloc,
@@ -64,7 +73,22 @@ def parse_storage_url(url: str) -> S3Location:
         _require_endpoint(endpoint) if endpoint else "",
         region,
         _as_boolean(given.get("path_style", "true" if endpoint else "false")),
+        profile,
     )
+
+
+def storage_place(url: str) -> S3Location | Literal["local"]:
+    """Return what a URL names: a bucket, or the folder, if it is "local" or empty.
+
+    Raises:
+        ValueError: As `parse_storage_url`.
+    """
+    return "local" if url in {"", LOCAL} else parse_storage_url(url)
+
+
+def are_one_place(url: str, other: str) -> bool:
+    """Return whether two URLs name the same storage, though maybe with other keys."""
+    return str(storage_place(url)) == str(storage_place(other))
 
 
 def _require_endpoint(endpoint: str) -> str:

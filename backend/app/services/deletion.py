@@ -12,7 +12,7 @@ from app.services.changes import Changes
 from app.services.images import REMEMBERED_SECONDS
 from app.services.lease import Lease
 from app.statements.images import delete_images
-from app.storage.base import StorageBackend
+from app.storage.base import Moving, StorageBackend
 
 FILES_AT_ONCE: Final = 16
 """How many files of a batch are removed concurrently, so that others need not wait for the disk
@@ -60,7 +60,8 @@ class Deletion:
         async with self._changes.of(image_ids) as session:
             keys = await delete_images(session, image_ids)
         all_gone = await self._remove_all([(key, one) for one in keys for key in keys[one]])
-        if not all_gone or (self._lease and len(keys) < len(set(image_ids))):
+        may_return = isinstance(self._storage, Moving) and keys
+        if not all_gone or may_return or (self._lease and len(keys) < len(set(image_ids))):
             # Any server process that remembers an image would still send its file.
             await asyncio.sleep(REMEMBERED_SECONDS)
         if self._lease:

@@ -265,3 +265,23 @@ class StorageBackend(Protocol):
 
     async def close(self) -> None:
         """Release what is held. Uploads still in progress fail with `StorageUnavailable`."""
+
+
+class Place(StorageBackend, Marked, StagingArea, Protocol):
+    """A backend that objects can be moved from, or to."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A backend whose objects are being copied from one to another.
+
+    An object that is deleted while it is copied may be there once more until the copy is found out.
+    """
+
+    @property
+    def source(self) -> Place:
+        """Where they have been."""
+
+    @property
+    def destination(self) -> Place:
+        """Where they will be, and new ones are."""

@@ -15,6 +15,7 @@ from app.imaging.inspection import Inspection
 from app.services.backfill import Backfill
 from app.services.fsck import ConsistencyCheck
 from app.storage.local.backend import LocalStorage
+from app.storage.memory import MemoryStorage
 from bench import images, seed
 
 COUNT = 300
@@ -38,6 +39,18 @@ async def fill(
 async def test_rows_and_files_agree(database_url: URL, database: Database, tmp_path: Path) -> None:
     await fill(database_url, tmp_path / "images")
     storage = LocalStorage(tmp_path / "images")
+    check = ConsistencyCheck(database, storage, timedelta(0), checksums=True)
+    assert (await check.totals()).images == COUNT
+    assert [finding async for finding in check.find(lambda _row: None)] == []
+
+
+async def test_files_are_published_where_none_can_be_shared(
+    database_url: URL, database: Database
+) -> None:
+    chance = Random()  # noqa: S311 - for variety
+    drawn = images.rows(COUNT, images.typical_specs(chance)[:3], chance)
+    storage = MemoryStorage()
+    await seed.fill_storage(database_url, storage, COUNT, drawn, images.Publisher(storage, chance))
     check = ConsistencyCheck(database, storage, timedelta(0), checksums=True)
     assert (await check.totals()).images == COUNT
     assert [finding async for finding in check.find(lambda _row: None)] == []

@@ -36,6 +36,7 @@ from app.statements.jobs import (
     take_invalidations,
 )
 from app.statements.listing import count_images, list_images
+from app.statements.moving import read_checksums
 from app.statements.quota import count_usage
 from app.statements.rendering import (
     Rendered,
@@ -220,6 +221,10 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "rename": (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
     "find by key": (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), KEYS),
     "list by key": (lambda session, _known: list_files(session, "5", 500), KEYS),
+    "checksums by key": (
+        lambda session, known: read_checksums(session, [f"{known.id.hex}.jpg"] * 256),
+        KEYS,
+    ),
     "record a rendition": (
         lambda session, known: record_rendition(session, known.id, RENDERED, None),
         "pk_images",

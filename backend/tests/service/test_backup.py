@@ -14,13 +14,16 @@ from typing import Self
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from testkit import samples
+from testkit.ceph import Ceph
 from testkit.databases import execute
 from testkit.live import LiveServer, serve, wait_until
+from testkit.programs import needs_ceph
 from testkit.schema import programs
 from testkit.service import ROOT, fsck
 from testkit.settings import make_settings
@@ -185,3 +188,38 @@ def test_half_a_tar_removes_no_row(
     run = make_fsck(project, elsewhere, "--repair", "--delete-broken-rows", "--expect", "40")
     assert run.returncode == 2
     assert run.stderr.startswith("Not checked: The image storage ")
+
+
+@needs_ceph
+def test_a_backup_of_a_bucket_taken_under_load_restores_every_image(
+    settings: Settings, elsewhere: Settings, project: Path, tmp_path: Path, ceph: Ceph
+) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    buckets = [ceph.settings(ceph.make_bucket()) for _ in range(2)]
+    service, restored = (
+        settings.model_copy(
+            update={
+                "storage_url": bucket["STORAGE_URL"],
+                "aws_access_key_id": ceph.access_key,
+                "aws_secret_access_key": SecretStr(ceph.secret_key),
+            }
+        )
+        for settings, bucket in zip((settings, elsewhere), buckets, strict=True)
+    )
+    with serve(create_app(service)) as server:
+        load = Load(server)
+        before = [load.upload() for _ in range(60)]
+        load.victims, kept = before[::2], before[1::2]
+        with load:
+            wait_until(lambda: len(load.victims) < 25)
+            shell("backup-bucket", project, **variables(service, backup), **buckets[0])
+
+    said = shell("restore-bucket", project, **variables(restored, backup), **buckets[1])
+    assert "Moved: " in said
+    lost = said.count("\nrow-without-file ")
+    assert lost <= 30
+    with serve(create_app(restored)) as server:
+        for image_id in kept:
+            response = httpx.get(f"{server.url}/api/v1/images/{image_id}/file")
+            assert response.content == load.images[image_id]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.storage.base import StorageBackend
+from app.storage.base import Moving, StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
+from app.storage.moving import MovingStorage
 from testkit.programs import needs_ceph
 from testkit.storages import Put, storage_over
 
@@ -16,13 +17,21 @@ BACKENDS: dict[str, Callable[[Path, Callable[[str], Any]], StorageBackend]] = {
     "local": lambda folder, _fixture: LocalStorage(folder / "images"),
     "memory": lambda _folder, _fixture: MemoryStorage(),
     "s3": lambda _folder, fixture: storage_over(fixture("ceph"), fixture("bucket")),
+    "moving": lambda folder, fixture: MovingStorage(
+        storage_over(fixture("ceph"), fixture("bucket")), LocalStorage(folder / "images")
+    ),
+    "moving to a folder": lambda folder, fixture: MovingStorage(
+        LocalStorage(folder / "images"), storage_over(fixture("ceph"), fixture("bucket"))
+    ),
 }
-_MARKS = {"s3": needs_ceph}
+_MARKS = {name: needs_ceph for name in BACKENDS if name not in {"local", "memory"}}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=_MARKS.get(name, ())) for name in BACKENDS])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StorageBackend]:
     backend = BACKENDS[request.param](tmp_path, request.getfixturevalue)
+    if isinstance(backend, Moving):
+        await backend.source.prepare()
     await backend.prepare()
     yield backend
     await backend.close()

@@ -418,6 +418,7 @@ def test_a_storage_url_names_a_bucket(url: str, location: S3Location) -> None:
         "s3://photos?path_style=maybe",
         "s3://photos?secret=hunter2",
         "s3://photos?region=eu/west",
+        "s3://photos?profile=a/b",
     ],
 )
 def test_a_storage_url_that_is_none_is_refused_without_its_secrets(
@@ -433,4 +434,17 @@ def test_a_storage_url_that_is_none_is_refused_without_its_secrets(
 def test_clients_are_sent_to_a_store_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_REDIRECT", "true")
     with pytest.raises(InvalidSettings, match="needs STORAGE_URL"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "previous"),
+    [("", "local"), ("s3://photos?region=a", "s3://photos/?region=a&profile=other")],
+)
+def test_images_are_not_moved_from_where_they_are(
+    url: str, previous: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", url)
+    monkeypatch.setenv("STORAGE_PREVIOUS_URL", previous)
+    with pytest.raises(InvalidSettings, match=r"STORAGE_PREVIOUS_URL.* is the storage of"):
         load_settings()

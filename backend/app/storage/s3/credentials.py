@@ -26,10 +26,14 @@ class Credentials:
     """The keys of this process, renewed as they run out.
 
     Without keys of the settings they are searched for in the environment, the files of AWS's tools,
-    and the services for roles of instances, containers and web identities.
+    and the services for roles of instances, containers and web identities; with a profile only
+    where that says.
     """
 
-    def __init__(self, access_key: str = "", secret_key: str = "", token: str = "") -> None:
+    def __init__(
+        self, access_key: str = "", secret_key: str = "", token: str = "", *, profile: str = ""
+    ) -> None:
+        self._profile = profile
         self._keys = Keys(access_key, secret_key, token) if access_key else None
         self._found: Found | None = None
         self._valid_until = float("inf") if self._keys else 0.0
@@ -91,7 +95,7 @@ class Credentials:
             from botocore.config import Config  # noqa: PLC0415 - 110 ms and 20 MB, if needed
             from botocore.session import Session  # noqa: PLC0415
 
-            session = Session()
+            session = Session(profile=self._profile or None)
             deadlines = Config(connect_timeout=FIND_SECONDS / 2, read_timeout=FIND_SECONDS / 2)
             session.set_default_client_config(deadlines)
             self._found = session.get_credentials()

@@ -76,6 +76,18 @@ async def test_keys_are_found_in_the_file_of_the_tools(home: Path) -> None:
     assert await Credentials().get() == Keys("access", "secret")
 
 
+async def test_a_profile_has_keys_of_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "usual")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "usual")
+    (home / "credentials").write_text(
+        "[previous]\naws_access_key_id = access\naws_secret_access_key = secret\n"
+    )
+    assert await Credentials(profile="previous").get() == Keys("access", "secret")
+    with pytest.raises(StorageUnavailable) as unavailable:
+        await Credentials(profile="unknown").get()
+    assert "The config profile (unknown) could not be found" in reason(unavailable.value)
+
+
 async def test_no_keys_are_said_in_one_sentence() -> None:
     with pytest.raises(StorageUnavailable) as unavailable:
         await Credentials().get()
