@@ -1,6 +1,10 @@
 import asyncio
+import ssl
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from app.domain.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
@@ -9,9 +13,10 @@ from app.storage.s3 import calls, exchange
 from app.storage.s3.client import S3Client
 from testkit.ceph import Ceph
 from testkit.live import until
-from testkit.programs import needs_ceph
+from testkit.programs import needs_ceph, needs_openssl
 from testkit.relay import Relay
 from testkit.storages import ConnectS3
+from testkit.tls import make_certificate
 
 pytestmark = needs_ceph
 
@@ -138,6 +143,33 @@ async def test_a_request_waits_for_a_connection_for_so_long(
     assert (await client.head_object(KEY)).size == len(LARGE)
 
 
+async def test_a_slow_reader_is_no_store_that_hangs(
+    client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 0.5)
+    await put(client, LARGE)
+    body = await client.get_object(KEY)
+    left = body.size - len(await body.read())
+    await asyncio.sleep(1)  # while the store is not listened to
+    while block := await body.read():
+        left -= len(block)
+    assert left == 0
+
+
+@needs_openssl
+async def test_a_certificate_that_is_not_trusted_is_said_so_at_once(
+    connect: ConnectS3, tmp_path: Path
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*make_certificate(tmp_path))
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StorageUnavailable) as unavailable:
+            await put(connect(endpoint=f"https://127.0.0.1:{port}"))
+    assert "SSL_CERT_FILE names the authorities" in reason(unavailable.value)
+
+
 async def test_a_body_that_breaks_off_is_no_object(far: Far) -> None:
     client, relay = far
     await put(client, LARGE)
@@ -149,18 +181,31 @@ async def test_a_body_that_breaks_off_is_no_object(far: Far) -> None:
     await body.close()
 
 
-async def test_a_cancelled_call_leaves_no_connection(far: Far) -> None:
-    client, relay = far
-    relay.held = b"HTTP/1.1\r\n"
+async def test_a_cancelled_call_leaves_no_connection_even_to_a_store_that_hangs(
+    connect: ConnectS3, relay: tuple[str, Relay]
+) -> None:
+    address, through = relay
+    client = connect(endpoint=address)
+    port = urlsplit(address).port
+
+    def is_connected() -> bool:
+        return any(
+            connection.status == psutil.CONN_ESTABLISHED and connection.raddr.port == port
+            for connection in psutil.Process().net_connections("tcp")
+        )
+
+    through.held = b"HTTP/1.1\r\n"
     for make in (put(client, LARGE), client.get_object(KEY), client.list_objects()):
         calling = asyncio.create_task(make)
-        relay.is_holding.clear()
-        await relay.is_holding.wait()
+        through.is_holding.clear()
+        await through.is_holding.wait()
+        assert is_connected()
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
-    relay.go_on.set()
-    await until(lambda: relay.is_idle)
+        await until(lambda: not is_connected())
+    through.go_on.set()
+    await until(lambda: through.is_idle)
     with pytest.raises(ObjectNotFound):
         await client.head_object(KEY)
 

@@ -4,11 +4,14 @@ import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.config.storage_url import parse_storage_url
 from app.storage.s3 import signing
+from app.storage.s3.client import S3Client
+from app.storage.s3.credentials import Credentials
 from app.storage.s3.signing import Keys, Signer, encode_path, encode_query
 
 HOST = "bucket.store.example:9000"
@@ -18,8 +21,8 @@ KEYS = st.builds(
 )
 
 
-def their_credentials(keys: Keys) -> Credentials:
-    return Credentials(keys.access, keys.secret, keys.token or None)
+def their_credentials(keys: Keys) -> TheirCredentials:
+    return TheirCredentials(keys.access, keys.secret, keys.token or None)
 
 
 @given(
@@ -82,3 +85,20 @@ def test_the_key_of_a_day_is_made_anew_for_the_next_day_and_for_other_keys(
 def test_keys_do_not_show_in_what_is_printed() -> None:
     assert "secret" not in repr(Keys("access", "secret", "token"))
     assert "token" not in f"{Keys('access', 'secret', 'token')}"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("s3://photos", "https://photos.s3.us-east-1.amazonaws.com/key?"),
+        ("s3://photos/a?region=eu-west-1", "https://photos.s3.eu-west-1.amazonaws.com/a/key?"),
+        ("s3://photos?path_style=true", "https://s3.us-east-1.amazonaws.com/photos/key?"),
+        ("s3://photos/a=b?endpoint=http://[::1]:9000", "http://[::1]:9000/photos/a%3Db/key?"),
+        ("s3://photos?endpoint=https://store&path_style=false", "https://photos.store/key?"),
+    ],
+)
+def test_the_bucket_is_part_of_the_host_or_of_the_path(url: str, address: str) -> None:
+    client = S3Client(parse_storage_url(url), Credentials("access", "secret"), 1)
+    presigned = client.presign("key", 60)
+    assert presigned.startswith(address)
+    assert "secret" not in presigned
