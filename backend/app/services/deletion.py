@@ -35,6 +35,7 @@ class Deletion:
     ) -> None:
         self._changes = changes
         self._storage = storage
+        self._is_moving = isinstance(storage, Moving)
         self._lease = lease
 
     async def delete(self, image_id: UUID) -> None:
@@ -60,7 +61,7 @@ class Deletion:
         async with self._changes.of(image_ids) as session:
             keys = await delete_images(session, image_ids)
         all_gone = await self._remove_all([(key, one) for one in keys for key in keys[one]])
-        may_return = isinstance(self._storage, Moving) and keys
+        may_return = self._is_moving and bool(keys)
         if not all_gone or may_return or (self._lease and len(keys) < len(set(image_ids))):
             # Any server process that remembers an image would still send its file.
             await asyncio.sleep(REMEMBERED_SECONDS)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from uuid import uuid4
 
@@ -162,6 +163,27 @@ async def test_what_is_deleted_and_uploaded_beside_a_move_is_so_after_it(
     }
     check = ConsistencyCheck(host.database, host.new, timedelta(0), checksums=True)
     assert [finding async for finding in check.find(lambda _row: None)] == []
+
+
+async def test_services_before_and_after_the_exchange_of_the_settings_agree(host: Host) -> None:
+    await host.upload()
+    assert await host.move(is_copy=True)  # which marks the destination
+    exchanged = Services(host.database, MovingStorage(host.old, host.new), LIMITS)
+    for services in (host.during, exchanged):
+        await services.readiness.prepare_storage()
+        assert await services.readiness.outages() == {}
+    for one, other in permutations((host.during, exchanged)):
+        read_by_other, deleted_by_other = [
+            await one.uploads.upload(file(JPEG), None) for _ in range(2)
+        ]
+        assert await read(other, read_by_other) == JPEG
+        await other.deletion.delete(deleted_by_other.id)
+        with pytest.raises(ImageNotFound):
+            await read(one, deleted_by_other)
+    assert await host.move()
+    assert host.files("new").keys() >= set(await row_keys(host.database))
+    assert len(host.files("new")) == 4 + 2
+    await exchanged.close()
 
 
 async def test_rows_and_files_of_both_storages_agree_during_a_move(host: Host) -> None:
