@@ -114,12 +114,8 @@ class ConsistencyCheck:
             if suspicion:
                 yield suspicion
         if isinstance(self.storage, StagingArea):
-            try:
-                async for staged in self.storage.list_staged(skipped):
-                    if not self._may_be_in_flight(staged):
-                        yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
-            except UnlistedUploads:
-                self.has_unlisted_uploads = True
+            async for finding in self._leftovers(self.storage, skipped):
+                yield finding
 
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
         """Remove what a finding is about, if it is still wrong; return whether that was done.
@@ -170,6 +166,14 @@ class ConsistencyCheck:
         async for file in self.storage.list(skipped):
             if file.key > self.after:
                 yield file
+
+    async def _leftovers(self, area: StagingArea, skipped: Skipped) -> AsyncIterator[Finding]:
+        try:
+            async for staged in area.list_staged(skipped):
+                if not self._may_be_in_flight(staged):
+                    yield Finding(Kind.OLD_STAGING_FILE, staged.key, staged.size)
+        except UnlistedUploads:
+            self.has_unlisted_uploads = True
 
     def _must_read(self, row: StoredFile) -> bool:
         return self.checksums and row.checksum is not None

@@ -1,8 +1,8 @@
 """Whether a storage is the one of its database: both know an id (ADR 27).
 
-A folder without the volume that should be mounted on it looks like an empty storage, as a bucket
-does that was made anew, and a wrong one like a storage whose files are lost. Neither may be written to, and no row or file is removed
-for what is found there.
+A folder without the volume that should be mounted on it, or a bucket that was made anew, looks like
+an empty storage, and a wrong one like a storage whose files are lost. Neither may be written to,
+and no row or file is removed for what is found there.
 """
 
 import asyncio

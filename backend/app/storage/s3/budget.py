@@ -3,6 +3,7 @@
 import asyncio
 from bisect import insort
 from itertools import count
+from mmap import mmap
 from time import monotonic
 from typing import Final
 
@@ -52,6 +53,9 @@ class ByteBudget:
         Raises:
             StorageUnavailable: If others have the memory for too long.
         """
+        if buffer is self._favoured:
+            buffer.held += size
+            return
         buffer.wanted = size
         insort(self._waiting, buffer, key=lambda other: other.number)
         self._share()
@@ -83,14 +87,13 @@ class ByteBudget:
     def _share(self) -> None:
         while self._waiting:
             first = self._waiting[0]
-            if first is not self._favoured:
-                if first.wanted <= self._free:
-                    self._free -= first.wanted
-                elif self._favoured is None:
-                    self._favoured, self._favoured_at = first, monotonic()
-                    self._free += first.held
-                else:
-                    return
+            if first.wanted <= self._free:
+                self._free -= first.wanted
+            elif self._favoured is None:
+                self._favoured, self._favoured_at = first, monotonic()
+                self._free += first.held
+            else:
+                return
             del self._waiting[0]
             first.held += first.wanted
             first.wanted = 0
@@ -104,7 +107,11 @@ class ByteBudget:
 
 
 class Buffer:
-    """The bytes of an upload that are not sent yet, at most a part."""
+    """The bytes of an upload that are not sent yet, at most a part.
+
+    They are in pages of their own, which the system gives when they are first written to, and has
+    back at once: a heap would be left in pieces.
+    """
 
     def __init__(self, budget: ByteBudget, number: int) -> None:
         self._budget = budget
@@ -117,12 +124,13 @@ class Buffer:
         self.is_sent = False
         """Whether the bytes are on their way, so that nobody waits for the client."""
         self._is_lost = False
-        self._bytes = bytearray()
+        self._pages: mmap | None = None
+        self._size = 0
 
     @property
     def is_full(self) -> bool:
         """Whether it holds a whole part."""
-        return len(self._bytes) == self._budget.part
+        return self._size == self._budget.part
 
     async def fill(self, data: memoryview) -> int:
         """Copy as many bytes as there is room for in the part; return how many.
@@ -130,13 +138,17 @@ class Buffer:
         Raises:
             StorageUnavailable: If there is no memory for them, or they were taken away.
         """
-        size = min(len(data), self._budget.part - len(self._bytes))
+        begin = self._size
+        size = min(len(data), self._budget.part - begin)
         self._require_bytes()
         await self._budget.grant(self, size)
-        self._bytes += data[:size]
+        if self._pages is None:
+            self._pages = mmap(-1, self._budget.part)
+        self._size += size
+        self._pages[begin : self._size] = data[:size]
         return size
 
-    def send(self) -> bytearray:
+    def send(self) -> memoryview:
         """Return all bytes, which count until they are released.
 
         Raises:
@@ -144,11 +156,11 @@ class Buffer:
         """
         self._require_bytes()
         self.is_sent = True
-        return self._bytes
+        return memoryview(self._pages or b"")[: self._size]
 
     def release(self) -> None:
         """Hold nothing any more, and be ready for the next part."""
-        self._bytes = bytearray()
+        self._pages, self._size = None, 0
         self.is_sent = False
         self._budget.release(self)
 

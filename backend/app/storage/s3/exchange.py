@@ -10,6 +10,8 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 from yarl import URL
 
+from app.domain.errors import StorageUnavailable
+
 CONNECT_SECONDS: Final = 5.0
 """How long one attempt to connect may take."""
 QUEUE_SECONDS: Final = 10.0
@@ -76,6 +78,7 @@ class Exchange:
         self._address = address
         self._connections = connections
         self._session: ClientSession | None = None
+        self._is_closed = False
 
     async def send(
         self, method: str, target: str, headers: Mapping[str, str], body: Body | None
@@ -85,7 +88,10 @@ class Exchange:
         Raises:
             aiohttp.ClientError: If the connection breaks, or cannot be opened.
             TimeoutError: If a deadline is over.
+            StorageUnavailable: If all connections were closed.
         """
+        if self._is_closed:
+            raise StorageUnavailable
         if self._session is None:
             self._session = self._open()
         url = URL(self._address + target, encoded=True)
@@ -111,6 +117,7 @@ class Exchange:
         )
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and open none any more."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()

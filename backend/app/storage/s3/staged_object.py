@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final
 
 from app.domain.errors import StorageError, StorageUnavailable
 from app.observability.reasons import reason
@@ -17,8 +17,6 @@ CONFIRM_SECONDS: Final = 5.0
 """How long the store may take to say whether an object is there after all."""
 DISCARD_SECONDS: Final = 5.0
 """How long the removal of a discarded object may take."""
-
-_Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
@@ -67,18 +65,21 @@ class StagedUpload:
             await self._send_part()
 
     async def publish(self) -> bytes:
-        """Make the object whole and visible."""
+        """Make the object whole and visible.
+
+        Where that fails it may be there all the same: its key is used once only, and it is there
+        as a whole or not at all.
+        """
         if self._upload_id and self._buffer.held:
             await self._send_part()
         data = self._buffer.send()
         self._may_exist = True
-        if self._upload_id:
-            await self._confirmed(
-                self._client.complete_upload(self._key, self._upload_id, self._etags)
-            )
-        else:
-            putting = self._client.put_object(self._key, [data], self._content_type)
-            await self._confirmed(self._hashed(data, putting))
+        async with self._writing():
+            try:
+                await self._put(data)
+            except StorageUnavailable:
+                if not await self._is_there():
+                    raise
         self._buffer.release()
         return self._checksum.digest()
 
@@ -100,37 +101,30 @@ class StagedUpload:
                 why = reason(error)
                 _log.error("could not remove %s, which fsck will find: %s", self._key, why)
 
+    async def _put(self, data: memoryview) -> None:
+        if self._upload_id:
+            await self._client.complete_upload(self._key, self._upload_id, self._etags)
+        else:
+            await self._hash(data)
+            await self._client.put_object(self._key, [data], self._content_type)
+
     async def _send_part(self) -> None:
         data = self._buffer.send()
         async with self._writing():
             if self._upload_id is None:
                 self._upload_id = await self._client.create_upload(self._key, self._content_type)
+            await self._hash(data)
             number = len(self._etags) + 1
-            sending = self._client.upload_part(self._key, self._upload_id, number, [data])
-            self._etags.append(await self._hashed(data, sending))
+            etag = await self._client.upload_part(self._key, self._upload_id, number, [data])
+            self._etags.append(etag)
         self._buffer.release()
 
-    async def _hashed(self, data: bytearray, sending: Awaitable[_Result]) -> _Result:
-        """Send bytes, and hash them at the same time if that takes long."""
+    async def _hash(self, data: memoryview) -> None:
         self._size += len(data)
         if len(data) < HASH_IN_THREAD:
             self._checksum.update(data)
-            return await sending
-        hashing = asyncio.to_thread(self._checksum.update, data)
-        result, _ = await asyncio.gather(sending, hashing)
-        return result
-
-    async def _confirmed(self, publishing: Awaitable[object]) -> None:
-        """Publish; where that fails, the object may be there all the same.
-
-        Its key is used once only, and it is there as a whole or not at all.
-        """
-        async with self._writing():
-            try:
-                await publishing
-            except StorageUnavailable:
-                if not await self._is_there():
-                    raise
+        else:
+            await asyncio.to_thread(self._checksum.update, data)
 
     async def _is_there(self) -> bool:
         try:
