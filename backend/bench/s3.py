@@ -32,7 +32,7 @@ from bench.site import Site
 from bench.thumbnails import upload_to
 from bench.work import RATE, WARM_UP_SECONDS, Contender, Contenders, Sample, get, rate_of, require
 from bench.wrk import Load
-from testkit.ceph import Ceph, running_ceph
+from testkit.ceph import Ceph, Store, running_ceph
 
 DIRECTLY: Final = "client directly"
 BOUND: Final = "100 KiB each, and the byte budget"
@@ -95,11 +95,11 @@ def download(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
 
 @contextmanager
 def memory(site: Site) -> Iterator[Contenders]:
-    """Upload large files and small ones, to a new service each time."""
+    """Upload large files and small ones, to a new service each time; the store keeps up."""
 
     def of(size: int, more: int = 0) -> Contender:
         def measure(_: float) -> Sample:
-            with _store() as (ceph, bucket), _service(site, ceph, bucket) as service:
+            with _store("memstore") as (ceph, bucket), _service(site, ceph, bucket) as service:
                 peak = peak_while_uploading(service, ImageSpec(ImageType.JPEG, size))
             return {"MiB": peak + more / (1 << 20)}
 
@@ -109,8 +109,8 @@ def memory(site: Site) -> Iterator[Contenders]:
 
 
 @contextmanager
-def _store() -> Iterator[tuple[Ceph, str]]:
-    with TemporaryDirectory() as folder, running_ceph(Path(folder), "bluestore") as ceph:
+def _store(store: Store = "bluestore") -> Iterator[tuple[Ceph, str]]:
+    with TemporaryDirectory() as folder, running_ceph(Path(folder), store) as ceph:
         yield ceph, ceph.make_bucket()
 
 

@@ -275,6 +275,18 @@ async def test_an_error_inside_a_successful_answer_is_one(far: Far) -> None:
     assert (await client.head_object(KEY)).size == 5
 
 
+async def test_a_list_in_another_order_is_none(far: Far) -> None:
+    client, relay = far
+    first, second = (f"{number:032x}.jpg" for number in range(2))
+    for key in (first, second):
+        await client.put_object(key, [b"bytes"], "image/jpeg")
+    assert [info.key for info in await client.list_objects()] == [first, second]
+    relay.alter = lambda received: received.replace(first.encode(), b"f" * 32 + b".jpg")
+    with pytest.raises(StorageUnavailable) as unavailable:
+        await client.list_objects()
+    assert "not in order of their keys" in reason(unavailable.value)
+
+
 @pytest.mark.usefixtures("_once")
 async def test_a_page_in_html_is_no_answer(far: Far) -> None:
     client, relay = far
