@@ -16,14 +16,14 @@ from bench import servers
 from bench.images import ImageSpec
 from bench.site import SMALL, Site
 from bench.work import Contender, Contenders, Sample, get, rate_of, require
-from bench.wrk import Load
+from bench.wrk import CONNECTIONS, Load
 
 _PAGE: Final = range(4_000, 16_000)
 """Bytes of an answer that lists 20 images."""
 
 
 @contextmanager
-def download(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
+def download(site: Site, spec: ImageSpec, connections: int = CONNECTIONS) -> Iterator[Contenders]:
     """Ask for one image again and again, and see beforehand that all send its bytes."""
     key = site.host.keys(spec)[0]
     path = f"{key[:2]}/{key}"
@@ -39,7 +39,7 @@ def download(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
     content = (site.host.images / path).read_bytes()
     for url in (*urls.values(), *limits.values()):
         require(get(url).content == content, f"{url} sent other bytes")
-    yield Contenders(rates(urls, answer_bytes=whole(spec)), rates(limits, answer_bytes=whole(spec)))
+    yield Contenders(rates(urls, whole(spec), connections), rates(limits, whole(spec), connections))
 
 
 @contextmanager
@@ -144,9 +144,14 @@ def bare(site: Site) -> dict[str, Contender]:
     return {"bare answer": rate_of(Load(f"{site.references.url}/bare"))}
 
 
-def rates(urls: Mapping[str, str], answer_bytes: range) -> dict[str, Contender]:
+def rates(
+    urls: Mapping[str, str], answer_bytes: range, connections: int = CONNECTIONS
+) -> dict[str, Contender]:
     """Make contenders that are each asked for one address."""
-    return {name: rate_of(Load(url, answer_bytes=answer_bytes)) for name, url in urls.items()}
+    return {
+        name: rate_of(Load(url, connections=connections, answer_bytes=answer_bytes))
+        for name, url in urls.items()
+    }
 
 
 def whole(spec: ImageSpec) -> range:

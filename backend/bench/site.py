@@ -20,6 +20,7 @@ IMAGES: Final = 100_000
 MILLION: Final = 1_000_000
 SMALL: Final = ImageSpec(ImageType.JPEG, 42_000)
 LARGE: Final = ImageSpec(ImageType.JPEG, 947_000)
+HUGE: Final = ImageSpec(ImageType.JPEG, 20 << 20)
 
 _SEED: Final = 2026
 
@@ -34,11 +35,13 @@ class Site:
 
     @cached_property
     def host(self) -> Host:
-        """The host of `IMAGES` images of 42 KB, each its own file, and one of 947 KB."""
+        """The host of `IMAGES` images of 42 KB, each its own file; one of 947 KB, and of 20 MiB."""
         host = Host(self._folder / "host")
         chance = Random(_SEED)
-        drawn = chain(images.rows(IMAGES, [SMALL], chance), images.rows(1, [LARGE], chance))
-        host.fill(IMAGES + 1, images.write_files(host.images, drawn, chance))
+        small = images.rows(IMAGES, [SMALL], chance)
+        large = (images.rows(1, [spec], chance) for spec in (LARGE, HUGE))
+        drawn = chain(small, *large)
+        host.fill(IMAGES + 2, images.write_files(host.images, drawn, chance))
         return host
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Clients that upload large files all the time, each as fast as its line lets it."""
+"""Clients that upload or download large files all the time, each as fast as its line."""
 
 import http.client
 import threading
@@ -76,4 +76,47 @@ def uploading(
     if rate < _LEAST * promised:
         raise BenchmarkFailed(
             f"uploads came with {rate / 1e6:.1f} MB/s instead of {promised / 1e6:.0f}"
+        )
+
+
+@contextmanager
+def downloading(url: str, *, clients: int, bytes_per_second: int) -> Iterator[None]:
+    """Download a file with `clients` clients, over and over, until the block ends.
+
+    Raises:
+        BenchmarkFailed: If a download failed, or all together were slower than promised.
+    """
+    stop = threading.Event()
+    taken = [0] * clients
+    address = urlsplit(url)
+
+    def client(number: int) -> None:
+        connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
+        stop.wait(number / clients)
+        while not stop.is_set():
+            connection.request("GET", address.path)
+            response = connection.getresponse()
+            begin, count = time.monotonic(), 0
+            while piece := response.read(_PIECE):
+                count += len(piece)
+                taken[number] += len(piece)
+                time.sleep(max(0.0, begin + count / bytes_per_second - time.monotonic()))
+        connection.close()
+
+    pool = ThreadPoolExecutor(clients)
+    working = [pool.submit(client, number) for number in range(clients)]
+    try:
+        stop.wait(1)
+        before, begin = sum(taken), time.monotonic()
+        yield
+        rate = (sum(taken) - before) / (time.monotonic() - begin)
+    finally:
+        stop.set()
+        pool.shutdown()
+    for work in working:
+        work.result()
+    promised = clients * bytes_per_second
+    if rate < _LEAST * promised:
+        raise BenchmarkFailed(
+            f"downloads came with {rate / 1e6:.1f} MB/s instead of {promised / 1e6:.0f}"
         )

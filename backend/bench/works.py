@@ -3,10 +3,18 @@
 from functools import partial
 from typing import Final
 
-from bench import cached_reads, front, quota, rendering, s3, stripping, thumbnails
+from bench import (
+    cached_reads,
+    front,
+    large_downloads,
+    quota,
+    rendering,
+    s3,
+    stripping,
+    thumbnails,
+)
 from bench.reads import (
     conditional,
-    download,
     download_hot,
     download_spread,
     list_pages,
@@ -15,7 +23,7 @@ from bench.reads import (
     workers,
 )
 from bench.render_alone import WAYS, WAYS_OF_HEIC
-from bench.site import LARGE, SMALL
+from bench.site import HUGE, LARGE, SMALL
 from bench.work import CORES, Comparison, Work
 from bench.writes import latency, memory, upload
 
@@ -49,8 +57,29 @@ WORKS: Final = (
     Work(
         "download-large",
         "download 947 KB",
-        partial(download, spec=LARGE),
-        (_USUAL(at_least=2),),
+        partial(large_downloads.download, spec=LARGE),
+        large_downloads.against(usual_at_least=5, nginx_at_least=0.5),
+    ),
+    Work(
+        "download-huge",
+        "download 20 MiB, 4 connections",
+        partial(large_downloads.download, spec=HUGE, connections=4),
+        large_downloads.against(usual_at_least=5, nginx_at_least=0.8),
+    ),
+    Work(
+        "download-memory",
+        "peak RSS, 32 downloads at once",
+        large_downloads.memory,
+        (Comparison("20 MiB each", "100 KiB each", at_most=1.25, unit="MiB"),),
+    ),
+    Work(
+        "download-latency",
+        "320 downloads/s beside downloads of 20 MiB",
+        large_downloads.latency,
+        (
+            Comparison("beside 16 downloads", "no downloads", at_most=3, unit="p99 ms"),
+            Comparison("beside 16 downloads", "no downloads", unit="p50 ms"),
+        ),
     ),
     Work("conditional", "conditional GET, 304", conditional, (_BARE(at_least=0.7),)),
     Work(

@@ -26,6 +26,7 @@ from app.api.problems.problem import Problem
 from app.domain.ip_address import parse_address
 from app.server import http_head
 from app.server.http_admission import Admission
+from app.server.http_sendfile import EXTENSIONS, FileSendingCycle
 from app.server.http_writer import ResponseWriter, has_unread_input
 
 HEAD_SECONDS: Final = 10.0
@@ -115,6 +116,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Begin a head."""
         self._in_head = True
         super().on_message_begin()
+        self.scope["extensions"] = EXTENSIONS
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the head, but none of a trailer (RFC 9110, section 6.5.1)."""
@@ -136,6 +138,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(MALFORMED_REQUEST, "the target of the request cannot be read")
             raise _Refused from error
         self.cycle.transport = cast("asyncio.Transport", self._writer)
+        self.cycle.__class__ = FileSendingCycle
         self._admission.begin(self)
 
     def on_body(self, body: bytes) -> None:

@@ -6,6 +6,7 @@ or in the kernel's (ADR 21).
 
 import asyncio
 import fcntl
+import os
 import socket
 import sys
 import termios
@@ -25,6 +26,8 @@ WRITE_MIN_RATE: Final = 256
 MAX_UNSENT: Final = 128 * 1024
 """Bytes of a connection that the kernel keeps besides those on their way to the client."""
 
+_PIECE: Final = 4096
+"""Bytes of a file that are written where the kernel takes no more, so that the transport waits."""
 _CHECKS: Final = 10
 """How often the client's progress is checked within `WRITE_SECONDS`."""
 _CONTINUE: Final = b"HTTP/1.1 100 "
@@ -67,6 +70,38 @@ class ResponseWriter:
             self._head, self._begun = data, True
             if self._is_reading():
                 self._loop.call_soon(self._flush)
+
+    def send_file(self, descriptor: int, offset: int, count: int) -> int:
+        """Send bytes of a file from the page cache, unless earlier ones wait in the transport.
+
+        Where the kernel takes none, a small piece is written as other bytes are: the transport
+        then waits until the client has taken some, and that has its deadline.
+
+        Returns:
+            How many were sent or written.
+
+        Raises:
+            OSError: If the connection is lost.
+            EOFError: If the file is shorter.
+        """
+        self._flush()
+        # From now on, writing pauses until the transport is empty.
+        self._transport.set_write_buffer_limits(0)
+        if not self._transport.get_write_buffer_size():
+            try:
+                sent = os.sendfile(_descriptor(self._transport), descriptor, offset, count)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._transport.abort()
+                raise
+            if sent:
+                return sent
+        piece = os.pread(descriptor, min(_PIECE, count), offset)
+        if not piece:
+            raise EOFError("a file became shorter while it was sent")
+        self._transport.write(piece)
+        return len(piece)
 
     def end(self) -> None:
         """End a response; what is written next begins another."""
@@ -157,5 +192,9 @@ def _count_in_kernel(transport: asyncio.Transport) -> int:
 
 
 def _ask_kernel(transport: asyncio.Transport, request: int) -> int:
-    descriptor = transport.get_extra_info("socket").fileno()
-    return int.from_bytes(fcntl.ioctl(descriptor, request, bytes(4)), sys.byteorder)
+    return int.from_bytes(fcntl.ioctl(_descriptor(transport), request, bytes(4)), sys.byteorder)
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    return descriptor

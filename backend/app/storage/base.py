@@ -1,6 +1,7 @@
 """What a storage backend is: objects of bytes under keys, stored whole or not at all."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
@@ -96,6 +97,26 @@ class ObjectReader(Protocol):
 
     async def close(self) -> None:
         """Release what is held. Doing it twice is harmless."""
+
+
+class FileSpan(NamedTuple):
+    """Bytes of an open file, all of them in the page cache."""
+
+    descriptor: int
+    """Stays open until the reader is used again."""
+    offset: int
+    length: int
+
+
+class FileBacked(ABC):
+    """A reader of a file, from which the kernel can send by itself.
+
+    A class, since each large download asks for it: to look for a protocol's methods takes 20 µs.
+    """
+
+    @abstractmethod
+    def take_cached(self) -> FileSpan | None:
+        """Return the next bytes, which count as read; None where they must be `read`."""
 
 
 class UnlistedUploads(Exception):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -24,10 +25,10 @@ SIZE = 6 * 1024 * 1024
 """More than the kernel takes for a connection (4 MiB), if it is let."""
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveServer]:
+@pytest.fixture
+def server(loop: Literal["uvloop", "asyncio"], settings: Settings) -> Iterator[LiveServer]:
     large = settings.model_copy(update={"max_upload_bytes": SIZE})
-    with serve(create_app(large), loop=request.param) as server:
+    with serve(create_app(large), loop=loop) as server:
         yield server
 
 
@@ -36,6 +37,7 @@ def begin_download(
 ) -> socket.socket:
     """Ask for an image, at the address of a proxy if there is one; take little at a time."""
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": content}, timeout=60).json()["url"]
+    httpx.get(url)  # into the page cache, past which it was written
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(60)

@@ -20,6 +20,7 @@ from app.runtime import expiring
 from app.storage.local import backend, file_reader, process, threads
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
+from app.storage.local.file_reader import SENT_AT_ONCE, FileReader
 from app.storage.local.process import WriterProcess
 from testkit.descriptors import open_descriptors, path_of
 from testkit.faulty_disk import FaultyDisk
@@ -473,6 +474,70 @@ async def test_what_is_not_in_the_page_cache_is_read_in_a_thread(
         pytest.skip("this filesystem keeps everything in the page cache")
     assert first + await read_all(reader) == data
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 9 * BLOCK), (5, 2 * BLOCK), (BLOCK, 7 * BLOCK)])
+async def test_what_is_sent_from_the_page_cache_is_what_would_be_read(
+    cached_storage: LocalStorage, start: int, length: int
+) -> None:
+    storage = cached_storage
+    data = os.urandom(9 * BLOCK)
+    await put(storage, data)
+    await read_all(await storage.open(KEY))
+    before = open_descriptors()
+    with no_threads(storage):
+        reader = await storage.open(KEY, start, length)
+        assert isinstance(reader, FileReader)
+        sent = bytearray(await reader.read())
+        assert len(sent) < BLOCK
+        while span := reader.take_cached():
+            assert span.length <= SENT_AT_ONCE
+            sent += os.pread(span.descriptor, span.length, span.offset)
+        assert not await reader.read()
+        await reader.close()
+    assert sent == data[start : start + length]
+    assert open_descriptors() == before
+
+
+async def test_what_is_not_in_the_page_cache_is_not_sent_from_there(
+    cached_storage: LocalStorage, files: Files
+) -> None:
+    storage = cached_storage
+    data = os.urandom(3 * BLOCK)
+    await put(storage, data)
+    await read_all(await storage.open(KEY))
+    with no_threads(storage):
+        reader = await storage.open(KEY)
+        assert isinstance(reader, FileReader)
+        sent = bytes(await reader.read())
+    drop_from_page_cache(files.published)
+    span = reader.take_cached()
+    if span and span.length == len(data) - len(sent):
+        pytest.skip("this filesystem keeps everything in the page cache")
+    if span:
+        sent += os.pread(span.descriptor, span.length, span.offset)
+    assert sent + await read_all(reader) == data
+
+
+async def test_where_the_kernel_may_not_send_files_all_is_read(
+    open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replaced to raise, since a filter of system calls can never be taken off a process."""
+
+    def refuse(*_arguments: int) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    storage = open_storage(tmp_path / "images")
+    await storage.prepare()
+    data = os.urandom(3 * BLOCK)
+    await put(storage, data)
+    for _ in range(2):
+        reader = await storage.open(KEY)
+        assert isinstance(reader, FileReader)
+        first = bytes(await reader.read())
+        assert reader.take_cached() is None
+        assert first + await read_all(reader) == data
 
 
 def drop_from_page_cache(file: Path) -> None:

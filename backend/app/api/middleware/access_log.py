@@ -60,7 +60,7 @@ class AccessLog:
                 headers = [*message.get("headers", ()), (b"x-request-id", current_id.encode())]
                 message = {**message, "headers": headers}
             elif scope["method"] != "HEAD":
-                sent += len(message.get("body", b""))
+                sent += len(message.get("body", b"")) + message.get("count", 0)
             await send(message)
 
         try:

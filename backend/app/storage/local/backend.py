@@ -22,7 +22,7 @@ from app.domain.errors import ObjectNotFound
 from app.runtime.expiring import ExpiringMap
 from app.storage.base import KEY, ObjectInfo, ObjectReader, Skipped, ignore, require_key
 from app.storage.local.calls import Call
-from app.storage.local.file_reader import FileReader, can_read_cached
+from app.storage.local.file_reader import FileReader, can_read_cached, can_send_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file
 from app.storage.local.marking import MarkedFolder
 from app.storage.local.staged_file import StagedFile
@@ -62,6 +62,7 @@ class LocalStorage(MarkedFolder):
         self._warm = ExpiringMap[str, bool](WARM_FILES, WARM_SECONDS)
         self._is_prepared = False
         self._can_read_cached = False
+        self._can_send_cached = False
 
     async def stage(self, key: str, content_type: str) -> StagedFile:  # noqa: ARG002 - in the row
         """Begin an object; its file is made with its first block."""
@@ -74,14 +75,14 @@ class LocalStorage(MarkedFolder):
         name = self._name(key)
         if self._warm.get(name):
             try:
-                reader = FileReader(name, start, length, self._threads).begin_cached()
+                reader = self._reader(name, start, length).begin_cached()
             except OSError:
                 reader = None  # a thread finds out why
             if reader:
                 return reader
 
         def open_and_read() -> FileReader:
-            return FileReader(name, start, length, self._threads).begin()
+            return self._reader(name, start, length).begin()
 
         call = Call("open", name, open_and_read, undo=FileReader.close_here, of_object=True)
         opened = await self._run_on_object(call)
@@ -165,9 +166,15 @@ class LocalStorage(MarkedFolder):
             await staged.seal()
             call = Call("open", path, partial(can_read_cached, path))
             self._can_read_cached = await self._threads.run(call)
+            if self._can_read_cached:
+                call = Call("open", path, partial(can_send_cached, path))
+                self._can_send_cached = await self._threads.run(call)
             await staged.publish()
         finally:
             await staged.discard()
+
+    def _reader(self, name: str, start: int, length: int | None) -> FileReader:
+        return FileReader(name, start, length, self._threads, can_send=self._can_send_cached)
 
     def _probe_path(self) -> str:
         return f"{self._staging}/check-{uuid4().hex}"

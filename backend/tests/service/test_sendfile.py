@@ -1,0 +1,190 @@
+"""Large files, which go from the page cache to the client: the answers are those of other files."""
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import pytest
+
+from app.composition.http_app import create_app
+from app.config.settings import Settings
+from app.storage.local.file_reader import READ_BLOCK, FileReader, can_read_cached
+from testkit import samples
+from testkit.descriptors import open_files_below
+from testkit.live import LiveServer, serve, wait_until
+from testkit.sockets import UPLOAD, read_to_end
+
+SIZE = 3 * 1024 * 1024
+CHANGES = re.compile(rb"(?i)\r\n(date|x-request-id): [^\r]*")
+"""Fields of an answer that no other one has."""
+
+with_sendfile = pytest.mark.parametrize("loop", ["uvloop", "asyncio"], indirect=True)
+
+
+@dataclass
+class Image:
+    server: LiveServer
+    content: bytes
+    file: Path
+    path: str
+    sent: list[int] = field(default_factory=list)
+    """Bytes by each call of sendfile."""
+
+    def request(self, *fields: str, method: str = "GET", version: str = "1.1") -> bytes:
+        lines = [f"{method} {self.path} HTTP/{version}", "Host: localhost", *fields, "", ""]
+        return "\r\n".join(lines).encode()
+
+    def ask(self, *requests: bytes) -> bytes:
+        """Send requests at once, and return all that comes back until the server closes."""
+        with self.server.connect() as client:
+            client.sendall(b"".join(requests))
+            client.shutdown(socket.SHUT_WR)
+            return read_to_end(client)
+
+
+@pytest.fixture
+def host(
+    loop: Literal["uvloop", "asyncio"], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Image]:
+    """Serve an image that lies in the page cache."""
+    with hosted(settings, loop) as image:
+        sendfile = os.sendfile
+
+        def count(*arguments: int) -> int:
+            image.sent.append(sendfile(*arguments))
+            return image.sent[-1]
+
+        monkeypatch.setattr(os, "sendfile", count)
+        yield image
+
+
+@contextmanager
+def hosted(settings: Settings, loop: Literal["uvloop", "asyncio"]) -> Iterator[Image]:
+    large = settings.model_copy(update={"max_upload_bytes": SIZE})
+    content = samples.sized_jpeg(SIZE - 4) + os.urandom(4)
+    with serve(create_app(large), loop=loop) as server:
+        answer = httpx.post(f"{server.url}{UPLOAD}", files={"file": content}).json()
+        file = settings.data_dir / "images" / answer["storage_key"][:2] / answer["storage_key"]
+        httpx.get(answer["url"])  # read from the disk, past whose cache it was written
+        yield Image(server, content, file, httpx.URL(answer["url"]).path)
+
+
+@pytest.fixture
+def in_page_cache(host: Image) -> Image:
+    if not can_read_cached(str(host.file)):
+        pytest.skip("this filesystem does not report what is in the page cache")
+    return host
+
+
+def test_a_large_file_and_its_ranges_have_the_bytes_that_are_stored(host: Image) -> None:
+    for fields, start, end in (
+        ((), 0, SIZE),
+        (("Range: bytes=0-1000000",), 0, 1_000_001),
+        (("Range: bytes=1000001-2000000",), 1_000_001, 2_000_001),
+        (("Range: bytes=-1500001",), SIZE - 1_500_001, SIZE),
+        (("Range: bytes=5-",), 5, SIZE),
+        (("Range: bytes=7-7",), 7, 8),
+    ):
+        head, _, body = host.ask(host.request(*fields)).partition(b"\r\n\r\n")
+        assert body == host.content[start:end]
+        assert b"\r\ncontent-length: %d\r\n" % (end - start) in head
+        assert head.startswith(b"HTTP/1.1 206 " if fields else b"HTTP/1.1 200 ")
+
+
+def test_the_head_is_the_same_with_and_without_sendfile(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = []
+    with hosted(settings, "uvloop") as image:
+        for method, *fields in (
+            ("GET",),
+            ("HEAD",),
+            ("GET", "Range: bytes=100-1999999"),
+            ("GET", "Range: bytes=9000000-"),
+            ("GET", f'If-None-Match: "{image.file.stem}"'),
+        ):
+            request = image.request(*fields, method=method)
+            answer = image.ask(request)
+            with monkeypatch.context() as patch:
+                patch.setattr(FileReader, "take_cached", lambda _reader: None)
+                without = image.ask(request)
+            heads.append(answer.partition(b"\r\n\r\n")[0])
+            assert CHANGES.sub(b"", answer) == CHANGES.sub(b"", without)
+    assert [head[9:12] for head in heads] == [b"200", b"200", b"206", b"416", b"304"]
+
+
+@with_sendfile
+def test_what_is_in_the_page_cache_goes_from_there_to_the_socket(in_page_cache: Image) -> None:
+    host = in_page_cache
+    assert host.ask(host.request()).endswith(host.content[-4:])
+    assert sum(host.sent) > 0.8 * SIZE
+    host.sent.clear()
+    host.ask(host.request("Range: bytes=1000000-2000000"))
+    assert sum(host.sent) > 0.8 * 1_000_000
+
+
+@with_sendfile
+def test_what_fits_into_a_block_is_sent_as_before(in_page_cache: Image) -> None:
+    host = in_page_cache
+    host.ask(host.request(f"Range: bytes=0-{READ_BLOCK - 1}"))
+    assert not host.sent
+    host.ask(host.request(method="HEAD"))
+    assert not host.sent
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_large_files_follow_one_another_on_a_connection(host: Image, version: str) -> None:
+    part = host.request("Range: bytes=10-1000009", "Connection: keep-alive", version=version)
+    answer = host.ask(part * 3 if version == "1.1" else part)
+    bodies = answer.split(b"HTTP/1.1 206 ")[1:]
+    assert len(bodies) == (3 if version == "1.1" else 1)
+    for body in bodies:
+        assert body.partition(b"\r\n\r\n")[2] == host.content[10:1_000_010]
+
+
+def test_a_client_that_leaves_ends_the_sending_and_the_log_has_what_was_sent(
+    host: Image, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with host.server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(host.request())
+        assert client.recv(1000)
+    wait_until(lambda: not host.server.state.connections)
+    wait_until(lambda: not open_files_below(settings.data_dir))
+    (line,) = [record for record in caplog.records if record.name.endswith("access_log")]
+    assert vars(line)["status"] == 200
+    assert 0 < vars(line)["bytes"] <= SIZE
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
+    host: Image, settings: Settings
+) -> None:
+    with host.server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(host.request())
+        taken = client.recv(1000)
+        os.truncate(host.file, SIZE // 2)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
+        with suppress(ConnectionResetError):
+            taken += read_to_end(client)
+    assert len(taken) < SIZE
+    wait_until(lambda: not open_files_below(settings.data_dir))
+
+
+def test_the_access_log_counts_all_bytes_of_a_large_file(
+    host: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    host.ask(host.request("Range: bytes=0-1999999"))
+    host.ask(host.request(method="HEAD"))
+    lines = [vars(record) for record in caplog.records if record.name.endswith("access_log")]
+    assert [line["bytes"] for line in lines] == [2_000_000, 0]
