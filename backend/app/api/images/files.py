@@ -106,12 +106,12 @@ async def file_response(
         # nginx would go on with the header fields that it has, and with the previous name.
         selection = Selection(HTTP_200_OK, 0, file.size)
     if files.lease and not lease and (location := await location_fields(request, files, file)):
-        headers = [*renamed_fields(fields.common), *fields.representation, *location]
-        return FileResponse(HTTP_200_OK, headers)
+        made = renamed_fields(fields.common + fields.representation)
+        return FileResponse(HTTP_200_OK, [*made, *location])
     if files.redirects and (
         target := await redirect_fields(request, files, file, fields, download=download)
     ):
-        return FileResponse(HTTP_302_FOUND, [*target])
+        return FileResponse(HTTP_302_FOUND, list(target))
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*fields.common, *fields.representation, length_field, *lease]
     if selection.status == HTTP_206_PARTIAL_CONTENT:

@@ -19,10 +19,7 @@ INTERNAL_SECONDS: Final = 60
 _ASKED: Final = (b"x-sendfile-type", b"X-Accel-Redirect")
 """The field by which our configuration asks for paths; it overwrites that of a client."""
 
-_KEPT: Final = {
-    b"cache-control": b"x-cache-control",
-    b"content-disposition": b"x-content-disposition",
-}
+_KEPT: Final = (b"accept-ranges", b"cache-control", b"content-disposition")
 
 
 def lease_fields(request: Request, files: ImageFiles) -> HeaderFields:
@@ -73,6 +70,6 @@ async def location_fields(request: Request, files: ImageFiles, file: HotFile) ->
 def renamed_fields(fields: HeaderFields) -> HeaderFields:
     """Return the header fields of an answer whose bytes nginx gets elsewhere.
 
-    Two of them it would keep, and add those of the answer that it gets where there are no bytes.
+    It would keep some of them beside those of the answer that it gets where there are no bytes.
     """
-    return tuple((_KEPT.get(name, name), value) for name, value in fields)
+    return tuple((b"x-" + name if name in _KEPT else name, value) for name, value in fields)
