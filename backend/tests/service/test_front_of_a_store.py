@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.config.settings import Settings
+from app.storage.s3 import calls
 from testkit.ceph import Ceph
 from testkit.live import wait_until
 from testkit.programs import needs_ceph, needs_nginx
@@ -52,13 +53,21 @@ def test_what_the_store_says_of_a_missing_object_reaches_no_client(
     assert same(direct, through)
 
 
-def test_an_address_of_the_store_is_in_no_log_of_nginx(site: Site, ceph: Ceph, bucket: str) -> None:
+def test_an_address_of_a_store_that_is_not_there_is_in_no_log(
+    site: Site, ceph: Ceph, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(calls, "RETRY_SECONDS", 0.5)
     site.get(f"{site.file}?download=1")
-    ceph.ask("DELETE", f"{bucket}/{key_of(site)}")
-    site.get(f"{site.file}?download=1")
+    ceph.gateway.kill()
+    try:
+        answer = site.get(f"{site.file}?download=1")
+    finally:
+        ceph.start_gateway()
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems#storage-unavailable"
     site.log()
     written = (site.proxy.folder / "errors").read_text() + "".join(site.proxy.requests)
-    assert "X-Amz" not in written
+    assert "X-Amz" not in written + caplog.text
 
 
 def test_clients_cannot_have_nginx_ask_an_address(site: Site) -> None:
