@@ -190,7 +190,7 @@ class Settings(BaseModel):
                 "needs TRUSTED_PROXIES, the address that nginx asks from: 127.0.0.1 on this machine"
             )
         if value != "none" and info.data.get("storage_redirect"):
-            raise ValueError("sends files from the store by itself: leave STORAGE_REDIRECT away")
+            raise ValueError("sends files from the store by itself: leave STORAGE_REDIRECT out")
         return value
 
     @field_validator("thumbnail_sizes", mode="before")
