@@ -455,5 +455,5 @@ def test_clients_are_not_sent_to_a_store_that_nginx_reads(monkeypatch: pytest.Mo
     monkeypatch.setenv("STORAGE_REDIRECT", "true")
     monkeypatch.setenv("FRONT", "nginx")
     monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")
-    with pytest.raises(InvalidSettings, match="FRONT from the environment: .*STORAGE_REDIRECT"):
+    with pytest.raises(InvalidSettings, match=r"FRONT from the environment: .*STORAGE_REDIRECT"):
         load_settings()
