@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
 
 from app.config.settings import Settings
+from app.database.engine import Database
 from testkit import samples
 from testkit.asgi import open_client
 from testkit.ceph import Ceph
 from testkit.programs import needs_ceph
+from testkit.renditions import put_rendition
 from testkit.settings import over_bucket
+from testkit.storages import storage_over
 
 pytestmark = needs_ceph
 JPEG = samples.sized_jpeg(42_000)
@@ -85,6 +89,17 @@ async def test_what_names_the_files_tag_or_a_range_is_answered_here(
     answer = await client.request(method, url, headers=headers)
     assert answer.status_code == status
     assert "location" not in answer.headers
+
+
+async def test_thumbnails_are_sent_from_here(
+    client: httpx.AsyncClient, database: Database, ceph: Ceph, bucket: str
+) -> None:
+    image_id = (await stored(client)).split("/")[-2]
+    storage = storage_over(ceph, bucket)
+    await put_rendition(database, storage, UUID(image_id), [150])
+    await storage.close()
+    answer = await client.get(f"/api/v1/images/{image_id}/thumbnails/150")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
 
 
 async def test_after_a_delete_an_address_leads_to_nothing(client: httpx.AsyncClient) -> None:
