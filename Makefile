@@ -23,7 +23,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 .PHONY: help run cache s3 worker front check test servers migrate backfill move-storage fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(RUN) ## Install what is locked, then serve on HOST:PORT (settings: .env.example)
 	@PYTHONPATH=backend exec $(BIN)/python -m app

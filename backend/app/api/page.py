@@ -34,13 +34,14 @@ _FOR_READERS: Final = re.compile(
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _LEASE_FOR_EVER: Final = {"X-Accel-Expires": "31536000"}
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:%s; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """Only what this service itself serves may run or load, and no text becomes HTML or a script.
 
-`blob:` shows a file that the page itself uploads.
+`blob:` shows a file that the page itself uploads. Images may come from the store, where the service
+sends browsers there.
 """
 
 
@@ -51,6 +52,7 @@ class WebFile:
     content: bytes
     media_type: str
     cache_control: str
+    policy: str
     lease: Mapping[str, str] = field(default_factory=dict)
     """The header field for a proxy in front, if it may serve this by itself."""
 
@@ -64,7 +66,7 @@ class WebFile:
         headers = {
             "ETag": self.etag,
             "Cache-Control": self.cache_control,
-            "Content-Security-Policy": _POLICY,
+            "Content-Security-Policy": self.policy,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             **self.lease,
@@ -74,7 +76,7 @@ class WebFile:
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
-def page_router(*, has_front: bool = False) -> APIRouter:
+def page_router(*, has_front: bool = False, store: str = "") -> APIRouter:
     """Read the page and its assets, and return a router with a path for each.
 
     What only readers of the source need is left out, a quarter of the text (ADR 0047). An asset's
@@ -85,8 +87,10 @@ def page_router(*, has_front: bool = False) -> APIRouter:
 
     Args:
         has_front: Whether nginx is in front, which then asks once for each asset.
+        store: The origin that browsers are sent to for files; empty = they are sent from here.
     """
     lease = _LEASE_FOR_EVER if has_front else {}
+    policy = _POLICY % (f" {store}" if store else "")
     page = _read("index.html")
     assets = _read_assets(page, _REFERENCE)
     first = _read_assets(page, _FIRST)
@@ -96,13 +100,13 @@ def page_router(*, has_front: bool = False) -> APIRouter:
     for name, text in assets.items():
         path = f"assets/{version}/{name}"
         media_type = _MEDIA_TYPES[Path(name).suffix]
-        files[f"/{path}"] = WebFile(text.encode(), media_type, _FOR_EVER, lease)
+        files[f"/{path}"] = WebFile(text.encode(), media_type, _FOR_EVER, policy, lease)
         if f'"{name}"' in page:
             page = page.replace(f'"{name}"', f'"{path}"')
         elif name in first:
             preloads += f'<link rel="modulepreload" href="{path}">\n'
     page = page.replace("</head>", f"{preloads}</head>")
-    files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache")
+    files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache", policy)
 
     router = APIRouter(include_in_schema=False)
     for path, file in files.items():

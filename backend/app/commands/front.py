@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
+from ssl import get_default_verify_paths
 from typing import Final
 
 from app.config.settings import Settings
@@ -22,6 +23,11 @@ _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 
 _PLAIN_FOLDER: Final = re.compile(r'[^"$\\\n]+')
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/._~-]*")
 """What means itself in the configuration; a path is part of regular expressions there."""
+_NO_WAY: Final = "return 418;"
+"""Has nginx ask the service, which then sends the file."""
+_RESOLVERS: Final = Path("/etc/resolv.conf")
+_NAMESERVER: Final = re.compile(r"^nameserver\s+([0-9A-Fa-f.:]+)\s*$", re.MULTILINE)
+_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def run(settings: Settings) -> int:
@@ -69,12 +75,26 @@ def write_configuration(folder: Path, **values: str) -> Path:
         "FRONT_CACHE_SIZE": CACHE_SIZE,
         "FRONT_INCLUDE": str(folder / "include"),
         "FRONT_LOG": "/dev/stdout",
+        "FRONT_STORE": _way_to_a_store(),
         "PUBLIC_PATH": "",
     }
     for name in ("image-host.conf", "nginx.conf"):
         template = (_TEMPLATES / f"{name}.template").read_text("utf-8")
         (folder / name).write_text(_fill_in(template, {**defaults, **values}), "utf-8")
     return folder / "nginx.conf"
+
+
+def _way_to_a_store() -> str:
+    """Return how nginx reaches a store: who knows its address, and whose word for it is trusted."""
+    authorities = get_default_verify_paths().cafile or _AUTHORITIES
+    if not Path(authorities).is_file():
+        return _NO_WAY
+    found = _NAMESERVER.findall(_RESOLVERS.read_text() if _RESOLVERS.exists() else "")
+    resolvers = [f"[{one}]" if ":" in one else one for one in found] or ["127.0.0.1"]
+    return (
+        f"resolver {' '.join(resolvers)}; proxy_ssl_verify on; "
+        f'proxy_ssl_trusted_certificate "{authorities}";'
+    )
 
 
 def _fill_in(template: str, values: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
 from app import __version__
@@ -28,6 +28,7 @@ from app.composition.resources import open_resources
 from app.composition.roles import SERVICE, Role
 from app.composition.routers import ROUTERS
 from app.config.settings import Settings
+from app.config.storage_url import parse_storage_url
 from app.database.revisions import watched_schema
 from app.domain.errors import StorageError
 from app.domain.limits import UploadLimits
@@ -71,6 +72,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
                 strip_metadata=settings.strip_metadata,
                 cache=resources.cache,
                 lease=_lease(settings) if settings.front == "nginx" else None,
+                redirects=settings.storage_redirect,
             )
             opened.push_async_callback(services.close)
             if resources.cache:
@@ -121,12 +123,17 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             dependencies=[Depends(require_api_key)] if has_key else [],
             responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
         )
-    for router in (*routers.public, page.page_router(has_front=settings.front == "nginx")):
+    for router in (*routers.public, _page_router(settings)):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.include_router(docs.docs_router(app, settings.public_path))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     handlers.install_error_handlers(app)
     return app
+
+
+def _page_router(settings: Settings) -> APIRouter:
+    store = parse_storage_url(settings.storage_url).origin if settings.storage_redirect else ""
+    return page.page_router(has_front=settings.front == "nginx", store=store)
 
 
 def _lease(settings: Settings) -> Lease:

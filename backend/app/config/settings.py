@@ -184,11 +184,13 @@ class Settings(BaseModel):
 
     @field_validator("front")
     @classmethod
-    def _is_trusted(cls, value: str, info: ValidationInfo) -> str:
+    def _fits_the_rest(cls, value: str, info: ValidationInfo) -> str:
         if value != "none" and info.data.get("trusted_proxies") == ():
             raise ValueError(
                 "needs TRUSTED_PROXIES, the address that nginx asks from: 127.0.0.1 on this machine"
             )
+        if value != "none" and info.data.get("storage_redirect"):
+            raise ValueError("sends files from the store by itself: leave STORAGE_REDIRECT out")
         return value
 
     @field_validator("thumbnail_sizes", mode="before")

@@ -17,6 +17,7 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._=+-]+(/[A-Za-z0-9._=+-]+)*)?")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,63}")
 _PROFILE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -33,6 +34,13 @@ class S3Location(NamedTuple):
     """Whether the bucket is the first part of the path, not of the host name."""
     profile: str = ""
     """Of AWS's credentials file, whose keys are used instead of the usual ones."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and maybe port of the addresses of objects."""
+        endpoint = urlsplit(self.endpoint or f"https://s3.{self.region}.amazonaws.com")
+        host = endpoint.netloc if self.path_style else f"{self.bucket}.{endpoint.netloc}"
+        return f"{endpoint.scheme}://{host}"
 
     def __str__(self) -> str:
         """Return what the log calls it: it holds no secret. The same for the same place."""
@@ -92,13 +100,15 @@ def are_one_place(url: str, other: str) -> bool:
 
 
 def _require_endpoint(endpoint: str) -> str:
+    """Return the endpoint as clients write it in Host, which is signed."""
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         raise ValueError("has an endpoint that is not as https://host:port")
     if parts.path or parts.query or parts.fragment:
         raise ValueError("has an endpoint with a path; it is as https://host:port")
-    _ = parts.port  # raises ValueError
-    return endpoint
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    has_default = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
+    return f"{parts.scheme}://{host}" if has_default else f"{parts.scheme}://{host}:{parts.port}"
 
 
 def _as_boolean(value: str) -> bool:

@@ -1,7 +1,7 @@
 """Finding and opening the files of images; one in demand is found without asking the database."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -17,7 +17,7 @@ from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
 from app.services.images import REMEMBERED_SECONDS, Images
 from app.services.lease import Lease
-from app.storage.base import Locates, ObjectReader, StorageBackend
+from app.storage.base import Locates, ObjectReader, Presigns, StorageBackend
 
 HOT_FILES: Final = 10_000
 """How many files are remembered."""
@@ -83,6 +83,7 @@ class ImageFiles:
         storage: Where the files are.
         identity: Makes sure that the storage is the right one, before a file counts as missing.
         lease: What a proxy in front is given with each file; None where there is no such proxy.
+        redirects: Whether clients are sent to a store that has addresses.
     """
 
     def __init__(
@@ -91,11 +92,14 @@ class ImageFiles:
         storage: StorageBackend,
         identity: StorageIdentity,
         lease: Lease | None = None,
+        *,
+        redirects: bool = False,
     ) -> None:
         self._images = images
         self._storage = storage
         self._identity = identity
         self.lease = lease
+        self.redirects = redirects
         self.hot = ExpiringMap[FileName, HotFile](HOT_FILES, REMEMBERED_SECONDS)
         """Files in demand, each since before its row was read."""
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
@@ -116,9 +120,33 @@ class ImageFiles:
         image = await self._images.get(image_id)
         return self.hot.put(image_id, original_of(image), asked_at)
 
-    def locate(self, file: HotFile) -> str | None:
-        """Return where a proxy finds a file; None where the storage is none that a proxy reads."""
-        return self._storage.locate(file.key) if isinstance(self._storage, Locates) else None
+    async def locate(self, file: HotFile) -> str | None:
+        """Return the path below the storage's folder where a proxy finds a file, if it has one.
+
+        Raises:
+            ImageHostError: As `open`.
+        """
+        if not isinstance(self._storage, Locates):
+            return None
+        await (await self.open(file, 0, 0)).close()
+        return self._storage.locate(file.key)
+
+    async def presign(self, file: HotFile, seconds: int, headers: Mapping[str, str]) -> str | None:
+        """Return an address where anybody can get a file, if the storage has any.
+
+        Whether the file is still there shows the store's answer to whoever does.
+
+        Args:
+            file: What is to be fetched.
+            seconds: How long the address is valid.
+            headers: What the answer's header fields are to be, by lower-case names.
+
+        Raises:
+            StorageUnavailable: If there is none now.
+        """
+        if not isinstance(self._storage, Presigns):
+            return None
+        return await self._storage.presign(file.key, seconds, headers)
 
     async def size_of(self, key: str) -> int | None:
         """Return the bytes of a file; None if it is missing, in the right storage.

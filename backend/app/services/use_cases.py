@@ -34,6 +34,7 @@ class Services:
         strip_metadata: bool = False,
         cache: Cache | None = None,
         lease: Lease | None = None,
+        redirects: bool = False,
     ) -> None:
         changes = Changes(database, cache)
         self.cached_rows = CachedRows(database, cache) if cache else None
@@ -44,7 +45,7 @@ class Services:
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
         self.deletion = Deletion(changes, storage, lease)
-        self.files = ImageFiles(self.images, storage, identity, lease)
+        self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)
 

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
@@ -149,6 +149,23 @@ class Locates(Protocol):
 
     def locate(self, key: str) -> str:
         """Return the path of an object below the folder that the proxy reads."""
+
+
+@runtime_checkable
+class Presigns(Protocol):
+    """A backend whose objects can be fetched past it, by addresses that soon expire."""
+
+    async def presign(self, key: str, seconds: int, headers: Mapping[str, str]) -> str:
+        """Return an address by which anybody can get an object, if it is there.
+
+        Args:
+            key: Its key.
+            seconds: How long the address is valid.
+            headers: What the answer's header fields are to be, by lower-case names.
+
+        Raises:
+            StorageUnavailable: If there is none now.
+        """
 
 
 _UNCONFIRMED: Final = " unconfirmed"

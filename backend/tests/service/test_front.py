@@ -9,9 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,94 +16,36 @@ import httpx
 import pytest
 
 from app.api.problems.kinds import KINDS
-from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.observability.logs import TextFormatter
-from testkit import samples
-from testkit.front import Front, front
-from testkit.live import TIMEOUT, LiveServer, serve, wait_until
-from testkit.programs import needs_nginx
+from testkit.front import front
+from testkit.live import TIMEOUT, wait_until
+from testkit.programs import needs_ceph, needs_nginx
+from testkit.settings import over_bucket
+from testkit.site import IMAGES, JPEG, Site, opened_site, same
 from testkit.sockets import UPLOAD, read_to_end
 
 pytestmark = needs_nginx
 
-IMAGES = "/api/v1/images"
-JPEG = samples.sized_jpeg(42_000)
-OWN_TO_EACH = {"connection", "date", "keep-alive", "server", "x-accel-expires", "x-request-id"}
-"""Header fields that differ from answer to answer, or are for nginx."""
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=needs_ceph)])
+def storing(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Give the settings of a service over each storage that nginx can read."""
+    if request.param == "folder":
+        return settings
+    return over_bucket(settings, *map(request.getfixturevalue, ("ceph", "bucket")))
 
 
-@dataclass
-class Site:
-    """A service, nginx in front of it, and an image."""
-
-    service: LiveServer
-    proxy: Front
-    file: str
-    """Path of its file."""
-    stopping: ExitStack
-    """Ends the service when it is closed."""
-    ids: list[str] = field(default_factory=list)
-
-    def both(self, method: str, path: str, **options: Any) -> tuple[httpx.Response, httpx.Response]:
-        """Ask the service, and then nginx, with the same Host."""
-        options["headers"] = {"Host": "localhost", **options.get("headers", {})}
-        return (
-            httpx.request(method, f"{self.service.url}{path}", **options),
-            httpx.request(method, f"{self.proxy.url}{path}", **options),
-        )
-
-    def get(self, path: str = "", **headers: str) -> httpx.Response:
-        url = f"{self.proxy.url}{path or self.file}"
-        response = httpx.get(url, headers=headers, timeout=TIMEOUT)
-        self.ids.append(response.headers["x-request-id"])
-        return response
-
-    def log(self) -> dict[str, str]:
-        """Return the lines of what was got so far, by their ids, in order."""
-
-        def lines() -> dict[str, str]:
-            return {line.split()[1]: line for line in self.proxy.requests}
-
-        wait_until(lambda: set(self.ids) <= set(lines()))
-        return {one: lines()[one] for one in self.ids}
-
-    def statuses(self) -> list[str]:
-        """Return what nginx logged of the cache for what was got so far, in order."""
-        return [line.partition("cache=")[2].partition(" ")[0] for line in self.log().values()]
-
-
-@contextmanager
-def opened_site(settings: Settings, folder: Path, path: str = "", **changes: Any) -> Iterator[Site]:
-    behind = {"front": "nginx", "trusted_proxies": (ip_network("127.0.0.1"),)}
-    url = {"public_url": f"http://localhost{path}"} if path else {}
-    app = create_app(settings.model_copy(update=behind | url | changes))
-    with ExitStack() as stopping:
-        service = stopping.enter_context(serve(app))
-        with front(folder, [service.port], settings.data_dir / "images", path=path) as proxy:
-            stored = httpx.post(f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", JPEG)})
-            file = f"{IMAGES}/{stored.json()['id']}/file"
-            yield Site(service, proxy, file, stopping)
+@pytest.fixture
+def any_site(storing: Settings, tmp_path: Path) -> Iterator[Site]:
+    with opened_site(storing, tmp_path / "front") as site:
+        yield site
 
 
 @pytest.fixture
 def site(settings: Settings, tmp_path: Path) -> Iterator[Site]:
     with opened_site(settings, tmp_path / "front") as site:
         yield site
-
-
-def same(direct: httpx.Response, through: httpx.Response) -> bool:
-    """Return whether two answers are equal, and the second is one that nginx may send."""
-    fields = [
-        sorted(
-            (name, value) for name, value in one.headers.multi_items() if name not in OWN_TO_EACH
-        )
-        for one in (direct, through)
-    ]
-    assert (through.status_code, fields[1]) == (direct.status_code, fields[0])
-    assert len(through.headers.get_list("x-request-id")) == 1
-    assert not [name for name in through.headers if name.startswith("x-accel")]
-    return through.content == direct.content
 
 
 @pytest.mark.parametrize(
@@ -138,16 +77,16 @@ def same(direct: httpx.Response, through: httpx.Response) -> bool:
     ],
     ids=lambda fields: " ".join(f"{name}={value}" for name, value in fields.items()) or "plain",
 )
-def test_files_are_answered_as_without_nginx(site: Site, fields: dict[str, str]) -> None:
-    known = httpx.head(f"{site.service.url}{site.file}").headers
+def test_files_are_answered_as_without_nginx(any_site: Site, fields: dict[str, str]) -> None:
+    known = httpx.head(f"{any_site.service.url}{any_site.file}").headers
     fields = {
         name: value.replace("ETAG", known["etag"]).replace("DATE", known["last-modified"])
         for name, value in fields.items()
     }
-    for path in (site.file, f"{site.file}?download=1", f"{site.file}?download=0"):
+    for path in (any_site.file, f"{any_site.file}?download=1", f"{any_site.file}?download=0"):
         for method in ("GET", "HEAD"):
             for _ in range(2):  # the second may come from the cache
-                assert same(*site.both(method, path, headers=fields))
+                assert same(*any_site.both(method, path, headers=fields))
 
 
 @pytest.mark.parametrize(
@@ -186,10 +125,10 @@ def test_errors_and_all_else_are_answered_as_without_nginx(
     assert same(*site.both(method, path, **options))
 
 
-def test_a_file_is_fetched_once_and_then_asked_about_when_its_lease_is_over(site: Site) -> None:
-    assert all(site.get().content == JPEG for _ in range(5))
-    wait_until(lambda: site.get().is_success and "REVALIDATED" in site.statuses())
-    statuses = Counter(site.statuses())
+def test_a_file_is_fetched_once_and_then_asked_about_when_its_lease_is_over(any_site: Site) -> None:
+    assert all(any_site.get().content == JPEG for _ in range(5))
+    wait_until(lambda: any_site.get().is_success and "REVALIDATED" in any_site.statuses())
+    statuses = Counter(any_site.statuses())
     assert statuses["MISS"] == 1
     assert set(statuses) == {"MISS", "HIT", "REVALIDATED"}
 
@@ -215,31 +154,31 @@ def test_a_file_is_cached_under_one_of_the_ways_to_write_its_path(
     assert site.statuses() == ["MISS", "-", "-"]
 
 
-def test_private_answers_are_never_from_the_cache(site: Site) -> None:
+def test_private_answers_are_never_from_the_cache(any_site: Site) -> None:
     for fields in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer x"}):
-        assert site.get(**fields).content == JPEG
-    assert site.statuses() == ["MISS", "-", "-"]
+        assert any_site.get(**fields).content == JPEG
+    assert any_site.statuses() == ["MISS", "-", "-"]
 
 
-def test_no_client_is_sent_a_deleted_file_after_the_answer(site: Site) -> None:
+def test_no_client_is_sent_a_deleted_file_after_the_answer(any_site: Site) -> None:
     stop = threading.Event()
 
     def read() -> None:
-        with httpx.Client(base_url=site.proxy.url, timeout=TIMEOUT) as client:
+        with httpx.Client(base_url=any_site.proxy.url, timeout=TIMEOUT) as client:
             while not stop.is_set():
-                client.get(site.file)
+                client.get(any_site.file)
 
     with ThreadPoolExecutor(4) as clients:
         reading = [clients.submit(read) for _ in range(4)]
         try:
-            with httpx.Client(base_url=site.proxy.url, timeout=TIMEOUT) as client:
+            with httpx.Client(base_url=any_site.proxy.url, timeout=TIMEOUT) as client:
                 for _ in range(3):
-                    deleted = site.file
+                    deleted = any_site.file
                     assert client.get(deleted).status_code == 200
                     assert client.delete(deleted.removesuffix("/file")).status_code == 204
                     assert {client.get(deleted).status_code for _ in range(50)} == {404}
                     stored = client.post(UPLOAD, files={"file": JPEG}).json()
-                    site.file = f"{IMAGES}/{stored['id']}/file"
+                    any_site.file = f"{IMAGES}/{stored['id']}/file"
         finally:
             stop.set()
         for one in reading:
@@ -268,12 +207,12 @@ def test_the_log_has_no_query(site: Site) -> None:
     assert f'"GET {site.file}" 200 ' in line
 
 
-def test_what_is_not_cached_is_sent_from_the_folder(
-    site: Site, caplog: pytest.LogCaptureFixture
+def test_what_is_not_cached_is_sent_from_the_folder_or_store(
+    any_site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app.api.middleware.access_log")
-    assert site.get(f"{site.file}?download=1").content == JPEG
-    assert site.get(Authorization="Bearer x").content == JPEG
+    assert any_site.get(f"{any_site.file}?download=1").content == JPEG
+    assert any_site.get(Authorization="Bearer x").content == JPEG
     sent = [vars(record)["bytes"] for record in caplog.records if "file" in vars(record)["path"]]
     assert sent == [0, 0], "by the service itself"
 

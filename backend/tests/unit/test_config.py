@@ -448,3 +448,12 @@ def test_images_are_not_moved_from_where_they_are(
     monkeypatch.setenv("STORAGE_PREVIOUS_URL", previous)
     with pytest.raises(InvalidSettings, match=r"STORAGE_PREVIOUS_URL.* is the storage of"):
         load_settings()
+
+
+def test_clients_are_not_sent_to_a_store_that_nginx_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://photos")
+    monkeypatch.setenv("STORAGE_REDIRECT", "true")
+    monkeypatch.setenv("FRONT", "nginx")
+    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")
+    with pytest.raises(InvalidSettings, match=r"FRONT from the environment: .*STORAGE_REDIRECT"):
+        load_settings()

@@ -4,14 +4,20 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
+from starlette.status import (
+    HTTP_200_OK,
+    HTTP_206_PARTIAL_CONTENT,
+    HTTP_302_FOUND,
+    HTTP_304_NOT_MODIFIED,
+)
 
 from app.api.conditional import PreconditionFailed, Selection, select
 from app.api.context import ContextDep
 from app.api.images.file_headers import fields_to_save, fields_to_show
 from app.api.images.file_response import FileResponse
-from app.api.images.front import lease_fields, location_fields
+from app.api.images.front import lease_fields, location_fields, renamed_fields
 from app.api.images.paths import FILE_PATH
+from app.api.images.redirect import redirect_fields
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
@@ -33,6 +39,10 @@ _BYTES: Final = {
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     HTTP_200_OK: {"description": "The file, exactly as it was uploaded", **_BYTES},
     HTTP_206_PARTIAL_CONTENT: {"description": "The requested range of it", **_BYTES},
+    HTTP_302_FOUND: {
+        "description": "The file is in a store, at an address that soon expires",
+        "headers": described_headers({"Location": "That address"}),
+    },
     HTTP_304_NOT_MODIFIED: {"description": "The client's copy is current"},
     **documented(
         ImageNotFound,
@@ -95,9 +105,13 @@ async def file_response(
             return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common, *lease])
         # nginx would go on with the header fields that it has, and with the previous name.
         selection = Selection(HTTP_200_OK, 0, file.size)
-    if files.lease and not lease and (location := location_fields(request, files, file)):
-        headers = [*fields.common, *fields.representation, *location, (b"content-length", b"0")]
-        return FileResponse(HTTP_200_OK, headers, await files.open(file, 0, 0))
+    if files.lease and not lease and (location := await location_fields(request, files, file)):
+        made = renamed_fields(fields.common + fields.representation)
+        return FileResponse(HTTP_200_OK, [*made, *location])
+    if files.redirects and (
+        target := await redirect_fields(request, files, file, fields, download=download)
+    ):
+        return FileResponse(HTTP_302_FOUND, list(target))
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*fields.common, *fields.representation, length_field, *lease]
     if selection.status == HTTP_206_PARTIAL_CONTENT:

@@ -11,9 +11,15 @@ from app.services.files import HotFile, ImageFiles
 
 INTERNAL_PATH: Final = "/image-host/files/"
 """Where nginx has the storage's folder, out of clients' reach (`deploy/nginx/`)."""
+INTERNAL_STORE: Final = "/image-host/store"
+"""Where it asks the address that is in the query."""
+INTERNAL_SECONDS: Final = 60
+"""How long that address is valid: nginx asks immediately, but clocks differ."""
 
 _ASKED: Final = (b"x-sendfile-type", b"X-Accel-Redirect")
 """The field by which our configuration asks for paths; it overwrites that of a client."""
+
+_KEPT: Final = (b"accept-ranges", b"cache-control", b"content-disposition")
 
 
 def lease_fields(request: Request, files: ImageFiles) -> HeaderFields:
@@ -40,14 +46,30 @@ def absence_fields(request: Request, files: ImageFiles) -> HeaderFields:
     return lease_fields(request, files)[-1:]
 
 
-def location_fields(request: Request, files: ImageFiles, file: HotFile) -> HeaderFields:
+async def location_fields(request: Request, files: ImageFiles, file: HotFile) -> HeaderFields:
     """Return the field that has nginx send the whole file; none where it could not, or must not.
 
     What a request asks under a condition, or for a range, nginx would judge by itself once more.
+
+    Raises:
+        ImageHostError: As `ImageFiles.open`.
     """
     if IS_FORWARDED not in request.scope or request.method != "GET":
         return ()
     if _ASKED not in request.headers.raw or is_conditional(request.headers):
         return ()
-    path = files.locate(file)
-    return ((b"x-accel-redirect", f"{INTERNAL_PATH}{path}".encode()),) if path else ()
+    if path := await files.locate(file):
+        location = f"{INTERNAL_PATH}{path}"
+    elif address := await files.presign(file, INTERNAL_SECONDS, {}):
+        location = f"{INTERNAL_STORE}?{address}"
+    else:
+        return ()
+    return ((b"x-accel-redirect", location.encode()), (b"content-length", b"0"))
+
+
+def renamed_fields(fields: HeaderFields) -> HeaderFields:
+    """Return the header fields of an answer whose bytes nginx gets elsewhere.
+
+    It would keep some of them beside those of the answer that it gets where there are no bytes.
+    """
+    return tuple((b"x-" + name if name in _KEPT else name, value) for name, value in fields)

@@ -9,7 +9,7 @@ objects shows.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from errno import ETIMEDOUT
 from time import monotonic
@@ -82,6 +82,10 @@ class S3Storage(MarkedBucket):
             raise
         left = max(0, body.size - start)
         return SpanReader(body, body.size, left if length is None else min(left, length))
+
+    async def presign(self, key: str, seconds: int, headers: Mapping[str, str]) -> str:
+        """Return an address of an object in the store."""
+        return await self._client.presign(require_key(key), seconds, headers)
 
     async def stat(self, key: str) -> ObjectInfo:
         """Return size and time of an object."""

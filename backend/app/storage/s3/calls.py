@@ -64,11 +64,9 @@ class Calls:
     def __init__(self, location: S3Location, credentials: Credentials, connections: int) -> None:
         self._location = location
         self.credentials = credentials
-        endpoint = urlsplit(location.endpoint or f"https://s3.{location.region}.amazonaws.com")
-        host = endpoint.netloc if location.path_style else f"{location.bucket}.{endpoint.netloc}"
         self._root = f"/{location.bucket}" if location.path_style else ""
-        self._signer = Signer(host, location.region)
-        self._address = f"{endpoint.scheme}://{host}"
+        self._address = location.origin
+        self._signer = Signer(urlsplit(self._address).netloc, location.region)
         self._exchange = Exchange(self._address, connections)
 
     async def ask(self, call: Call) -> Answer:
@@ -97,14 +95,14 @@ class Calls:
             except StoreFailure as failure:
                 await pauses.wait(failure)
 
-    def presign(self, call: Call, seconds: int) -> str:
+    async def presign(self, call: Call, seconds: int) -> str:
         """Return an address by which anybody can make a call, for so many seconds.
 
         Raises:
-            StorageUnavailable: If no request was made yet, so that there are no credentials.
+            StorageUnavailable: If there are no credentials.
         """
         path = self._path(call)
-        keys = self.credentials.current
+        keys = await self.credentials.get()
         query = self._signer.presign(keys, call.method, path, call.query, seconds)
         return f"{self._address}{path}?{query}"
 

@@ -122,29 +122,21 @@ class Objects:
                 )
             return objects
 
-    def presign(
-        self,
-        key: str,
-        seconds: int,
-        *,
-        method: str = "GET",
-        headers: Mapping[str, str] | None = None,
-    ) -> str:
-        """Return an address by which anybody can read an object, for so many seconds.
+    async def presign(self, key: str, seconds: int, headers: Mapping[str, str]) -> str:
+        """Return an address by which anybody can get an object, for so many seconds.
 
         It ends earlier where temporary credentials do.
 
         Args:
             key: That of the object.
             seconds: From now on.
-            method: GET or HEAD.
             headers: What the answer's header fields are to be, such as `content-type`.
 
         Raises:
-            StorageUnavailable: If no request was made yet, so that there are no credentials.
+            StorageUnavailable: If there are no credentials.
         """
-        query = {f"response-{name}": value for name, value in (headers or {}).items()}
-        return self._calls.presign(Call(method, self._prefix + key, query), seconds)
+        query = {f"response-{name}": value for name, value in headers.items()}
+        return await self._calls.presign(Call("GET", self._prefix + key, query), seconds)
 
     async def close(self) -> None:
         """Close all connections."""
