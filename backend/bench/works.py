@@ -111,8 +111,8 @@ WORKS: Final = (
     ),
     Work(
         "upload-huge",
-        "upload 20 MiB, durable",
-        partial(upload, spec=HUGE, connections=8),
+        "upload 20 MiB, durable, 4 connections",
+        partial(upload, spec=HUGE, connections=4),
         (_USUAL(at_least=1.5),),
     ),
     Work(
