@@ -107,7 +107,13 @@ WORKS: Final = (
         "upload-large",
         "upload 947 KB, durable",
         partial(upload, spec=LARGE),
-        (_USUAL(at_least=1.4),),
+        (_USUAL(at_least=1.8),),
+    ),
+    Work(
+        "upload-huge",
+        "upload 20 MiB, durable, 4 connections",
+        partial(upload, spec=HUGE, connections=4),
+        (_USUAL(at_least=1.5),),
     ),
     Work(
         "list",

@@ -15,7 +15,7 @@ from bench.forms import form
 from bench.images import ImageSpec
 from bench.memory import peak_while_uploading
 from bench.reads import id_of, service_url, whole
-from bench.site import SMALL, Site
+from bench.site import HUGE, SMALL, Site
 from bench.streams import uploading
 from bench.work import (
     REQUESTS,
@@ -42,7 +42,7 @@ LINE_SPEED: Final = 5_000_000
 
 
 @contextmanager
-def upload(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
+def upload(site: Site, spec: ImageSpec, connections: int = wrk.CONNECTIONS) -> Iterator[Contenders]:
     """Upload one image again and again, and see beforehand that its bytes come back."""
     content = spec.content(Random(spec.size))
     body, content_type = form(content)
@@ -57,14 +57,17 @@ def upload(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
         file = f"{images}/{added.json()['id']}/file"
         require(get(file).content == content, f"{file} sent other bytes than were uploaded")
     site.remove_uploads()
-    loads = {name: Load(url, post, answer_bytes=_ANSWER) for name, (url, _) in urls.items()}
+    loads = {
+        name: Load(url, post, connections=connections, answer_bytes=_ANSWER)
+        for name, (url, _) in urls.items()
+    }
 
     limits = {}
     if servers.has_nginx():
         put = ("send", site.write(f"put-{spec.size}", content), "PUT", "image/jpeg")
         url = f"{site.nginx.url}/put/image"
         require(_send("PUT", url, content, "image/jpeg").is_success, f"{url} took no image")
-        limits["nginx PUT, no fsync"] = rate_of(Load(url, put))
+        limits["nginx PUT, no fsync"] = rate_of(Load(url, put, connections=connections))
     yield Contenders({name: stored(site, load) for name, load in loads.items()}, limits)
 
 
@@ -90,7 +93,7 @@ def latency(site: Site) -> Iterator[Contenders]:
     paths = [f"{IMAGES_PATH}/{id_of(key)}/file" for key in keys]
     file = site.write("paths-latency", "\n".join(paths))
     downloads = Load(site.service.url, ("paths", file, PAUSE), answer_bytes=whole(SMALL))
-    body, content_type = form(ImageSpec(ImageType.JPEG, 20 << 20).content(Random()))
+    body, content_type = form(HUGE.content(Random()))
     post = ("send", site.write("post-latency", body), "POST", content_type)
     uploads = Load(site.service.url + UPLOAD_PATH, post, connections=UPLOADS)
 

@@ -142,8 +142,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._admission.begin(self)
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a piece of a body."""
+        """Pass on a piece of a body, without a copy if none is waiting to be read.
+
+        uvicorn adds it to a bytearray, and passes on a copy of that (ADR 55). Added to empty bytes
+        it stays what it is; to bytes, each further piece would copy all that are waiting.
+        """
         self._overhead = 0
+        waiting = cast("bytes | bytearray", self.cycle.body)
+        if not waiting:
+            self.cycle.body = cast("bytearray", b"")
+        elif isinstance(waiting, bytes):
+            self.cycle.body = bytearray(waiting)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

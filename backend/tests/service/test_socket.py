@@ -6,16 +6,19 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
+from random import Random
 
 import httpx
 import pytest
+from fastapi import FastAPI, Request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.storage.local.blocks import BLOCK
 from testkit import samples
 from testkit.descriptors import open_files_below
-from testkit.forms import form, part
+from testkit.forms import form, part, split
 from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
 from testkit.settings import MAX_UPLOAD_BYTES
 from testkit.sockets import BATCH, UPLOAD, head, read_to_end
@@ -36,6 +39,45 @@ def test_an_upload_that_is_broken_off_leaves_nothing(
     wait_until(lambda: not stored_files())
     wait_until(lambda: not open_files_below(settings.data_dir))
     assert_nothing_stored(server, stored_files)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 70_000, BLOCK + 1])
+def test_an_upload_arrives_whole_in_chunks_of_any_size(server: LiveServer, size: int) -> None:
+    rest = 10_000 * size if size < 10 else 5 * BLOCK
+    image = JPEG + Random(size).randbytes(rest)  # noqa: S311 - no secret
+    chunks = [b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in split(form(part(image)), size)]
+    with server.connect() as client:
+        client.sendall(head(UPLOAD, "Transfer-Encoding: chunked", "Connection: close"))
+        client.sendall(b"".join([*chunks, b"0\r\n\r\n"]))
+        answer = read_to_end(client)
+    image_id = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
+    assert httpx.get(f"{server.url}/api/v1/images/{image_id}/file").content == image
+
+
+def test_a_piece_of_a_body_reaches_the_application_without_a_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[bytes] = []
+    received: list[bytes] = []
+    app = FastAPI()
+
+    @app.post("/")
+    async def take(request: Request) -> None:
+        async for piece in request.stream():
+            received.append(piece)  # noqa: PERF401 - each is seen as it comes
+
+    def on_body(connection: HttpToolsProtocol, piece: bytes) -> None:
+        parsed.append(piece)
+        add_to_body(connection, piece)
+
+    add_to_body = HttpToolsProtocol.on_body
+    monkeypatch.setattr(HttpToolsProtocol, "on_body", on_body)
+    with serve(app) as server, server.connect() as client:
+        client.sendall(head("/", "Content-Length: 2000", "Connection: close") + b"a" * 1000)
+        wait_until(lambda: received)
+        client.sendall(b"b" * 1000)
+        read_to_end(client)
+    assert [id(piece) for piece in received if piece] == [id(piece) for piece in parsed]
 
 
 def test_a_body_declared_too_long_is_refused_before_any_of_it_is_read(

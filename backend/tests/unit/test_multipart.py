@@ -56,6 +56,9 @@ async def test_any_content_comes_through_any_split(content: bytes, places: list[
 
 async def test_preamble_and_epilogue_are_skipped() -> None:
     body = b"This is a preamble.\r\n--not it\r\n" + form(part(b"content")) + b"an epilogue --x--"
+    for at in range(len(body) + 1):
+        pieces = [body[:at], body[at:]]
+        assert await read_files(pieces) == [("photo.jpg", b"content")], f"split at {at}"
     for size in (1, 5, len(body)):
         assert await read_files(split(body, size)) == [("photo.jpg", b"content")]
 

@@ -173,7 +173,7 @@ class FormReader:
                 self._preamble = seen[-len(self._delimiter) :]
                 return
             self._preamble = None
-            data = seen[begin + len(b"\r\n") :]
+            data = seen[begin:]
         if self._complete:
             return  # the epilogue
         try:
