@@ -176,8 +176,11 @@ class Ceph:
         return answer
 
     def keys(self, bucket: str) -> list[str]:
-        """List the keys of the first thousand objects of a bucket."""
-        return self._texts(f"{bucket}?list-type=2", "Key")
+        """List the keys of all objects of a bucket."""
+        keys: list[str] = []
+        while more := self._texts(f"{bucket}?marker={keys[-1] if keys else ''}", "Key"):
+            keys += more
+        return keys
 
     def uploads(self, bucket: str) -> list[str]:
         """List the keys of the first thousand unfinished uploads to a bucket."""
