@@ -1,4 +1,4 @@
-"""Kill and stop the real service, its workers, database, storage, cache and nginx while clients work.
+"""Kill and stop the real service, its workers, database, storage, cache and nginx, under load.
 
 What it promises is checked again and again: each 201 is downloadable byte for byte; of a deleted
 image nothing is served from the answer on, by any server process or by nginx, and a renamed one has
