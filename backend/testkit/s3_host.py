@@ -5,8 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,9 @@ class S3Host:
         keys = await asyncio.to_thread(self.ceph.keys, self.bucket)
         assert sorted(key for _, key in rows) == [key for key in keys if not key.startswith(".")]
         assert await asyncio.to_thread(self.ceph.uploads, self.bucket) == []
+
+
+OpenS3Host = Callable[..., AbstractAsyncContextManager[S3Host]]
 
 
 def s3_settings(database_url: URL, data_dir: Path, ceph: Ceph, url: str) -> Settings:

@@ -1,40 +1,26 @@
 """A store that is away, hangs, is full or refuses: what the client gets, and what is left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from app.storage.s3 import calls, exchange
 from testkit import samples
 from testkit.ceph import Ceph, running_ceph
 from testkit.live import until
 from testkit.problems import assert_problem
 from testkit.programs import needs_ceph
-from testkit.s3_host import S3Host, s3_hosting
+from testkit.s3_host import OpenS3Host, S3Host, s3_hosting
 
 pytestmark = needs_ceph
 
 JPEG = samples.jpeg()
 LARGE = samples.sized_jpeg(20 * 1024 * 1024)
 """One of several parts."""
-SECONDS = 2.0
-"""Deadlines in these tests: shorter than usual, and yet ample."""
-
-
-@pytest.fixture(autouse=True)
-def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "RETRY_SECONDS", SECONDS)
-    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", SECONDS)
-
-
-@pytest.fixture
-async def host(database_url: URL, tmp_path: Path, ceph: Ceph, bucket: str) -> AsyncIterator[S3Host]:
-    async with s3_hosting(database_url, tmp_path, ceph, bucket) as host:
-        yield host
 
 
 @pytest.fixture(scope="module")
@@ -134,40 +120,49 @@ async def test_a_full_bucket_is_answered_507_and_what_is_there_is_served_and_del
     await assert_recovers(host, await host.store(JPEG))
 
 
+def with_keys(access_key: str, secret_key: str) -> dict[str, object]:
+    return {"aws_access_key_id": access_key, "aws_secret_access_key": SecretStr(secret_key)}
+
+
+def of_another_user(ceph: Ceph) -> dict[str, object]:
+    keys = (secrets.token_hex(10), secrets.token_hex(20))
+    ceph.add_user(secrets.token_hex(6), *keys)
+    return with_keys(*keys)
+
+
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("change", "sentence"),
     [
-        ({"aws_access_key_id": "another"}, "the store does not know AWS_ACCESS_KEY_ID"),
         (
-            {"aws_secret_access_key": SecretStr("another")},
-            "AWS_SECRET_ACCESS_KEY is not the secret of AWS_ACCESS_KEY_ID",
+            lambda ceph: with_keys("another", ceph.secret_key),
+            "InvalidAccessKeyId (403); the store does not know AWS_ACCESS_KEY_ID",
         ),
-        ({"storage_url": "nowhere"}, "create the bucket, or correct STORAGE_URL"),
-        ({"aws_access_key_id": "stranger"}, "the key may not do that"),
+        (
+            lambda ceph: with_keys(ceph.access_key, "another"),
+            "(403); AWS_SECRET_ACCESS_KEY is not the secret of AWS_ACCESS_KEY_ID",
+        ),
+        (of_another_user, "AccessDenied (403); the key may not do that"),
+        (
+            lambda ceph: {"storage_url": ceph.url("no-such-bucket")},
+            "NoSuchBucket (404); create the bucket, or correct STORAGE_URL",
+        ),
     ],
-    ids=["unknown key", "wrong secret", "wrong bucket", "no rights"],
+    ids=["unknown key", "wrong secret", "no rights", "wrong bucket"],
 )
 async def test_a_store_that_refuses_is_answered_503_and_the_log_says_what_to_do(
-    database_url: URL,
-    tmp_path: Path,
+    open_host: OpenS3Host,
     ceph: Ceph,
-    bucket: str,
-    changes: dict[str, object],
+    change: Callable[[Ceph], dict[str, object]],
     sentence: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if changes.get("aws_access_key_id") == "stranger":
-        ceph.add_user(bucket, bucket, "secret")
-        changes = {"aws_access_key_id": bucket, "aws_secret_access_key": SecretStr("secret")}
-    if "storage_url" in changes:
-        changes = {"storage_url": ceph.url(f"{bucket}-another")}
-    async with s3_hosting(database_url, tmp_path, ceph, bucket) as host:
+    async with open_host() as host:
         image_id = await host.store(JPEG)
-    async with s3_hosting(database_url, tmp_path, ceph, bucket, **changes) as host:
+    async with open_host(**change(ceph)) as host:
         await assert_unavailable(host, image_id)
     assert sentence in caplog.text
     assert ceph.secret_key not in caplog.text
-    async with s3_hosting(database_url, tmp_path, ceph, bucket) as host:
+    async with open_host() as host:
         await assert_recovers(host, image_id)
 
 
