@@ -21,7 +21,7 @@ class StoreFaults:
     def __init__(self, store: Ceph, chance: Random) -> None:
         self._store = store
         self._chance = chance
-        self.kills = [self.kill_gateway, self.kill_osd, self.kill_store] * 2
+        self.kills = [*(self.kill_gateway, self.kill_osd) * 3, self.kill_store]
         self.stops = [self.stop_gateway, self.stop_osd]
 
     def kill_gateway(self) -> None:
