@@ -56,6 +56,9 @@ osd mclock skip benchmark = true
 bluestore block size = 10737418240
 bluestore cache autotune = false
 bluestore cache size = 33554432
+bluestore prefer deferred size = 0
+bluestore prefer deferred size hdd = 0
+bluestore prefer deferred size ssd = 0
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
