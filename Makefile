@@ -63,7 +63,7 @@ fsck: $(RUN) ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see
 jobs: $(RUN) ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
 	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)
 
-torture: $(VENV)/.dev ## Kill and stop the service, its database, cache and nginx while clients work (ARGS="--kills 500")
+torture: $(VENV)/.dev ## Kill and stop the service, its database, cache and nginx while clients work (ARGS="--kills 500 --s3")
 	@cd backend && ../$(BIN)/python -m testkit.torture $(ARGS)
 
 bench: $(VENV)/.dev ## Measure speed against the usual way; installs wrk from Debian (ARGS="--help")

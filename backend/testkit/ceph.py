@@ -56,12 +56,17 @@ osd mclock skip benchmark = true
 bluestore block size = 10737418240
 bluestore cache autotune = false
 bluestore cache size = 33554432
+bluestore prefer deferred size = 0
+bluestore prefer deferred size hdd = 0
+bluestore prefer deferred size ssd = 0
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw rados pool pg num min = 1
 rgw override bucket index max shards = 1
 rgw dynamic resharding = false
+client notify timeout = 1
+rgw max notify retries = 0
 rgw gc obj min wait = 1
 rgw gc processor period = 2
 rgw gc processor max time = 2
@@ -176,8 +181,11 @@ class Ceph:
         return answer
 
     def keys(self, bucket: str) -> list[str]:
-        """List the keys of the first thousand objects of a bucket."""
-        return self._texts(f"{bucket}?list-type=2", "Key")
+        """List the keys of all objects of a bucket."""
+        keys: list[str] = []
+        while more := self._texts(f"{bucket}?marker={keys[-1] if keys else ''}", "Key"):
+            keys += more
+        return keys
 
     def uploads(self, bucket: str) -> list[str]:
         """List the keys of the first thousand unfinished uploads to a bucket."""

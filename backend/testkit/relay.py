@@ -1,4 +1,4 @@
-"""A stretch of network, before a service or a cache, that can break."""
+"""A stretch of network, before a service, a cache or a store, that can break."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +27,8 @@ class Relay:
         """Whether answers get lost on the way."""
         self.alter: Callable[[bytes], bytes] = bytes
         """What answers become on the way."""
+        self.alter_request: Callable[[bytes], bytes] = bytes
+        """What requests become."""
         self.delay = 0.0
         """Seconds that answers take longer."""
         self.held = b""
@@ -75,7 +77,8 @@ class Relay:
                 if is_answer:
                     await asyncio.sleep(self.delay)
                 if not (is_answer and self.loses_answers):
-                    writer.write(self.alter(received) if is_answer else received)
+                    alter = self.alter if is_answer else self.alter_request
+                    writer.write(alter(received))
                     await writer.drain()
         writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Kill and stop the real service, its workers, database, disk, cache and nginx while clients work.
+"""Kill and stop the real service, its workers, database, storage, cache and nginx, under load.
 
 What it promises is checked again and again: each 201 is downloadable byte for byte; of a deleted
 image nothing is served from the answer on, by any server process or by nginx, and a renamed one has
@@ -28,6 +28,7 @@ def main() -> None:
         default=0,
         help="acknowledged deletes after which it ends, instead of kills; clients do little else",
     )
+    parser.add_argument("--s3", action="store_true", help="images in Ceph, which is killed too")
     parser.add_argument("--lean", action="store_true", help="without a cache and nginx")
     given = parser.parse_args()
     options = Options(
@@ -36,6 +37,7 @@ def main() -> None:
         given.deletes,
         with_cache=not given.lean,
         with_front=not given.lean,
+        with_s3=given.s3,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop what runs
     print(options)

@@ -7,6 +7,7 @@ from testkit.torture.cache_faults import CacheFaults
 from testkit.torture.front_faults import FrontFaults
 from testkit.torture.process_faults import ProcessFaults
 from testkit.torture.service import Service
+from testkit.torture.store_faults import StoreFaults
 
 Kill = Callable[[], None]
 Stop = Callable[[float], None]
@@ -35,6 +36,10 @@ class Faults:
             front = FrontFaults(service.front)
             self._all_kills += front.kills
             self._all_stops += front.stops
+        if service.store:
+            store = StoreFaults(service.store, chance)
+            self._all_kills += store.kills
+            self._all_stops += store.stops
         self._kills: list[Kill] = []
         self._stops: list[Stop] = []
 

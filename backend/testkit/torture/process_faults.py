@@ -28,19 +28,19 @@ class ProcessFaults:
         self._chance = chance
         self.kills = [
             self.kill_a_server_process,
-            self.kill_a_writer,
             self.kill_all_server_processes,
             self.kill_service,
             self.kill_database,
             self.kill_everything,
             *(self.kill_a_worker, self.kill_a_renderer) * 3,
+            *([] if service.store else [self.kill_a_writer]),
         ]
         self.stops = [
             self.stop_a_server_process,
-            self.stop_a_writer,
             self.stop_a_worker,
             self.stop_a_renderer,
             self.stop_database,
+            *([] if service.store else [self.stop_a_writer]),
             *([self.hang_disk] if service.disk else []),
         ]
 

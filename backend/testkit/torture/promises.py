@@ -126,8 +126,8 @@ class Promises:
         again = fsck("--grace", "0", "--json")
         require(again.returncode == 0, again.stdout + again.stderr)
         require(not json.loads(again.stdout)["findings"], again.stdout)
-        images = self._service.data / "images"
-        files = {path.name for path in images.glob("*/*") if path.is_file()}
+        require(not self._service.staged(), "parts of uploads are left behind")
+        files = self._service.stored()
         named = await named_files(self._service)
         require(files == named, f"files that no row names, or the reverse: {files ^ named}")
         originals = sum("-" not in name for name in files)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import httpx
 from tqdm import tqdm
 
+from testkit.ceph import running_ceph
 from testkit.disks import CannotMount, FrozenDisk, mounted_disk
 from testkit.torture.book import DELETES, Book, BrokenPromise
 from testkit.torture.deleters import Deleters
@@ -60,6 +61,8 @@ class Options(NamedTuple):
     """Seconds for which something is stopped."""
     with_cache: bool = True
     with_front: bool = True
+    with_s3: bool = False
+    """Whether images are in Ceph, not on a disk."""
 
 
 class Run:
@@ -138,14 +141,22 @@ def torture(folder: Path, options: Options) -> Counter[str]:
         BrokenPromise: If the service broke one.
     """
     with ExitStack() as opened:
-        disk: FrozenDisk | None = None
-        try:
-            disk = opened.enter_context(mounted_disk(folder, DISK_BYTES))
-        except CannotMount as error:
-            print(f"NOT TESTED: a disk that hangs; none can be mounted: {error}")
+        disk = None if options.with_s3 else _mount(folder, opened)
+        store = None
+        if options.with_s3:
+            (place := folder / "ceph").mkdir()
+            store = opened.enter_context(running_ceph(place, "bluestore"))
         cache = opened.enter_context(cache_server(folder)) if options.with_cache else None
         front = Front(folder) if options.with_front else None
-        service = opened.enter_context(Service(folder, disk, cache, front))
+        service = opened.enter_context(Service(folder, disk, cache, front, store))
         run = Run(service, options)
         asyncio.run(run.run())
         return run.book.count
+
+
+def _mount(folder: Path, opened: ExitStack) -> FrozenDisk | None:
+    try:
+        return opened.enter_context(mounted_disk(folder, DISK_BYTES))
+    except CannotMount as error:
+        print(f"NOT TESTED: a disk that hangs; none can be mounted: {error}")
+        return None

@@ -12,6 +12,7 @@ import psutil
 from sqlalchemy.engine import make_url
 
 from app.database.embedded import embedded_postgres
+from testkit.ceph import Ceph
 from testkit.databases import execute, prepare
 from testkit.disks import FrozenDisk
 from testkit.live import free_port
@@ -35,6 +36,7 @@ class Service:
         disk: Where its files are, if they are on a disk that can hang.
         cache: What caches its rows, if anything does.
         front: The proxy in front of it, if there is one.
+        store: Where its images are instead, if they are in S3.
     """
 
     def __init__(
@@ -43,11 +45,14 @@ class Service:
         disk: FrozenDisk | None,
         cache: CacheServer | None,
         front: Front | None,
+        store: Ceph | None = None,
     ) -> None:
         self.folder = folder
         self.disk = disk
         self.cache = cache
         self.front = front
+        self.store = store
+        self._bucket = store.make_bucket() if store else ""
         self.data = disk.folder if disk else folder / "data"
         self.log = folder / "log"
         self.url = ""
@@ -111,6 +116,18 @@ class Service:
         """Ask the database, past the service."""
         return await execute(make_url(self.url), statement)
 
+    def stored(self) -> set[str]:
+        """Return the names of all files of images."""
+        if self.store:
+            return {key for key in self.store.keys(self._bucket) if not key.startswith(".")}
+        return {path.name for path in (self.data / "images").glob("*/*") if path.is_file()}
+
+    def staged(self) -> list[str]:
+        """List what is left of uploads that did not end."""
+        if self.store:
+            return self.store.uploads(self._bucket)
+        return [path.name for path in (self.data / "images/staging").iterdir()]
+
     @property
     def main(self) -> psutil.Process:
         """The process that was started, which supervises the others."""
@@ -157,4 +174,5 @@ class Service:
             "RENDER_TIMEOUT_SECONDS": str(RENDER_SECONDS),
             **({"REDIS_URL": self.cache.url} if self.cache else {}),
             **(self.front.settings if self.front else {}),
+            **(self.store.settings(self._bucket) if self.store else {}),
         }

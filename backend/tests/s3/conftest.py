@@ -1,0 +1,33 @@
+"""The service over Ceph, with short deadlines."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from app.storage.s3 import calls, exchange
+from testkit.ceph import Ceph
+from testkit.s3_host import OpenS3Host, S3Host, s3_hosting
+
+SECONDS = 2.0
+"""Deadlines in these tests: shorter than usual, and yet ample."""
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "RETRY_SECONDS", SECONDS)
+    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", SECONDS)
+
+
+@pytest.fixture
+def open_host(database_url: URL, tmp_path: Path, ceph: Ceph, bucket: str) -> OpenS3Host:
+    """Run services, with some settings changed, over one bucket."""
+    return partial(s3_hosting, database_url, tmp_path, ceph, bucket)
+
+
+@pytest.fixture
+async def host(open_host: OpenS3Host) -> AsyncIterator[S3Host]:
+    async with open_host() as host:
+        yield host
