@@ -36,10 +36,3 @@ def storage_over(ceph: Ceph, bucket: str, prefix: str = "") -> S3Storage:
     """Return a storage over a bucket, or a prefix in it."""
     credentials = Credentials(ceph.access_key, ceph.secret_key)
     return S3Storage(parse_storage_url(ceph.url(bucket, prefix)), credentials)
-
-
-async def put(storage: StorageBackend, key: str, data: bytes) -> None:
-    """Store an object."""
-    staged = await storage.stage(key, "image/jpeg")
-    await staged.write(data)
-    await staged.publish()
