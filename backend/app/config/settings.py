@@ -36,7 +36,7 @@ class Settings(BaseModel):
     public_url: str = ""
     """Address that people use, with its path; empty = the one of the request."""
     data_dir: Path = Path("data")
-    """Folder of the images and of the embedded database."""
+    """Folder of the images, unless they are in a bucket, and of the embedded database."""
     max_upload_bytes: int = Field(52_428_800, ge=1)
     """Largest accepted file, in bytes."""
     batch_max_files: int = Field(20, ge=1, le=1000)
