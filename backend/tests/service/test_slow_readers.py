@@ -37,13 +37,13 @@ def begin_download(
 ) -> socket.socket:
     """Ask for an image, at the address of a proxy if there is one; take little at a time."""
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": content}, timeout=60).json()["url"]
-    httpx.get(url)  # into the page cache, past which it was written
+    path = httpx.URL(url).path
+    httpx.get(f"{front or server.url}{path}")  # into the page cache, past which it was written
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(60)
     address = httpx.URL(front or server.url)
     client.connect((address.host, address.port))
-    path = httpx.URL(url).path
     head = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     client.sendall("\r\n".join(head).encode())
     return client
