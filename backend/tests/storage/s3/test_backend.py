@@ -283,10 +283,11 @@ async def test_what_is_no_object_is_left_alone_and_named(
 async def test_a_store_that_sends_another_span_fails_the_download(far: Far, sent: bytes) -> None:
     storage, relay = far
     await put(storage, KEY, b"0123456789")
-    relay.alter = lambda _received: (
+    answer = (
         b"HTTP/1.1 206 Partial Content\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
         b"Content-Range: bytes 0-4/10\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
     )
+    relay.alter = partial(instead, answer)
     reader = await storage.open(KEY, 0, 5)
     with pytest.raises(StorageUnavailable):
         await read_all(reader)
