@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, Self
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -183,7 +184,7 @@ class Ceph:
     def keys(self, bucket: str) -> list[str]:
         """List the keys of all objects of a bucket."""
         keys: list[str] = []
-        while more := self._texts(f"{bucket}?marker={keys[-1] if keys else ''}", "Key"):
+        while more := self._texts(f"{bucket}?marker={quote(keys[-1], '') if keys else ''}", "Key"):
             keys += more
         return keys
 
