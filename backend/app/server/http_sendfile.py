@@ -4,12 +4,15 @@ The application sends them by the extension `http.response.zerocopysend` of ASGI
 """
 
 import asyncio
+import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.images.file_response import ZERO_COPY_SEND
+from app.runtime.page_cache import is_cached
 
 if TYPE_CHECKING:
     from app.server.http_writer import ResponseWriter
@@ -44,6 +47,9 @@ class FileSendingCycle(RequestResponseCycle):
             while count:
                 if self.flow.write_paused:
                     await self.flow.drain()
+                    if not is_cached(file, offset, count):  # any more: that took its time
+                        with suppress(OSError):
+                            await asyncio.to_thread(os.pread, file, count, offset)
                 if self.disconnected or writer.is_closing():
                     raise ConnectionAbortedError
                 sent = writer.send_file(file, offset, count)

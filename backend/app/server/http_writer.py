@@ -81,8 +81,7 @@ class ResponseWriter:
             How many were sent or written.
 
         Raises:
-            OSError: If the connection is lost.
-            EOFError: If the file is shorter.
+            EOFError: If the file is shorter, or cannot be read.
         """
         self._flush()
         # From now on, writing pauses until the transport is empty.
@@ -90,14 +89,14 @@ class ResponseWriter:
         if not self._transport.get_write_buffer_size():
             try:
                 sent = os.sendfile(_descriptor(self._transport), descriptor, offset, count)
-            except BlockingIOError:
+            except OSError:  # whether of the client or of the file, the calls below find out
                 sent = 0
-            except OSError:
-                self._transport.abort()
-                raise
             if sent:
                 return sent
-        piece = os.pread(descriptor, min(_PIECE, count), offset)
+        try:
+            piece = os.pread(descriptor, min(_PIECE, count), offset)
+        except OSError as error:
+            raise EOFError("a file cannot be read any more while it is sent") from error
         if not piece:
             raise EOFError("a file became shorter while it was sent")
         self._transport.write(piece)

@@ -118,7 +118,7 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
           setTimeout(() => resolve(0), 200);
         })"""
     )
-    assert shift < 0.01
+    assert shift < 0.05, "a reader notices no shift below 0.1 (web.dev/cls)"
 
 
 async def position_of(page: Page, name: str) -> float:

@@ -1,5 +1,7 @@
 """The page of a service that sends browsers to a store for files."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from playwright.async_api import Browser, expect
@@ -13,11 +15,11 @@ pytestmark = [needs_chromium, needs_ceph, pytest.mark.asyncio(loop_scope="sessio
 
 
 async def test_the_viewer_shows_the_original_from_the_store(
-    browser: Browser, start_service: StartService, ceph: Ceph, bucket: str
+    browser: Browser, start_service: StartService, ceph: Ceph, bucket: str, tmp_path: Path
 ) -> None:
     settings = [f"{name}={value}" for name, value in ceph.settings(bucket).items()]
-    service = start_service(*settings, "STORAGE_REDIRECT=true", "THUMBNAIL_SIZES=none")
-    service.wait_until_it_serves()
+    settings += ["STORAGE_REDIRECT=true", "THUMBNAIL_SIZES=none"]
+    service = start_service(*settings, data_dir=tmp_path / "data").wait_until_it_serves()
     upload(service, samples.jpeg(1200, 900))
     context = await browser.new_context(locale="en-GB")
     page = await context.new_page()

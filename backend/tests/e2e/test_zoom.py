@@ -1,5 +1,6 @@
 """An open image zoomed, moved and swiped: by mouse, keys and fingers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -9,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import CDPSession, FloatRect, Locator, Page, expect
 
 from testkit import samples
+from testkit.live import TIMEOUT
 from testkit.page import OpenPage
 from testkit.programs import needs_chromium
 from testkit.service import Service, upload
@@ -61,6 +63,12 @@ async def middle_of(page: Page) -> tuple[float, float]:
 
 async def expect_width(page: Page, pixels: float) -> None:
     await expect(image_of(page)).to_have_js_property("clientWidth", round(pixels))
+
+
+async def expect_left(page: Page, pixels: float) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while (await box_of(image_of(page)))["x"] != pytest.approx(pixels, abs=1):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 class Fingers:
@@ -236,8 +244,7 @@ async def test_an_image_follows_the_finger_that_swipes_to_the_next(phone: Page) 
     x, y = await middle_of(phone)
     before = await box_of(image_of(phone))
     async with fingers.swiping([(x + 100, y)], [(x - 60, y)]):
-        followed = await box_of(image_of(phone))
-        assert followed["x"] == pytest.approx(before["x"] - 160, abs=1)
+        await expect_left(phone, before["x"] - 160)
     await expect(phone.get_by_role("dialog", name="oldest.jpg")).to_be_visible()
     await fingers.swipe([(x + 100, y)], [(x - 60, y)])  # there is none
     await expect(phone.get_by_role("dialog", name="oldest.jpg")).to_be_visible()

@@ -213,8 +213,13 @@ def test_what_is_not_cached_is_sent_from_the_folder_or_store(
     caplog.set_level(logging.INFO, "app.api.middleware.access_log")
     assert any_site.get(f"{any_site.file}?download=1").content == JPEG
     assert any_site.get(Authorization="Bearer x").content == JPEG
-    sent = [vars(record)["bytes"] for record in caplog.records if "file" in vars(record)["path"]]
-    assert sent == [0, 0], "by the service itself"
+
+    def sent() -> list[int]:
+        lines = [vars(record) for record in caplog.records]
+        return [line["bytes"] for line in lines if "file" in line["path"]]
+
+    wait_until(lambda: len(sent()) == 2)
+    assert sent() == [0, 0], "by the service itself"
 
 
 def test_a_file_that_nginx_cannot_read_is_sent_by_the_service(

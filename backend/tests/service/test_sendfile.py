@@ -73,6 +73,7 @@ def hosted(settings: Settings, loop: Literal["uvloop", "asyncio"]) -> Iterator[I
         answer = httpx.post(f"{server.url}{UPLOAD}", files={"file": content}).json()
         file = settings.data_dir / "images" / answer["storage_key"][:2] / answer["storage_key"]
         httpx.get(answer["url"])  # read from the disk, past whose cache it was written
+        wait_until(lambda: not server.state.connections)  # and logged
         yield Image(server, content, file, httpx.URL(answer["url"]).path)
 
 
@@ -153,6 +154,7 @@ def test_a_client_that_leaves_ends_the_sending_and_the_log_has_what_was_sent(
     host: Image, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    caplog.clear()
     with host.server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(host.request())

@@ -17,10 +17,11 @@ import pytest
 from app.domain.errors import ObjectNotFound, StorageFull, StorageUnavailable
 from app.observability.reasons import reason
 from app.runtime import expiring
+from app.runtime.page_cache import SENT_AT_ONCE
 from app.storage.local import backend, file_reader, process, threads
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK, KEPT
-from app.storage.local.file_reader import SENT_AT_ONCE, FileReader
+from app.storage.local.file_reader import FileReader
 from app.storage.local.process import WriterProcess
 from testkit.descriptors import open_descriptors, path_of
 from testkit.faulty_disk import FaultyDisk

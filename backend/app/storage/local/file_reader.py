@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from app.domain.errors import StorageError, StorageUnavailable
+from app.runtime.page_cache import NO_WAIT, count_cached
 from app.storage.base import FileBacked, FileSpan
 from app.storage.local.calls import Call
 from app.storage.local.threads import Threads
@@ -18,13 +19,6 @@ FIRST_BLOCK: Final = 16 * 1024
 
 What fits into a block takes as long either way (ADR 54).
 """
-SENT_AT_ONCE: Final = 256 * 1024
-"""Bytes sent from the page cache at a time, so that other clients have their turn."""
-
-_NO_WAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
-"""Of Linux. Elsewhere every block is read in a thread."""
-_SCRATCH: Final = [bytearray(16 * 1024)] * (SENT_AT_ONCE // (16 * 1024))
-"""Where bytes are read to that nobody needs: one buffer, again and again, in the L1 cache."""
 
 
 class FileReader(FileBacked):
@@ -86,7 +80,7 @@ class FileReader(FileBacked):
         if self._block or not (self._left and self._can_send):
             return None
         try:
-            cached = os.preadv(self._descriptor, _SCRATCH, self._position, _NO_WAIT or 0)
+            cached = count_cached(self._descriptor, self._position)
         except OSError:
             return None
         count = min(cached, self._left)
@@ -137,11 +131,11 @@ class FileReader(FileBacked):
         return self._advance(block)
 
     def _read_cached(self, most: int = READ_BLOCK) -> bytes | bytearray:
-        if _NO_WAIT is None:
+        if NO_WAIT is None:
             return b""
         buffer = bytearray(min(most, self._left))
         try:
-            count = os.preadv(self._descriptor, [buffer], self._position, _NO_WAIT)
+            count = os.preadv(self._descriptor, [buffer], self._position, NO_WAIT)
         except OSError:
             return b""
         del buffer[count:]
@@ -163,11 +157,11 @@ class FileReader(FileBacked):
 
 def can_read_cached(name: str) -> bool:
     """Return whether the filesystem of a file, which has just been written, knows RWF_NOWAIT."""
-    if _NO_WAIT is None:
+    if NO_WAIT is None:
         return False
     with open(name, "rb") as file:  # noqa: PTH123 - its name is a string
         try:
-            os.preadv(file.fileno(), [bytearray(1)], 0, _NO_WAIT)
+            os.preadv(file.fileno(), [bytearray(1)], 0, NO_WAIT)
         except BlockingIOError:
             return True
         except OSError:

@@ -17,6 +17,8 @@ from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.objects import Objects
 from app.storage.s3.refusals import StoreFailure
 
+CLEANING_SECONDS: Final = 5.0
+"""How long the end of a process waits for uploads to be aborted; fsck finds what is left."""
 _MISSING: Final = "NoSuchUpload"
 
 
@@ -126,9 +128,9 @@ class S3Client(Objects):
             return uploads
 
     async def close(self) -> None:
-        """Close all connections, after uploads that nobody waits for are aborted."""
+        """Close all connections, after uploads that nobody waits for are aborted, if soon."""
         if self._cleaning:
-            await asyncio.wait(self._cleaning)
+            await asyncio.wait(self._cleaning, timeout=CLEANING_SECONDS)
         await super().close()
 
     async def _list_uploads(self, call: Call) -> list[Upload]:

@@ -154,6 +154,9 @@ class Objects:
         if response.status != (_PARTIAL_CONTENT if is_span else _OK):
             what = f"{response.status} answers a request for {'a span' if is_span else 'all'}"
             raise self._calls.failed(call, what)
+        begin = call.headers.get("range", "").replace("=", " ").rpartition("-")[0]
+        if is_span and not response.headers.get("Content-Range", "").startswith(f"{begin}-"):
+            raise self._calls.failed(call, "another span was sent than asked for")
         return ObjectBody(self._calls, call, response, self._info(call, key, response.headers))
 
     async def _head(self, key: str) -> ObjectInfo:

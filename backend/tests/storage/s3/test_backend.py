@@ -332,3 +332,16 @@ async def test_after_close_uploads_in_progress_fail(
         await staged.publish()
     await staged.discard()
     assert await keys(storage) == []
+
+
+async def test_a_span_that_begins_elsewhere_is_not_taken_for_the_one_asked_for(far: Far) -> None:
+    """A proxy that caches slices may send one of the same length."""
+    storage, relay = far
+    await put(storage, KEY, b"0123456789")
+    answer = (
+        b"HTTP/1.1 206 Partial Content\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+        b"Content-Range: bytes 0-4/10\r\nContent-Length: 5\r\n\r\n01234"
+    )
+    relay.alter = partial(instead, answer)
+    with pytest.raises(StorageUnavailable):
+        await storage.open(KEY, 5, 5)
