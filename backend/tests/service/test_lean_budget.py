@@ -46,7 +46,7 @@ OFF: Final = {
 """Libraries of what a default service does not do."""
 OFF_IN_WORKERS: Final = ("fastapi", "starlette", "uvicorn", "alembic", "tqdm", "pyvips")
 """Libraries of what a worker does not do, or lets its children do."""
-MAX_MODULES: Final = 930
+MAX_MODULES: Final = 910
 """901 with Python 3.11 and the locked versions."""
 MAX_STARTS_OF_FASTAPI: Final = 3.5
 """2.3: the processor time of a start, by that of importing FastAPI."""
