@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from app.config.settings import Settings
+from app.database import engine
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.storage.local import process
@@ -85,6 +86,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test that is about something else wait for a connection longer than a client would."""
+    monkeypatch.setattr(engine, "CONNECT_TIMEOUT", TIMEOUT)
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """Run a PostgreSQL for the session, or use the one of TEST_DATABASE_URL."""
@@ -94,7 +101,11 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
             yield make_url(given).set(drivername="postgresql+asyncpg")
         else:
             folder = tmp_path_factory.mktemp("database") / "postgres"
-            yield opened.enter_context(embedded_postgres(folder))
+            url = opened.enter_context(embedded_postgres(folder))
+            # It is only ever killed, which loses nothing that it wrote: so no test waits for a disk
+            # that the files of all others go to.
+            asyncio.run(execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
+            yield url
 
 
 @pytest.fixture(scope="session")
