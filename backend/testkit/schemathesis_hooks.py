@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from schemathesis.core.parameters import ParameterLocation
 
-from app.api.forms.multipart import STRIP_METADATA
+from app.api.forms.multipart import OPTIONS
 from app.api.images.cursor import encode_cursor
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Position
@@ -21,6 +21,7 @@ JPEGS, PNGS = (
     for content_type in ("image/jpeg", "image/png")
 )
 Case = schemathesis.Case[Any]
+FLAGS = ("strip_metadata", "is_public")
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
@@ -33,9 +34,9 @@ schemathesis.openapi.format("search", st.text(max_size=9).map("{}1".format))
 
 @schemathesis.hook
 def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
-    """Send the field before the files; in place, so that the body is not taken for another one."""
-    if isinstance(case.body, dict) and STRIP_METADATA in case.body:
-        for name in [name for name in case.body if name != STRIP_METADATA]:
+    """Send options before the files; in place, so that the body is not taken for another one."""
+    if isinstance(case.body, dict) and any(name in case.body for name in OPTIONS):
+        for name in [name for name in case.body if name not in OPTIONS]:
             case.body[name] = case.body.pop(name)
     return case
 
@@ -48,7 +49,13 @@ def filter_case(_context: schemathesis.HookContext, case: Case) -> bool:
     """
     if _is_a_name(case.body):
         return not case.meta or case.meta.components[ParameterLocation.BODY].mode.is_positive
-    value = case.body.get(STRIP_METADATA, True) if isinstance(case.body, dict) else True
+    if not isinstance(case.body, dict):
+        return True
+    return all(_is_wrong_or_right(case.body.get(name, True)) for name in FLAGS)
+
+
+def _is_wrong_or_right(value: object) -> bool:
+    """Return whether a flag is what it is meant to be."""
     if isinstance(value, bool):
         return True
     values = value if isinstance(value, list) else [value]

@@ -125,7 +125,8 @@ async def database_url(_session_database: URL) -> URL:
     """Return a database with no rows, of no storage yet."""
     await execute(
         _session_database,
-        "TRUNCATE images, procrastinate_jobs, procrastinate_workers, periodic_tasks",
+        "TRUNCATE images, image_statistics, users, api_keys, idempotency_keys, idempotency_files, "
+        "procrastinate_jobs, procrastinate_workers, periodic_tasks",
     )
     await execute(_session_database, "UPDATE installation SET storage_id = NULL")
     return _session_database

@@ -11,7 +11,8 @@ from starlette.types import Scope
 
 from app.api.images.paths import IMAGES_PATH
 from app.config.settings import Settings
-from app.domain.actor import Actor
+from app.domain.actor import Actor, Right
+from app.domain.errors import InvalidKey, MissingScope
 from app.domain.ip_address import IpAddress, parse_address
 from app.services.readiness import Readiness
 from app.services.use_cases import Services
@@ -38,12 +39,43 @@ class State(HealthState):
 class Context:
     """One request's context, which the `Authentication` middleware makes."""
 
-    __slots__ = ("_scope", "_state", "actor")
+    __slots__ = ("_actor", "_key", "_scope", "_state")
 
-    def __init__(self, scope: Scope, actor: Actor) -> None:
+    def __init__(self, scope: Scope, key: str | None) -> None:
         self._scope = scope
         self._state = cast("State", scope["state"])
-        self.actor = actor
+        self._key = key
+        self._actor: Actor | None = None
+
+    async def actor(self) -> Actor:
+        """Return who has sent the request: found out once, when it is first asked.
+
+        Raises:
+            InvalidKey: If the key that it was sent with is nobody's.
+            DatabaseUnavailable: If that cannot be found out.
+        """
+        if self._actor is None:
+            authentication = self.services.authentication
+            if self._key is None:
+                self._actor = authentication.anonymous
+            else:
+                self._actor = await authentication.actor_of(self._key)
+        return self._actor
+
+    async def require(self, right: Right) -> Actor:
+        """Return who has sent the request, if they may do this.
+
+        Raises:
+            InvalidKey: If they may not, and have sent no key; or as `actor`.
+            MissingScope: If their key is not for this.
+            DatabaseUnavailable: As `actor`.
+        """
+        actor = await self.actor()
+        if right in actor.rights:
+            return actor
+        if self._key is None:
+            raise InvalidKey
+        raise MissingScope("write" if right is Right.UPLOAD else right)
 
     @property
     def settings(self) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from app import __version__
@@ -17,7 +17,7 @@ from app.api.context import State
 from app.api.images.file_route import FileRoute
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.middleware.access_log import AccessLog
-from app.api.middleware.authentication import Authentication, InvalidKey, require_api_key
+from app.api.middleware.authentication import Authentication
 from app.api.middleware.cross_site import CrossSiteGuard
 from app.api.middleware.proxy_headers import ProxyHeaders
 from app.api.middleware.request_body import FORM_ALLOWANCE, BodyLimit
@@ -30,7 +30,8 @@ from app.composition.routers import ROUTERS
 from app.config.settings import Settings
 from app.config.storage_url import parse_storage_url
 from app.database.revisions import watched_schema
-from app.domain.errors import StorageError
+from app.domain.actor import Access
+from app.domain.errors import InvalidKey, MissingScope, StorageError
 from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
@@ -73,6 +74,9 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
                 cache=resources.cache,
                 lease=_lease(settings) if settings.front == "nginx" else None,
                 redirects=settings.storage_redirect,
+                api_key=settings.api_key.get_secret_value(),
+                access=settings.effective_access,
+                signing_keys=settings.signing_keys,
             )
             opened.push_async_callback(services.close)
             if resources.cache:
@@ -93,7 +97,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
     caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
-    has_key = bool(settings.api_key.get_secret_value())
+    is_for_anyone = settings.effective_access is not Access.KEYS
     app = Application(
         title="Image host",
         version=__version__,
@@ -111,17 +115,15 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
             Middleware(AccessLog),
             Middleware(BodyLimit, caps=caps),
-            Middleware(Authentication, api_key=settings.api_key),
-            *([] if has_key else [Middleware(CrossSiteGuard, settings=settings)]),
+            Middleware(Authentication),
+            *([Middleware(CrossSiteGuard, settings=settings)] if is_for_anyone else []),
         ],
         routes=[FileRoute()],
     )
     routers = ROUTERS[role]
     for router in routers.protected:
         app.include_router(
-            router,
-            dependencies=[Depends(require_api_key)] if has_key else [],
-            responses=documented(InvalidKey, UNKNOWN_HOST, INTERNAL_ERROR),
+            router, responses=documented(InvalidKey, MissingScope, UNKNOWN_HOST, INTERNAL_ERROR)
         )
     for router in (*routers.public, _page_router(settings)):
         app.include_router(router, responses=documented(INTERNAL_ERROR))

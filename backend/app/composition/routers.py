@@ -14,7 +14,7 @@ class Routers(NamedTuple):
     """What a role serves, beside the page and the documentation."""
 
     protected: tuple[APIRouter, ...]
-    """Their calls need the API key, where there is one."""
+    """Each of their calls says what it needs (see `app.api.access`)."""
     public: tuple[APIRouter, ...]
 
 

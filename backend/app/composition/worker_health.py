@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from pydantic import SecretStr
 from starlette.middleware import Middleware
 
 from app.api import health
@@ -46,7 +45,7 @@ async def served_health(
         redirect_slashes=False,
         middleware=[
             Middleware(AccessLog),
-            Middleware(Authentication, api_key=SecretStr("")),
+            Middleware(Authentication),
         ],
     )
     app.include_router(health.router)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from app.config.database_url import parse_database_url
 from app.config.storage_url import LOCAL, are_one_place, parse_storage_url
+from app.domain.actor import Access
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
@@ -18,6 +19,12 @@ _REDIS_URL: Final = re.compile(
     r"|unix://([^/?#@]*@)?/[^?#@]+)(\?[^#@]*)?"
 )
 """Strict, since what is taken for a host or port is logged, and must be no part of a password."""
+
+_SIGNING_KEY: Final = re.compile(r"[0-9A-Za-z]{1,8}:[^\s:,]{32,}")
+
+
+def _listed(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 class Settings(BaseModel):
@@ -42,7 +49,13 @@ class Settings(BaseModel):
     batch_max_files: int = Field(20, ge=1, le=1000)
     """Most files in one batch upload."""
     api_key: SecretStr = SecretStr("")
-    """Key that uploads, lists, metadata and deletes ask for; empty = open."""
+    """The administrator's key; empty = there is none but those of users."""
+    access: Access | None = None
+    """What somebody without a key may do: "open", "upload" or "keys"; empty = open without API_KEY,
+    keys with it."""
+    signing_key: SecretStr = SecretStr("")
+    """What addresses of private images are signed with: id:secret, comma separated, the first for
+    new ones; empty = the secret of the database."""
     uploads_per_hour_per_ip: int = Field(0, ge=0)
     """Most images one address may add within an hour; 0 = unlimited."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -172,6 +185,27 @@ class Settings(BaseModel):
             raise ValueError("may hold letters, digits and . _ ~ + / - only, then = signs")
         return value
 
+    @field_validator("access")
+    @classmethod
+    def _is_not_open_with_a_key(cls, value: Access | None, info: ValidationInfo) -> Access | None:
+        key = info.data.get("api_key")
+        if value is Access.OPEN and key and key.get_secret_value():
+            raise ValueError("is open, so that API_KEY protects nothing: leave one of them out")
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _has_ids(cls, value: SecretStr) -> SecretStr:
+        keys = _listed(value.get_secret_value())
+        if not all(_SIGNING_KEY.fullmatch(one) for one in keys):
+            raise ValueError(
+                "must be id:secret, or several of them with commas between; an id is up to 8 "
+                "letters and digits, a secret 32 characters or more, as of `openssl rand -hex 32`"
+            )
+        if len({one.partition(":")[0] for one in keys}) < len(keys):
+            raise ValueError("has two secrets of one id")
+        return value
+
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -220,6 +254,19 @@ class Settings(BaseModel):
         return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
     @property
+    def effective_access(self) -> Access:
+        """What somebody without a key may do."""
+        if self.access is None:
+            return Access.KEYS if self.api_key.get_secret_value() else Access.OPEN
+        return self.access
+
+    @property
+    def signing_keys(self) -> dict[str, bytes]:
+        """The secrets of `signing_key` by their ids, the first for what is signed now."""
+        pairs = (one.split(":") for one in _listed(self.signing_key.get_secret_value()))
+        return {name.strip(): secret.strip().encode() for name, secret in pairs}
+
+    @property
     def is_open_to_the_network(self) -> bool:
         """Whether other machines reach the service and no key protects it."""
-        return not self.is_on_loopback and not self.api_key.get_secret_value()
+        return not self.is_on_loopback and self.effective_access is Access.OPEN

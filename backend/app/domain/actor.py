@@ -1,15 +1,75 @@
-"""Who asks for something."""
+"""Who asks for something, and what they may do."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+from uuid import UUID
+
+from app.domain.image import Image
+
+
+class Access(StrEnum):
+    """What somebody without a key may do (setting ACCESS)."""
+
+    OPEN = "open"
+    """All that is done with images."""
+    UPLOAD = "upload"
+    """Upload, and delete by the token that the answer has."""
+    KEYS = "keys"
+    """Fetch public files."""
+
+
+class Right(StrEnum):
+    """What an actor may do with the images that they reach."""
+
+    UPLOAD = "upload"
+    READ = "read"
+    """List, search, read metadata, and fetch private files."""
+    WRITE = "write"
+    """Rename, make private or public, make links."""
+    DELETE = "delete"
+    ADMIN = "admin"
+    """Manage users and their keys."""
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    ADMIN = "admin"
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What whoever has a key of this scope may do."""
+        if self is Scope.WRITE:
+            return frozenset({Right.UPLOAD, Right.WRITE})
+        return frozenset({Right(self.value)})
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The sender of a request, as far as it has been authenticated."""
+    """The sender of a request, as far as they have been authenticated."""
 
-    has_api_key: bool = False
+    rights: frozenset[Right] = frozenset()
+    user_id: UUID | None = None
+    """Who owns what they upload; None = nobody does."""
+    reaches_all: bool = False
+    """Whether the images of everybody are theirs to see and to change."""
+
+    def reaches(self, image: Image) -> bool:
+        """Return whether an image is theirs to see and to change."""
+        return self.reaches_all or (self.user_id is not None and image.owner_id == self.user_id)
 
 
-ANONYMOUS: Final = Actor()
-API_KEY_HOLDER: Final = Actor(has_api_key=True)
+_OF_IMAGES: Final = frozenset(Right) - {Right.ADMIN}
+
+ADMINISTRATOR: Final = Actor(frozenset(Right), reaches_all=True)
+"""Whoever has the key of the setting API_KEY."""
+ANONYMOUS: Final = {
+    Access.OPEN: Actor(_OF_IMAGES, reaches_all=True),
+    Access.UPLOAD: Actor(frozenset({Right.UPLOAD})),
+    Access.KEYS: Actor(),
+}
+"""Somebody without a key."""

@@ -131,6 +131,25 @@ class UploadFailed(ImageHostError):
         super().__init__("The file could not be stored; the service's log says why.")
 
 
+class InvalidKey(ImageHostError):
+    """There is no API key, or it is wrong, has expired or was revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("This call needs an API key: Authorization: Bearer <key>.")
+
+
+class MissingScope(ImageHostError):
+    """The API key is not for this.
+
+    Args:
+        scope: What it would have to be for.
+    """
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This call needs an API key with the scope {scope!r}.")
+        self.scope = scope
+
+
 class ImageNotFound(ImageHostError):
     """No image has this id."""
 

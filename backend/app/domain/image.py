@@ -39,6 +39,10 @@ class Image(NamedTuple):
     """Longest sides of the thumbnails that there are, in pixels; None until they are rendered."""
     render_error: str | None
     """Why there can be no thumbnails, in one sentence."""
+    owner_id: UUID | None = None
+    """Of the user who uploaded it; None where nobody owns it."""
+    is_public: bool = True
+    """Whether anybody may fetch its file and its thumbnails."""
 
 
 class ImageDetails(NamedTuple):
@@ -62,6 +66,8 @@ class NewImage(NamedTuple):
     height: int | None = None
     checksum: bytes | None = None
     truncated: bool | None = None
+    owner_id: UUID | None = None
+    is_public: bool = True
 
 
 class IncompleteRow(NamedTuple):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import groupby, islice, pairwise
 from typing import Final, NamedTuple
 from unicodedata import category, combining, decimal, normalize
+from uuid import UUID
 
 from app.domain.metadata import Value
 
@@ -61,6 +62,10 @@ class Filters(NamedTuple):
     """When the first was uploaded, or after that."""
     before: datetime | None = None
     """The last was uploaded before that."""
+    checksum: bytes | None = None
+    """SHA-256 of the stored bytes."""
+    owner_id: UUID | None = None
+    """Of the user whose images they are; None = everybody's."""
 
 
 NO_FILTERS: Final = Filters()

@@ -4,7 +4,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, SmallInteger, String, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    func,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -65,6 +75,10 @@ class ImageRow(Base):
     updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # The terms that find it (see `app.domain.search`); unknown in rows of earlier versions.
     search: Mapped[str | None] = mapped_column(TSVECTOR)
+    # Who uploaded it; unknown of images that were uploaded without a user's key.
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    # Whether anybody may fetch its file; others need a key, or a signed address.
+    is_public: Mapped[bool] = mapped_column(server_default=true())
 
 
 IMAGES: Final = Base.metadata.tables["images"]
@@ -73,6 +87,14 @@ IMAGES: Final = Base.metadata.tables["images"]
 Index(None, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(None, ImageRow.content_type, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(None, ImageRow.upload_ip, ImageRow.created_at)
+Index(
+    None,
+    ImageRow.owner_id,
+    ImageRow.created_at.desc(),
+    ImageRow.id.desc(),
+    postgresql_where=ImageRow.owner_id.is_not(None),
+)
+Index(None, ImageRow.checksum)
 Index(
     None,
     ImageRow.search,

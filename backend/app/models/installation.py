@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, String, true
+from sqlalchemy import CheckConstraint, String, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base
@@ -19,3 +19,10 @@ class Installation(Base):
     storage_id: Mapped[UUID | None] = mapped_column()
     # The earliest revision whose code works with this schema (ADR 28).
     compatible_from: Mapped[str] = mapped_column(String(4))
+    # 32 random bytes, by which API keys and delete tokens are recognised, and addresses signed
+    # where there is no SIGNING_KEY.
+    secret: Mapped[bytes] = mapped_column(
+        server_default=text(
+            "decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
+        )
+    )

@@ -36,6 +36,7 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
         }
         for size in (150, 300, 800)
     },
+    "is_public": True,
     "created_at": "2026-11-24T12:00:00.123456Z",
     "updated_at": "2026-11-24T12:00:00.123456Z",
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
@@ -84,6 +85,10 @@ class ImageOut(BaseModel):
     thumbnails: dict[str, ThumbnailOut] = Field(
         description="WebP images by the most pixels of their longer side, of each size in "
         "`thumbnail_sizes` of the limits; empty if none can be made"
+    )
+    is_public: bool = Field(
+        description="Whether anybody may fetch the file and the thumbnails; of a private image "
+        "their addresses are signed, and expire"
     )
     created_at: datetime = Field(description="UTC")
     updated_at: datetime = Field(

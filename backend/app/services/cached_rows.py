@@ -14,7 +14,7 @@ from app.domain.image import Image, ImageDetails
 from app.services.trust import Trust
 from app.statements.images import find_details
 
-FORMAT: Final = b"\1"
+FORMAT: Final = b"\2"
 """Of the values, their first byte. What another version has stored is not read, but replaced when
 it has expired; it is invalidated by every version, for the keys are the same."""
 
@@ -24,6 +24,7 @@ _HEAD_BYTES: Final = len(FORMAT) + _CHECK_BYTES
 _FIELDS: Final = Image._fields[1:]
 _BINARY: Final = [_FIELDS.index(name) for name in ("checksum", "placeholder")]
 _TIMES: Final = [_FIELDS.index(name) for name in ("created_at", "updated_at", "rendered_at")]
+_OWNER: Final = _FIELDS.index("owner_id")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -85,6 +86,7 @@ def encode(details: ImageDetails) -> bytes:
     for place in _TIMES:
         if row[place] is not None:
             row[place] = (row[place] - _EPOCH) // _MICROSECOND
+    row[_OWNER] = row[_OWNER] and row[_OWNER].hex
     text = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
     content = details.image.id.bytes + text
     return FORMAT + crc32(content).to_bytes(_CHECK_BYTES) + content
@@ -103,4 +105,5 @@ def decode(image_id: UUID, value: bytes) -> ImageDetails | None:
     for place in _TIMES:
         if row[place] is not None:
             row[place] = _EPOCH + row[place] * _MICROSECOND
+    row[_OWNER] = row[_OWNER] and UUID(row[_OWNER])
     return ImageDetails(Image(image_id, *row[:-1]), row[-1])

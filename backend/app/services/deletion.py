@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
+from app.domain.actor import ADMINISTRATOR, Actor
 from app.domain.errors import ImageNotFound, StorageError
 from app.observability.reasons import reason
 from app.services.changes import Changes
@@ -38,18 +39,20 @@ class Deletion:
         self._is_moving = isinstance(storage, Moving)
         self._lease = lease
 
-    async def delete(self, image_id: UUID) -> None:
+    async def delete(self, image_id: UUID, actor: Actor = ADMINISTRATOR) -> None:
         """Delete an image, as `delete_batch` does.
 
         Raises:
-            ImageNotFound: If there is none with this id.
+            ImageNotFound: If there is none with this id that the actor reaches.
             DatabaseUnavailable: As `delete_batch`.
         """
-        if not await self.delete_batch([image_id]):
+        if not await self.delete_batch([image_id], actor):
             raise ImageNotFound(image_id)
 
-    async def delete_batch(self, image_ids: Collection[UUID]) -> set[UUID]:
-        """Delete images, in one transaction; return the ids of those that there were.
+    async def delete_batch(
+        self, image_ids: Collection[UUID], actor: Actor = ADMINISTRATOR
+    ) -> set[UUID]:
+        """Delete images that an actor reaches, in one transaction; return the ids of these.
 
         A file that cannot be removed is left behind and logged; its image is gone all the same.
         Where an image is not there, a proxy may still have it: of an earlier attempt that was not
@@ -59,7 +62,9 @@ class Deletion:
             DatabaseUnavailable: If the rows cannot be deleted, or it is unknown whether they were.
         """
         async with self._changes.of(image_ids) as session:
-            keys = await delete_images(session, image_ids)
+            keys = await delete_images(
+                session, image_ids, None if actor.reaches_all else actor.user_id
+            )
         all_gone = await self._remove_all([(key, one) for one in keys for key in keys[one]])
         may_return = self._is_moving and bool(keys)
         if not all_gone or may_return or (self._lease and len(keys) < len(set(image_ids))):

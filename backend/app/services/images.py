@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from app.database.engine import Database
+from app.domain.actor import ADMINISTRATOR, Actor
 from app.domain.errors import DatabaseUnavailable, ImageNotFound, InvalidFilename
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Image, ImageDetails, Position
@@ -71,38 +72,51 @@ class Images:
             raise ImageNotFound(image_id)
         return image
 
-    async def details(self, image_id: UUID) -> ImageDetails:
-        """Return an image with its metadata, as `get` returns it without."""
+    async def details(self, image_id: UUID, actor: Actor = ADMINISTRATOR) -> ImageDetails:
+        """Return an image with its metadata, as `get` returns it without.
+
+        Raises:
+            ImageNotFound: If there is none with this id that the actor reaches.
+            DatabaseUnavailable: As `get`.
+        """
         details = await self._detailed_lookups.submit(image_id)
-        if details is None:
+        if details is None or not actor.reaches(details.image):
             raise ImageNotFound(image_id)
         return details
 
     async def page(
-        self, limit: int, after: Position | None, filters: Filters = NO_FILTERS
+        self,
+        limit: int,
+        after: Position | None,
+        filters: Filters = NO_FILTERS,
+        actor: Actor = ADMINISTRATOR,
     ) -> ImagePage:
         """Return up to `limit` images that pass the filters, newest first, after a position.
+
+        They are those that the actor reaches.
 
         Raises:
             DatabaseUnavailable: If they cannot be read.
         """
         async with self._database.read() as session:
-            rows = await list_images(session, limit + 1, after, filters)
+            rows = await list_images(session, limit + 1, after, _reached(filters, actor))
         items = rows[:limit]
         more = len(rows) > limit
         return ImagePage(items, Position(items[-1].created_at, items[-1].id) if more else None)
 
-    async def count(self, filters: Filters = NO_FILTERS) -> ImageCount:
-        """Count the images that pass the filters, up to `MAX_COUNT`.
+    async def count(
+        self, filters: Filters = NO_FILTERS, actor: Actor = ADMINISTRATOR
+    ) -> ImageCount:
+        """Count the images that a `page` with these filters has, up to `MAX_COUNT`.
 
         Raises:
             DatabaseUnavailable: If they cannot be counted.
         """
         async with self._database.read() as session:
-            count = await count_images(session, MAX_COUNT + 1, filters)
+            count = await count_images(session, MAX_COUNT + 1, _reached(filters, actor))
         return ImageCount(min(count, MAX_COUNT), is_exact=count <= MAX_COUNT)
 
-    async def rename(self, image_id: UUID, filename: str) -> Image:
+    async def rename(self, image_id: UUID, filename: str, actor: Actor = ADMINISTRATOR) -> Image:
         """Change the file name of an image; return the image as it is then.
 
         Every process saves its files under the new name within `REMEMBERED_SECONDS`.
@@ -110,15 +124,17 @@ class Images:
         Args:
             image_id: Which image.
             filename: As the client sent it; it is made harmless, as that of an upload.
+            actor: Who asks for it.
 
         Raises:
             InvalidFilename: If nothing is left of the name then.
-            ImageNotFound: If there is no image with this id.
+            ImageNotFound: If there is no image with this id that the actor reaches.
             DatabaseUnavailable: If the row cannot be changed, or it is unknown whether it was.
         """
         harmless = sanitize_filename(filename, "")
         if not harmless:
             raise InvalidFilename
+        await self.details(image_id, actor)
         async with self._changes.of([image_id]) as session:
             image = await rename_image(session, image_id, harmless)
         if image is None:
@@ -142,3 +158,8 @@ class Images:
             async with self._database.read() as session:
                 found = await find_details(session, image_ids)
         return [found.get(image_id) for image_id in image_ids]
+
+
+def _reached(filters: Filters, actor: Actor) -> Filters:
+    """Return filters that only images pass which an actor reaches."""
+    return filters if actor.reaches_all else filters._replace(owner_id=actor.user_id)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
-from uuid import uuid4
+from typing import Literal, NamedTuple
+from uuid import UUID, uuid4
 
 from app.domain.errors import EmptyFile, FileTooLarge, InvalidFileType
 from app.domain.filenames import sanitize_filename
@@ -16,6 +16,17 @@ from app.services.stripping import without_metadata
 from app.storage.base import StagedObject, StorageBackend
 
 
+class UploadOptions(NamedTuple):
+    """What an upload asks for its files."""
+
+    strip_metadata: bool | None = None
+    """Whether they are to lose their metadata; None = as the service usually does."""
+    is_public: bool = True
+    """Whether anybody may fetch them."""
+    on_duplicate: Literal["store", "return"] = "store"
+    """What becomes of a file whose bytes are already those of an image of the same owner."""
+
+
 class IncomingFile(NamedTuple):
     """A file on its way in."""
 
@@ -23,8 +34,7 @@ class IncomingFile(NamedTuple):
     """The client's name for it; not to be trusted."""
     chunks: AsyncIterator[bytes]
     """Its bytes, in pieces that are not empty; raises where the file is broken off."""
-    strip_metadata: bool | None = None
-    """Whether it is to lose its metadata; None = as the service usually does."""
+    options: UploadOptions = UploadOptions()
 
 
 class StagedImage(NamedTuple):
@@ -59,7 +69,9 @@ class Staging:
         self._max_upload_bytes = max_upload_bytes
         self._strip_metadata = strip_metadata
 
-    async def stage(self, file: IncomingFile, address: IpAddress | None) -> StagedImage:
+    async def stage(
+        self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None = None
+    ) -> StagedImage:
         """Write a file as it arrives, judging its type by its head and its size while counting.
 
         What is found out about it, its size included, is of the bytes that are stored.
@@ -76,7 +88,8 @@ class Staging:
         image_type = detect(chunk)
         if image_type is None:
             raise InvalidFileType(is_named=file.filename is not None)
-        if self._strip_metadata if file.strip_metadata is None else file.strip_metadata:
+        strips = file.options.strip_metadata
+        if self._strip_metadata if strips is None else strips:
             chunks = without_metadata(chunk, chunks, image_type)
             chunk = await _read_head(chunks)
         image_id = uuid4()
@@ -103,6 +116,8 @@ class Staging:
             content_type=image_type.value,
             file_size=size,
             upload_ip=address,
+            owner_id=owner_id,
+            is_public=file.options.is_public,
         )
         return StagedImage(row, staged, asyncio.create_task(inspection.facts()))
 

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import NamedTuple
+from uuid import UUID
 
 from app.domain.errors import (
     ImageHostError,
@@ -50,8 +51,15 @@ class Uploads:
         self._quota = quota
         self._batch_max_files = batch_max_files
 
-    async def upload(self, file: IncomingFile, address: IpAddress | None) -> Image:
+    async def upload(
+        self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None = None
+    ) -> Image:
         """Store one file, which is durable when this returns.
+
+        Args:
+            file: The file.
+            address: Where it comes from; None = it counts towards no address's quota.
+            owner_id: Of the user whose image it will be; None = nobody's.
 
         Raises:
             UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge`, `MetadataNotRemovable`
@@ -60,10 +68,13 @@ class Uploads:
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
         """
         await self._quota.require(address)
-        return await self._publish(await self._staging.stage(file, address))
+        return await self._publish(await self._staging.stage(file, address, owner_id))
 
     async def upload_batch(
-        self, files: AsyncIterator[IncomingFile], address: IpAddress | None
+        self,
+        files: AsyncIterator[IncomingFile],
+        address: IpAddress | None,
+        owner_id: UUID | None = None,
     ) -> list[Image | FailedUpload]:
         """Store several files, each for itself, once all have arrived; results in their order.
 
@@ -80,7 +91,7 @@ class Uploads:
                 if len(arrived) == self._batch_max_files:
                     raise TooManyFiles(self._batch_max_files, len(arrived) + 1)
                 try:
-                    arrived.append(await self._stage_and_seal(file, address))
+                    arrived.append(await self._stage_and_seal(file, address, owner_id))
                 except (UploadRejected, StorageError) as error:
                     name = sanitize_filename(file.filename, fallback="image")
                     arrived.append(FailedUpload(name, error))
@@ -99,9 +110,11 @@ class Uploads:
         """Wait until the rows of published files are stored; no upload may follow."""
         await self._insertion.drain()
 
-    async def _stage_and_seal(self, file: IncomingFile, address: IpAddress | None) -> StagedImage:
+    async def _stage_and_seal(
+        self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None
+    ) -> StagedImage:
         """Stage a file that waits for the others of its batch."""
-        image = await self._staging.stage(file, address)
+        image = await self._staging.stage(file, address, owner_id)
         try:
             await image.object.seal()
         except BaseException:

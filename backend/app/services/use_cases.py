@@ -1,10 +1,13 @@
 """All that people do with images: the use cases over one database and one storage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from app.cache.base import Cache
 from app.database.engine import Database
+from app.domain.actor import Access
 from app.domain.limits import UploadLimits
+from app.services.authentication import Authentication
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
 from app.services.deletion import Deletion
@@ -35,7 +38,12 @@ class Services:
         cache: Cache | None = None,
         lease: Lease | None = None,
         redirects: bool = False,
+        api_key: str = "",
+        access: Access = Access.OPEN,
+        signing_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
+        self.authentication = Authentication(api_key, access)
+        self._signing_keys = signing_keys
         changes = Changes(database, cache)
         self.cached_rows = CachedRows(database, cache) if cache else None
         identity = StorageIdentity(database, storage)

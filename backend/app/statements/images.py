@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Executable, Select, any_, bindparam, func, select
+from sqlalchemy import Executable, Select, any_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
@@ -30,8 +30,12 @@ _RENAME: Final = (
     )
     .returning(*_COLUMNS)
 )
+_OWNER: Final = bindparam("owner", type_=IMAGES.c.owner_id.type)
 _LOCKED: Final = (
-    select(IMAGES.c.id).where(IMAGES.c.id == any_(_IDS)).order_by(IMAGES.c.id).with_for_update()
+    select(IMAGES.c.id)
+    .where(IMAGES.c.id == any_(_IDS), or_(_OWNER.is_(None), IMAGES.c.owner_id == _OWNER))
+    .order_by(IMAGES.c.id)
+    .with_for_update()
 )
 _DELETE: Final = (
     IMAGES.delete()
@@ -101,13 +105,16 @@ async def rename_image(session: WriteSession, image_id: UUID, filename: str) -> 
     return (await images_by_id(session, _RENAME, parameters)).get(image_id)
 
 
-async def delete_images(session: WriteSession, image_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
+async def delete_images(
+    session: WriteSession, image_ids: Iterable[UUID], owner: UUID | None = None
+) -> dict[UUID, list[str]]:
     """Delete rows by their ids; return the keys of their files, the original's first.
 
-    An id that no row has is left out. The rows are locked in the order of the ids, so that no two
-    transactions that do this at once deadlock.
+    An id that no row has is left out, as is one of another owner than `owner`, if that is given. The
+    rows are locked in the order of the ids, so that no two transactions that do this at once
+    deadlock.
     """
-    rows = await session.execute(_DELETE, {"ids": list(image_ids)})
+    rows = await session.execute(_DELETE, {"ids": list(image_ids), "owner": owner})
     return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}
 
 

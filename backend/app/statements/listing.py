@@ -52,7 +52,11 @@ async def count_images(session: ReadSession, most: int, filters: Filters = NO_FI
 
 
 def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
-    _, content_type, since, before = filters
+    _, content_type, since, before, checksum, owner_id = filters
+    if owner_id:
+        yield IMAGES.c.owner_id == owner_id
+    if checksum:
+        yield IMAGES.c.checksum == checksum
     if content_type:
         yield IMAGES.c.content_type == content_type
     if since:

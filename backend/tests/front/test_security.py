@@ -1,1 +1,94 @@
-../api/test_security.py
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from testkit import samples
+from testkit.asgi import OpenClient
+from testkit.problems import assert_problem
+
+KEY = "correct-horse_battery.staple~1+/="
+IMAGE = "/api/v1/images/00000000-0000-0000-0000-000000000000"
+PROTECTED = [
+    ("POST", "/api/v1/images/upload"),
+    ("POST", "/api/v1/images/batch"),
+    ("GET", "/api/v1/images"),
+    ("GET", IMAGE),
+    ("DELETE", IMAGE),
+    ("PATCH", IMAGE),
+    ("POST", "/api/v1/images/batch-delete"),
+]
+BAD = {
+    "none": {},
+    "wrong": {"authorization": "Bearer wrong"},
+    "empty": {"authorization": "Bearer "},
+    "beginning": {"authorization": f"Bearer {KEY[:-1]}"},
+    "longer": {"authorization": f"Bearer {KEY}x"},
+    "other scheme": {"authorization": f"Basic {KEY}"},
+    "no scheme": {"authorization": KEY},
+    "not ASCII": {"authorization": "Bearer sch\u00f6n".encode("latin-1")},
+}
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("case", BAD)
+async def test_a_request_without_the_key_is_rejected(
+    open_client: OpenClient, method: str, path: str, case: str
+) -> None:
+    async with open_client(api_key=SecretStr(KEY)) as client:
+        response = await client.request(method, path, headers=BAD[case])  # type: ignore[arg-type]
+        assert_problem(response, 401, "invalid-key")
+        assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_requests_with_the_key_succeed(open_client: OpenClient) -> None:
+    headers = {"authorization": f"bearer {KEY}"}
+    async with open_client(api_key=SecretStr(KEY)) as client:
+        files = {"file": samples.jpeg()}
+        response = await client.post("/api/v1/images/upload", files=files, headers=headers)
+        assert response.status_code == 201
+        url = response.headers["location"]
+        assert (await client.get("/api/v1/images", headers=headers)).status_code == 200
+        assert (await client.get(url, headers=headers)).status_code == 200
+        renamed = await client.patch(url, headers=headers, json={"filename": "a.jpg"})
+        assert renamed.status_code == 200
+        assert (await client.delete(url, headers=headers)).status_code == 204
+
+
+async def test_files_health_and_docs_need_no_key(open_client: OpenClient) -> None:
+    async with open_client(api_key=SecretStr(KEY)) as client:
+        response = await client.post(
+            "/api/v1/images/upload",
+            files={"file": samples.jpeg()},
+            headers={"authorization": f"Bearer {KEY}"},
+        )
+        assert (await client.get(response.json()["url"])).status_code == 200
+        for path in (
+            "/api/v1/limits",
+            "/health/live",
+            "/health/ready",
+            "/docs",
+            "/openapi.json",
+            "/problems",
+        ):
+            assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_wrong_key_does_no_harm_where_none_is_needed(
+    open_client: OpenClient, case: str
+) -> None:
+    async with open_client(api_key=SecretStr(KEY)) as client:
+        for path in (f"{IMAGE}/file", f"{IMAGE}/file?download=1"):
+            response = await client.get(path, headers=BAD[case])  # type: ignore[arg-type]
+            assert_problem(response, 404, "image-not-found")
+
+
+async def test_the_docs_ask_for_a_key_only_where_there_is_one(
+    open_client: OpenClient, client: httpx.AsyncClient
+) -> None:
+    def security(document: dict[str, dict[str, dict[str, dict[str, object]]]]) -> object:
+        return document["paths"]["/api/v1/images/upload"]["post"].get("security")
+
+    assert security((await client.get("/openapi.json")).json()) is None
+    async with open_client(api_key=SecretStr(KEY)) as protected:
+        assert security((await protected.get("/openapi.json")).json()) == [{"HTTPBearer": []}]

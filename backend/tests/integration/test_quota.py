@@ -86,7 +86,7 @@ async def test_the_quota_is_exact_for_uploads_and_batches_of_two_processes(
     database_url: URL, sent: list[tuple[IpAddress, int, int]], quota: int
 ) -> None:
     databases = [Database(database_url) for _ in range(2)]
-    await execute(databases[0], "TRUNCATE images")
+    await execute(databases[0], "TRUNCATE images CASCADE")
     storage = MemoryStorage()
     services = [services_with_quota(database, storage, quota) for database in databases]
     outcomes = await asyncio.gather(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.api.forms.multipart import MAX_FLAG_BYTES, STRIP_METADATA, FormReader
+from app.api.forms.multipart import MAX_OPTION_BYTES, FormReader
 from app.api.forms.rejections import InvalidField, MissingField
 from testkit.forms import CONTENT_TYPE, form, part, split, stream
 
@@ -13,12 +13,12 @@ FILES = [part(b"one", filename="1.jpg"), part(b"two", filename="2.jpg")]
 
 def flag(value: bytes | str, filename: str | None = None) -> bytes:
     content = value if isinstance(value, bytes) else value.encode()
-    return part(content, STRIP_METADATA, filename)
+    return part(content, "strip_metadata", filename)
 
 
 async def read(*parts: bytes, piece: int = 10_000) -> list[bool | None]:
     reader = FormReader(CONTENT_TYPE, stream(split(form(*parts), piece)))
-    return [file.strip_metadata async for file in reader.files("file")]
+    return [file.options.strip_metadata async for file in reader.files("file")]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_a_form_need_not_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "maybe", "2", " true", b"\xff\xfe", "true\0", "1" * (MAX_FLAG_BYTES + 1)]
+    "value", ["", "maybe", "2", " true", b"\xff\xfe", "true\0", "1" * (MAX_OPTION_BYTES + 1)]
 )
 async def test_any_other_value_is_refused(value: bytes | str) -> None:
     with pytest.raises(InvalidField, match="strip_metadata must be true or false"):

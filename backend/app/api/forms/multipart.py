@@ -6,7 +6,7 @@ something to iterate over, and bounds what a client may send besides the files t
 
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from python_multipart.exceptions import FormParserError
@@ -14,12 +14,10 @@ from python_multipart.multipart import MultipartParser
 
 from app.api.forms.names import decode_header, parse_parameters, read_name
 from app.api.forms.rejections import InvalidField, MalformedMultipart, MissingField
-from app.services.staging import IncomingFile
+from app.services.staging import IncomingFile, UploadOptions
 
-STRIP_METADATA: Final = "strip_metadata"
-"""The field that says whether the files of the form lose their metadata."""
-MAX_FLAG_BYTES: Final = 16
-"""Of the value of a field that is true or false."""
+MAX_OPTION_BYTES: Final = 16
+"""Of the value of a field that says what is asked for the files."""
 MAX_BOUNDARY_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""
 MAX_OTHER_PARTS: Final = 100
@@ -31,6 +29,14 @@ MAX_PART_HEADER_BYTES: Final = 32 * 1024
 """For one header; holds a file name of 4,000 characters, whatever they are."""
 
 _FLAG: Final = TypeAdapter(bool)
+_FLAG_WORDS: Final = "true or false"
+_OPTIONS: Final[dict[str, tuple[TypeAdapter[Any], str]]] = {
+    "strip_metadata": (_FLAG, _FLAG_WORDS),
+    "is_public": (_FLAG, _FLAG_WORDS),
+    "on_duplicate": (TypeAdapter(Literal["store", "return"]), "store or return"),
+}
+"""The fields of `UploadOptions`: what their values are, for the program and for people."""
+OPTIONS: Final = tuple(_OPTIONS)
 
 
 class _PartBegin(NamedTuple):
@@ -86,25 +92,25 @@ class FormReader:
 
         Raises:
             MissingField: At the end, if there was none.
-            InvalidField: If `strip_metadata` is wrong, is there twice, or follows a file.
+            InvalidField: If an option is wrong, is there twice, or follows a file.
             MalformedMultipart: If the form is malformed or incomplete.
         """
         found = False
-        strip_metadata: bool | None = None
+        options: dict[str, Any] = {}
         others: list[str] = []
         while (event := await self._next_event()) is not None:
             if not isinstance(event, _PartBegin):
                 continue
             if event.name == field:
                 found = True
-                yield IncomingFile(event.filename, self._chunks(), strip_metadata)
-            elif event.name == STRIP_METADATA:
+                yield IncomingFile(event.filename, self._chunks(), UploadOptions(**options))
+            elif (name := event.name) in _OPTIONS:
                 if found:
-                    sentence = "Send strip_metadata before the file; nothing was stored."
-                    raise InvalidField(STRIP_METADATA, sentence)
-                if strip_metadata is not None:
-                    raise InvalidField(STRIP_METADATA, "Send strip_metadata only once.")
-                strip_metadata = await self._read_flag(event)
+                    sentence = f"Send {name} before the file; nothing was stored."
+                    raise InvalidField(name, sentence)
+                if name in options:
+                    raise InvalidField(name, f"Send {name} only once.")
+                options[name] = await self._read_option(event)
             else:
                 others.append(event.name[:MAX_SHOWN_CHARACTERS])
                 if len(others) > MAX_OTHER_PARTS:
@@ -131,23 +137,24 @@ class FormReader:
 
         return file._replace(chunks=chunks())
 
-    async def _read_flag(self, part: _PartBegin) -> bool:
-        """Return the value of a field that is true or false.
+    async def _read_option(self, part: _PartBegin) -> object:
+        """Return the value of a field that says what is asked for the files.
 
         Raises:
-            InvalidField: If it is neither, or a file.
+            InvalidField: If it has no such value, or is a file.
         """
+        adapter, words = _OPTIONS[part.name]
         value = b""
         async for chunk in self._chunks():
             value += chunk
-            if len(value) > MAX_FLAG_BYTES:
+            if len(value) > MAX_OPTION_BYTES:
                 break
         try:
             if part.filename is None:
-                return _FLAG.validate_python(value.decode("latin-1"))
+                return adapter.validate_python(value.decode("latin-1"))
         except ValidationError:
             pass
-        sentence = f"{part.name} must be true or false, without a file name."
+        sentence = f"{part.name} must be {words}, without a file name."
         raise InvalidField(part.name, sentence)
 
     async def _chunks(self) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from app.api.access import Deleter, Writer
 from app.api.context import ContextDep
 from app.api.images.paths import BATCH_DELETE_PATH, IMAGE_PATH
 from app.api.json_body import UnsupportedMediaType, described_body, read_json
@@ -31,13 +32,15 @@ router = APIRouter(tags=["images"])
         **documented(*_PROBLEMS, *_BODY_PROBLEMS, ImageNotFound, InvalidFilename),
     },
 )
-async def rename_image(request: Request, image_id: UUID, context: ContextDep) -> ImageOut:
+async def rename_image(
+    request: Request, image_id: UUID, context: ContextDep, actor: Writer
+) -> ImageOut:
     """Give an image another name. Its links stay; what is saved of it has the new name.
 
     `curl -X PATCH --json '{"filename": "holiday.jpg"}' http://localhost:8000/api/v1/images/…`
     """
     changes = await read_json(request, ImageChanges)
-    image = await context.services.images.rename(image_id, changes.filename)
+    image = await context.services.images.rename(image_id, changes.filename, actor)
     return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
 
 
@@ -51,9 +54,9 @@ async def rename_image(request: Request, image_id: UUID, context: ContextDep) ->
         **documented(*_PROBLEMS, ImageNotFound),
     },
 )
-async def delete_image(image_id: UUID, context: ContextDep) -> None:
+async def delete_image(image_id: UUID, context: ContextDep, actor: Deleter) -> None:
     """Delete an image and its file, for good."""
-    await context.services.deletion.delete(image_id)
+    await context.services.deletion.delete(image_id, actor)
 
 
 @router.post(
@@ -65,13 +68,13 @@ async def delete_image(image_id: UUID, context: ContextDep) -> None:
         **documented(*_PROBLEMS, *_BODY_PROBLEMS),
     },
 )
-async def delete_images(request: Request, context: ContextDep) -> DeletedImages:
+async def delete_images(request: Request, context: ContextDep, actor: Deleter) -> DeletedImages:
     """Delete images and their files, for good: all that there are, at once. An id counts once.
 
     `curl --json '{"ids": ["…", "…"]}' http://localhost:8000/api/v1/images/batch-delete`
     """
     ids = dict.fromkeys((await read_json(request, ImagesToDelete)).ids)
-    gone = await context.services.deletion.delete_batch(ids)
+    gone = await context.services.deletion.delete_batch(ids, actor)
     status = problem_of(ImageNotFound).status
     return DeletedImages(
         deleted=[one for one in ids if one in gone],

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_200_OK
 
+from app.api.access import Reader
 from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.filters import NAMES, FiltersDep
@@ -36,6 +37,8 @@ router = APIRouter(tags=["images"])
 async def list_images(
     response: Response,
     context: ContextDep,
+    *,
+    actor: Reader,
     filters: FiltersDep,
     limit: Annotated[int, Query(ge=1, le=100, description="Most images on the page")] = 20,
     cursor: Annotated[
@@ -51,7 +54,7 @@ async def list_images(
     `curl "http://localhost:8000/api/v1/images?q=beach&type=image/jpeg&from=2026-11-01"`
     """
     after = decode_cursor(cursor) if cursor is not None else None
-    page = await context.services.images.page(limit, after, filters)
+    page = await context.services.images.page(limit, after, filters, actor)
     next_cursor = encode_cursor(page.next) if page.next else None
     images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     if next_cursor:
@@ -70,9 +73,9 @@ async def list_images(
     summary="Count images",
     responses=documented(INVALID_REQUEST, DatabaseUnavailable),
 )
-async def count_images(context: ContextDep, filters: FiltersDep) -> ImageCountOut:
+async def count_images(context: ContextDep, actor: Reader, filters: FiltersDep) -> ImageCountOut:
     """Count the images that a list with these filters has, up to 10,000."""
-    number, is_exact = await context.services.images.count(filters)
+    number, is_exact = await context.services.images.count(filters, actor)
     return ImageCountOut(count=number, exact=is_exact)
 
 
@@ -82,8 +85,8 @@ async def count_images(context: ContextDep, filters: FiltersDep) -> ImageCountOu
     summary="Get an image's metadata",
     responses=documented(ImageNotFound, DatabaseUnavailable),
 )
-async def get_image(image_id: UUID, context: ContextDep) -> ImageDetailsOut:
+async def get_image(image_id: UUID, context: ContextDep, actor: Reader) -> ImageDetailsOut:
     """Return what is known of an image, and what its camera wrote into the file."""
-    image, metadata = await context.services.images.details(image_id)
+    image, metadata = await context.services.images.details(image_id, actor)
     sizes = context.settings.thumbnail_sizes
     return ImageDetailsOut.of(image, context.images_url, sizes, metadata=metadata)

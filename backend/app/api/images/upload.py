@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
+from app.api.access import Uploader
 from app.api.context import ContextDep
-from app.api.forms.multipart import STRIP_METADATA, FormReader
+from app.api.forms.multipart import OPTIONS, FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
     InvalidField,
@@ -33,6 +34,20 @@ _STRIP_METADATA: Final = {
     "Must come before the file. Absent = as the setting STRIP_METADATA says, which usually is "
     "false. The metadata of AVIF and HEIC images cannot be removed.",
     "examples": [True],
+}
+_IS_PUBLIC: Final = {
+    "type": "boolean",
+    "description": "Whether anybody may fetch the file and its thumbnails; absent = true. Of a "
+    "private image the addresses are signed, and expire. Must come before the file.",
+    "examples": [True],
+}
+_ON_DUPLICATE: Final = {
+    "type": "string",
+    "enum": ["store", "return"],
+    "description": "What becomes of a file whose bytes are already those of an image of the same "
+    "owner: it is stored once more (store, the default), or that image is returned with status 200 "
+    "(return). Must come before the file.",
+    "examples": ["store"],
 }
 _FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
 _LINKS: Final = {
@@ -65,7 +80,12 @@ def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
         "schema": {
             "type": "object",
             "required": [field],
-            "properties": {STRIP_METADATA: _STRIP_METADATA, field: schema},
+            "properties": {
+                "strip_metadata": _STRIP_METADATA,
+                "is_public": _IS_PUBLIC,
+                "on_duplicate": _ON_DUPLICATE,
+                field: schema,
+            },
         },
         "encoding": {field: {"contentType": ", ".join(ImageType)}},
     }
@@ -95,13 +115,15 @@ router = APIRouter(tags=["images"])
         ),
     },
 )
-async def upload_image(request: Request, response: Response, context: ContextDep) -> ImageOut:
+async def upload_image(
+    request: Request, response: Response, context: ContextDep, actor: Uploader
+) -> ImageOut:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
     file = await _read_form(request, "file").file("file")
-    image = await context.services.uploads.upload(file, context.client_address)
+    image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
     images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     response.headers["Location"] = f"{images_url}/{image.id}"
     return ImageOut.of(image, images_url, sizes)
@@ -127,7 +149,7 @@ async def upload_image(request: Request, response: Response, context: ContextDep
         **documented(*_PROBLEMS, NO_FILE_STORED, errors.TooManyFiles),
     },
 )
-async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
+async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -> JSONResponse:
     """Store several images, sent as the repeated field `files` of a form.
 
     Each file stands alone, and nothing is stored before the whole form has arrived. The field
@@ -136,7 +158,9 @@ async def upload_batch(request: Request, context: ContextDep) -> JSONResponse:
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
     files = _read_form(request, "files").files("files")
-    results = await context.services.uploads.upload_batch(files, context.client_address)
+    results = await context.services.uploads.upload_batch(
+        files, context.client_address, actor.user_id
+    )
     images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     failures = [result for result in results if isinstance(result, FailedUpload)]
     uploaded = [
@@ -159,13 +183,13 @@ def _read_form(request: Request, field: str) -> FormReader:
     """Return a reader of the form; a request without a body is one without the field.
 
     Raises:
-        InvalidField: If the address asks for stripping, which only the form can.
+        InvalidField: If the address asks for what only the form can.
         UnsupportedBody: If the body is something else, or compressed.
         MissingField: If there is none.
     """
-    if STRIP_METADATA in request.query_params:
-        sentence = "Send strip_metadata as a field of the form, before the file."
-        raise InvalidField(STRIP_METADATA, sentence)
+    for name in OPTIONS:
+        if name in request.query_params:
+            raise InvalidField(name, f"Send {name} as a field of the form, before the file.")
     headers = request.headers
     content_type = headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:

@@ -23,7 +23,6 @@ from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.front import absence_fields
 from app.api.images.paths import FILE_URL
 from app.api.json_body import JSON_MEDIA_TYPE, UnsupportedMediaType
-from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge
 from app.api.problems import kinds
 from app.api.problems.problem import Problem, ProblemResponse
@@ -33,7 +32,9 @@ from app.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     InvalidFilename,
+    InvalidKey,
     LimitExceeded,
+    MissingScope,
     QuotaExceeded,
     StorageFull,
     StorageUnavailable,
@@ -86,10 +87,12 @@ def _shown(path: Iterable[str | int]) -> str:
     return "".join(filter(str.isprintable, name))
 
 
-def _headers(error: Exception) -> dict[str, str]:
+def _headers(error: Exception) -> dict[str, str]:  # noqa: PLR0911 - one a kind
     match error:
         case InvalidKey():
             return {"WWW-Authenticate": "Bearer"}
+        case MissingScope(scope=scope):  # RFC 6750, section 3.1
+            return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
         case QuotaExceeded(allowed=quota, retry_after=seconds):
             window = int(QUOTA_PERIOD.total_seconds())
             # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more

@@ -15,7 +15,6 @@ from app.api.forms.rejections import (
 )
 from app.api.images.cursor import InvalidCursor
 from app.api.json_body import UnsupportedMediaType
-from app.api.middleware.authentication import InvalidKey
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
@@ -72,9 +71,16 @@ NO_FILE_STORED: Final = Problem(
 INVALID_KEY: Final = Problem(
     "invalid-key",
     401,
-    "Send the key as `Authorization: Bearer <key>`.",
-    InvalidKey(),
+    "Send a key as `Authorization: Bearer <key>`, or as `X-API-Key: <key>`. The one that was sent "
+    "may be wrong, have expired, or have been revoked.",
+    errors.InvalidKey(),
     exact_title="Invalid API key",
+)
+MISSING_SCOPE: Final = Problem(
+    "missing-scope",
+    403,
+    "The key is valid, but not for this call. Create one with the scope that `detail` names.",
+    errors.MissingScope("delete"),
 )
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
