@@ -17,6 +17,7 @@ interface ApiImage {
   /** By the most pixels of the longer side. */
   thumbnails: Record<string, ApiThumbnail>;
   created_at: string;
+  is_public: boolean;
   updated_at: string;
   url: string;
 }

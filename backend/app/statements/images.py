@@ -110,9 +110,8 @@ async def delete_images(
 ) -> dict[UUID, list[str]]:
     """Delete rows by their ids; return the keys of their files, the original's first.
 
-    An id that no row has is left out, as is one of another owner than `owner`, if that is given. The
-    rows are locked in the order of the ids, so that no two transactions that do this at once
-    deadlock.
+    An id that no row has is left out, as is one of another owner, if an owner is given. The rows
+    are locked in the order of the ids, so that no two transactions that do this at once deadlock.
     """
     rows = await session.execute(_DELETE, {"ids": list(image_ids), "owner": owner})
     return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}

@@ -9,6 +9,7 @@ from app.api.forms.multipart import FormReader
 from app.api.forms.rejections import InvalidField, MalformedMultipart, MissingField
 from app.domain.filenames import MAX_CHARACTERS, sanitize_filename
 from app.imaging.formats import HEAD_BYTES, detect
+from app.services.staging import UploadOptions
 
 BOUNDARY = b"b"
 CONTENT_TYPE = "multipart/form-data; boundary=b"
@@ -24,7 +25,7 @@ PIECES = (
 )
 
 Result = TypeVar("Result")
-Outcome = list[tuple[str | None, bool | None, bytes]] | str
+Outcome = list[tuple[str | None, UploadOptions, bytes]] | str
 
 
 def fuzz(provider: atheris.FuzzedDataProvider) -> None:
@@ -60,7 +61,7 @@ def _read(chunks: list[bytes]) -> Outcome:
         try:
             async for file in FormReader(CONTENT_TYPE, stream()).files("file"):
                 content = b"".join([chunk async for chunk in file.chunks])
-                files.append((file.filename, file.strip_metadata, content))
+                files.append((file.filename, file.options, content))
         except (InvalidField, MalformedMultipart, MissingField) as error:
             return type(error).__name__
         return files

@@ -51,6 +51,7 @@ from testkit.uploads import add, execute, row, row_keys
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OF_A_DAY = Filters(since=START, before=START + timedelta(days=1))
 OF_A_TYPE = Filters(content_type="image/png")
+OWNER = UUID("7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34")
 KEYS = "uq_images_storage_key"
 NEWEST = "ix_images_created_at_id"
 TYPES = "ix_images_content_type_created_at_id"
@@ -243,6 +244,10 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "later page of a type": (
         lambda session, known: list_images(session, 21, known, OF_A_TYPE),
         TYPES,
+    ),
+    "later page of an owner": (
+        lambda session, known: list_images(session, 21, known, Filters(owner_id=OWNER)),
+        "ix_images_owner_id_created_at_id",
     ),
     "count": (lambda session, _known: count_images(session, 101), NEWEST),
     "count of a type": (lambda session, _known: count_images(session, 101, OF_A_TYPE), TYPES),

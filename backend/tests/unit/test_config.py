@@ -47,6 +47,7 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
     good |= {"STORAGE_URL": "s3://bucket", "STORAGE_PREVIOUS_URL": "local"}
     good |= {"STORAGE_REDIRECT": "true"}
+    good |= {"ACCESS": "upload", "SIGNING_KEY": "a:" + "s" * 32}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
     monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")  # without it there is no FRONT

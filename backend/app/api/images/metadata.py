@@ -34,7 +34,7 @@ router = APIRouter(tags=["images"])
         **documented(InvalidCursor, DatabaseUnavailable),
     },
 )
-async def list_images(
+async def list_images(  # noqa: PLR0913 - one a parameter of the call
     response: Response,
     context: ContextDep,
     *,
