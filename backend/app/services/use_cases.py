@@ -18,6 +18,7 @@ from app.services.insertion import Insertion
 from app.services.lease import Lease
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
+from app.services.secrets import Secrets
 from app.services.staging import Staging
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
@@ -42,6 +43,7 @@ class Services:
         access: Access = Access.OPEN,
         signing_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
+        self.secrets = Secrets(database)
         self.authentication = Authentication(api_key, access)
         self._signing_keys = signing_keys
         changes = Changes(database, cache)
@@ -62,3 +64,4 @@ class Services:
         await self.uploads.close()
         await self.thumbnails.close()
         await self.images.close()
+        await self.secrets.close()

@@ -1,4 +1,4 @@
-"""Statements on the id that ties a database to its storage (ADR 27)."""
+"""Statements on what a database knows of itself, and of its storage (ADR 27)."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -23,6 +23,11 @@ async def lock_storage_id(session: WriteSession) -> UUID | None:
 async def write_storage_id(session: WriteSession, storage_id: UUID) -> None:
     """Record the id that the storage of this database is marked with."""
     await session.execute(update(Installation).values(storage_id=storage_id))
+
+
+async def read_secret(session: ReadSession) -> bytes:
+    """Return the secret of this installation, 32 bytes."""
+    return (await session.scalars(select(Installation.secret))).one()
 
 
 async def sample_keys(session: WriteSession, limit: int) -> Sequence[str]:
