@@ -39,10 +39,12 @@ _TABLES = (
         used_images INTEGER DEFAULT 0 NOT NULL,
         created_at TIMESTAMPTZ DEFAULT now() NOT NULL,
         disabled_at TIMESTAMPTZ,
+        deletion VARCHAR(8),
         CONSTRAINT pk_users PRIMARY KEY (id),
         CONSTRAINT ck_users_role_known CHECK (role IN ('user', 'admin')),
         CONSTRAINT ck_users_quota_bytes_not_negative CHECK (quota_bytes >= 0),
-        CONSTRAINT ck_users_quota_images_not_negative CHECK (quota_images >= 0)
+        CONSTRAINT ck_users_quota_images_not_negative CHECK (quota_images >= 0),
+        CONSTRAINT ck_users_deletion_known CHECK (deletion IN ('delete', 'keep'))
     )
     """,
     "CREATE UNIQUE INDEX IF NOT EXISTS uq_users_email ON users (lower(email))",

@@ -18,6 +18,7 @@ def needs(right: Right) -> Any:  # noqa: ANN401 - as FastAPI's Depends
     It raises:
         InvalidKey: If the sender has none, and no key.
         MissingScope: If their key is not for this.
+        AdministratorsOnly: If it is, but its user is no administrator.
     """
 
     async def check(
@@ -34,4 +35,5 @@ Uploader = Annotated[Actor, needs(Right.UPLOAD)]
 Reader = Annotated[Actor, needs(Right.READ)]
 Writer = Annotated[Actor, needs(Right.WRITE)]
 Deleter = Annotated[Actor, needs(Right.DELETE)]
+KeyManager = Annotated[Actor, needs(Right.KEYS)]
 Administrator = Annotated[Actor, needs(Right.ADMIN)]

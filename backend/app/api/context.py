@@ -12,7 +12,7 @@ from starlette.types import Scope
 from app.api.images.paths import IMAGES_PATH
 from app.config.settings import Settings
 from app.domain.actor import Actor, Right
-from app.domain.errors import InvalidKey, MissingScope
+from app.domain.errors import AdministratorsOnly, InvalidKey, MissingScope
 from app.domain.ip_address import IpAddress, parse_address
 from app.services.readiness import Readiness
 from app.services.use_cases import Services
@@ -68,6 +68,7 @@ class Context:
         Raises:
             InvalidKey: If they may not, and have sent no key; or as `actor`.
             MissingScope: If their key is not for this.
+            AdministratorsOnly: If it is, but its user is no administrator.
             DatabaseUnavailable: As `actor`.
         """
         actor = await self.actor()
@@ -75,7 +76,20 @@ class Context:
             return actor
         if self._key is None:
             raise InvalidKey
-        raise MissingScope("write" if right is Right.UPLOAD else right)
+        if right is Right.ADMIN and Right.KEYS in actor.rights:
+            raise AdministratorsOnly
+        raise MissingScope(right.scope)
+
+    async def holder(self) -> Actor:
+        """Return whose key the request was sent with.
+
+        Raises:
+            InvalidKey: If it was sent with none, or as `actor`.
+            DatabaseUnavailable: As `actor`.
+        """
+        if self._key is None:
+            raise InvalidKey
+        return await self.actor()
 
     @property
     def settings(self) -> Settings:

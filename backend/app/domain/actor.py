@@ -1,5 +1,6 @@
 """Who asks for something, and what they may do."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,8 +29,15 @@ class Right(StrEnum):
     WRITE = "write"
     """Rename, make private or public, make links."""
     DELETE = "delete"
+    KEYS = "keys"
+    """Manage one's own API keys."""
     ADMIN = "admin"
-    """Manage users and their keys."""
+    """Manage users, and the keys of everybody."""
+
+    @property
+    def scope(self) -> "Scope":
+        """What an API key must be for that is to give this right."""
+        return next(scope for scope in Scope if self in scope.rights)
 
 
 class Scope(StrEnum):
@@ -43,9 +51,15 @@ class Scope(StrEnum):
     @property
     def rights(self) -> frozenset[Right]:
         """What whoever has a key of this scope may do."""
-        if self is Scope.WRITE:
-            return frozenset({Right.UPLOAD, Right.WRITE})
-        return frozenset({Right(self.value)})
+        return _RIGHTS[self]
+
+
+_RIGHTS: Final = {
+    Scope.READ: frozenset({Right.READ}),
+    Scope.WRITE: frozenset({Right.UPLOAD, Right.WRITE}),
+    Scope.DELETE: frozenset({Right.DELETE}),
+    Scope.ADMIN: frozenset({Right.KEYS, Right.ADMIN}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ class Actor:
         return self.reaches_all or (self.user_id is not None and image.owner_id == self.user_id)
 
 
-_OF_IMAGES: Final = frozenset(Right) - {Right.ADMIN}
+_OF_IMAGES: Final = frozenset(Right) - Scope.ADMIN.rights
 
 ADMINISTRATOR: Final = Actor(frozenset(Right), reaches_all=True)
 """Whoever has the key of the setting API_KEY."""
@@ -73,3 +87,15 @@ ANONYMOUS: Final = {
     Access.KEYS: Actor(),
 }
 """Somebody without a key."""
+
+
+def holder_of(scopes: Iterable[Scope], user_id: UUID, *, is_administrator: bool) -> Actor:
+    """Return whoever has a key of a user.
+
+    With the scope `admin`, that of an administrator reaches the images of everybody, and manages
+    users; that of another user manages their own keys.
+    """
+    rights = frozenset[Right]().union(*(scope.rights for scope in scopes))
+    if not is_administrator:
+        rights -= {Right.ADMIN}
+    return Actor(rights, user_id, reaches_all=Right.ADMIN in rights)

@@ -10,6 +10,15 @@ ImageHostError
 │       ├── TooManyFiles
 │       └── QuotaExceeded
 ├── UploadFailed
+├── InvalidKey
+├── MissingScope
+├── AdministratorsOnly
+├── UserNotFound
+├── UserNotNamed
+├── UserExists
+├── InvalidEmail
+├── KeyNotFound
+├── TooManyKeys
 ├── ImageNotFound
 ├── InvalidFilename
 ├── ImageDamaged
@@ -148,6 +157,59 @@ class MissingScope(ImageHostError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"This call needs an API key with the scope {scope!r}.")
         self.scope = scope
+
+
+class AdministratorsOnly(ImageHostError):
+    """The API key has the scope `admin`, but its user is no administrator."""
+
+    def __init__(self) -> None:
+        super().__init__("This call is for administrators; the key's user is none.")
+
+
+class UserNotFound(ImageHostError):
+    """There is no such user, or it is being deleted.
+
+    Args:
+        which: Id or email.
+    """
+
+    def __init__(self, which: UUID | str) -> None:
+        super().__init__(f"No user has the {'id' if isinstance(which, UUID) else 'email'} {which}.")
+
+
+class UserNotNamed(ImageHostError):
+    """The call is about a user, and neither the request nor the key says about which."""
+
+    def __init__(self) -> None:
+        super().__init__("The key is of no user, so user_id must say whose keys these are.")
+
+
+class UserExists(ImageHostError):
+    """Another user has this email; upper and lower case are the same."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"There is a user with the email {email}.")
+
+
+class InvalidEmail(ImageHostError):
+    """This is no email address as users are named by."""
+
+    def __init__(self) -> None:
+        super().__init__("An email is as name@example.org: in ASCII, without spaces.")
+
+
+class KeyNotFound(ImageHostError):
+    """No API key has this prefix, or it is another user's."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"No API key has the prefix {prefix}.")
+
+
+class TooManyKeys(ImageHostError):
+    """A user has as many keys as there may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A user has {most} valid API keys at most; revoke one first.")
 
 
 class ImageNotFound(ImageHostError):

@@ -23,6 +23,7 @@ class UserRow(Base):
         CheckConstraint("role IN ('user', 'admin')", name="role_known"),
         CheckConstraint("quota_bytes >= 0", name="quota_bytes_not_negative"),
         CheckConstraint("quota_images >= 0", name="quota_images_not_negative"),
+        CheckConstraint("deletion IN ('delete', 'keep')", name="deletion_known"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -37,6 +38,8 @@ class UserRow(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     # Since when their keys are refused; None while they are not.
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # What a job does with their images before it deletes the row; None while none is to.
+    deletion: Mapped[str | None] = mapped_column(String(8))
 
 
 class ApiKeyRow(Base):

@@ -15,6 +15,7 @@ from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.services.insertion import Insertion
+from app.services.keys import Keys
 from app.services.lease import Lease
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
@@ -22,6 +23,7 @@ from app.services.secrets import Secrets
 from app.services.staging import Staging
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
+from app.services.users import Users
 from app.storage.base import StorageBackend
 
 
@@ -44,7 +46,9 @@ class Services:
         signing_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self.secrets = Secrets(database)
-        self.authentication = Authentication(api_key, access)
+        self.authentication = Authentication(database, self.secrets, api_key, access)
+        self.users = Users(database)
+        self.keys = Keys(database, self.secrets)
         self._signing_keys = signing_keys
         changes = Changes(database, cache)
         self.cached_rows = CachedRows(database, cache) if cache else None
@@ -64,4 +68,5 @@ class Services:
         await self.uploads.close()
         await self.thumbnails.close()
         await self.images.close()
+        await self.authentication.close()
         await self.secrets.close()

@@ -20,6 +20,7 @@ from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
 from app.domain import errors
 from app.schemas.image import EXAMPLE_ID
+from app.schemas.key import EXAMPLE_PREFIX
 
 TRAILING_SLASH: Final = Problem(
     "trailing-slash",
@@ -82,6 +83,13 @@ MISSING_SCOPE: Final = Problem(
     "The key is valid, but not for this call. Create one with the scope that `detail` names.",
     errors.MissingScope("delete"),
 )
+ADMINISTRATORS_ONLY: Final = Problem(
+    "administrators-only",
+    403,
+    "The key has the scope `admin`, by which its user manages their own keys. To manage users, the "
+    "user must be an administrator.",
+    errors.AdministratorsOnly(),
+)
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
     403,
@@ -104,6 +112,18 @@ IMAGE_NOT_FOUND: Final = Problem(
     "No image has this id. It may have been deleted.",
     errors.ImageNotFound(UUID(EXAMPLE_ID)),
 )
+USER_NOT_FOUND: Final = Problem(
+    "user-not-found",
+    404,
+    "No user has this id. They may have been deleted, or are being deleted.",
+    errors.UserNotFound(UUID(EXAMPLE_ID)),
+)
+KEY_NOT_FOUND: Final = Problem(
+    "key-not-found",
+    404,
+    "No API key of yours has this prefix, which is what it begins with: `ih_` and 8 characters.",
+    errors.KeyNotFound(EXAMPLE_PREFIX),
+)
 UNKNOWN_THUMBNAIL_SIZE: Final = Problem(
     "unknown-thumbnail-size",
     404,
@@ -122,6 +142,18 @@ REQUEST_TOO_SLOW: Final = Problem(
     408,
     "The request stalled, or came too slowly. Nothing of it was stored; send it again.",
     RequestTooSlow(),
+)
+USER_EXISTS: Final = Problem(
+    "user-exists",
+    409,
+    "Another user has this email; upper and lower case are the same.",
+    errors.UserExists("ada@example.org"),
+)
+TOO_MANY_KEYS: Final = Problem(
+    "too-many-keys",
+    409,
+    "The user has as many valid API keys as there may be. Revoke those that are not used.",
+    errors.TooManyKeys(100),
 )
 PRECONDITION_FAILED: Final = Problem(
     "precondition-failed",
@@ -285,6 +317,8 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     MissingField: INVALID_REQUEST,
     InvalidField: INVALID_REQUEST,
     errors.InvalidFilename: INVALID_REQUEST,
+    errors.InvalidEmail: INVALID_REQUEST,
+    errors.UserNotNamed: INVALID_REQUEST,
     errors.ImageHostError: INTERNAL_ERROR,
 }
 """By the class of the exception."""
