@@ -24,7 +24,7 @@ _INDEXES = {
     "ix_images_owner_id_created_at_id": (
         "(owner_id, created_at DESC, id DESC) WHERE owner_id IS NOT NULL"
     ),
-    "ix_images_checksum": "(checksum)",
+    "ix_images_checksum_created_at_id": "(checksum, created_at DESC, id DESC)",
 }
 _RANDOM = "decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
 _TABLES = (

@@ -94,7 +94,7 @@ Index(
     ImageRow.id.desc(),
     postgresql_where=ImageRow.owner_id.is_not(None),
 )
-Index(None, ImageRow.checksum)
+Index(None, ImageRow.checksum, ImageRow.created_at.desc(), ImageRow.id.desc())
 Index(
     None,
     ImageRow.search,

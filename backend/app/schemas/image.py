@@ -17,13 +17,14 @@ from app.schemas.metadata import METADATA_EXAMPLE, MetadataOut
 EXAMPLE_BASE_URL: Final = "http://localhost:8000"
 """Stands in descriptions and examples for the address of the service, which replaces it."""
 EXAMPLE_ID: Final = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
+EXAMPLE_CHECKSUM: Final = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 IMAGE_EXAMPLE: Final[JsonDict] = {
     "id": EXAMPLE_ID,
     "filename": "photo.jpg",
     "storage_key": "7f1c8e9a4b5d4c3e9f2a6d8b0e1c2a34.jpg",
     "content_type": "image/jpeg",
     "file_size": 482113,
-    "checksum": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "checksum": EXAMPLE_CHECKSUM,
     "width": 4032,
     "height": 3024,
     "truncated": False,

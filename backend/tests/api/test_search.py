@@ -1,6 +1,7 @@
 """The list by what its images have in common."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -137,6 +138,26 @@ async def test_pages_of_a_search_follow_one_another_and_the_link_has_its_filters
     assert seen == [f"Köln & Rhein {number}.jpg" for number in reversed(range(5))]
 
 
+async def test_equal_bytes_are_found_by_their_checksum_page_by_page_and_counted(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    for number in range(3):
+        await upload(JPEG, f"{number}.jpg")
+        await upload(PNG, f"{number}.png")
+    checksum = f"sha256:{sha256(JPEG).hexdigest()}"
+    first = await client.get(IMAGES, params={"checksum": checksum, "limit": "2"})
+    second = await client.get(first.links["next"]["url"])
+    found = [item["filename"] for page in (first, second) for item in page.json()["items"]]
+    assert found == ["2.jpg", "1.jpg", "0.jpg"]
+    assert "next" not in second.links
+    assert await names(client, checksum=checksum.upper().replace("SHA", "sha")) == found
+    assert await names(client, checksum=checksum, q="1") == ["1.jpg"]
+    assert await names(client, checksum=checksum, type="image/png") == []
+    assert await names(client, checksum=f"sha256:{'0' * 64}") == []
+    response = await client.get(f"{IMAGES}/count", params={"checksum": checksum})
+    assert response.json() == {"count": 3, "exact": True}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -145,6 +166,11 @@ async def test_pages_of_a_search_follow_one_another_and_the_link_has_its_filters
         ("q", "x" * 256, "at most 255 char"),
         ("type", "image/tiff", "image/heic"),
         ("type", "", "image/heic"),
+        ("checksum", "", "64 hexadecimal digits"),
+        ("checksum", "0" * 64, "64 hexadecimal digits"),
+        ("checksum", f"sha256:{'0' * 63}", "64 hexadecimal digits"),
+        ("checksum", f"sha256:{'0' * 64}\n", "64 hexadecimal digits"),
+        ("checksum", f"md5:{'0' * 64}", "64 hexadecimal digits"),
         ("from", "", "2026-11-01"),
         ("from", "yesterday", "2026-11-01"),
         ("from", "2026-02-30", "2026-11-01"),

@@ -51,9 +51,11 @@ from testkit.uploads import add, execute, row, row_keys
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OF_A_DAY = Filters(since=START, before=START + timedelta(days=1))
 OF_A_TYPE = Filters(content_type="image/png")
+OF_EQUAL_BYTES = Filters(checksum=bytes(32))
 OWNER = UUID("7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34")
 KEYS = "uq_images_storage_key"
 NEWEST = "ix_images_created_at_id"
+CHECKSUMS = "ix_images_checksum_created_at_id"
 TYPES = "ix_images_content_type_created_at_id"
 JOBS = "uq_procrastinate_jobs_queueing_lock"
 JOBS_TAKEN = "ix_procrastinate_jobs_taken"
@@ -65,9 +67,10 @@ TWENTY_THOUSAND_JOBS = text(
     "SELECT 'render', 'render', 'render:' || n FROM generate_series(1, 20000) AS n"
 )
 TWENTY_THOUSAND = text(
-    "INSERT INTO images SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', "
+    "INSERT INTO images (id, filename, storage_key, content_type, file_size, upload_ip, "
+    "created_at, checksum) SELECT gen_random_uuid(), 'a.jpg', n || '.jpg', "
     "CASE n % 10 WHEN 0 THEN 'image/png' ELSE 'image/jpeg' END, "
-    "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute' "
+    "1, '192.0.2.0'::inet + n % 200, now() - n * interval '1 minute', sha256(n::text::bytea) "
     "FROM generate_series(1, 20000) AS n"
 )
 
@@ -250,6 +253,14 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
         "ix_images_owner_id_created_at_id",
     ),
     "count": (lambda session, _known: count_images(session, 101), NEWEST),
+    "later page of equal bytes": (
+        lambda session, known: list_images(session, 21, known, OF_EQUAL_BYTES),
+        CHECKSUMS,
+    ),
+    "count of equal bytes": (
+        lambda session, _known: count_images(session, 101, OF_EQUAL_BYTES),
+        CHECKSUMS,
+    ),
     "count of a type": (lambda session, _known: count_images(session, 101, OF_A_TYPE), TYPES),
     "count a quota": (count_a_quota, "ix_images_upload_ip_created_at"),
     "renew the terms": (lambda session, known: renewed_search(session, known.id), "pk_images"),

@@ -11,18 +11,26 @@ from pydantic_core import PydanticCustomError
 
 from app.domain.search import MAX_QUERY_TERMS, Filters, query_terms
 from app.imaging.formats import ImageType
+from app.schemas.image import EXAMPLE_CHECKSUM
 
-NAMES: Final = ("q", "type", "from", "to")
+NAMES: Final = ("q", "type", "checksum", "from", "to")
 """The parameters."""
 MAX_QUERY: Final = 255
 """Characters of `q`: a file name fits."""
 
+_CHECKSUM: Final = re.compile("sha256:([0-9a-fA-F]{64})")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME: Final = re.compile(
     rf"{_DATE.pattern}[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_DIGEST: Final = {
+    "type": "string",
+    "pattern": f"^{_CHECKSUM.pattern}$",
+    "minLength": len("sha256:") + 64,
+    "maxLength": len("sha256:") + 64,
+}
 _TEXT: Final = {"type": "string", "maxLength": MAX_QUERY, "format": "search"}
 _MOMENT: Final = {"anyOf": [{"type": "string", "format": name} for name in ("date", "date-time")]}
 
@@ -31,6 +39,13 @@ def _with_terms(query: str) -> str:
     if not query_terms(query):
         raise PydanticCustomError("no_terms", "Search for at least one letter, digit or emoji.")
     return query
+
+
+def _digest(value: str) -> bytes:
+    """Return the bytes of a checksum as answers have it."""
+    if found := _CHECKSUM.fullmatch(value):
+        return bytes.fromhex(found[1])
+    raise PydanticCustomError("no_checksum", "Send sha256: and 64 hexadecimal digits.")
 
 
 def _moment(*, end_of_day: bool) -> Callable[[str], datetime]:
@@ -57,6 +72,7 @@ def _moment(*, end_of_day: bool) -> Callable[[str], datetime]:
 _Search = Annotated[
     str, Field(max_length=MAX_QUERY), AfterValidator(_with_terms), WithJsonSchema(_TEXT)
 ]
+_Checksum = Annotated[bytes, PlainValidator(_digest), WithJsonSchema(_DIGEST)]
 _Begin = Annotated[datetime, PlainValidator(_moment(end_of_day=False)), WithJsonSchema(_MOMENT)]
 _End = Annotated[datetime, PlainValidator(_moment(end_of_day=True)), WithJsonSchema(_MOMENT)]
 
@@ -75,6 +91,14 @@ async def read_filters(
     content_type: Annotated[
         ImageType | None, Query(alias="type", description="Only images of this media type")
     ] = None,
+    checksum: Annotated[
+        _Checksum | None,
+        Query(
+            description="Only images whose stored bytes have this SHA-256, as `checksum` of an "
+            "image: ask before an upload whether it is needed",
+            examples=[EXAMPLE_CHECKSUM],
+        ),
+    ] = None,
     since: Annotated[
         _Begin | None,
         Query(
@@ -92,7 +116,7 @@ async def read_filters(
     ] = None,
 ) -> Filters:
     """Return the filters of a request."""
-    return Filters(query_terms(q or ""), content_type, since, before)
+    return Filters(query_terms(q or ""), content_type, since, before, checksum)
 
 
 FiltersDep = Annotated[Filters, Depends(read_filters)]
