@@ -81,6 +81,8 @@ async def test_the_table_has_exactly_these_columns(database: Database) -> None:
         ("metadata", "jsonb"),
         ("updated_at", "timestamp with time zone"),
         ("search", "tsvector"),
+        ("owner_id", "uuid"),
+        ("is_public", "boolean"),
     ]
 
 
