@@ -220,8 +220,10 @@ def upload(client: httpx.AsyncClient) -> Upload:
             "/api/v1/images/upload", files={"file": (filename, content, "image/jpeg")}
         )
         assert response.status_code == 201
-        image: dict[str, Any] = response.json()
-        return image
+        uploaded: dict[str, Any] = response.json()
+        # What is left is the image as all other answers have it.
+        del uploaded["delete_token"], uploaded["delete_url"]
+        return uploaded
 
     return upload
 

@@ -5,6 +5,7 @@ serve it below a path.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.access import DELETE_TOKEN
 from app.api.context import ContextDep
 from app.api.problems.problem import PROBLEMS_PATH
+from app.domain.actor import Actor, Right
 from app.schemas.image import EXAMPLE_BASE_URL
 from app.schemas.problem import ProblemDetails
 
@@ -24,9 +27,15 @@ DOCS_PATH: Final = "/docs"
 ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
 
-def docs_router(app: FastAPI, public_path: str) -> APIRouter:
-    """Return a router with the documentation of the routes that an application has by now."""
-    document = json.dumps(describe(app), ensure_ascii=False)
+def docs_router(app: FastAPI, public_path: str, anonymous: Actor) -> APIRouter:
+    """Return a router with the documentation of the routes that an application has by now.
+
+    Args:
+        app: The application.
+        public_path: The path below which clients reach it.
+        anonymous: Whoever has sent no key.
+    """
+    document = json.dumps(describe(app, anonymous), ensure_ascii=False)
     document = document.replace(f'"{PROBLEMS_PATH}#', f'"{public_path}{PROBLEMS_PATH}#')
     router = APIRouter(include_in_schema=False)
 
@@ -60,11 +69,12 @@ def docs_assets() -> StaticFiles:
     return StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, anonymous: Actor) -> dict[str, Any]:
     """Return the OpenAPI document: FastAPI's, with the errors as they really are.
 
     FastAPI would add to each route with a parameter a 422 of its own form; ours are described on
-    the routes that can have them.
+    the routes that can have them. The same with security: FastAPI knows no scopes of a key, and not
+    what needs none.
     """
     document = app.openapi()
     for path in document["paths"].values():
@@ -72,6 +82,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
             content = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in content:
                 del operation["responses"]["422"]
+            if "security" in operation:
+                operation["security"] = _needed(operation["security"], anonymous)
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -79,3 +91,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs"))
     schemas["ProblemDetails"] = problem
     return document
+
+
+def _needed(security: Sequence[dict[str, list[str]]], anonymous: Actor) -> list[dict[str, Any]]:
+    """Return what a call needs, one of these: a key, or nothing; see `app.api.access`."""
+    rights = {Right(name) for need in security for names in need.values() for name in names}
+    scopes = [right.scope.value for right in rights]
+    needed: list[dict[str, Any]] = [
+        {scheme: [] if scheme == DELETE_TOKEN.scheme_name else scopes for scheme in need}
+        for need in security
+    ]
+    return [*needed, {}] if rights and rights <= anonymous.rights else needed

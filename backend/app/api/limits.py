@@ -24,6 +24,7 @@ async def get_limits(context: ContextDep) -> LimitsOut:
     """
     settings = context.settings
     return LimitsOut(
+        access=settings.effective_access,
         accepted_types=list(ImageType),
         max_upload_bytes=settings.max_upload_bytes,
         batch_max_files=settings.batch_max_files,

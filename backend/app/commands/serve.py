@@ -168,7 +168,13 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     _log.info("version %s serves at %s", __version__, address)
     if settings.is_open_to_the_network:
         _log.warning(
-            "%s is reachable from other machines and API_KEY is empty: anyone who reaches it "
-            "may upload and delete",
+            "%s is reachable from other machines and ACCESS is open: anyone who reaches it may "
+            "list, upload and delete; set API_KEY, or ACCESS to upload or keys",
+            settings.host,
+        )
+    if settings.is_filled_by_the_network:
+        _log.warning(
+            "%s is reachable from other machines and ACCESS is upload: anyone who reaches it may "
+            "upload as much as they like; set UPLOADS_PER_HOUR_PER_IP",
             settings.host,
         )

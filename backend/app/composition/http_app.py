@@ -30,7 +30,7 @@ from app.composition.routers import ROUTERS
 from app.config.settings import Settings
 from app.config.storage_url import parse_storage_url
 from app.database.revisions import watched_schema
-from app.domain.actor import Access
+from app.domain.actor import ANONYMOUS
 from app.domain.errors import InvalidKey, MissingScope, StorageError
 from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
@@ -97,7 +97,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
 
     per_file = settings.max_upload_bytes + FORM_ALLOWANCE
     caps = {UPLOAD_PATH: per_file, BATCH_PATH: per_file * settings.batch_max_files}
-    is_for_anyone = settings.effective_access is not Access.KEYS
+    anonymous = ANONYMOUS[settings.effective_access]
     app = Application(
         title="Image host",
         version=__version__,
@@ -116,7 +116,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             Middleware(AccessLog),
             Middleware(BodyLimit, caps=caps),
             Middleware(Authentication),
-            *([Middleware(CrossSiteGuard, settings=settings)] if is_for_anyone else []),
+            *([Middleware(CrossSiteGuard, settings=settings)] if anonymous.rights else []),
         ],
         routes=[FileRoute()],
     )
@@ -127,7 +127,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         )
     for router in (*routers.public, _page_router(settings)):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
-    app.include_router(docs.docs_router(app, settings.public_path))
+    app.include_router(docs.docs_router(app, settings.public_path, anonymous))
     app.mount(docs.ASSETS_PATH, docs.docs_assets())
     handlers.install_error_handlers(app)
     return app

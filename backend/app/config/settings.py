@@ -51,8 +51,8 @@ class Settings(BaseModel):
     api_key: SecretStr = SecretStr("")
     """The administrator's key; empty = there is none but those of users."""
     access: Access | None = None
-    """What somebody without a key may do: "open", "upload" or "keys"; empty = open without API_KEY,
-    keys with it."""
+    """What is done without a key: "open" = all; "upload" = uploads, and deletes by token; "keys" =
+    fetching public files; empty = open without API_KEY, keys with it."""
     signing_key: SecretStr = SecretStr("")
     """What addresses of private images are signed with: id:secret, comma separated, the first for
     new ones; empty = the secret of the database."""
@@ -270,3 +270,9 @@ class Settings(BaseModel):
     def is_open_to_the_network(self) -> bool:
         """Whether other machines reach the service and no key protects it."""
         return not self.is_on_loopback and self.effective_access is Access.OPEN
+
+    @property
+    def is_filled_by_the_network(self) -> bool:
+        """Whether other machines may upload without a key, and as much as they like."""
+        is_anyones = not self.is_on_loopback and self.effective_access is Access.UPLOAD
+        return is_anyones and not self.uploads_per_hour_per_ip

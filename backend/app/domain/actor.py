@@ -62,6 +62,10 @@ _RIGHTS: Final = {
 }
 
 
+_NOBODY: Final = UUID(int=0)
+"""No user has this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """The sender of a request, as far as they have been authenticated."""
@@ -75,6 +79,16 @@ class Actor:
     def reaches(self, image: Image) -> bool:
         """Return whether an image is theirs to see and to change."""
         return self.reaches_all or (self.user_id is not None and image.owner_id == self.user_id)
+
+    @property
+    def reached_owner(self) -> UUID | None:
+        """Whose images are the only ones that they reach; None = they reach those of everybody."""
+        return None if self.reaches_all else self.user_id or _NOBODY
+
+    @property
+    def may_hide(self) -> bool:
+        """Whether they may upload what is not public: only if they reach it afterwards."""
+        return self.reached_owner != _NOBODY
 
 
 _OF_IMAGES: Final = frozenset(Right) - Scope.ADMIN.rights

@@ -43,6 +43,11 @@ IMAGE_EXAMPLE: Final[JsonDict] = {
     "url": f"{EXAMPLE_BASE_URL}/api/v1/images/{EXAMPLE_ID}/file",
 }
 
+UPLOADED_EXAMPLE: Final[JsonDict] = IMAGE_EXAMPLE | {
+    "delete_token": "gZpPZ5r0cT2yZ3yVbW3q7A",
+    "delete_url": f"{EXAMPLE_BASE_URL}/delete#{EXAMPLE_ID}.gZpPZ5r0cT2yZ3yVbW3q7A",
+}
+
 
 class ThumbnailOut(TypedDict):
     """A thumbnail, which is rendered when it is asked for, if not before."""
@@ -130,6 +135,21 @@ def _thumbnail(image: Image, size: int, image_url: str) -> ThumbnailOut:
     return {"url": f"{image_url}/thumbnails/{size}", "width": shown[0], "height": shown[1]}
 
 
+class UploadedImageOut(ImageOut):
+    """One stored image, as whoever uploaded it sees it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [UPLOADED_EXAMPLE]}, title="Uploaded")
+
+    delete_token: str = Field(
+        description="Deletes this image without an API key, sent as X-Delete-Token. It is shown in "
+        "this answer alone: keep it secret, and as long as the image"
+    )
+    delete_url: str = Field(
+        description="Absolute address of a page that asks, and then deletes the image. The token "
+        "is in its fragment, which browsers send to nobody"
+    )
+
+
 class ImageDetailsOut(ImageOut):
     """One stored image, with what is known of how it was made."""
 
@@ -173,5 +193,5 @@ class FailedFile(BaseModel):
 class BatchOut(BaseModel):
     """What became of the files of a batch, each list in the order of the request."""
 
-    uploaded: list[ImageOut]
+    uploaded: list[UploadedImageOut]
     failed: list[FailedFile]

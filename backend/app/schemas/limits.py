@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.actor import Access
 from app.imaging.formats import ImageType
 
 
@@ -10,6 +11,11 @@ class LimitsOut(BaseModel):
 
     model_config = ConfigDict(title="Limits")
 
+    access: Access = Field(
+        examples=["open"],
+        description="What may be done without an API key: all that is done with images (open); "
+        "uploads, and deletes by `delete_token` (upload); nothing but to fetch public files (keys)",
+    )
     accepted_types: list[ImageType] = Field(
         examples=[[*ImageType]], description="Detected from a file's first bytes"
     )

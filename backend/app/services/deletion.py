@@ -62,9 +62,7 @@ class Deletion:
             DatabaseUnavailable: If the rows cannot be deleted, or it is unknown whether they were.
         """
         async with self._changes.of(image_ids) as session:
-            keys = await delete_images(
-                session, image_ids, None if actor.reaches_all else actor.user_id
-            )
+            keys = await delete_images(session, image_ids, actor.reached_owner)
         all_gone = await self._remove_all([(key, one) for one in keys for key in keys[one]])
         may_return = self._is_moving and bool(keys)
         if not all_gone or may_return or (self._lease and len(keys) < len(set(image_ids))):

@@ -162,4 +162,4 @@ class Images:
 
 def _reached(filters: Filters, actor: Actor) -> Filters:
     """Return filters that only images pass which an actor reaches."""
-    return filters if actor.reaches_all else filters._replace(owner_id=actor.user_id)
+    return filters if actor.reaches_all else filters._replace(owner_id=actor.reached_owner)

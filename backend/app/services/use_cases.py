@@ -10,6 +10,7 @@ from app.domain.limits import UploadLimits
 from app.services.authentication import Authentication
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
+from app.services.delete_tokens import DeleteTokens
 from app.services.deletion import Deletion
 from app.services.files import ImageFiles
 from app.services.identity import StorageIdentity
@@ -59,6 +60,7 @@ class Services:
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
         self.deletion = Deletion(changes, storage, lease)
+        self.delete_tokens = DeleteTokens(self.secrets)
         self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)

@@ -38,6 +38,7 @@ async def test_the_limits_can_be_asked_for(
     async with open_client(uploads_per_hour_per_ip=quota, batch_max_files=7) as client:
         response = await client.get("/api/v1/limits")
     assert response.json() == {
+        "access": "open",
         "accepted_types": [
             "image/jpeg",
             "image/png",

@@ -1,7 +1,7 @@
-import httpx
 import pytest
 from pydantic import SecretStr
 
+from app.domain.actor import Access
 from testkit import samples
 from testkit.asgi import OpenClient
 from testkit.problems import assert_problem
@@ -83,12 +83,30 @@ async def test_a_wrong_key_does_no_harm_where_none_is_needed(
             assert_problem(response, 404, "image-not-found")
 
 
-async def test_the_docs_ask_for_a_key_only_where_there_is_one(
-    open_client: OpenClient, client: httpx.AsyncClient
+@pytest.mark.parametrize(
+    ("access", "without_key"),
+    [
+        ("open", {"upload_image", "list_images", "rename_image", "delete_image"}),
+        ("upload", {"upload_image"}),
+        ("keys", set[str]()),
+    ],
+)
+async def test_the_document_says_which_scope_a_call_needs_and_what_needs_no_key(
+    open_client: OpenClient, access: Access, without_key: set[str]
 ) -> None:
-    def security(document: dict[str, dict[str, dict[str, dict[str, object]]]]) -> object:
-        return document["paths"]["/api/v1/images/upload"]["post"].get("security")
-
-    assert security((await client.get("/openapi.json")).json()) is None
-    async with open_client(api_key=SecretStr(KEY)) as protected:
-        assert security((await protected.get("/openapi.json")).json()) == [{"HTTPBearer": []}]
+    needed = {
+        "upload_image": "write",
+        "list_images": "read",
+        "rename_image": "write",
+        "delete_image": "delete",
+    }
+    async with open_client(access=access) as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+    calls = {call["operationId"]: call for path in paths.values() for call in path.values()}
+    for name, scope in needed.items():
+        expected: list[dict[str, list[str]]] = [{"HTTPBearer": [scope]}, {"APIKeyHeader": [scope]}]
+        if name == "delete_image":
+            expected.append({"DeleteToken": []})
+        if name in without_key:
+            expected.append({})
+        assert calls[name]["security"] == expected

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from app.api.access import Deleter, Writer
+from app.api.access import Deleter, DeleterOrHolder, Writer
 from app.api.context import ContextDep
 from app.api.images.paths import BATCH_DELETE_PATH, IMAGE_PATH
 from app.api.json_body import UnsupportedMediaType, described_body, read_json
@@ -54,8 +54,11 @@ async def rename_image(
         **documented(*_PROBLEMS, ImageNotFound),
     },
 )
-async def delete_image(image_id: UUID, context: ContextDep, actor: Deleter) -> None:
-    """Delete an image and its file, for good."""
+async def delete_image(image_id: UUID, context: ContextDep, actor: DeleterOrHolder) -> None:
+    """Delete an image and its file, for good. Whoever has its `delete_token` needs no API key.
+
+    `curl -X DELETE -H "X-Delete-Token: …" http://localhost:8000/api/v1/images/…`
+    """
     await context.services.deletion.delete(image_id, actor)
 
 

@@ -1,5 +1,6 @@
 """Uploads: one image, or a batch. The body is read as it arrives (ADR 0002)."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -7,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
 from app.api.access import Uploader
-from app.api.context import ContextDep
+from app.api.context import Context, ContextDep
 from app.api.forms.multipart import OPTIONS, FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
@@ -22,9 +23,11 @@ from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
 from app.domain import errors
+from app.domain.actor import Actor
 from app.domain.image import Image
 from app.imaging.formats import ImageType
-from app.schemas.image import IMAGE_EXAMPLE, BatchOut, FailedFile, ImageOut
+from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, UploadedImageOut
+from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 
 _STRIP_METADATA: Final = {
@@ -38,7 +41,8 @@ _STRIP_METADATA: Final = {
 _IS_PUBLIC: Final = {
     "type": "boolean",
     "description": "Whether anybody may fetch the file and its thumbnails; absent = true. Of a "
-    "private image the addresses are signed, and expire. Must come before the file.",
+    "private image the addresses are signed, and expire; where uploads need no key, it needs one. "
+    "Must come before the file.",
     "examples": [True],
 }
 _ON_DUPLICATE: Final = {
@@ -117,16 +121,17 @@ router = APIRouter(tags=["images"])
 )
 async def upload_image(
     request: Request, response: Response, context: ContextDep, actor: Uploader
-) -> ImageOut:
+) -> UploadedImageOut:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
+    await context.services.delete_tokens.prepare()
     file = await _read_form(request, "file").file("file")
+    _require_may_hide(actor, file)
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
-    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
-    response.headers["Location"] = f"{images_url}/{image.id}"
-    return ImageOut.of(image, images_url, sizes)
+    response.headers["Location"] = f"{context.images_url}/{image.id}"
+    return await _shown(image, context)
 
 
 @router.post(
@@ -139,7 +144,7 @@ async def upload_image(
         HTTP_201_CREATED: {
             "description": "All images are stored",
             "content": {
-                "application/json": {"example": {"uploaded": [IMAGE_EXAMPLE], "failed": []}}
+                "application/json": {"example": {"uploaded": [UPLOADED_EXAMPLE], "failed": []}}
             },
         },
         HTTP_207_MULTI_STATUS: {
@@ -157,15 +162,13 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
 
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
-    files = _read_form(request, "files").files("files")
+    await context.services.delete_tokens.prepare()
+    files = _permitted(actor, _read_form(request, "files").files("files"))
     results = await context.services.uploads.upload_batch(
         files, context.client_address, actor.user_id
     )
-    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     failures = [result for result in results if isinstance(result, FailedUpload)]
-    uploaded = [
-        ImageOut.of(image, images_url, sizes) for image in results if isinstance(image, Image)
-    ]
+    uploaded = [await _shown(image, context) for image in results if isinstance(image, Image)]
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
@@ -177,6 +180,37 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)
     return NO_FILE_STORED.response(**content)
+
+
+async def _permitted(
+    actor: Actor, files: AsyncIterator[IncomingFile]
+) -> AsyncIterator[IncomingFile]:
+    """Iterate over files as long as the actor may upload each of them."""
+    async for file in files:
+        _require_may_hide(actor, file)
+        yield file
+
+
+def _require_may_hide(actor: Actor, file: IncomingFile) -> None:
+    """Refuse a private file of somebody who could not fetch it.
+
+    Raises:
+        InvalidKey: If it is.
+    """
+    if not (file.options.is_public or actor.may_hide):
+        raise errors.InvalidKey
+
+
+async def _shown(image: Image, context: Context) -> UploadedImageOut:
+    """Return an image as whoever uploaded it sees it, who alone gets its token."""
+    token = await context.services.delete_tokens.of(image.id)
+    return UploadedImageOut.of(
+        image,
+        context.images_url,
+        context.settings.thumbnail_sizes,
+        delete_token=token,
+        delete_url=f"{context.base_url}/delete#{image.id}.{token}",
+    )
 
 
 def _read_form(request: Request, field: str) -> FormReader:
