@@ -5,8 +5,8 @@ from uuid import uuid4
 
 from app.database.engine import Database
 from app.domain.actor import Actor, Scope, holder_of
-from app.domain.user import User, UserRole
-from app.services.keys import DEFAULT_SCOPES, Keys
+from app.domain.user import DEFAULT_SCOPES, User, UserRole
+from app.services.keys import Keys
 from app.services.secrets import Secrets
 from app.services.users import Users
 

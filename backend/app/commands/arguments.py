@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, jobs, migrate, move_options
+from app.commands import fsck_options, jobs, keys, migrate, move_options, users
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
 from app.observability.logs import log_config
@@ -27,6 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     fsck_options.add_arguments(commands.add_parser("fsck", help="compare rows and files"))
     migrate.add_arguments(commands.add_parser("migrate", help="bring the schema up to date"))
     jobs.add_arguments(commands.add_parser("jobs", help="show the queue, and what was set aside"))
+    users.add_arguments(commands.add_parser("users", help="add, list, disable and delete users"))
+    keys.add_arguments(commands.add_parser("keys", help="create, list and revoke API keys"))
     commands.add_parser(
         "backfill",
         aliases=["backfill-dimensions"],
@@ -63,6 +65,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR09
             return migrate.run(settings, options)
         case "jobs":
             return jobs.run(settings, options)
+        case "users":
+            return users.run(settings, options)
+        case "keys":
+            return keys.run(settings, options)
         case "backfill" | "backfill-dimensions":
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415

@@ -14,13 +14,16 @@ from app.imaging.rendering.renderer import PROCESSES, Renderer
 from app.jobs.cleanup import cleanup_task
 from app.jobs.invalidation import invalidation_task
 from app.jobs.rendering import rendering_task
+from app.jobs.user_deletion import user_deletion_task
 from app.observability.reasons import reason
 from app.queue.worker import QueueWorker
 from app.server.worker import Worker
 from app.services.changes import Changes
+from app.services.deletion import Deletion
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 from app.services.rendering import Rendering
+from app.services.user_deletion import UserDeletion
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +44,12 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         await opened.enter_async_context(watched_schema(database))
         without_deadlines = await opened.enter_async_context(open_resources(settings, COMMAND))
         tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
+        changes = Changes(database, cache)
+        # Nobody is answered that the images are gone, so no lease of a proxy is waited for.
+        deletion = UserDeletion(database, changes, Deletion(changes, storage))
+        tasks.append(user_deletion_task(deletion))
         if cache:
-            tasks.append(invalidation_task(Changes(database, cache)))
+            tasks.append(invalidation_task(changes))
         if settings.thumbnail_sizes:
             renderer = _make_renderer(settings)
             opened.push_async_callback(renderer.close)

@@ -4,7 +4,7 @@ import re
 import secrets
 import string
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple, TypedDict
 from uuid import UUID
@@ -16,9 +16,15 @@ EMAIL_PATTERN: Final = "^[!-?A-~]+@[!-?A-~]+$"
 """Visible characters of ASCII around the only @."""
 MAX_EMAIL: Final = 254
 """Characters of an address (RFC 5321, section 4.5.3.1.3, less its angle brackets)."""
+MAX_QUOTA_BYTES: Final = 2**63 - 1
+MAX_QUOTA_IMAGES: Final = 2**31 - 1
+DEFAULT_SCOPES: Final = (Scope.READ, Scope.WRITE, Scope.DELETE)
+MAX_LIFETIME: Final = timedelta(days=3660)
+"""Of a key that expires."""
 _PREFIX_CHARACTERS: Final = 8
 _SECRET_BYTES: Final = 32
-_KEY: Final = re.compile(r"(ih_[0-9A-Za-z]{8})_[0-9A-Za-z_-]{43}")
+_PREFIX: Final = r"ih_[0-9A-Za-z]{8}"
+_KEY: Final = re.compile(f"({_PREFIX})_[0-9A-Za-z_-]{{43}}")
 _LETTERS: Final = string.ascii_letters + string.digits
 
 
@@ -114,6 +120,11 @@ def prefix_of(key: str) -> str | None:
     """Return what an API key is looked up by; None if it can be none of a user."""
     found = _KEY.fullmatch(key)
     return found and found[1]
+
+
+def is_prefix(text: str) -> bool:
+    """Return whether an API key can begin so."""
+    return re.fullmatch(_PREFIX, text) is not None
 
 
 def checked_email(email: str) -> str:

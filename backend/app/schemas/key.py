@@ -7,14 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.actor import Scope
-from app.domain.user import ApiKey
-from app.services.keys import DEFAULT_SCOPES, CreatedKey
+from app.domain.user import DEFAULT_SCOPES, MAX_LIFETIME, ApiKey
+from app.services.keys import CreatedKey
 
 EXAMPLE_PREFIX: Final = "ih_5fKq29Lz"
 _EXAMPLE_KEY: Final = f"{EXAMPLE_PREFIX}_NHsL2yPq0m3C7bTfVw8xR1uZkEdJ4gYiA6oQ9sXnBvM"
-_EXAMPLE_USER: Final = "6f1b6ee4-0f8f-4b8e-9d0c-5d0f5a4f2f11"
-MAX_SECONDS: Final = 10 * 366 * 24 * 3600
-"""After which a key expires at the latest, if it does: ten years."""
+EXAMPLE_USER: Final = "6f1b6ee4-0f8f-4b8e-9d0c-5d0f5a4f2f11"
 
 Scopes = Annotated[
     list[Scope],
@@ -36,13 +34,13 @@ class NewKeyIn(BaseModel):
         None,
         description="Whose key it is to be; without it, the user's whose key the request is sent "
         "with. Administrators may name others",
-        examples=[_EXAMPLE_USER],
+        examples=[EXAMPLE_USER],
     )
     scopes: Scopes = Field(list(DEFAULT_SCOPES), min_length=1, max_length=len(Scope))
     expires_in: int | None = Field(
         None,
         ge=1,
-        le=MAX_SECONDS,
+        le=int(MAX_LIFETIME.total_seconds()),
         description="Seconds after which it is valid no more; without it, it is until revoked",
         examples=[90 * 24 * 3600],
     )
@@ -52,7 +50,7 @@ class KeyOut(BaseModel):
     """An API key, without its secret."""
 
     id: UUID
-    user_id: UUID = Field(examples=[_EXAMPLE_USER])
+    user_id: UUID = Field(examples=[EXAMPLE_USER])
     prefix: str = Field(description="How it begins", examples=[EXAMPLE_PREFIX])
     scopes: Scopes
     created_at: datetime

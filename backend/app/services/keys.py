@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from app.database.engine import Database
 from app.domain.actor import ADMINISTRATOR, Actor, Right, Scope
 from app.domain.errors import KeyNotFound, TooManyKeys, UserNotFound, UserNotNamed
-from app.domain.user import ApiKey, NewKey, new_key, new_prefix
+from app.domain.user import DEFAULT_SCOPES, ApiKey, NewKey, is_prefix, new_key, new_prefix
 from app.services.secrets import Purpose, Secrets, digest_of
 from app.statements.keys import (
     count_valid_keys,
@@ -22,7 +22,6 @@ from app.statements.users import find_user
 
 MAX_KEYS: Final = 100
 """Valid keys of a user; as many that are not valid any more are kept to be listed."""
-DEFAULT_SCOPES: Final = (Scope.READ, Scope.WRITE, Scope.DELETE)
 
 
 class CreatedKey(NamedTuple):
@@ -93,6 +92,8 @@ class Keys:
             KeyNotFound: If no key begins so that is the actor's to revoke.
             DatabaseUnavailable: If it cannot be revoked, or it is unknown whether it was.
         """
+        if not is_prefix(prefix):
+            raise KeyNotFound(prefix)
         owner = None if Right.ADMIN in actor.rights else actor.user_id
         async with self._database.write_alone() as session:
             if not await revoke_key(session, prefix, owner):

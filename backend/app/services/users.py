@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 
 from app.database.engine import Database
 from app.domain.errors import UserExists, UserNotFound
-from app.domain.user import User, UserChanges, UserRole, checked_email
-from app.statements.users import change_user, find_user, insert_user, list_users
+from app.domain.job import DELETE_USER, NewJob
+from app.domain.user import Deletion, User, UserChanges, UserRole, checked_email
+from app.statements.jobs import insert_jobs
+from app.statements.users import begin_deletion, change_user, find_user, insert_user, list_users
 
 PAGE: Final = 100
 """Users that are read at once."""
@@ -89,6 +91,22 @@ class Users:
             for user in items:
                 yield user
 
+    async def delete(self, user_id: UUID, images: Deletion) -> User:
+        """Disable a user, and have a job delete them, as `UserDeletion`.
+
+        Said again, `images` counts for those that are left.
+
+        Raises:
+            UserNotFound: If there is none.
+            DatabaseUnavailable: If that cannot be stored, or it is unknown whether it was.
+        """
+        async with self._database.write() as session:
+            user = await begin_deletion(session, user_id, images)
+            if user is None:
+                raise UserNotFound(user_id)
+            await insert_jobs(session, [NewJob(DELETE_USER, str(user_id))])
+        return user
+
     async def change(self, user_id: UUID, changes: UserChanges) -> User:
         """Change a user; one who is disabled is nobody to any process a second later.
 
@@ -96,6 +114,8 @@ class Users:
             UserNotFound: If there is none, or they are being deleted.
             DatabaseUnavailable: If they cannot be changed, or it is unknown whether they were.
         """
+        if not changes:
+            return await self.get(user_id)
         async with self._database.write_alone() as session:
             user = await change_user(session, user_id, changes)
         if user is None:

@@ -9,10 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.user import Deletion, User, UserChanges, UserRole
-from app.models import USERS
+from app.models import IMAGES, USERS
 
 _COLUMNS: Final = USERS.c[User._fields]
 _EMAIL: Final = func.lower(USERS.c.email)
+_DISABLED_AT: Final = func.coalesce(USERS.c.disabled_at, func.now())
 
 
 async def insert_user(session: WriteSession, values: Mapping[str, Any]) -> User | None:
@@ -43,12 +44,45 @@ async def change_user(session: WriteSession, user_id: UUID, changes: UserChanges
     values: dict[str, Any] = {**changes}
     disabled = values.pop("disabled", None)
     if disabled is not None:
-        values["disabled_at"] = (
-            func.coalesce(USERS.c.disabled_at, func.now()) if disabled else null()
-        )
+        values["disabled_at"] = _DISABLED_AT if disabled else null()
     statement = USERS.update().where(USERS.c.id == user_id, USERS.c.deletion.is_(None))
     changed = await session.execute(statement.values(values).returning(*_COLUMNS))
     return _user(changed.one_or_none())
+
+
+async def begin_deletion(session: WriteSession, user_id: UUID, images: Deletion) -> User | None:
+    """Disable a user, and record what is to become of their images; None if there is none."""
+    statement = USERS.update().where(USERS.c.id == user_id)
+    statement = statement.values(deletion=images.value, disabled_at=_DISABLED_AT)
+    return _user((await session.execute(statement.returning(*_COLUMNS))).one_or_none())
+
+
+async def find_owned(session: ReadSession | WriteSession, owner: UUID, limit: int) -> list[UUID]:
+    """Read the ids of up to `limit` images of a user, the newest first."""
+    query = select(IMAGES.c.id).where(IMAGES.c.owner_id == owner)
+    query = query.order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc()).limit(limit)
+    return [*await session.scalars(query)]
+
+
+async def disown_images(session: WriteSession, owner: UUID, image_ids: Sequence[UUID]) -> None:
+    """Let images of a user be nobody's.
+
+    The rows are locked in the order of their ids, so that no two transactions that do this at once
+    deadlock.
+    """
+    locked = select(IMAGES.c.id).where(IMAGES.c.id.in_(image_ids), IMAGES.c.owner_id == owner)
+    locked = locked.order_by(IMAGES.c.id).with_for_update()
+    statement = IMAGES.update().where(IMAGES.c.id.in_(locked)).values(owner_id=None)
+    await session.execute(statement)
+
+
+async def delete_user(session: WriteSession, user_id: UUID) -> bool:
+    """Delete a user with their keys, unless an image is theirs; return whether there is none."""
+    await session.execute(select(USERS.c.id).where(USERS.c.id == user_id).with_for_update())
+    if await find_owned(session, user_id, 1):
+        return False
+    await session.execute(USERS.delete().where(USERS.c.id == user_id))
+    return True
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
