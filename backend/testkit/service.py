@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,26 @@ def listed_names(service: Service) -> list[str]:
 
 def stored_files(service: Service) -> list[Path]:
     return [path for path in (service.data_dir / "images").glob("*/*") if path.is_file()]
+
+
+@contextmanager
+def connections_to_all_processes(service: Service) -> Iterator[list[httpx.Client]]:
+    """Open a connection to each process, by stopping the others while it is accepted."""
+    with ExitStack() as opened:
+        clients: list[httpx.Client] = []
+        for process in service.serving():
+            others = [other for other in service.serving() if other != process]
+            for other in others:
+                other.suspend()
+            try:
+                client = opened.enter_context(httpx.Client(base_url=service.url, timeout=TIMEOUT))
+                assert client.get("/health/live").is_success
+            finally:
+                for other in others:
+                    other.resume()
+            clients.append(client)
+        assert len(clients) == 2
+        yield clients
 
 
 @contextmanager

@@ -48,7 +48,7 @@ async def test_the_holder_of_a_key_sees_whose_it_is_and_what_it_is_for(
 async def test_whoever_has_no_key_is_nobody(open_client: OpenClient, access: str) -> None:
     async with open_client(access=access) as client:
         for path in (ME, USERS, KEYS):
-            assert_problem(await client.get(path), "invalid-key")
+            assert_problem(await client.get(path), 401, "invalid-key")
 
 
 async def test_an_administrator_manages_users(
@@ -61,7 +61,7 @@ async def test_an_administrator_manages_users(
         user = added.json()
         assert added.status_code == 201
         assert (user["email"], user["quota_bytes"], user["role"]) == (new["email"], 100, "user")
-        assert_problem(await client.post(USERS, json=new, headers=headers), "user-exists")
+        assert_problem(await client.post(USERS, json=new, headers=headers), 409, "user-exists")
         path = f"{USERS}/{user['id']}"
         assert (await client.get(path, headers=headers)).json() == user
         changes = {"quota_bytes": None, "quota_images": 5, "disabled": True}
@@ -70,13 +70,15 @@ async def test_an_administrator_manages_users(
         assert disabled_at
         del user["disabled_at"]
         assert changed == user | {"quota_bytes": None, "quota_images": 5}
-        assert_problem(await client.delete(path, headers=headers), "invalid-request")
+        assert_problem(await client.delete(path, headers=headers), 422, "invalid-request")
         deleted = await client.delete(path, headers=headers, params={"images": "keep"})
         assert deleted.status_code == 202
         assert deleted.json()["deletion"] == "keep"
-        assert_problem(await client.patch(path, json=changes, headers=headers), "user-not-found")
+        assert_problem(
+            await client.patch(path, json=changes, headers=headers), 404, "user-not-found"
+        )
     missing = f"{USERS}/{uuid4()}"
-    assert_problem(await client.get(missing, headers=API_KEY), "user-not-found")
+    assert_problem(await client.get(missing, headers=API_KEY), 404, "user-not-found")
 
 
 async def test_administrators_page_through_the_users(
@@ -98,9 +100,9 @@ async def test_users_are_managed_by_administrators_only(
     reader = await make_key(database, Scope.READ, role=UserRole.ADMIN)
     for method, url in calls:
         answer = await client.request(method, url, headers=user.headers)
-        assert_problem(answer, "administrators-only")
+        assert_problem(answer, 403, "administrators-only")
         answer = await client.request(method, url, headers=reader.headers)
-        assert_problem(answer, "missing-scope")
+        assert_problem(answer, 403, "missing-scope")
 
 
 async def test_a_user_manages_their_own_keys_and_sees_each_secret_once(
@@ -119,7 +121,7 @@ async def test_a_user_manages_their_own_keys_and_sees_each_secret_once(
     assert created["expires_at"] > created["created_at"]
     reader = {"Authorization": f"Bearer {secret}"}
     assert (await client.get(ME, headers=reader)).json()["scopes"] == ["read"]
-    assert_problem(await client.get(KEYS, headers=reader), "missing-scope")
+    assert_problem(await client.get(KEYS, headers=reader), 403, "missing-scope")
     listed = (await client.get(KEYS, headers=user.headers)).json()
     assert listed["items"][0] == created
     assert [key["prefix"] for key in listed["items"]] == [created["prefix"], user.key[:11]]
@@ -139,8 +141,8 @@ async def test_keys_of_others_are_there_for_administrators_only(
         await client.get(KEYS, params=of_other, headers=user.headers),
         await client.post(KEYS, json=of_other, headers=user.headers),
     ):
-        assert_problem(response, "user-not-found")
-    assert_problem(await client.delete(path, headers=user.headers), "key-not-found")
+        assert_problem(response, 404, "user-not-found")
+    assert_problem(await client.delete(path, headers=user.headers), 404, "key-not-found")
     listed = await client.get(KEYS, params=of_other, headers=API_KEY)
     assert [key["prefix"] for key in listed.json()["items"]] == [other.key[:11]]
     assert (await client.post(KEYS, json=of_other, headers=API_KEY)).status_code == 201
@@ -149,7 +151,7 @@ async def test_keys_of_others_are_there_for_administrators_only(
         await client.get(KEYS, headers=API_KEY),
         await client.post(KEYS, json={}, headers=API_KEY),
     ):
-        assert_problem(response, "invalid-request")
+        assert_problem(response, 422, "invalid-request")
 
 
 async def test_a_user_can_be_given_no_more_keys_than_there_may_be(
@@ -158,4 +160,4 @@ async def test_a_user_can_be_given_no_more_keys_than_there_may_be(
     monkeypatch.setattr("app.services.keys.MAX_KEYS", 1)
     user = await make_key(database, Scope.ADMIN)
     refused = await client.post(KEYS, json={}, headers=user.headers)
-    assert_problem(refused, "too-many-keys")
+    assert_problem(refused, 409, "too-many-keys")

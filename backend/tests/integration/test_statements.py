@@ -35,6 +35,14 @@ from app.statements.jobs import (
     list_failed_jobs,
     take_invalidations,
 )
+from app.statements.keys import (
+    count_valid_keys,
+    find_known_keys,
+    list_keys,
+    prune_keys,
+    record_use,
+    revoke_key,
+)
 from app.statements.listing import count_images, list_images
 from app.statements.moving import read_checksums
 from app.statements.quota import count_usage
@@ -45,6 +53,7 @@ from app.statements.rendering import (
     record_rendition,
 )
 from app.statements.search import renewed_search
+from app.statements.users import find_owned, find_user, list_users
 from testkit.databases import explain, until_a_statement_waits_for_a_lock
 from testkit.uploads import add, execute, row, row_keys
 
@@ -65,6 +74,12 @@ RENDERED = Rendered(640, 480, b"placeholder", START, [150, 300, 800], {"iso": 10
 TWENTY_THOUSAND_JOBS = text(
     "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock) "
     "SELECT 'render', 'render', 'render:' || n FROM generate_series(1, 20000) AS n"
+)
+TEN_THOUSAND_USERS = text(
+    "WITH added AS (INSERT INTO users (id, email) SELECT gen_random_uuid(), n || '@x.org' "
+    "FROM generate_series(1, 10000) AS n RETURNING id, split_part(email, '@', 1) AS n) "
+    "INSERT INTO api_keys (id, user_id, prefix, digest, scopes) SELECT gen_random_uuid(), id, "
+    "'ih_' || lpad(n, 8, '0'), sha256(''::bytea), '{read}' FROM added"
 )
 TWENTY_THOUSAND = text(
     "INSERT INTO images (id, filename, storage_key, content_type, file_size, upload_ip, "
@@ -252,6 +267,10 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
         lambda session, known: list_images(session, 21, known, Filters(owner_id=OWNER)),
         "ix_images_owner_id_created_at_id",
     ),
+    "images of an owner": (
+        lambda session, _known: find_owned(session, OWNER, 8),
+        "ix_images_owner_id_created_at_id",
+    ),
     "count": (lambda session, _known: count_images(session, 101), NEWEST),
     "later page of equal bytes": (
         lambda session, known: list_images(session, 21, known, OF_EQUAL_BYTES),
@@ -281,6 +300,34 @@ async def test_every_query_is_answered_by_its_index(
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+OF_USERS: dict[str, tuple[Callable[[Any], Awaitable[object]], str]] = {
+    "find a key": (lambda session: find_known_keys(session, ["ih_00007000"]), "uq_api_keys_prefix"),
+    "list keys": (lambda session: list_keys(session, OWNER), "ix_api_keys_user_id"),
+    "count keys": (lambda session: count_valid_keys(session, OWNER), "ix_api_keys_user_id"),
+    "prune keys": (lambda session: prune_keys(session, OWNER, 100), "ix_api_keys_user_id"),
+    "revoke a key": (
+        lambda session: revoke_key(session, "ih_00007000", None),
+        "uq_api_keys_prefix",
+    ),
+    "record uses": (lambda session: record_use(session, [OWNER], timedelta()), "pk_api_keys"),
+    "find a user": (lambda session: find_user(session, "7@x.org"), "uq_users_email"),
+    "list users": (lambda session: list_users(session, 21, "7@x.org"), "uq_users_email"),
+}
+"""What each statement does, and the index that answers it."""
+
+
+@pytest.mark.parametrize(("query", "index"), OF_USERS.values(), ids=OF_USERS)
+async def test_no_statement_reads_other_users_or_their_keys(
+    database: Database, query: Callable[[Any], Awaitable[object]], index: str
+) -> None:
+    async with database.write() as session:
+        await session.execute(TEN_THOUSAND_USERS)
+        await session.execute(text("ANALYZE users, api_keys"))
+    plan = await explain(database, query)
+    assert index in plan
+    assert "Seq Scan" not in plan
 
 
 Change = Callable[[Any], Awaitable[object]]
