@@ -20,7 +20,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 worker front check test servers migrate backfill move-storage fsck jobs torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 worker front check test servers migrate backfill move-storage fsck jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,12 @@ fsck: $(RUN) ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see
 
 jobs: $(RUN) ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
 	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)
+
+users: $(RUN) ## Add, list, disable or delete users (ARGS="add ada@example.org --quota-bytes 10000000000")
+	@PYTHONPATH=backend exec $(BIN)/python -m app users $(ARGS)
+
+keys: $(RUN) ## Create, list or revoke API keys (ARGS="create ada@example.org", ARGS="revoke ih_…")
+	@PYTHONPATH=backend exec $(BIN)/python -m app keys $(ARGS)
 
 torture: $(VENV)/.dev ## Kill and stop the service, its database, cache and nginx while clients work (ARGS="--kills 500 --s3")
 	@cd backend && ../$(BIN)/python -m testkit.torture $(ARGS)

@@ -35,12 +35,15 @@ from app.config.settings import Settings
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.database.migration import migrate
+from app.domain.actor import Scope
+from app.domain.user import UserRole
 from app.observability.logs import TextFormatter, keep_records_short
 from app.storage.local.backend import LocalStorage
 from bench import references
 from bench.__main__ import folder_of
 from bench.forms import form
 from bench.site import SMALL
+from testkit.keys import make_key
 from testkit.renditions import put_rendition
 
 ROUNDS: Final = 7
@@ -139,8 +142,9 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Client]:
         yield Client(app, dict(state or {}))
 
 
-async def works(client: Client, render: Render) -> dict[str, Work]:
-    """Fill the host, and make what is measured."""
+async def works(client: Client, render: Render, key: str) -> dict[str, Work]:
+    """Fill the host, and make what is measured; with a key that reaches every image."""
+    with_key = [(b"authorization", b"Bearer " + key.encode())]
     content = SMALL.content(Random())
     body, content_type = form(content)
     sent = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
@@ -164,7 +168,9 @@ async def works(client: Client, render: Render) -> dict[str, Work]:
         ),
         "thumbnail 300, hot": lambda: client.request(f"{hot}/thumbnails/300", 200),
         "metadata": lambda: client.request(hot, 200),
+        "metadata, with a key": lambda: client.request(hot, 200, with_key),
         "list of 20": lambda: client.request(IMAGES_PATH, 200),
+        "list of 20, with a key": lambda: client.request(IMAGES_PATH, 200, with_key),
         "upload 42 KB": upload,
     }
 
@@ -175,7 +181,8 @@ async def measure(folder: Path, url: str) -> dict[str, list[float]]:
     samples: dict[str, list[float]] = {}
     database, storage = Database(url), LocalStorage(folder / "data" / "images")
     async with opened(folder, url) as client:
-        measured = await works(client, partial(put_rendition, database, storage))
+        holder = await make_key(database, *Scope, role=UserRole.ADMIN)
+        measured = await works(client, partial(put_rendition, database, storage), holder.key)
         await storage.close()
         await database.close()
         for work in measured.values():

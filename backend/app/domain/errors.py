@@ -14,7 +14,7 @@ ImageHostError
 ├── MissingScope
 ├── AdministratorsOnly
 ├── UserNotFound
-├── UserNotNamed
+│   └── UserNotNamed
 ├── UserExists
 ├── InvalidEmail
 ├── KeyNotFound
@@ -177,11 +177,13 @@ class UserNotFound(ImageHostError):
         super().__init__(f"No user has the {'id' if isinstance(which, UUID) else 'email'} {which}.")
 
 
-class UserNotNamed(ImageHostError):
+class UserNotNamed(UserNotFound):
     """The call is about a user, and neither the request nor the key says about which."""
 
     def __init__(self) -> None:
-        super().__init__("The key is of no user, so user_id must say whose keys these are.")
+        ImageHostError.__init__(
+            self, "The key is of no user, so user_id must say whose keys these are."
+        )
 
 
 class UserExists(ImageHostError):

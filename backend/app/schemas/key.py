@@ -28,7 +28,7 @@ Scopes = Annotated[
 class NewKeyIn(BaseModel):
     """A key that is to be created."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     user_id: UUID | None = Field(
         None,

@@ -49,7 +49,7 @@ QuotaImages = Annotated[
 class NewUserIn(BaseModel):
     """A user who is to be added."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     email: str = Field(
         pattern=EMAIL_PATTERN,
@@ -65,7 +65,7 @@ class NewUserIn(BaseModel):
 class UserChangesIn(BaseModel):
     """What is to be changed of a user; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     role: Role = UserRole.USER
     quota_bytes: QuotaBytes = None

@@ -31,7 +31,6 @@ from app.domain.errors import (
     DatabaseUnavailable,
     ImageDamaged,
     ImageNotFound,
-    InvalidEmail,
     InvalidFilename,
     InvalidKey,
     LimitExceeded,
@@ -40,7 +39,6 @@ from app.domain.errors import (
     StorageFull,
     StorageUnavailable,
     ThumbnailNotReady,
-    UserNotNamed,
 )
 from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
@@ -72,10 +70,6 @@ def error_members(error: Exception) -> dict[str, Any]:
             members["errors"] = [{"in": "body", "field": name, "detail": detail}]
         case InvalidFilename():
             members["errors"] = [{"in": "body", "field": "filename", "detail": detail}]
-        case UserNotNamed():
-            members["errors"] = [{"in": "query", "field": "user_id", "detail": detail}]
-        case InvalidEmail():
-            members["errors"] = [{"in": "body", "field": "email", "detail": detail}]
         case InvalidCursor():
             members["errors"] = [{"in": "query", "field": "cursor", "detail": detail}]
         case RequestValidationError():

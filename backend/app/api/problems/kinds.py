@@ -115,7 +115,8 @@ IMAGE_NOT_FOUND: Final = Problem(
 USER_NOT_FOUND: Final = Problem(
     "user-not-found",
     404,
-    "No user has this id. They may have been deleted, or are being deleted.",
+    "No user has this id. They may have been deleted, or are being deleted. Or the key is that of "
+    "API_KEY, which is no user's: `user_id` must say whose keys these are.",
     errors.UserNotFound(UUID(EXAMPLE_ID)),
 )
 KEY_NOT_FOUND: Final = Problem(
@@ -317,8 +318,6 @@ PROBLEMS: Final[dict[type[Exception], Problem]] = {
     MissingField: INVALID_REQUEST,
     InvalidField: INVALID_REQUEST,
     errors.InvalidFilename: INVALID_REQUEST,
-    errors.InvalidEmail: INVALID_REQUEST,
-    errors.UserNotNamed: INVALID_REQUEST,
     errors.ImageHostError: INTERNAL_ERROR,
 }
 """By the class of the exception."""
