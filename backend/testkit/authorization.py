@@ -73,7 +73,7 @@ RULES: Final = {
     "get_image": Rule("read"),
     "get_image_statistics": Rule("read"),
     "rename_image": Rule("write", request=_json(filename="other.jpg")),
-    "create_link": Rule("write", 201, _json(expires_in=60)),
+    "make_link": Rule("write", 201, _json(expires_in=60)),
     "delete_image": Rule("delete", 204),
     "delete_images": Rule("delete", request=lambda image: {"json": {"ids": [image.id]}}),
     "get_image_file": Rule("the file"),
@@ -81,6 +81,7 @@ RULES: Final = {
     "get_image_thumbnail": Rule("the file"),
     "head_image_thumbnail": Rule("the file"),
     "get_limits": Rule(),
+    "get_sharex_settings": Rule(),
     "live": Rule(),
     "ready": Rule(),
     "get_holder": Rule("a key"),
@@ -126,4 +127,6 @@ def expected(name: str, kind: Kind, image: Subject, *, is_of_image: bool) -> int
         return 401 if kind.rights is None or not kind.headers else 403
     if is_of_image and not kind.reaches(image):
         return 404
+    if name == "make_link" and image.is_public:
+        return 409  # it needs none
     return _OTHER_STATUS.get((name, kind.user, "admin" in rights), rule.status)
