@@ -93,9 +93,10 @@ ADMINISTRATORS_ONLY: Final = Problem(
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
     403,
-    "A browser sent this for a page of another site, which may change nothing where no "
-    "API_KEY protects the service. If it is the service's own page behind a proxy, set PUBLIC_URL "
-    "to the address that the browser shows. Programs other than browsers are not affected.",
+    "A browser sent this for a page of another site, which may change nothing where something can "
+    "be changed without an API key (ACCESS). If it is the service's own page behind a proxy, set "
+    "PUBLIC_URL to the address that the browser shows. Programs other than browsers are not "
+    "affected.",
     "A page of another site may change nothing here; if this is the service's own page, set "
     "PUBLIC_URL to the address that the browser shows.",
     exact_title="Cross-site request",
@@ -199,7 +200,7 @@ UNKNOWN_HOST: Final = Problem(
     "unknown-host",
     421,
     "The request is for a name that anyone may have made resolve to this machine, so it may come "
-    "from a page that did so (DNS rebinding). Without an API_KEY, a service that listens on "
+    "from a page that did so (DNS rebinding). Unless ACCESS is keys, a service that listens on "
     "loopback is known as localhost, by IP addresses, and by the host of PUBLIC_URL (then also by "
     "a name without a dot, as proxies use for it); behind TRUSTED_PROXIES by any name, unless "
     "FRONT=nginx says that these pass on the name they were asked by.",
