@@ -62,14 +62,14 @@ class Context:
                 self._actor = await authentication.actor_of(self._key)
         return self._actor
 
-    async def holder(self) -> Actor | None:
+    async def key_holder(self) -> Actor | None:
         """Return whose key the request was sent with; None without a key, or with nobody's.
 
         Raises:
             DatabaseUnavailable: As `actor`.
         """
         try:
-            return None if self._key is None else await self.actor()
+            return await self.holder()
         except InvalidKey:
             return None
 

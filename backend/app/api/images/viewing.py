@@ -26,4 +26,4 @@ SignatureDep = Annotated[Signature | None, Depends(_read_signature)]
 
 def viewer_of(context: Context, variant: str, signature: Signature | None) -> Viewer:
     """Return who has sent a request for a file, its original or a thumbnail by its size."""
-    return Viewer(context.services.signer, variant, signature, context.holder)
+    return Viewer(context.services.signer, variant, signature, context.key_holder)
