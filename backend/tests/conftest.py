@@ -215,9 +215,11 @@ async def client(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def upload(client: httpx.AsyncClient) -> Upload:
-    async def upload(content: bytes, filename: str = "photo.jpg") -> dict[str, Any]:
+    async def upload(content: bytes, filename: str = "photo.jpg", **fields: str) -> dict[str, Any]:
         response = await client.post(
-            "/api/v1/images/upload", files={"file": (filename, content, "image/jpeg")}
+            "/api/v1/images/upload",
+            data=fields,
+            files={"file": (filename, content, "image/jpeg")},
         )
         assert response.status_code == 201
         uploaded: dict[str, Any] = response.json()

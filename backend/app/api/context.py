@@ -62,6 +62,17 @@ class Context:
                 self._actor = await authentication.actor_of(self._key)
         return self._actor
 
+    async def key_holder(self) -> Actor | None:
+        """Return whose key the request was sent with; None without a key, or with nobody's.
+
+        Raises:
+            DatabaseUnavailable: As `actor`.
+        """
+        try:
+            return await self.holder()
+        except InvalidKey:
+            return None
+
     async def require(self, right: Right) -> Actor:
         """Return who has sent the request, if they may do this.
 

@@ -3,10 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
-from app.domain.image import Image
+
+class Owned(Protocol):
+    """What a user may own: an image, or a file of one."""
+
+    @property
+    def owner_id(self) -> UUID | None:
+        """The user; None where nobody owns it."""
 
 
 class Access(StrEnum):
@@ -76,7 +82,7 @@ class Actor:
     reaches_all: bool = False
     """Whether the images of everybody are theirs to see and to change."""
 
-    def reaches(self, image: Image) -> bool:
+    def reaches(self, image: Owned) -> bool:
         """Return whether an image is theirs to see and to change."""
         return self.reaches_all or (self.user_id is not None and image.owner_id == self.user_id)
 

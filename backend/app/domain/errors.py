@@ -21,6 +21,7 @@ ImageHostError
 ├── TooManyKeys
 ├── ImageNotFound
 ├── InvalidFilename
+├── ImageIsPublic
 ├── ImageDamaged
 ├── UnknownThumbnailSize
 ├── ThumbnailNotReady
@@ -228,6 +229,13 @@ class InvalidFilename(ImageHostError):
         super().__init__(
             "A file name needs, after its last slash, a visible character that is not a dot."
         )
+
+
+class ImageIsPublic(ImageHostError):
+    """A link was asked for to an image whose address everybody can use."""
+
+    def __init__(self, image_id: UUID) -> None:
+        super().__init__(f"The image {image_id} is public, so its address needs no signature.")
 
 
 class ImageDamaged(ImageHostError):

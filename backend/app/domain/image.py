@@ -30,7 +30,7 @@ class Image(NamedTuple):
     """Whether the file ends before its image does; None where that is unknown."""
     created_at: datetime
     updated_at: datetime | None
-    """When its name was last changed; None until then."""
+    """When its name or visibility was last changed; None until then."""
     placeholder: bytes | None
     """ThumbHash; None until the image is rendered."""
     rendered_at: datetime | None

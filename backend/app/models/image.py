@@ -32,7 +32,8 @@ class ImageRow(Base):
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
     `truncated`), once, to what the file says (see `app.services.backfill`), and so the metadata;
-    what is known of the thumbnails, each time they are rendered; and the file name.
+    what is known of the thumbnails, each time they are rendered; the file name; and the visibility,
+    with which the storage key changes.
     """
 
     __tablename__ = "images"
@@ -71,7 +72,7 @@ class ImageRow(Base):
     # What cameras and programs wrote into the file (see `app.domain.metadata`); unknown until it
     # is extracted. SQLAlchemy's classes have an attribute of the column's name.
     extracted: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB(none_as_null=True))
-    # When its name was last changed; unknown until then.
+    # When its name or visibility was last changed; unknown until then.
     updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # The terms that find it (see `app.domain.search`); unknown in rows of earlier versions.
     search: Mapped[str | None] = mapped_column(TSVECTOR)

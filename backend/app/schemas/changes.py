@@ -1,9 +1,10 @@
 """Changes of stored images on the wire."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from app.schemas.image import EXAMPLE_ID
 
@@ -13,16 +14,36 @@ _MISSING_ID: Final = "00000000-0000-4000-8000-000000000000"
 
 
 class ImageChanges(BaseModel):
-    """What is to be changed of an image."""
+    """What is to be changed of an image; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    filename: str = Field(
+    filename: str | SkipJsonSchema[None] = Field(
+        None,
         description="A name for it, which is made harmless as that of an upload: of a path only "
         "the last part is kept, of a long name 255 characters",
         examples=["holiday.jpg"],
         json_schema_extra={"format": "file-name"},
     )
+    is_public: StrictBool | SkipJsonSchema[None] = Field(
+        None,
+        description="Whether anybody may fetch the file and its thumbnails. A change is effective "
+        "everywhere when it is answered, and ends all signed addresses",
+        examples=[False],
+    )
+
+    @field_validator("filename", "is_public", mode="before")
+    @classmethod
+    def _is_not_null(cls, value: Any) -> Any:  # noqa: ANN401 - anything that JSON has
+        if value is None:
+            raise ValueError("leave it out, and it stays as it is")
+        return value
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name what is to change: filename, is_public or both")
+        return self
 
 
 class ImagesToDelete(BaseModel):

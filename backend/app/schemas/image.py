@@ -1,8 +1,9 @@
 """Images on the wire."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Final, Self
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from app.schemas.metadata import METADATA_EXAMPLE, MetadataOut
 
 EXAMPLE_BASE_URL: Final = "http://localhost:8000"
 """Stands in descriptions and examples for the address of the service, which replaces it."""
+_NO_QUERIES: Final[Mapping[str, str]] = MappingProxyType({})
 EXAMPLE_ID: Final = "7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34"
 EXAMPLE_CHECKSUM: Final = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 IMAGE_EXAMPLE: Final[JsonDict] = {
@@ -98,13 +100,22 @@ class ImageOut(BaseModel):
     )
     created_at: datetime = Field(description="UTC")
     updated_at: datetime = Field(
-        description="When it was last given another name; `created_at` until then"
+        description="When it was last given another name, or made private or public; `created_at` "
+        "until then"
     )
-    url: str = Field(description="Absolute address of the file")
+    url: str = Field(
+        description="Absolute address of the file; that of a private image is good for one to two "
+        "hours, and works without a key"
+    )
 
     @classmethod
     def of(
-        cls, image: Image, images_url: str, thumbnail_sizes: Sequence[int], **details: object
+        cls,
+        image: Image,
+        images_url: str,
+        thumbnail_sizes: Sequence[int],
+        queries: Mapping[str, str] = _NO_QUERIES,
+        **details: object,
     ) -> Self:
         """Return an image as clients see it.
 
@@ -112,9 +123,14 @@ class ImageOut(BaseModel):
             image: The image.
             images_url: The collection's absolute URL.
             thumbnail_sizes: Longest sides of the thumbnails, in pixels.
+            queries: Of the addresses of a private image, as `AddressSigner.queries` returns them.
             details: What `Image` has not and this model has.
         """
-        url = f"{images_url}/{image.id}"
+        paths = {"file": "file", **{str(size): f"thumbnails/{size}" for size in thumbnail_sizes}}
+        urls = {
+            name: f"{images_url}/{image.id}/{path}" + (f"?{queries[name]}" if queries else "")
+            for name, path in paths.items()
+        }
         checksum = image.checksum and f"sha256:{image.checksum.hex()}"
         placeholder = image.placeholder and b64encode(image.placeholder).decode()
         rendered = image.thumbnail_sizes or ()
@@ -122,17 +138,17 @@ class ImageOut(BaseModel):
         shown = {
             "checksum": checksum,
             "placeholder": placeholder,
-            "thumbnails": {str(size): _thumbnail(image, size, url) for size in sizes},
+            "thumbnails": {str(size): _thumbnail(image, size, urls[str(size)]) for size in sizes},
             "updated_at": image.updated_at or image.created_at,
-            "url": f"{url}/file",
+            "url": urls["file"],
         }
         return cls(**image._asdict() | shown | details)
 
 
-def _thumbnail(image: Image, size: int, image_url: str) -> ThumbnailOut:
+def _thumbnail(image: Image, size: int, url: str) -> ThumbnailOut:
     width, height = image.width, image.height
     shown = fit(width, height, size) if width and height else (None, None)
-    return {"url": f"{image_url}/thumbnails/{size}", "width": shown[0], "height": shown[1]}
+    return {"url": url, "width": shown[0], "height": shown[1]}
 
 
 class UploadedImageOut(ImageOut):

@@ -1,25 +1,13 @@
 """Deleting images: their rows, and then their files, thumbnails too (ADR 0003)."""
 
-import asyncio
-import logging
 from collections.abc import Collection
-from typing import Final
 from uuid import UUID
 
 from app.domain.actor import ADMINISTRATOR, Actor
-from app.domain.errors import ImageNotFound, StorageError
-from app.observability.reasons import reason
+from app.domain.errors import ImageNotFound
 from app.services.changes import Changes
-from app.services.images import REMEMBERED_SECONDS
-from app.services.lease import Lease
+from app.services.removal import Removal
 from app.statements.images import delete_images
-from app.storage.base import Moving, StorageBackend
-
-FILES_AT_ONCE: Final = 16
-"""How many files of a batch are removed concurrently, so that others need not wait for the disk
-behind all of them."""
-
-_log = logging.getLogger(__name__)
 
 
 class Deletion:
@@ -27,17 +15,12 @@ class Deletion:
 
     Args:
         changes: Opens the transactions that delete rows.
-        storage: Where the files are.
-        lease: What a proxy in front has of each file; None where there is no such proxy.
+        removal: Removes their files.
     """
 
-    def __init__(
-        self, changes: Changes, storage: StorageBackend, lease: Lease | None = None
-    ) -> None:
+    def __init__(self, changes: Changes, removal: Removal) -> None:
         self._changes = changes
-        self._storage = storage
-        self._is_moving = isinstance(storage, Moving)
-        self._lease = lease
+        self._removal = removal
 
     async def delete(self, image_id: UUID, actor: Actor = ADMINISTRATOR) -> None:
         """Delete an image, as `delete_batch` does.
@@ -63,39 +46,9 @@ class Deletion:
         """
         async with self._changes.of(image_ids) as session:
             keys = await delete_images(session, image_ids, actor.reached_owner)
-        all_gone = await self._remove_all([(key, one) for one in keys for key in keys[one]])
-        may_return = self._is_moving and bool(keys)
-        if not all_gone or may_return or (self._lease and len(keys) < len(set(image_ids))):
-            # Any server process that remembers an image would still send its file.
-            await asyncio.sleep(REMEMBERED_SECONDS)
-        if self._lease:
-            await self._lease.wait()
+        are_missing = len(keys) < len(set(image_ids))
+        await self._removal.remove(
+            [(key, one) for one in keys for key in keys[one]],
+            may_be_remembered=self._removal.has_front and are_missing,
+        )
         return set(keys)
-
-    async def _remove_all(self, files: list[tuple[str, UUID]]) -> bool:
-        """Remove files of deleted images; return whether all are certainly gone.
-
-        Once one cannot be removed, all others are tried at once: a storage that hangs would take
-        its timeout for each group of them.
-        """
-        all_gone = True
-        while files:
-            group = files[:FILES_AT_ONCE] if all_gone else files
-            files = files[len(group) :]
-            gone = await asyncio.gather(*(self._remove(*file) for file in group))
-            all_gone = all_gone and all(gone)
-        return all_gone
-
-    async def _remove(self, key: str, image_id: UUID) -> bool:
-        """Remove a file; return whether it is certainly gone."""
-        try:
-            await self._storage.delete(key)
-        except StorageError as error:
-            _log.error(
-                "image %s is deleted, but its file %s may be left behind, which fsck will find: %s",
-                image_id,
-                key,
-                reason(error),
-            )
-            return False
-        return True

@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
-from app.domain.errors import ImageDamaged, ObjectNotFound, StorageError, ThumbnailNotReady
+from app.domain.errors import (
+    ImageDamaged,
+    ImageNotFound,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+    ThumbnailNotReady,
+)
 from app.domain.filenames import with_extension
 from app.domain.image import Image
+from app.domain.thumbnails import stem
 from app.imaging.formats import EXTENSIONS
 from app.runtime.expiring import ExpiringMap
 from app.services.damage import DamageReports
@@ -51,6 +59,10 @@ class HotFile:
     is_thumbnail: bool = False
     is_renamed: bool = False
     """Whether it had another name before."""
+    is_public: bool = True
+    """Whether anybody may fetch it."""
+    owner_id: UUID | None = None
+    """Of the user who owns the image."""
     _derived: dict[Callable[["HotFile"], Any], Any] = field(default_factory=dict, init=False)
 
     def derive(self, make: Callable[["HotFile"], _T]) -> _T:
@@ -72,7 +84,30 @@ def original_of(image: Image) -> HotFile:
         image.created_at,
         checksum=image.checksum,
         is_renamed=image.updated_at is not None,
+        is_public=image.is_public,
+        owner_id=image.owner_id,
     )
+
+
+class Viewer(Protocol):
+    """Whoever asks for a file."""
+
+    async def may_fetch(self, file: HotFile) -> bool:
+        """Return whether they may fetch a private file."""
+
+
+class _Anybody:
+    """Somebody of whom nothing is known."""
+
+    async def may_fetch(self, file: HotFile) -> bool:  # noqa: ARG002 - no private file at all
+        return False
+
+
+ANYBODY: Final[Viewer] = _Anybody()
+
+
+class FileReplaced(StorageUnavailable):
+    """The image has another file by now, for it was made private or public: find it again."""
 
 
 class ImageFiles:
@@ -104,21 +139,26 @@ class ImageFiles:
         """Files in demand, each since before its row was read."""
         self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
-    async def find(self, image_id: UUID) -> HotFile:
+    async def find(self, image_id: UUID, viewer: Viewer = ANYBODY) -> HotFile:
         """Return the original of an image, maybe from memory.
 
-        Of what it needs of its row only the name changes, and a delete is over only when the file
-        is gone. So the caller must `open` it, or `require_present`, before anything is said of it.
+        Of what it needs of its row only the name changes without the key, and a delete, or a change
+        of visibility, is over only when the file is gone. So the caller must `open` it, or
+        `require_present`, before anything is said of it.
 
         Raises:
-            ImageNotFound: If there is none with this id.
+            ImageNotFound: If there is none with this id that the viewer may fetch.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        if known := self.hot.get(image_id):
+        known = self.hot.get(image_id)
+        # Who may not fetch what is remembered, may be admitted to what there is by now.
+        if known and (known.is_public or await viewer.may_fetch(known)):
             return known
         asked_at = monotonic()
-        image = await self._images.get(image_id)
-        return self.hot.put(image_id, original_of(image), asked_at)
+        file = original_of(await self._images.get(image_id))
+        if not (file.is_public or await viewer.may_fetch(file)):
+            raise ImageNotFound(image_id)
+        return self.hot.put(image_id, file, asked_at)
 
     async def locate(self, file: HotFile) -> str | None:
         """Return the path below the storage's folder where a proxy finds a file, if it has one.
@@ -164,16 +204,18 @@ class ImageFiles:
         return reader.size
 
     async def require_present(self, file: HotFile) -> None:
-        """Make sure that an image was not deleted since its file was found.
+        """Make sure that an image was not deleted, or got other files, since its file was found.
 
         Raises:
-            ImageNotFound: If it was.
+            ImageNotFound: If it was deleted.
+            FileReplaced: If it has another original.
+            ThumbnailNotReady: If it has other thumbnails.
             DatabaseUnavailable: If neither the file nor the database shows whether it was.
         """
         try:
             reader = await self._storage.open(file.key, 0, 0)
         except StorageError:
-            await self._images.get_stored(file.image_id)
+            await self._require_current(file)
         else:
             await reader.close()
 
@@ -182,6 +224,7 @@ class ImageFiles:
 
         Raises:
             ImageNotFound: If the image was deleted since its file was found.
+            FileReplaced: If the image has got another original since.
             ImageDamaged: If the original is missing or has another length than the row says.
             ThumbnailNotReady: If a thumbnail is missing, or has changed: it was rendered anew, or
                 must be.
@@ -202,11 +245,23 @@ class ImageFiles:
 
         Raises:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
+            FileReplaced: If it has another original, so that nothing is either.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        await self._images.get_stored(file.image_id)
+        await self._require_current(file)
         if file.is_thumbnail:
             return ThumbnailNotReady()
         if self._damage.is_due(file.image_id):
             _log.error("image %s is damaged: its file %s %s", file.image_id, file.key, finding)
         return ImageDamaged(file.image_id)
+
+    async def _require_current(self, file: HotFile) -> None:
+        """Make sure that a row still names a file that was found; else remember what it names."""
+        asked_at = monotonic()
+        image = await self._images.get_stored(file.image_id)
+        if stem(image.storage_key) == stem(file.key):
+            return
+        if file.is_thumbnail:
+            raise ThumbnailNotReady
+        self.hot.put(image.id, original_of(image), asked_at)
+        raise FileReplaced

@@ -131,9 +131,7 @@ class Images:
             ImageNotFound: If there is no image with this id that the actor reaches.
             DatabaseUnavailable: If the row cannot be changed, or it is unknown whether it was.
         """
-        harmless = sanitize_filename(filename, "")
-        if not harmless:
-            raise InvalidFilename
+        harmless = harmless_name(filename)
         await self.details(image_id, actor)
         async with self._changes.of([image_id]) as session:
             image = await rename_image(session, image_id, harmless)
@@ -158,6 +156,18 @@ class Images:
             async with self._database.read() as session:
                 found = await find_details(session, image_ids)
         return [found.get(image_id) for image_id in image_ids]
+
+
+def harmless_name(filename: str) -> str:
+    """Return a name that a client gives to an image, made harmless.
+
+    Raises:
+        InvalidFilename: If nothing is left of it.
+    """
+    harmless = sanitize_filename(filename, "")
+    if not harmless:
+        raise InvalidFilename
+    return harmless
 
 
 def _reached(filters: Filters, actor: Actor) -> Filters:

@@ -185,7 +185,7 @@ class Rendering:
             await self._remove(thumbnails)
             raise
         async with self._changes.of([image.id], is_awaited=False) as session:
-            is_current = await record_rendition(session, image.id, rendered, image.rendered_at)
+            is_current = await record_rendition(session, image, rendered)
         if not is_current:
             await self._remove(thumbnails)
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.domain.errors import (
     DatabaseUnavailable,
+    ImageNotFound,
     ImageNotRenderable,
     ThumbnailNotReady,
     UnknownThumbnailSize,
@@ -23,7 +24,7 @@ from app.domain.job import RENDER, NewJob, Priority
 from app.domain.thumbnails import CONTENT_TYPE, EXTENSION, thumbnail_key, thumbnail_keys
 from app.runtime.batching import Batcher
 from app.services.changes import Changes
-from app.services.files import HotFile, ImageFiles
+from app.services.files import ANYBODY, HotFile, ImageFiles, Viewer, original_of
 from app.services.images import Images
 from app.statements.jobs import insert_jobs
 from app.statements.rendering import clear_renditions
@@ -82,7 +83,7 @@ class Thumbnails:
         self._requests = Batcher(self._insert, refusal=DatabaseUnavailable)
         self._waits: dict[tuple[UUID, str], _Wait] = {}
 
-    async def find(self, image_id: UUID, size: str) -> HotFile | None:
+    async def find(self, image_id: UUID, size: str, viewer: Viewer = ANYBODY) -> HotFile | None:
         """Return a thumbnail, maybe from memory; None if it must be rendered first.
 
         As with `ImageFiles.find`, it must be opened before anything is said of it.
@@ -90,23 +91,28 @@ class Thumbnails:
         Raises:
             UnknownThumbnailSize: If `size` is not one of the sizes, in decimal digits.
             ImageNotRenderable: If there can be none.
-            ImageNotFound: If there is no image with this id.
+            ImageNotFound: If there is no image with this id that the viewer may fetch.
             DatabaseUnavailable: If the database cannot be asked.
             StorageUnavailable: If it cannot be found out whether its file is there.
         """
-        if known := self._files.hot.get((image_id, size)):
+        known = self._files.hot.get((image_id, size))
+        if known and (known.is_public or await viewer.may_fetch(known)):
             return known
         if size not in self._sizes:
             raise UnknownThumbnailSize([*self._sizes.values()])
         asked_at = monotonic()
-        return await self._current(await self._images.get(image_id), size, asked_at)
+        image = await self._images.get(image_id)
+        if not (image.is_public or await viewer.may_fetch(original_of(image))):
+            raise ImageNotFound(image_id)
+        return await self._current(image, size, asked_at)
 
-    async def render(self, image_id: UUID, size: str) -> HotFile:
+    async def render(self, image_id: UUID, size: str, viewer: Viewer = ANYBODY) -> HotFile:
         """Return a thumbnail that `find` has not found, once a worker has rendered it.
 
         However many ask at once, one rendering is asked for. It goes on if they leave.
 
         Raises:
+            ImageNotFound: If the viewer may not fetch it, or not any more.
             ThumbnailNotReady: If that takes too long, or too many thumbnails are waited for.
             ImageHostError: As `find`.
         """
@@ -121,7 +127,7 @@ class Thumbnails:
         wait.clients += 1
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                return await asyncio.shield(wait.thumbnail)
+                thumbnail = await asyncio.shield(wait.thumbnail)
         except TimeoutError as error:
             raise ThumbnailNotReady from error
         finally:
@@ -129,6 +135,9 @@ class Thumbnails:
             if not wait.clients:
                 del self._waits[name]
                 wait.thumbnail.cancel()
+        if not (thumbnail.is_public or await viewer.may_fetch(thumbnail)):
+            raise ImageNotFound(image_id)
+        return thumbnail
 
     async def close(self) -> None:
         """Wait until the jobs that were asked for are inserted, for a moment."""
@@ -174,6 +183,8 @@ class Thumbnails:
             image.rendered_at,
             is_thumbnail=True,
             is_renamed=image.updated_at is not None,
+            is_public=image.is_public,
+            owner_id=image.owner_id,
         )
         return self._files.hot.put((image.id, size), thumbnail, asked_at)
 

@@ -18,13 +18,17 @@ from app.services.images import Images
 from app.services.insertion import Insertion
 from app.services.keys import Keys
 from app.services.lease import Lease
+from app.services.links import Links
 from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
+from app.services.removal import Removal
 from app.services.secrets import Secrets
+from app.services.signing import AddressSigner
 from app.services.staging import Staging
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.services.users import Users
+from app.services.visibility import Visibility
 from app.storage.base import StorageBackend
 
 
@@ -50,7 +54,7 @@ class Services:
         self.authentication = Authentication(database, self.secrets, api_key, access)
         self.users = Users(database)
         self.keys = Keys(database, self.secrets)
-        self._signing_keys = signing_keys
+        self.signer = AddressSigner(self.secrets, signing_keys)
         changes = Changes(database, cache)
         self.cached_rows = CachedRows(database, cache) if cache else None
         identity = StorageIdentity(database, storage)
@@ -59,7 +63,18 @@ class Services:
         insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
         self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
-        self.deletion = Deletion(changes, storage, lease)
+        removal = Removal(storage, lease)
+        self.deletion = Deletion(changes, removal)
+        self.visibility = Visibility(
+            changes,
+            storage,
+            identity,
+            self.images,
+            removal,
+            renders=bool(thumbnail_sizes),
+            redirects=redirects,
+        )
+        self.links = Links(self.images, self.signer)
         self.delete_tokens = DeleteTokens(self.secrets)
         self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)

@@ -30,6 +30,20 @@ _RENAME: Final = (
     )
     .returning(*_COLUMNS)
 )
+_REPUBLISH: Final = (
+    IMAGES.update()
+    .where(
+        IMAGES.c.id == bindparam("image_id"),
+        IMAGES.c.storage_key == bindparam("old_key"),
+        IMAGES.c.rendered_at.is_not_distinct_from(bindparam("old_rendered_at")),
+    )
+    .values(
+        storage_key=bindparam("new_key"),
+        is_public=bindparam("new_is_public"),
+        updated_at=func.now(),
+    )
+    .returning(*_COLUMNS)
+)
 _OWNER: Final = bindparam("owner", type_=IMAGES.c.owner_id.type)
 _LOCKED: Final = (
     select(IMAGES.c.id)
@@ -103,6 +117,24 @@ async def rename_image(session: WriteSession, image_id: UUID, filename: str) -> 
     search = await renewed_search(session, image_id, filename=filename)
     parameters = {"image_id": image_id, "new_filename": filename, "new_search": search}
     return (await images_by_id(session, _RENAME, parameters)).get(image_id)
+
+
+async def republish_image(
+    session: WriteSession, image: Image, key: str, *, is_public: bool
+) -> Image | None:
+    """Let a row name files under another key, and change its visibility.
+
+    Returns:
+        The image as it is then; None if its row no longer names the files that `image` does.
+    """
+    parameters = {
+        "image_id": image.id,
+        "old_key": image.storage_key,
+        "old_rendered_at": image.rendered_at,
+        "new_key": key,
+        "new_is_public": is_public,
+    }
+    return (await images_by_id(session, _REPUBLISH, parameters)).get(image.id)
 
 
 async def delete_images(

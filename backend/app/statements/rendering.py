@@ -28,6 +28,8 @@ class Rendered(NamedTuple):
 
 
 _ROW: Final = IMAGES.c.id == bindparam("row_id")
+_SAME_FILE: Final = IMAGES.c.storage_key == bindparam("key")
+"""Or else thumbnails that were made are those of files which the image has no more."""
 _UNCHANGED: Final = IMAGES.c.rendered_at.is_not_distinct_from(bindparam("previously"))
 _NEW: Final = {
     name: bindparam(f"new_{name}", type_=IMAGES.c[name].type)
@@ -38,11 +40,11 @@ _KNOWN: Final = {
 }
 """What a row has once stays."""
 _RENDERED: Final = (
-    IMAGES.update().where(_ROW, _UNCHANGED).values(_NEW | _KNOWN).returning(IMAGES.c.id)
+    IMAGES.update().where(_ROW, _SAME_FILE, _UNCHANGED).values(_NEW | _KNOWN).returning(IMAGES.c.id)
 )
 _CLEAR: Final = (
     IMAGES.update()
-    .where(_ROW, IMAGES.c.rendered_at == bindparam("lost"))
+    .where(_ROW, _SAME_FILE, IMAGES.c.rendered_at == bindparam("lost"))
     .values(rendered_at=None, thumbnail_sizes=None)
 )
 _EXTRACTED: Final = (
@@ -51,18 +53,21 @@ _EXTRACTED: Final = (
 _FAILED: Final = _EXTRACTED.values(render_error=_NEW["render_error"])
 
 
-async def record_rendition(
-    session: WriteSession, image_id: UUID, rendered: Rendered, previously: datetime | None
-) -> bool:
-    """Let a row name new thumbnails, if it still names those that were rendered `previously`.
+async def record_rendition(session: WriteSession, image: Image, rendered: Rendered) -> bool:
+    """Let a row name new thumbnails, if it still names the files that `image` does.
 
     Returns:
-        Whether it did; not where the image was deleted, or rendered by another worker.
+        Whether it did; not where the image was deleted, rendered by another worker, or made private
+        or public.
     """
-    parameters: dict[str, Any] = {"row_id": image_id, "previously": previously}
+    parameters: dict[str, Any] = {
+        "row_id": image.id,
+        "key": image.storage_key,
+        "previously": image.rendered_at,
+    }
     parameters |= {f"new_{name}": value for name, value in rendered._asdict().items()}
     parameters["new_render_error"] = None
-    parameters |= await _new_search(session, image_id, rendered.metadata)
+    parameters |= await _new_search(session, image.id, rendered.metadata)
     return await session.scalar(_RENDERED, parameters) is not None
 
 
@@ -87,7 +92,7 @@ async def clear_renditions(session: WriteSession, images: Sequence[Image]) -> No
     In the order of the ids, so that no two transactions that do this at once deadlock.
     """
     rows = [
-        {"row_id": image.id, "lost": image.rendered_at}
+        {"row_id": image.id, "key": image.storage_key, "lost": image.rendered_at}
         for image in sorted(images, key=attrgetter("id"))
     ]
     if rows:

@@ -152,6 +152,24 @@ class Locates(Protocol):
 
 
 @runtime_checkable
+class Links(Protocol):
+    """A backend that can have the bytes of an object under another key without them being sent."""
+
+    async def link(self, key: str, new_key: str) -> bool:
+        """Make an object of the bytes of another one, durable and visible, and as young as new.
+
+        Each of the two can be deleted without the other.
+
+        Returns:
+            Whether it did; not where it must be done by reading and writing.
+
+        Raises:
+            ObjectNotFound: If there is none under `key`.
+            StorageError: As `StagedObject.publish`.
+        """
+
+
+@runtime_checkable
 class Presigns(Protocol):
     """A backend whose objects can be fetched past it, by addresses that soon expire."""
 

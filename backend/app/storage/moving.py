@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.storage.base import (
+    Links,
     Mark,
     ObjectInfo,
     ObjectReader,
@@ -52,6 +53,13 @@ class MovingStorage:
             return await self.destination.stat(key)
         except ObjectNotFound:
             return await self.source.stat(key)
+
+    async def link(self, key: str, new_key: str) -> bool:
+        """Link what is in the destination by now; nothing is written to the source."""
+        if isinstance(self.destination, Links):
+            with suppress(ObjectNotFound):
+                return await self.destination.link(key, new_key)
+        return False
 
     async def delete(self, key: str) -> None:
         """Remove an object from both, even if one of them fails.

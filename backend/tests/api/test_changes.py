@@ -83,11 +83,13 @@ async def test_a_name_of_which_nothing_is_left_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "filename"),
+        ({}, "body"),
         ({"filename": None}, "filename"),
         ({"filename": 5}, "filename"),
         ({"filename": ["a"]}, "filename"),
-        ({"filename": "a.jpg", "is_public": True}, "is_public"),
+        ({"is_public": None}, "is_public"),
+        ({"is_public": "false"}, "is_public"),
+        ({"filename": "a.jpg", "is_public": 0}, "is_public"),
         ({"filename": "a.jpg", "id": NO_IMAGE}, "id"),
         (["a.jpg"], "body"),
         ("a.jpg", "body"),

@@ -315,3 +315,31 @@ async def test_dns_rebinding_opens_nothing_behind_nginx_either(
 ) -> None:
     async with open_client(NGINX, **BEHIND, public_url="https://images.example.org") as client:
         assert (await client.get(IMAGES, headers={"Host": host})).status_code == status
+
+
+async def test_nginx_gets_a_lease_neither_for_private_files_nor_for_requests_with_a_key(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    """Of a private image it may remember for a while that strangers find none."""
+    public, private = await upload(JPEG), await upload(JPEG, is_public="false")
+    for headers in ({"authorization": "Bearer a"}, {"x-api-key": "a"}):
+        assert LEASE not in (await client.get(public["url"], headers=headers)).headers
+        absent = await client.get(private["url"].partition("?")[0], headers=headers)
+        assert absent.status_code == 404
+        assert LEASE not in absent.headers
+    assert LEASE in (await client.get(private["url"].partition("?")[0])).headers
+    signed = await client.get(private["url"])
+    assert signed.status_code == 200
+    assert LEASE not in signed.headers
+    assert "stale-if-error" not in str(signed.headers)
+
+
+async def test_nginx_sends_private_files_from_the_folder(
+    client: httpx.AsyncClient, upload: Upload
+) -> None:
+    private = await upload(JPEG, is_public="false")
+    answer = await client.get(private["url"], headers=ASKS)
+    assert answer.headers[LOCATION].endswith(private["storage_key"])
+    assert answer.headers["x-cache-control"].startswith("private, max-age=")
+    stranger = await client.get(private["url"].partition("?")[0], headers=ASKS)
+    assert (stranger.status_code, LOCATION in stranger.headers) == (404, False)

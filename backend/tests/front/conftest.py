@@ -23,6 +23,7 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "test_a_hot_file_that_is_damaged": "within a lease, nginx serves what it has",
     "test_a_lost_thumbnail_in_demand_is_waited_for": "within a lease, nginx serves what it has",
     "test_a_thumbnail_in_demand_that_was_rendered_anew": "within a lease, nginx serves what it has",
+    "test_a_download_in_another_process": "one nginx is before one process here",
     "test_an_unknown_url_is_not_found[/%2e%2e/x]": "nginx refuses paths above the root: 400",
     "test_an_unsupported_method_is_answered_with_those_supported[FROB": "no socket takes it: 400",
     "test_a_request_without_the_key_is_rejected[empty": "httpx sends no such field on a socket",

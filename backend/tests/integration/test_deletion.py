@@ -12,7 +12,7 @@ from app.domain.errors import (
     ImageNotFound,
     StorageUnavailable,
 )
-from app.services import deletion
+from app.services import removal
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
 from testkit import samples
@@ -70,7 +70,7 @@ async def test_an_image_is_deleted_even_if_a_file_cannot_be_removed(
                 raise StorageUnavailable
             await super().delete(key)
 
-    monkeypatch.setattr(deletion, "REMEMBERED_SECONDS", REMEMBERED)
+    monkeypatch.setattr(removal, "REMEMBERED_SECONDS", REMEMBERED)
     storage = Stuck()
     services = Services(database, storage, LIMITS)
     for stuck in range(4):
@@ -153,7 +153,7 @@ async def test_files_of_a_batch_are_removed_a_few_at_once(database: Database) ->
     services = Services(database, storage, LIMITS)
     ids = [(await services.uploads.upload(file(JPEG), None)).id for _ in range(50)]
     assert len(await services.deletion.delete_batch(ids)) == 50
-    assert storage.most == deletion.FILES_AT_ONCE
+    assert storage.most == removal.FILES_AT_ONCE
     assert await stored_keys(storage) == []
 
 
@@ -161,14 +161,14 @@ async def test_where_a_file_of_a_batch_cannot_be_removed_all_others_are_tried_at
     database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A storage that hangs costs a batch two timeouts, not one for each group of files."""
-    monkeypatch.setattr(deletion, "REMEMBERED_SECONDS", REMEMBERED)
+    monkeypatch.setattr(removal, "REMEMBERED_SECONDS", REMEMBERED)
     storage = Counting(fails=True)
     services = Services(database, storage, LIMITS)
     ids = [(await services.uploads.upload(file(JPEG), None)).id for _ in range(50)]
     began = monotonic()
     assert await services.deletion.delete_batch(ids) == set(ids)
     assert monotonic() - began >= REMEMBERED
-    assert storage.most == 50 - deletion.FILES_AT_ONCE
+    assert storage.most == 50 - removal.FILES_AT_ONCE
     assert await row_keys(database) == []
     assert all(f"image {one} is deleted, but its file" in caplog.text for one in ids)
 

@@ -118,7 +118,7 @@ async def test_a_delete_that_leaves_the_file_is_over_only_when_no_worker_remembe
     async def stuck(_key: str) -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(deleting.deletion._storage, "delete", stuck)
+    monkeypatch.setattr(deleting.deletion._removal._storage, "delete", stuck)
     delete = asyncio.create_task(deleting.deletion.delete(image.id))
     try:
         while not delete.done():

@@ -13,7 +13,7 @@ import pytest
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound, StorageUnavailable
 from app.domain.image import Image
-from app.services import deletion, moving
+from app.services import moving, removal
 from app.services.copying import Outcome
 from app.services.fsck import ConsistencyCheck
 from app.services.identity import StorageIdentity, WrongStorage
@@ -94,7 +94,7 @@ async def host(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Host]:
-    monkeypatch.setattr(deletion, "REMEMBERED_SECONDS", REMEMBERED)
+    monkeypatch.setattr(removal, "REMEMBERED_SECONDS", REMEMBERED)
     host = Host(tmp_path, open_storage, database)
     await host.before.readiness.prepare_storage()
     yield host
@@ -136,7 +136,7 @@ async def test_a_delete_waits_until_no_process_remembers_the_image(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = await host.upload()
-    monkeypatch.setattr(deletion, "REMEMBERED_SECONDS", 3600)
+    monkeypatch.setattr(removal, "REMEMBERED_SECONDS", 3600)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(host.during.deletion.delete(image.id), 0.2)
     with pytest.raises(ImageNotFound):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.database.engine import Database, ReadSession, WriteSession
-from app.domain.image import NewImage, Position
+from app.domain.image import Image, NewImage, Position
 from app.domain.job import NewJob
 from app.domain.search import Filters
 from app.domain.thumbnails import thumbnail_key
@@ -26,6 +26,7 @@ from app.statements.images import (
     find_images,
     insert_images,
     rename_image,
+    republish_image,
 )
 from app.statements.jobs import (
     age_of_oldest_job,
@@ -227,6 +228,13 @@ async def test_a_row_added_while_paging_neither_repeats_nor_hides_another(
     assert len({image.id for image in (*first, *second)}) == 4
 
 
+def named(known: Position) -> Image:
+    """Return an image of which only the id, the key and what follows from it matter."""
+    key = f"{known.id.hex}.jpg"
+    facts = (None, None, None, None, known.created_at, None, None, None, None, None)
+    return Image(known.id, "a.jpg", key, "image/jpeg", 1, *facts)
+
+
 async def count_a_quota(session: WriteSession, _known: Position) -> object:
     return await count_usage(session, [ip_address("192.0.2.7")])
 
@@ -237,6 +245,10 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "find": (lambda session, known: find_images(session, [known.id]), "pk_images"),
     "find many": (lambda session, known: find_images(session, [known.id] * 200), "pk_images"),
     "find details": (lambda session, known: find_details(session, [known.id]), "pk_images"),
+    "republish": (
+        lambda session, known: republish_image(session, named(known), "new", is_public=False),
+        "pk_images",
+    ),
     "rename": (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
     "find by key": (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), KEYS),
     "list by key": (lambda session, _known: list_files(session, "5", 500), KEYS),
@@ -245,7 +257,7 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
         KEYS,
     ),
     "record a rendition": (
-        lambda session, known: record_rendition(session, known.id, RENDERED, None),
+        lambda session, known: record_rendition(session, named(known), RENDERED),
         "pk_images",
     ),
     "record an error": (
@@ -504,12 +516,15 @@ async def test_what_is_recorded_of_an_image_finds_it(
     await add(database, image)
     found = {"camera_make": "Acme"}
     arguments = {
-        record_rendition: (RENDERED._replace(metadata={**found}), None),
-        record_metadata: (found,),
-        record_render_error: ("why", found),
+        record_rendition: (
+            named(Position(START, image.id)),
+            RENDERED._replace(metadata={**found}),
+        ),
+        record_metadata: (image.id, found),
+        record_render_error: (image.id, "why", found),
     }
     async with database.write() as session:
-        await record(session, image.id, *arguments[record])
+        await record(session, *arguments[record])
     async with database.read() as session:
         assert [image.id] == [
             found.id for found in await list_images(session, 9, None, Filters(("acme", "jpg")))

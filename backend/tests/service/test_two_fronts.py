@@ -144,6 +144,33 @@ def test_no_server_sends_a_file_or_a_thumbnail_after_the_answer_to_its_delete(si
     assert statuses == {404: 2 * len(site.ports) * len(images)}
 
 
+def test_no_server_sends_a_file_or_a_thumbnail_after_the_answer_that_it_is_private(
+    site: Site,
+) -> None:
+    """Nor says that there is none after the answer that it is public again."""
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        images = list(
+            clients.map(lambda number: upload(site.services[number % 2], JPEG), range(AT_ONCE))
+        )
+    site.services[0].wait_until_rendered()
+
+    def change(number: int, image: dict[str, Any]) -> Counter[tuple[bool, int]]:
+        paths, found = paths_of(image), Counter[tuple[bool, int]]()
+        url = f"{site.fronts[number % 2].url}{IMAGES}/{image['id']}"
+        with closing(Client(site.ports)) as client, site.read_all_the_while(paths):
+            for is_public in (False, True, False):
+                answer = httpx.patch(url, json={"is_public": is_public}, timeout=TIMEOUT)
+                assert answer.json()["is_public"] == is_public
+                for status, count in client.ask(paths).items():
+                    found[is_public, status] += count
+        return found
+
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        found = sum(clients.map(change, range(AT_ONCE), images), Counter[tuple[bool, int]]())
+    each = 2 * len(site.ports) * AT_ONCE
+    assert found == {(False, 404): 2 * each, (True, 200): each}
+
+
 def test_all_servers_show_another_name_when_leases_are_over(site: Site) -> None:
     image = upload(site.services[0], JPEG)
     paths = paths_of(image)[:1]

@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 
 from app.domain.errors import ObjectNotFound
+from app.services.linking import link
 from app.storage.base import StorageBackend
 from testkit.storages import Put, read_all
 
 KEY = "0123456789abcdef0123456789abcdef.jpg"
+OTHER_KEY = "fedcba9876543210fedcba9876543210.jpg"
 LARGE = bytes(range(256)) * 4096 * 3 + b"end"
 """Several blocks, and a bit."""
 
@@ -156,6 +158,28 @@ async def test_delete_is_idempotent(storage: StorageBackend, put: Put) -> None:
     for look in (storage.open, storage.stat):
         with pytest.raises(ObjectNotFound):
             await look(KEY)
+
+
+@pytest.mark.parametrize("data", [b"x", LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("deleted", [KEY, OTHER_KEY], ids=["first", "second"])
+async def test_of_two_objects_with_the_same_bytes_each_outlives_the_other(
+    storage: StorageBackend, put: Put, data: bytes, deleted: str
+) -> None:
+    await put(KEY, data)
+    await link(storage, KEY, OTHER_KEY, "image/jpeg")
+    assert await keys(storage) == [KEY, OTHER_KEY]
+    for key in (KEY, OTHER_KEY):
+        assert await read_all(await storage.open(key)) == data
+    await storage.delete(deleted)
+    (left,) = {KEY, OTHER_KEY} - {deleted}
+    assert await keys(storage) == [left]
+    assert await read_all(await storage.open(left)) == data
+
+
+async def test_what_is_not_there_is_not_linked(storage: StorageBackend) -> None:
+    with pytest.raises(ObjectNotFound):
+        await link(storage, KEY, OTHER_KEY, "image/jpeg")
+    assert await keys(storage) == []
 
 
 async def test_list_yields_every_object_in_key_order(storage: StorageBackend, put: Put) -> None:

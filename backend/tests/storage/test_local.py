@@ -1,6 +1,7 @@
 """What only the local backend can get wrong: files, folders, descriptors, errors of the system."""
 
 import asyncio
+import errno
 import os
 import resource
 import shutil
@@ -29,6 +30,7 @@ from testkit.live import until
 from testkit.storages import OpenStorage, read_all
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
+OTHER_KEY = "cd23456789abcdef0123456789abcdef.jpg"
 NOBODY = 65534
 
 
@@ -793,3 +795,29 @@ async def test_deletes_are_not_refused_under_overload(
         await storage.stat(KEY)
     await storage.delete(KEY)
     assert files.all() == []
+
+
+async def test_a_linked_file_is_the_same_inode_and_as_young_as_a_new_one(
+    storage: LocalStorage, files: "Files"
+) -> None:
+    """So fsck does not take it for a leftover before a row has it."""
+    await put(storage, b"bytes")
+    os.utime(files.published, (0, 0))
+    began = time.time()
+    assert await storage.link(KEY, OTHER_KEY)
+    assert files.published.samefile(files.root / OTHER_KEY[:2] / OTHER_KEY)
+    assert (await storage.stat(OTHER_KEY)).modified.timestamp() >= began - 1
+
+
+async def test_a_file_that_cannot_have_another_name_is_not_linked(
+    storage: LocalStorage, files: "Files", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system without hard links: here none can be made to lack them."""
+
+    def refuse(_name: str, _new_name: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    await put(storage, b"bytes")
+    monkeypatch.setattr(os, "link", refuse)
+    assert not await storage.link(KEY, OTHER_KEY)
+    assert files.all() == [files.published]

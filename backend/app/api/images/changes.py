@@ -1,4 +1,4 @@
-"""Changes of stored images: another name; deletion, of one or of many."""
+"""Changes of stored images: another name or visibility; deletion, of one or of many."""
 
 from uuid import UUID
 
@@ -8,11 +8,20 @@ from starlette.status import HTTP_200_OK, HTTP_204_NO_CONTENT
 from app.api.access import Deleter, DeleterOrHolder, Writer
 from app.api.context import ContextDep
 from app.api.images.paths import BATCH_DELETE_PATH, IMAGE_PATH
+from app.api.images.shown import show
 from app.api.json_body import UnsupportedMediaType, described_body, read_json
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.kinds import CROSS_SITE_REQUEST, INVALID_REQUEST, problem_of
 from app.api.problems.openapi import documented
-from app.domain.errors import DatabaseFull, DatabaseUnavailable, ImageNotFound, InvalidFilename
+from app.domain.errors import (
+    DatabaseFull,
+    DatabaseUnavailable,
+    ImageDamaged,
+    ImageNotFound,
+    InvalidFilename,
+    StorageFull,
+    StorageUnavailable,
+)
 from app.schemas.changes import DeletedImages, FailedDeletion, ImageChanges, ImagesToDelete
 from app.schemas.image import ImageOut
 
@@ -25,23 +34,37 @@ router = APIRouter(tags=["images"])
 
 @router.patch(
     IMAGE_PATH,
-    summary="Rename an image",
+    name="rename_image",  # as in earlier versions: generated clients have methods of this name
+    summary="Rename an image, or make it private or public",
     openapi_extra=described_body(ImageChanges),
     responses={
-        HTTP_200_OK: {"description": "The image under its new name"},
-        **documented(*_PROBLEMS, *_BODY_PROBLEMS, ImageNotFound, InvalidFilename),
+        HTTP_200_OK: {"description": "The image as it is now"},
+        **documented(
+            *_PROBLEMS,
+            *_BODY_PROBLEMS,
+            ImageNotFound,
+            InvalidFilename,
+            ImageDamaged,
+            StorageUnavailable,
+            StorageFull,
+        ),
     },
 )
-async def rename_image(
+async def change_image(
     request: Request, image_id: UUID, context: ContextDep, actor: Writer
 ) -> ImageOut:
-    """Give an image another name. Its links stay; what is saved of it has the new name.
+    """Give an image another name, or change who may fetch its file and its thumbnails.
+
+    What is saved of it has the new name. The addresses of a private image are signed, and expire;
+    those that it had before are worth nothing.
 
     `curl -X PATCH --json '{"filename": "holiday.jpg"}' http://localhost:8000/api/v1/images/…`
     """
     changes = await read_json(request, ImageChanges)
-    image = await context.services.images.rename(image_id, changes.filename, actor)
-    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
+    image = await context.services.visibility.change(
+        image_id, is_public=changes.is_public, filename=changes.filename, actor=actor
+    )
+    return await show(context, image, ImageOut)
 
 
 @router.delete(

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from time import time
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ scripts may read it (ADR 0022)."""
 _IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 _REVALIDATED: Final = b"public, no-cache"
 """Of a file that is to be saved: its bytes never change, but its name does."""
+_PRIVATE: Final = b"private, no-cache"
+"""Of a file of a private image: it is for whoever sent this request, and asked for each time."""
 _SANDBOX: Final = b"default-src 'none'; sandbox"
 """Opened by itself, the file may run and load nothing, whatever a browser takes it for."""
 _AGE_OF_DATE: Final = timedelta(seconds=2)
@@ -51,15 +54,28 @@ def fields_to_save(file: HotFile) -> FileHeaders:
     return _fields(file, attachment=True)
 
 
+def kept_until(headers: FileHeaders, second: int) -> FileHeaders:
+    """Return header fields by which browsers may keep a private file while its address is good.
+
+    Args:
+        headers: The header fields of the file.
+        second: When the address expires, since 1970.
+    """
+    kept = b"private, max-age=%d" % max(0, second - int(time()))
+    common = ((name, kept if name == b"cache-control" else value) for name, value in headers.common)
+    return headers._replace(common=tuple(common))
+
+
 def _fields(file: HotFile, *, attachment: bool) -> FileHeaders:
     modified = _last_modified(file.modified).replace(microsecond=0)
     # A key is used for one file only, ever.
     state = FileState(f'"{file.key.partition(".")[0]}"', modified, file.size)
     disposition = content_disposition(file.filename, attachment=attachment)
+    public = _REVALIDATED if attachment else _IMMUTABLE
     common = (
         (b"etag", state.etag.encode()),
         (b"last-modified", state.last_modified.encode()),
-        (b"cache-control", _REVALIDATED if attachment else _IMMUTABLE),
+        (b"cache-control", public if file.is_public else _PRIVATE),
         (b"content-disposition", disposition.encode()),
         *FOR_ANY_SITE,
         (b"x-content-type-options", b"nosniff"),

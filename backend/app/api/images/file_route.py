@@ -48,9 +48,9 @@ class FileRoute(BaseRoute):
             image_id, size = _uuid(scope["path_params"]["image_id"]), scope["path_params"]["size"]
             context = scope["state"]["context"]
             if size is None:
-                response = await get_image_file(request, image_id, context)
+                response = await get_image_file(request, image_id, context, None)
             else:
-                response = await get_image_thumbnail(request, image_id, size, context)
+                response = await get_image_thumbnail(request, image_id, size, context, None)
         await response(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: object) -> NoReturn:

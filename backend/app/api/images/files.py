@@ -13,20 +13,25 @@ from starlette.status import (
 
 from app.api.conditional import PreconditionFailed, Selection, select
 from app.api.context import ContextDep
-from app.api.images.file_headers import fields_to_save, fields_to_show
+from app.api.images.file_headers import fields_to_save, fields_to_show, kept_until
 from app.api.images.file_response import FileResponse
 from app.api.images.front import lease_fields, location_fields, renamed_fields
 from app.api.images.paths import FILE_PATH
 from app.api.images.redirect import redirect_fields
+from app.api.images.viewing import SignatureDep, viewer_of
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
-from app.services.files import HotFile, ImageFiles
+from app.services.files import FileReplaced, HotFile, ImageFiles
+from app.services.signing import FILE
+from app.services.viewing import Viewer
 
 Download = Annotated[bool, Query(description="1 = save it instead of showing it")]
 
+_REPLACED_AT_MOST: Final = 2
+"""How often an image may be made private or public while a request for its file is answered."""
 _BYTES: Final = {
     "headers": described_headers(
         {"Repr-Digest": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), if known"}
@@ -71,29 +76,43 @@ async def get_image_file(
     request: Request,
     image_id: UUID,
     context: ContextDep,
+    signature: SignatureDep,
     *,
     download: Download = False,
 ) -> Response:
     """Send the bytes as they are stored. The URL can be linked to and cached for ever.
 
-    The name to save it under is the image's, with the extension of its type.
+    That of a private image is signed, and expires; without a signature it needs a key. The name to
+    save it under is the image's, with the extension of its type.
     """
     files = context.services.files
-    return await file_response(request, files, await files.find(image_id), download=download)
+    viewer = viewer_of(context, FILE, signature)
+    for is_last in (*[False] * _REPLACED_AT_MOST, True):
+        file = await files.find(image_id, viewer)
+        try:
+            return await file_response(request, files, file, viewer, download=download)
+        except FileReplaced:
+            if is_last:
+                raise
+    raise AssertionError  # the last attempt has returned or raised
 
 
 async def file_response(
-    request: Request, files: ImageFiles, file: HotFile, *, download: bool
+    request: Request, files: ImageFiles, file: HotFile, viewer: Viewer, *, download: bool
 ) -> Response:
     """Return the answer to a request for a file, original or thumbnail, that has been found.
 
     Raises:
+        FileReplaced: If the image has got another original since.
         PreconditionFailed: If the request must not be carried out.
         RangeNotSatisfiable: If it asks for a range outside the file.
         ImageHostError: As `ImageFiles.open`.
     """
     fields = file.derive(fields_to_save if download else fields_to_show)
-    lease = lease_fields(request, files) if files.lease and not download else ()
+    if viewer.until and not download:
+        fields = kept_until(fields, viewer.until)
+    is_leased = files.lease and file.is_public and not download
+    lease = lease_fields(request, files) if is_leased else ()
     try:
         selection = select(request.method, request.headers, fields.file)
     except (PreconditionFailed, RangeNotSatisfiable):
@@ -109,7 +128,9 @@ async def file_response(
         made = renamed_fields(fields.common + fields.representation)
         return FileResponse(HTTP_200_OK, [*made, *location])
     if files.redirects and (
-        target := await redirect_fields(request, files, file, fields, download=download)
+        target := await redirect_fields(
+            request, files, file, fields, until=viewer.until, download=download
+        )
     ):
         return FileResponse(HTTP_302_FOUND, list(target))
     length_field = (b"content-length", b"%d" % selection.length)

@@ -29,7 +29,9 @@ def lease_fields(request: Request, files: ImageFiles) -> HeaderFields:
     nginx 1.22 reads the fields in their order, and none about caching after this one.
     """
     lease = files.lease
-    if lease is None or IS_FORWARDED not in request.scope or "authorization" in request.headers:
+    if lease is None or IS_FORWARDED not in request.scope:
+        return ()
+    if "authorization" in request.headers or "x-api-key" in request.headers:
         return ()
     expires = (b"x-accel-expires", b"@%d" % lease.end())
     if not lease.stale_seconds:

@@ -12,10 +12,11 @@ from app.api.context import ContextDep
 from app.api.images.cursor import InvalidCursor, decode_cursor, encode_cursor
 from app.api.images.filters import NAMES, FiltersDep
 from app.api.images.paths import COUNT_PATH, IMAGE_PATH, IMAGES_PATH
+from app.api.images.shown import show, show_all
 from app.api.problems.kinds import INVALID_REQUEST
 from app.api.problems.openapi import described_headers, documented
 from app.domain.errors import DatabaseUnavailable, ImageNotFound
-from app.schemas.image import ImageCountOut, ImageDetailsOut, ImageList, ImageOut
+from app.schemas.image import ImageCountOut, ImageDetailsOut, ImageList
 
 router = APIRouter(tags=["images"])
 
@@ -56,13 +57,12 @@ async def list_images(  # noqa: PLR0913 - one a parameter of the call
     after = decode_cursor(cursor) if cursor is not None else None
     page = await context.services.images.page(limit, after, filters, actor)
     next_cursor = encode_cursor(page.next) if page.next else None
-    images_url, sizes = context.images_url, context.settings.thumbnail_sizes
     if next_cursor:
         sent = {name: value for name, value in context.query_params.items() if name in NAMES}
         query = urlencode({"limit": limit} | sent | {"cursor": next_cursor})
-        response.headers["Link"] = f'<{images_url}?{query}>; rel="next"'
+        response.headers["Link"] = f'<{context.images_url}?{query}>; rel="next"'
     return ImageList(
-        items=[ImageOut.of(image, images_url, sizes) for image in page.items],
+        items=await show_all(context, page.items),
         next_cursor=next_cursor,
     )
 
@@ -88,5 +88,4 @@ async def count_images(context: ContextDep, actor: Reader, filters: FiltersDep) 
 async def get_image(image_id: UUID, context: ContextDep, actor: Reader) -> ImageDetailsOut:
     """Return what is known of an image, and what its camera wrote into the file."""
     image, metadata = await context.services.images.details(image_id, actor)
-    sizes = context.settings.thumbnail_sizes
-    return ImageDetailsOut.of(image, context.images_url, sizes, metadata=metadata)
+    return await show(context, image, ImageDetailsOut, metadata=metadata)

@@ -11,6 +11,7 @@ BATCH_PATH: Final = f"{IMAGES_PATH}/batch"
 BATCH_DELETE_PATH: Final = f"{IMAGES_PATH}/batch-delete"
 COUNT_PATH: Final = f"{IMAGES_PATH}/count"
 IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
+LINKS_PATH: Final = f"{IMAGE_PATH}/links"
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 THUMBNAIL_PATH: Final = f"{IMAGE_PATH}/thumbnails/{{size}}"
 

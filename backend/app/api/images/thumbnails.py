@@ -12,6 +12,7 @@ from app.api.context import ContextDep
 from app.api.disconnection import while_connected
 from app.api.images.files import Download, file_response
 from app.api.images.paths import THUMBNAIL_PATH
+from app.api.images.viewing import SignatureDep, viewer_of
 from app.api.problems.kinds import INTERNAL_ERROR, INVALID_REQUEST
 from app.api.problems.openapi import documented
 from app.api.ranges import RangeNotSatisfiable
@@ -60,7 +61,7 @@ router = APIRouter(tags=["images"])
     response_class=Response,
     responses=_RESPONSES,
 )
-async def get_image_thumbnail(
+async def get_image_thumbnail(  # noqa: PLR0913 - the parts of the request
     request: Request,
     image_id: UUID,
     size: Annotated[
@@ -72,6 +73,7 @@ async def get_image_thumbnail(
         ),
     ],
     context: ContextDep,
+    signature: SignatureDep,
     *,
     download: Download = False,
 ) -> Response:
@@ -81,8 +83,9 @@ async def get_image_thumbnail(
     waits, for up to 5 seconds.
     """
     thumbnails, files = context.services.thumbnails, context.services.files
-    if known := await thumbnails.find(image_id, size):
-        with suppress(ThumbnailNotReady):  # rendered anew, or lost, since it was remembered
-            return await file_response(request, files, known, download=download)
-    rendered = await while_connected(request, thumbnails.render(image_id, size))
-    return await file_response(request, files, rendered, download=download)
+    viewer = viewer_of(context, size, signature)
+    if known := await thumbnails.find(image_id, size, viewer):
+        with suppress(ThumbnailNotReady):  # others since it was remembered, or lost
+            return await file_response(request, files, known, viewer, download=download)
+    rendered = await while_connected(request, thumbnails.render(image_id, size, viewer))
+    return await file_response(request, files, rendered, viewer, download=download)

@@ -18,6 +18,7 @@ from app.api.forms.rejections import (
     UnsupportedBody,
 )
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
+from app.api.images.shown import show
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
@@ -204,10 +205,10 @@ def _require_may_hide(actor: Actor, file: IncomingFile) -> None:
 async def _shown(image: Image, context: Context) -> UploadedImageOut:
     """Return an image as whoever uploaded it sees it, who alone gets its token."""
     token = await context.services.delete_tokens.of(image.id)
-    return UploadedImageOut.of(
+    return await show(
+        context,
         image,
-        context.images_url,
-        context.settings.thumbnail_sizes,
+        UploadedImageOut,
         delete_token=token,
         delete_url=f"{context.base_url}/delete#{image.id}.{token}",
     )

@@ -157,6 +157,13 @@ TOO_MANY_KEYS: Final = Problem(
     "The user has as many valid API keys as there may be. Revoke those that are not used.",
     errors.TooManyKeys(100),
 )
+IMAGE_IS_PUBLIC: Final = Problem(
+    "image-is-public",
+    409,
+    "A link that expires was asked for, but anybody can fetch this image by its address. Make it "
+    "private first.",
+    errors.ImageIsPublic(UUID(EXAMPLE_ID)),
+)
 PRECONDITION_FAILED: Final = Problem(
     "precondition-failed",
     412,

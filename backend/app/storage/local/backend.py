@@ -24,6 +24,7 @@ from app.storage.base import KEY, ObjectInfo, ObjectReader, Skipped, ignore, req
 from app.storage.local.calls import Call
 from app.storage.local.file_reader import FileReader, can_read_cached, can_send_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file
+from app.storage.local.links import link_file
 from app.storage.local.marking import MarkedFolder
 from app.storage.local.staged_file import StagedFile
 from app.storage.local.threads import Threads
@@ -102,6 +103,17 @@ class LocalStorage(MarkedFolder):
         call = Call("unlink", name, partial(os.unlink, name), of_object=True, must_run=True)
         with suppress(ObjectNotFound):
             await self._run_on_object(call)
+
+    async def link(self, key: str, new_key: str) -> bool:
+        """Make a hard link, where the file system has them and this file has not too many."""
+        name, new_name = self._name(key), self._name(new_key)
+
+        def undo(is_linked: bool) -> None:  # noqa: FBT001 - the result
+            if is_linked:
+                Path(new_name).unlink(missing_ok=True)
+
+        linked = Call("link", name, partial(link_file, name, new_name), undo=undo, of_object=True)
+        return await self._run_on_object(linked)
 
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Yield all files, holding the names of one folder at a time."""

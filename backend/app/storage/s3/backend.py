@@ -101,6 +101,16 @@ class S3Storage(MarkedBucket):
         await self._require_mark_seen()
         await self._client.delete_object(key)
 
+    async def link(self, key: str, new_key: str) -> bool:
+        """Have the store copy an object."""
+        try:
+            async with self._writing():
+                await self._client.copy_object(require_key(key), require_key(new_key))
+        except ObjectNotFound:
+            await self._require_mark()
+            raise
+        return True
+
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Yield all objects, holding a page of the store's list at a time."""
         last = ""

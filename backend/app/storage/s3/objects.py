@@ -22,6 +22,7 @@ from app.storage.s3.credentials import Credentials
 from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.opened import ObjectBody
 from app.storage.s3.refusals import MISSING, StoreFailure
+from app.storage.s3.signing import encode_path
 
 _OK: Final = 200
 _NO_CONTENT: Final = 204
@@ -40,6 +41,7 @@ class Objects:
 
     def __init__(self, location: S3Location, credentials: Credentials, connections: int) -> None:
         self._prefix = location.prefix
+        self._bucket = location.bucket
         self._calls = Calls(location, credentials, connections)
 
     async def put_object(self, key: str, parts: Parts, content_type: str) -> None:
@@ -87,6 +89,24 @@ class Objects:
         """
         with storage_errors():
             return await self._head(key)
+
+    async def copy_object(self, key: str, new_key: str) -> None:
+        """Have the store make an object of the bytes, and the type, of another one.
+
+        Raises:
+            ObjectNotFound: If there is none under `key`.
+            StorageError: If the copy may not be there.
+        """
+        source = encode_path(f"/{self._bucket}/{self._prefix}{key}")
+        headers = {"x-amz-copy-source": source}
+        call = Call("PUT", self._prefix + new_key, {}, headers, root="CopyObjectResult")
+        with storage_errors():
+            try:
+                await self._calls.ask(call)
+            except StoreFailure as failure:
+                if failure.code == MISSING:
+                    raise ObjectNotFound(key) from failure
+                raise
 
     async def delete_object(self, key: str) -> None:
         """Remove an object; removing one that is not there is a success.
