@@ -89,9 +89,7 @@ def test_the_document_has_all_routes_but_those_that_answer_head() -> None:
         route.path
         for router in (*routers.protected, *routers.public)
         for route in router.routes
-        if isinstance(route, Route)
-        and not route.include_in_schema
-        and route.methods != {"HEAD"}
+        if isinstance(route, Route) and not route.include_in_schema and route.methods != {"HEAD"}
     }
     assert hidden == {PROBLEMS_PATH}
 
