@@ -22,6 +22,7 @@ from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.secrets import Secrets
 from app.services.staging import Staging
+from app.services.storage_quota import StorageQuota
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.services.users import Users
@@ -56,8 +57,9 @@ class Services:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
-        self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
+        storage_quota = StorageQuota(database)
+        insertion = Insertion(database, quota, storage_quota, renders=bool(thumbnail_sizes))
+        self.uploads = Uploads(staging, insertion, quota, storage_quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
         self.deletion = Deletion(changes, storage, lease)
         self.delete_tokens = DeleteTokens(self.secrets)
