@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from fastapi import APIRouter
 
 from app.api import health, limits
-from app.api.images import changes, files, metadata, thumbnails, upload
+from app.api.images import changes, files, metadata, statistics, thumbnails, upload
 from app.api.problems import problems_page
 from app.composition.roles import SERVICE, Role
 
@@ -20,7 +20,7 @@ class Routers(NamedTuple):
 
 ROUTERS: Final[dict[Role, Routers]] = {
     SERVICE: Routers(
-        protected=(upload.router, metadata.router, changes.router),
+        protected=(upload.router, metadata.router, changes.router, statistics.router),
         public=(
             limits.router,
             files.router,

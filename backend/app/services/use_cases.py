@@ -22,6 +22,7 @@ from app.services.quota import UploadQuota
 from app.services.readiness import Readiness
 from app.services.secrets import Secrets
 from app.services.staging import Staging
+from app.services.statistics import Statistics
 from app.services.storage_quota import StorageQuota
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
@@ -63,6 +64,7 @@ class Services:
         self.images = Images(database, changes, self.cached_rows)
         self.deletion = Deletion(changes, storage, lease)
         self.delete_tokens = DeleteTokens(self.secrets)
+        self.statistics = Statistics(database, self.images)
         self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)

@@ -31,6 +31,7 @@ from app.statements.storage_use import add_use
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import DatabaseProxy
+from testkit.keys import make_user
 from testkit.live import until
 from testkit.uploads import ADDRESS, broken_off, execute, file, files, row_keys, stored_keys
 
@@ -46,16 +47,8 @@ class Use(NamedTuple):
 async def add_user(
     database: Database, quota_bytes: int | None = None, quota_images: int | None = None
 ) -> UUID:
-    user_id = uuid4()
-    async with database.write() as session:
-        await session.execute(
-            text(
-                "INSERT INTO users (id, email, quota_bytes, quota_images) "
-                "VALUES (:id, CAST(:id AS text) || '@example.org', :bytes, :images)"
-            ),
-            {"id": user_id, "bytes": quota_bytes, "images": quota_images},
-        )
-    return user_id
+    user = await make_user(database, quota_bytes=quota_bytes, quota_images=quota_images)
+    return user.id
 
 
 async def recorded(database: Database, user_id: UUID) -> Use:

@@ -1,5 +1,6 @@
 """The routes of an image's file, whole or a range of it; `services/files.py` finds and opens it."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
 from app.services.files import HotFile, ImageFiles
+from app.services.statistics import Statistics
 
 Download = Annotated[bool, Query(description="1 = save it instead of showing it")]
 
@@ -79,13 +81,22 @@ async def get_image_file(
     The name to save it under is the image's, with the extension of its type.
     """
     files = context.services.files
-    return await file_response(request, files, await files.find(image_id), download=download)
+    file = await files.find(image_id)
+    statistics = context.services.statistics
+    return await file_response(request, files, file, download=download, statistics=statistics)
 
 
 async def file_response(
-    request: Request, files: ImageFiles, file: HotFile, *, download: bool
+    request: Request,
+    files: ImageFiles,
+    file: HotFile,
+    *,
+    download: bool,
+    statistics: Statistics | None = None,
 ) -> Response:
     """Return the answer to a request for a file, original or thumbnail, that has been found.
+
+    What is sent of it is counted in the statistics, if there are any of it.
 
     Raises:
         PreconditionFailed: If the request must not be carried out.
@@ -105,12 +116,20 @@ async def file_response(
             return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common, *lease])
         # nginx would go on with the header fields that it has, and with the previous name.
         selection = Selection(HTTP_200_OK, 0, file.size)
+    sent = None
+    if statistics:
+        is_download = selection.start == 0
+        sent = partial(statistics.count, file.image_id, is_download=is_download)
     if files.lease and not lease and (location := await location_fields(request, files, file)):
         made = renamed_fields(fields.common + fields.representation)
+        if sent:
+            sent(file.size)
         return FileResponse(HTTP_200_OK, [*made, *location])
     if files.redirects and (
         target := await redirect_fields(request, files, file, fields, download=download)
     ):
+        if sent:
+            sent(file.size)
         return FileResponse(HTTP_302_FOUND, list(target))
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*fields.common, *fields.representation, length_field, *lease]
@@ -120,4 +139,4 @@ async def file_response(
         headers.append((b"content-range", content_range))
     length = 0 if request.method == "HEAD" else selection.length
     reader = await files.open(file, selection.start, length)
-    return FileResponse(selection.status, headers, reader, length)
+    return FileResponse(selection.status, headers, reader, length, sent)

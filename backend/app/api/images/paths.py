@@ -13,6 +13,7 @@ COUNT_PATH: Final = f"{IMAGES_PATH}/count"
 IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 THUMBNAIL_PATH: Final = f"{IMAGE_PATH}/thumbnails/{{size}}"
+STATISTICS_PATH: Final = f"{IMAGE_PATH}/statistics"
 
 FILE_URL: Final = re.compile(
     f"{IMAGES_PATH}/({UUIDConvertor.regex})/(?:file|thumbnails/([^/]+))(/?)"
