@@ -36,6 +36,11 @@ _DAY_SECONDS: Final = 86_400
 _log = logging.getLogger(__name__)
 
 
+_Counted = dict[tuple[float, int], list[int]]
+"""Downloads and bytes by day, since 1970, and image: its id as a number, for that is hashed at
+once, and a UUID's hash takes as long as all else that a download pays here."""
+
+
 class Statistics:
     """The downloads of images.
 
@@ -47,19 +52,26 @@ class Statistics:
     def __init__(self, database: Database, images: Images) -> None:
         self._database = database
         self._images = images
-        self._counted: dict[tuple[UUID, int], list[int]] = {}
+        self._counted: _Counted = {}
         self._missed = 0
 
-    def count(self, image_id: UUID, sent: int, *, is_download: bool) -> None:
-        """Count bytes of a file that were sent, and whether that was a download of it."""
-        key = image_id, int(time()) // _DAY_SECONDS
+    def count(self, image_id: UUID, start: int, sent: int) -> None:
+        """Count bytes of a file that were sent, and as a download of it if its first one was.
+
+        Args:
+            image_id: Whose file it is.
+            start: How many bytes of the file come before those.
+            sent: How many they are.
+        """
+        key = time() // _DAY_SECONDS, image_id.int
         counted = self._counted.get(key)
         if counted is None:
             if len(self._counted) >= MOST_COUNTED:
                 self._missed += 1
                 return
             counted = self._counted[key] = [0, 0]
-        counted[0] += is_download
+        if not start:
+            counted[0] += 1
         counted[1] += sent
 
     async def find(self, image_id: UUID, actor: Actor = ADMINISTRATOR) -> Totals:
@@ -75,16 +87,16 @@ class Statistics:
 
     @asynccontextmanager
     async def recorded(self) -> AsyncIterator[None]:
-        """Add what is counted to the database, again and again until the end of the block."""
-        task = asyncio.create_task(self._record(), context=Context())
+        """Add what is counted to the database, again and again, and at the end of the block."""
+        end = asyncio.Event()
+        task = asyncio.create_task(self._record(end), context=Context())
         try:
             yield
         finally:
+            end.set()
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
             task.cancel()
             await asyncio.wait([task])
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self.flush()
 
     async def flush(self) -> None:
         """Add what is counted to the database, or keep it for the next time.
@@ -92,41 +104,39 @@ class Statistics:
         Where the database does not answer it is not known whether it has added them, and what is
         kept may be counted twice.
         """
-        counted = sorted(self._counted.items())
+        counted = [*self._counted.items()]
         self._counted = {}
         if self._missed:
             _log.warning("%d downloads are in no statistics: too many waited", self._missed)
             self._missed = 0
         while counted:
-            group, rest = counted[:AT_ONCE], counted[AT_ONCE:]
+            group = counted[:AT_ONCE]
             try:
                 async with self._database.write_alone() as session:
-                    await add_downloads(
-                        session, [(key[0], _day(key[1], *sums)) for key, sums in group]
-                    )
+                    await add_downloads(session, [_row(*key, *sums) for key, sums in group])
             except DatabaseUnavailable as error:
                 _log.warning("downloads are not counted yet: %s", reason(error))
                 self._keep(counted)
                 return
-            except asyncio.CancelledError:
-                self._keep(rest)
-                raise
-            counted = rest
+            counted = counted[AT_ONCE:]
 
-    def _keep(self, counted: list[tuple[tuple[UUID, int], list[int]]]) -> None:
+    def _keep(self, counted: list[tuple[tuple[float, int], list[int]]]) -> None:
         for key, (downloads, size) in counted:
             sums = self._counted.setdefault(key, [0, 0])
             sums[0] += downloads
             sums[1] += size
 
-    async def _record(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
+    async def _record(self, end: asyncio.Event) -> None:
+        while not end.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await end.wait()
             try:
                 await self.flush()
             except Exception:  # noqa: BLE001 - a defect, which must not end the counting
                 _log.exception("downloads are not counted")
 
 
-def _day(number: int, downloads: int, size: int) -> Day:
-    return Day(datetime.fromtimestamp(number * _DAY_SECONDS, UTC).date(), downloads, size)
+def _row(day: float, image_id: int, downloads: int, size: int) -> tuple[UUID, Day]:
+    date = datetime.fromtimestamp(day * _DAY_SECONDS, UTC).date()
+    return UUID(int=image_id), Day(date, downloads, size)

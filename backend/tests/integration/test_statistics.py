@@ -40,8 +40,8 @@ async def test_what_processes_count_adds_up_in_one_statement_each(
     for counting in (services_of(database), services_of(behind_proxy)):
         for _ in range(30):
             for image in images:
-                counting.statistics.count(image.id, 1000, is_download=True)
-                counting.statistics.count(image.id, 7, is_download=False)
+                counting.statistics.count(image.id, 0, 1000)
+                counting.statistics.count(image.id, 1, 7)
         await counting.statistics.flush()
         await counting.statistics.flush()
     for image in images:
@@ -73,7 +73,7 @@ async def test_a_download_counts_on_the_day_it_ended_utc(
     counting = services_of(database).statistics
     for moment in ("2026-01-01T23:59:59.9+00:00", "2026-01-02T00:00:00+00:00"):
         monkeypatch.setattr(statistics, "time", datetime.fromisoformat(moment).timestamp)
-        counting.count(image.id, 5, is_download=True)
+        counting.count(image.id, 0, 5)
     await counting.flush()
     assert (await counting.find(image.id)).days == [Day(day, 1, 5) for day in DAYS[::-1]]
 
@@ -85,10 +85,10 @@ async def test_the_downloads_of_deleted_images_are_left_out_and_hinder_no_others
     await add(database, image, deleted)
     services = services_of(database)
     for one in (image.id, deleted.id, uuid4()):
-        services.statistics.count(one, 5, is_download=True)
+        services.statistics.count(one, 0, 5)
     await services.statistics.flush()
     await services.deletion.delete(deleted.id)
-    services.statistics.count(deleted.id, 5, is_download=True)
+    services.statistics.count(deleted.id, 0, 5)
     await services.statistics.flush()
     assert await stored(database, image.id) == (1, 5)
     assert await stored(database, deleted.id) == (0, 0)
@@ -130,11 +130,11 @@ async def test_downloads_wait_while_the_database_is_unavailable(
     counting = services_of(behind_proxy).statistics
     for _ in range(2):
         proxy.cut("\n    WITH existing", "before")
-        counting.count(image.id, 5, is_download=True)
+        counting.count(image.id, 0, 5)
         await counting.flush()
     assert await stored(database, image.id) == (0, 0)
     assert caplog.text.count("downloads are not counted yet") == 2
-    counting.count(image.id, 5, is_download=True)
+    counting.count(image.id, 0, 5)
     await counting.flush()
     assert await stored(database, image.id) == (3, 15)
     await behind_proxy.close()
@@ -148,7 +148,7 @@ async def test_memory_is_bounded_and_what_is_missed_is_logged(
     await add(database, *images)
     counting = services_of(database).statistics
     for image in images * 2:
-        counting.count(image.id, 5, is_download=True)
+        counting.count(image.id, 0, 5)
     await counting.flush()
     assert [await stored(database, image.id) for image in images] == [(2, 10), (2, 10), (0, 0)]
     assert "2 downloads are in no statistics" in caplog.text
@@ -162,12 +162,12 @@ async def test_what_is_counted_is_stored_after_the_interval_and_at_the_end(
     counting = services_of(database).statistics
     monkeypatch.setattr(statistics, "INTERVAL_SECONDS", 0.02)
     async with counting.recorded():
-        counting.count(image.id, 5, is_download=True)
+        counting.count(image.id, 0, 5)
         async with asyncio.timeout(TIMEOUT):
             while await stored(database, image.id) != (1, 5):
                 pass
         monkeypatch.setattr(statistics, "INTERVAL_SECONDS", 3600)
-        counting.count(image.id, 5, is_download=True)
+        counting.count(image.id, 0, 5)
     assert await stored(database, image.id) == (2, 10)
 
 

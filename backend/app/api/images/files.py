@@ -118,8 +118,7 @@ async def file_response(
         selection = Selection(HTTP_200_OK, 0, file.size)
     sent = None
     if statistics:
-        is_download = selection.start == 0
-        sent = partial(statistics.count, file.image_id, is_download=is_download)
+        sent = partial(statistics.count, file.image_id, selection.start)
     if files.lease and not lease and (location := await location_fields(request, files, file)):
         made = renamed_fields(fields.common + fields.representation)
         if sent:
