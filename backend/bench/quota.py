@@ -1,5 +1,6 @@
-"""The upload quota: what it costs an upload, and what others feel of an address that uses it up."""
+"""Quotas: what they cost an upload, and what others feel of an address that uses its own up."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,8 +8,11 @@ from random import Random
 from typing import Final
 
 import httpx
+from sqlalchemy.engine import URL
 
 from app.api.images.paths import IMAGES_PATH, UPLOAD_PATH
+from app.database.embedded import shared_postgres
+from app.database.engine import Database
 from bench import servers, wrk
 from bench.forms import form
 from bench.host import Host
@@ -16,11 +20,16 @@ from bench.servers import Server
 from bench.site import SMALL, Site
 from bench.work import WARM_UP_SECONDS, Contender, Contenders, Sample, rate_of, require
 from bench.wrk import Load
+from testkit.keys import make_key, make_user
 
 AMPLE: Final = 1_000_000
 """Uploads an hour, more than are made here."""
 SMALL_QUOTA: Final = 20
 UPLOADERS: Final = 60
+USERS: Final = 64
+ONE_USER: Final = "of one user"
+MANY_USERS: Final = "of 64 users"
+NOBODY: Final = "nobody's"
 _ANSWER: Final = range(200, 2_000)
 """Bytes of an answer that describes a new image."""
 _PAGE: Final = range(4_000, 16_000)
@@ -75,18 +84,50 @@ def list_beside(site: Site) -> Iterator[Contenders]:
 
 
 @contextmanager
-def _service(site: Site, quota: int) -> Iterator[tuple[Host, Server]]:
+def upload_of_users(site: Site) -> Iterator[Contenders]:
+    """Upload on 64 connections to two server processes: as one user, as 64, and as nobody."""
+    with ExitStack() as opened:
+        host, server = opened.enter_context(_service(site, 0, workers=2))
+        contenders = {}
+        for name, users in ((ONE_USER, 1), (MANY_USERS, USERS)):
+            keys = site.write(f"keys-{users}", "\n".join(_keys(host, users)))
+            contenders[name] = _uploads(site, server, USERS, as_=keys)
+        contenders[NOBODY] = _uploads(site, server, USERS)
+        yield Contenders({name: removing(host, rate_of(load)) for name, load in contenders.items()})
+
+
+def _keys(host: Host, users: int) -> list[str]:
+    """Make users who have a quota, and `USERS` keys of theirs."""
+
+    async def make(url: URL) -> list[str]:
+        database = Database(url)
+        owners = [
+            await make_user(database, quota_bytes=AMPLE * SMALL.size, quota_images=AMPLE)
+            for _ in range(users)
+        ]
+        keys = [(await make_key(database, user=owners[n % users])).key for n in range(USERS)]
+        await database.close()
+        return keys
+
+    with shared_postgres(host.data / "postgres") as url:
+        return asyncio.run(make(url))
+
+
+@contextmanager
+def _service(site: Site, quota: int, workers: int = 1) -> Iterator[tuple[Host, Server]]:
     """Run the service with a quota over a new and empty host."""
     with (
         site.fresh_data() as data,
-        servers.service(data, UPLOADS_PER_HOUR_PER_IP=str(quota)) as server,
+        servers.service(data, UPLOADS_PER_HOUR_PER_IP=str(quota), WORKERS=str(workers)) as server,
     ):
         yield Host(data), server
 
 
-def _uploads(site: Site, server: Server, connections: int) -> Load:
+def _uploads(site: Site, server: Server, connections: int, as_: str = "") -> Load:
+    """Upload again and again, with each of the keys in the file `as_` in turn."""
     body, content_type = form(SMALL.content(Random()))
-    post = ("send", site.write("post-quota", body), "POST", content_type)
+    file = site.write("post-quota", body)
+    post = (*(("send-as", as_) if as_ else ("send",)), file, "POST", content_type)
     return Load(server.url + UPLOAD_PATH, post, connections=connections, answer_bytes=_ANSWER)
 
 

@@ -162,6 +162,15 @@ WORKS: Final = (
         ),
     ),
     Work(
+        "quota-users",
+        "upload 42 KB, 64 at once, 2 server processes",
+        quota.upload_of_users,
+        (
+            Comparison(quota.ONE_USER, quota.MANY_USERS, at_least=0.9),
+            Comparison(quota.MANY_USERS, quota.NOBODY),
+        ),
+    ),
+    Work(
         "strip-upload-small",
         "upload 42 KB, without its metadata",
         partial(stripping.upload, spec=SMALL),

@@ -3,6 +3,7 @@
 --   paths FILE      a random line of FILE each time; the requests are written beforehand
 --   replay FILE     each line of FILE in turn
 --   send FILE       the body in FILE; method and type come from the next two arguments
+--   send-as KEYS    the same, each time with another API key, of which KEYS has one a line
 -- Last may come the mean pause between two requests of a connection, in milliseconds.
 
 local mean_pause
@@ -25,12 +26,26 @@ function init(arguments)
         return requests[number]
       end
     end
-  elseif what == "send" then
+  elseif what == "send" or what == "send-as" then
+    local keys = what == "send-as" and table.remove(arguments, 1)
     local file = assert(io.open(table.remove(arguments, 1), "rb"))
     wrk.body = file:read("*a")
     file:close()
     wrk.method = table.remove(arguments, 1)
     wrk.headers["Content-Type"] = table.remove(arguments, 1)
+    if keys then
+      local requests = {}
+      for key in io.lines(keys) do
+        wrk.headers["Authorization"] = "Bearer " .. key
+        requests[#requests + 1] = wrk.format()
+      end
+      math.randomseed(os.time())
+      local number = math.random(#requests)
+      request = function()
+        number = number % #requests + 1
+        return requests[number]
+      end
+    end
   end
   if arguments[1] then
     mean_pause = tonumber(arguments[1])

@@ -106,7 +106,7 @@ def _advise(report: Report, options: argparse.Namespace, rows: int) -> None:
     """Print the commands that remove what was found."""
     count = {kind: sums["count"] for kind, sums in report.sums.items()}
     for delete_broken_rows, what in (
-        (False, "files without a row, old staging files and stale thumbnails"),
+        (False, "files without a row, old staging files, stale thumbnails and wrong sums"),
         (True, "rows whose files cannot be found again, too"),
     ):
         kinds = removed_kinds(delete_broken_rows=delete_broken_rows)

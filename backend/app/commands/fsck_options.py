@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="go on after this storage key, the last that an interrupted run compared",
     )
-    flag("--repair", help="remove files without a row, old staging files and stale thumbnails")
+    flag(
+        "--repair",
+        help="remove files without a row, old staging files and stale thumbnails; correct what "
+        "users are recorded to use (wrong-use)",
+    )
     flag(
         "--delete-broken-rows",
         help="with --repair: also remove rows whose file is missing, of another size or corrupt",

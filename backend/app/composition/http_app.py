@@ -88,6 +88,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             await opened.enter_async_context(watched_schema(resources.database))
             if services.cached_rows:
                 await opened.enter_async_context(services.cached_rows.trust.watched())
+            await opened.enter_async_context(services.statistics.recorded())
             yield State(
                 settings=settings,
                 services=services,

@@ -5,7 +5,15 @@ from typing import Final, NamedTuple
 from fastapi import APIRouter
 
 from app.api import health, keys, limits, users
-from app.api.images import changes, files, links, metadata, thumbnails, upload
+from app.api.images import (
+    changes,
+    files,
+    links,
+    metadata,
+    statistics,
+    thumbnails,
+    upload,
+)
 from app.api.problems import problems_page
 from app.composition.roles import SERVICE, Role
 
@@ -25,6 +33,7 @@ ROUTERS: Final[dict[Role, Routers]] = {
             metadata.router,
             changes.router,
             links.router,
+            statistics.router,
             users.router,
             keys.router,
         ),

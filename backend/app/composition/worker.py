@@ -22,6 +22,7 @@ from app.services.changes import Changes
 from app.services.deletion import Deletion
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
+from app.services.removal import Removal
 from app.services.rendering import Rendering
 from app.services.user_deletion import UserDeletion
 
@@ -46,7 +47,7 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
         changes = Changes(database, cache)
         # Nobody is answered that the images are gone, so no lease of a proxy is waited for.
-        deletion = UserDeletion(database, changes, Deletion(changes, storage))
+        deletion = UserDeletion(database, changes, Deletion(changes, Removal(storage)))
         tasks.append(user_deletion_task(deletion))
         if cache:
             tasks.append(invalidation_task(changes))

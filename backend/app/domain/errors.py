@@ -8,7 +8,8 @@ ImageHostError
 │   └── LimitExceeded
 │       ├── FileTooLarge
 │       ├── TooManyFiles
-│       └── QuotaExceeded
+│       ├── QuotaExceeded
+│       └── StorageQuotaExceeded
 ├── UploadFailed
 ├── InvalidKey
 ├── MissingScope
@@ -132,6 +133,27 @@ class QuotaExceeded(LimitExceeded):
         )
         super().__init__(sentence, "uploads_per_hour", allowed, actual)
         self.retry_after = retry_after
+
+
+class StorageQuotaExceeded(LimitExceeded):
+    """The images of a user would be more than their quota.
+
+    Args:
+        limit: Which quota: `quota_bytes` or `quota_images`.
+        allowed: Its value.
+        used: How much of it is used.
+        needed: How much the file needs; before it has been read, the least that any file does.
+    """
+
+    def __init__(self, limit: str, allowed: int, used: int, needed: int) -> None:
+        unit = limit.removeprefix("quota_")
+        sentence = (
+            f"Your storage quota is {allowed} {unit}, of which {used} are used; "
+            f"this file needs {needed} more at least."
+        )
+        super().__init__(sentence, limit, allowed, used + needed)
+        self.used = used
+        self.needed = needed
 
 
 class UploadFailed(ImageHostError):

@@ -20,6 +20,16 @@ class UploadLimits(NamedTuple):
     """0 = unlimited."""
 
 
+class StorageUse(NamedTuple):
+    """What the images of a user are in all, and may be."""
+
+    quota_bytes: int | None
+    """None = unlimited, as for images."""
+    quota_images: int | None
+    used_bytes: int
+    used_images: int
+
+
 def subscriber_of(address: IpAddress) -> IpAddress:
     """Return the first of the addresses that share one quota: of IPv6 a /64, of IPv4 itself."""
     if isinstance(address, IPv4Address):

@@ -27,4 +27,8 @@ class ProblemDetails(BaseModel):
         description="With an error about a limit: what there was instead, or had been counted "
         "when reading stopped",
     )
+    used: int | None = Field(None, description="With an error about a quota: what is used of it")
+    needed: int | None = Field(
+        None, description="With an error about a quota: what the file needs, or at least needs"
+    )
     errors: list[InvalidInput] | None = Field(None, description="With 422: each bad input")

@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from app.cache.base import Cache
 from app.database.engine import Database
@@ -23,6 +24,7 @@ from app.services.changes import Changes
 from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import Totals, find_file, list_files, sum_up_images
 from app.statements.images import delete_images
+from app.statements.storage_use import correct_use, find_wrong_uses
 from app.storage.base import (
     ObjectInfo,
     Skipped,
@@ -116,9 +118,13 @@ class ConsistencyCheck:
         if isinstance(self.storage, StagingArea):
             async for finding in self._leftovers(self.storage, skipped):
                 yield finding
+        async with self.database.read() as session:
+            wrong = await find_wrong_uses(session)
+        for user_id, (size, _) in wrong.items():
+            yield Finding(Kind.WRONG_USE, str(user_id), size)
 
     async def repair(self, finding: Finding, *, delete_broken_rows: bool) -> bool:
-        """Remove what a finding is about, if it is still wrong; return whether that was done.
+        """Repair what a finding is about, if it is still wrong; return whether that was done.
 
         Rows are removed only with `delete_broken_rows`, and then a damaged file too, and the
         thumbnails that were made of it.
@@ -134,6 +140,9 @@ class ConsistencyCheck:
                 await self.storage.delete(finding.key)
             case Kind.OLD_STAGING_FILE if isinstance(self.storage, StagingArea):
                 await self.storage.discard_staged(finding.key)
+            case Kind.WRONG_USE:
+                async with self.database.write() as session:
+                    return await correct_use(session, UUID(finding.key))
             case kind if kind in BROKEN_ROWS and delete_broken_rows:
                 row = await self._row(finding.key)
                 again = await self._suspect_row(row) if row else None

@@ -21,12 +21,14 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"
     OLD_STAGING_FILE = "old-staging-file"
     STALE_THUMBNAIL = "stale-thumbnail"
+    WRONG_USE = "wrong-use"
 
 
 BROKEN_ROWS: Final = frozenset({Kind.ROW_WITHOUT_FILE, Kind.WRONG_SIZE, Kind.CORRUPT})
 """What only `delete_broken_rows` repairs: evidence of a loss."""
-LEFTOVERS: Final = frozenset({Kind.OLD_STAGING_FILE, Kind.STALE_THUMBNAIL})
-"""What a repair removes however many there are: nobody's, and thumbnails can be made again."""
+LEFTOVERS: Final = frozenset({Kind.OLD_STAGING_FILE, Kind.STALE_THUMBNAIL, Kind.WRONG_USE})
+"""What a repair removes or corrects however many there are: nobody's, thumbnails that can be made
+again, and sums."""
 
 
 class Finding(NamedTuple):
@@ -34,9 +36,10 @@ class Finding(NamedTuple):
 
     kind: Kind
     key: str
-    """Storage key, or name of a staging file."""
+    """Storage key, or name of a staging file; of `WRONG_USE` the id of the user."""
     size: int
-    """Bytes of the file; where there is none, those that the row promises."""
+    """Bytes of the file; where there is none, those that the row promises; those of the user's
+    images."""
 
 
 class Removals:

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
-from app.database.engine import Database
-from app.domain.errors import DatabaseUnavailable
-from app.domain.image import Image
+from app.database.engine import Database, WriteSession
+from app.domain.errors import DatabaseUnavailable, ImageHostError
+from app.domain.image import Image, NewImage
 from app.runtime.batching import Batcher
 from app.services.quota import UploadQuota
 from app.services.staging import StagedImage
+from app.services.storage_quota import StorageQuota
 
 DRAIN_SECONDS: Final = 4.0
 """How long rows may take that are not committed when the service ends.
@@ -25,12 +27,21 @@ class Insertion:
     Args:
         database: Where the rows go.
         quota: How many each subscriber may add.
+        storage_quota: How much each user may have.
         renders: Whether each is inserted with a job that renders it.
     """
 
-    def __init__(self, database: Database, quota: UploadQuota, *, renders: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        quota: UploadQuota,
+        storage_quota: StorageQuota,
+        *,
+        renders: bool,
+    ) -> None:
         self._database = database
         self._quota = quota
+        self._storage_quota = storage_quota
         self._renders = renders
         self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
 
@@ -39,6 +50,8 @@ class Insertion:
 
         Raises:
             QuotaExceeded: If no place is left; the file is discarded.
+            StorageQuotaExceeded: If there is no room; the same.
+            InvalidKey: If the owner was deleted; the same.
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
         """
         try:
@@ -63,7 +76,7 @@ class Insertion:
         inserted = False
         try:
             async with self._database.write() as session:
-                results = await self._quota.insert(session, rows, renders=self._renders)
+                results = await self._insert_within_quotas(session, rows)
                 inserted = True
         except BaseException as error:
             if inserted:
@@ -76,6 +89,18 @@ class Insertion:
             raise
         await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
         return [results[row.id] for row in rows]
+
+    async def _insert_within_quotas(
+        self, session: WriteSession, rows: Sequence[NewImage]
+    ) -> dict[UUID, Image | ImageHostError]:
+        """Insert the rows that quotas allow; return for each its image, or why it is not stored."""
+        refused = await self._storage_quota.admit(session, rows)
+        admitted = [row for row in rows if row.id not in refused]
+        results = await self._quota.insert(session, admitted, renders=self._renders)
+        await self._storage_quota.release(
+            session, [row for row in admitted if not isinstance(results[row.id], Image)]
+        )
+        return {**refused, **results}
 
     async def _insert_one_by_one(
         self, images: Sequence[StagedImage]

@@ -78,6 +78,8 @@ class UploadQuota:
             For each row its image, or why it is not stored.
         """
         subscribers = {row.id: subscriber_of(row.upload_ip) for row in rows if row.upload_ip}
+        if not rows:
+            return {}
         if not self._limit or not subscribers:
             return {**await insert_images(session, rows, renders=renders)}
         await lock_quotas(session, subscribers.values())

@@ -22,6 +22,7 @@ from app.domain.ip_address import IpAddress
 from app.services.insertion import Insertion
 from app.services.quota import UploadQuota
 from app.services.staging import IncomingFile, StagedImage, Staging
+from app.services.storage_quota import StorageQuota
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +41,22 @@ class Uploads:
         staging: Stores the bytes.
         insertion: Stores the rows.
         quota: How many each subscriber may add.
+        storage_quota: How much each user may have.
         batch_max_files: Most files of one batch.
     """
 
     def __init__(
-        self, staging: Staging, insertion: Insertion, quota: UploadQuota, batch_max_files: int
+        self,
+        staging: Staging,
+        insertion: Insertion,
+        quota: UploadQuota,
+        storage_quota: StorageQuota,
+        batch_max_files: int,
     ) -> None:
         self._staging = staging
         self._insertion = insertion
         self._quota = quota
+        self._storage_quota = storage_quota
         self._batch_max_files = batch_max_files
 
     async def upload(
@@ -62,13 +70,14 @@ class Uploads:
             owner_id: Of the user whose image it will be; None = nobody's.
 
         Raises:
-            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge`, `MetadataNotRemovable`
-                or `QuotaExceeded`.
+            UploadRejected: `InvalidFileType`, `EmptyFile`, `FileTooLarge`, `MetadataNotRemovable`,
+                `QuotaExceeded` or `StorageQuotaExceeded`.
+            InvalidKey: If the owner was deleted since.
             StorageError: If the file cannot be stored.
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
         """
         await self._quota.require(address)
-        return await self._publish(await self._staging.stage(file, address, owner_id))
+        return await self._publish(await self._stage(file, address, owner_id))
 
     async def upload_batch(
         self,
@@ -110,11 +119,19 @@ class Uploads:
         """Wait until the rows of published files are stored; no upload may follow."""
         await self._insertion.drain()
 
+    async def _stage(
+        self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None
+    ) -> StagedImage:
+        """Stage a file, unless it is already certain that it has no room."""
+        if file.options.on_duplicate == "store":  # one that is there already needs none
+            await self._storage_quota.require(owner_id)
+        return await self._staging.stage(file, address, owner_id)
+
     async def _stage_and_seal(
         self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None
     ) -> StagedImage:
         """Stage a file that waits for the others of its batch."""
-        image = await self._staging.stage(file, address, owner_id)
+        image = await self._stage(file, address, owner_id)
         try:
             await image.object.seal()
         except BaseException:

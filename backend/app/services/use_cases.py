@@ -25,6 +25,8 @@ from app.services.removal import Removal
 from app.services.secrets import Secrets
 from app.services.signing import AddressSigner
 from app.services.staging import Staging
+from app.services.statistics import Statistics
+from app.services.storage_quota import StorageQuota
 from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.services.users import Users
@@ -60,8 +62,9 @@ class Services:
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        insertion = Insertion(database, quota, renders=bool(thumbnail_sizes))
-        self.uploads = Uploads(staging, insertion, quota, limits.batch_max_files)
+        storage_quota = StorageQuota(database)
+        insertion = Insertion(database, quota, storage_quota, renders=bool(thumbnail_sizes))
+        self.uploads = Uploads(staging, insertion, quota, storage_quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
         removal = Removal(storage, lease)
         self.deletion = Deletion(changes, removal)
@@ -76,6 +79,7 @@ class Services:
         )
         self.links = Links(self.images, self.signer)
         self.delete_tokens = DeleteTokens(self.secrets)
+        self.statistics = Statistics(database, self.images)
         self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
         self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
         self.readiness = Readiness(database, storage, identity, cache)

@@ -15,6 +15,7 @@ from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
 from app.statements.jobs import job_for_each
 from app.statements.search import renewed_search, search_of
+from app.statements.storage_use import add_use, total_of
 
 _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
@@ -54,7 +55,9 @@ _LOCKED: Final = (
 _DELETE: Final = (
     IMAGES.delete()
     .where(IMAGES.c.id.in_(_LOCKED))
-    .returning(*IMAGES.c["id", "storage_key", "thumbnail_sizes", "rendered_at"])
+    .returning(
+        *IMAGES.c["owner_id", "file_size", "id", "storage_key", "thumbnail_sizes", "rendered_at"]
+    )
 )
 
 INSERTED: Final = (*NewImage._fields, "search")
@@ -142,11 +145,14 @@ async def delete_images(
 ) -> dict[UUID, list[str]]:
     """Delete rows by their ids; return the keys of their files, the original's first.
 
-    An id that no row has is left out, as is one of another owner, if an owner is given. The rows
-    are locked in the order of the ids, so that no two transactions that do this at once deadlock.
+    An id that no row has is left out, as is one of another owner, if an owner is given.
+    The rows are locked in the order of the ids, then those of their owners, who use less from now
+    on, in the order of theirs, so that no two transactions that do this at once deadlock.
     """
-    rows = await session.execute(_DELETE, {"ids": list(image_ids), "owner": owner})
-    return {row[0]: [row[1], *thumbnail_keys(*row[1:])] for row in rows}
+    rows = (await session.execute(_DELETE, {"ids": list(image_ids), "owner": owner})).all()
+    if freed := total_of(((row[0], row[1]) for row in rows), -1):
+        await add_use(session, freed)
+    return {row[2]: [row[3], *thumbnail_keys(*row[3:])] for row in rows}
 
 
 async def images_by_id(

@@ -18,18 +18,21 @@ from app.domain.job import NewJob
 from app.jobs.cleanup import cleanup_task
 from app.queue.worker import QueueWorker
 from app.services.cleanup import CleanUp
-from app.services.fsck_findings import FEW
+from app.services.fsck import ConsistencyCheck
+from app.services.fsck_findings import FEW, GRACE, Finding, Kind
 from app.services.identity import StorageIdentity
 from app.services.use_cases import Services
 from app.statements.jobs import insert_jobs
+from app.statements.storage_use import find_uses, find_wrong_uses
 from app.storage.base import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, write_mark
 from testkit import samples
+from testkit.keys import make_user
 from testkit.live import until
 from testkit.renditions import put_thumbnails
 from testkit.storages import OpenStorage
-from testkit.uploads import LIMITS, execute, file, row_keys
+from testkit.uploads import LIMITS, add, execute, file, row, row_keys
 
 OLD = time.time() - 2 * 24 * 3600
 ANOTHER = "UPDATE installation SET storage_id = gen_random_uuid()"
@@ -132,6 +135,27 @@ async def test_rows_and_many_files_without_a_row_are_left_to_a_person(
         "clean-up: removed 1 stale-thumbnail; left 11 file-without-row, 1 row-without-file, "
     )
     assert line.endswith("see `make fsck`")
+
+
+async def test_what_a_user_is_recorded_to_use_is_corrected(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After rows were changed by hand, for instance."""
+    caplog.set_level(logging.INFO)
+    wrong, right = [await make_user(store.database) for _ in range(2)]
+    await add(store.database, *(row(owner_id=user.id) for user in (wrong, wrong, right)))
+    change = "UPDATE users SET used_bytes = {}, used_images = {} WHERE id = '{}'"
+    await execute(store.database, change.format(7, -1, wrong.id), change.format(1234, 1, right.id))
+    check = ConsistencyCheck(store.database, store.storage, GRACE)
+    findings = [finding async for finding in check.find(lambda _row: None)]
+    found = [finding for finding in findings if finding.kind is Kind.WRONG_USE]
+    assert found == [Finding(Kind.WRONG_USE, str(wrong.id), 2 * 1234)]
+    await store.clean_up()
+    assert "removed 1 wrong-use" in caplog.text
+    async with store.database.read() as session:
+        assert await find_wrong_uses(session) == {}
+        assert (await find_uses(session, [wrong.id]))[wrong.id] == (None, None, 2 * 1234, 2)
+    assert not await check.repair(found[0], delete_broken_rows=False)
 
 
 async def test_beside_the_wrong_database_nothing_is_removed(

@@ -14,6 +14,7 @@ from app.queue.worker import QueueWorker
 from app.services import user_deletion
 from app.services.changes import Changes
 from app.services.deletion import Deletion as ImageDeletion
+from app.services.removal import Removal
 from app.services.use_cases import Services
 from app.services.user_deletion import IMAGES_AT_ONCE, UserDeletion
 from app.services.users import Users
@@ -27,7 +28,7 @@ from testkit.uploads import add, file, row, stored_keys
 @pytest.fixture
 def deletion(database: Database, storage: MemoryStorage) -> UserDeletion:
     changes = Changes(database, None)
-    return UserDeletion(database, changes, ImageDeletion(changes, storage))
+    return UserDeletion(database, changes, ImageDeletion(changes, Removal(storage)))
 
 
 async def upload(services: Services, owner: UUID | None) -> Image:

@@ -1,5 +1,6 @@
 """An answer that carries a file, or a span of it."""
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -13,7 +14,10 @@ ZERO_COPY_SEND: Final = "http.response.zerocopysend"
 
 
 class FileResponse(Response):
-    """Sends `length` bytes from a reader, and closes it whatever happens to the client."""
+    """Sends `length` bytes from a reader, and closes it whatever happens to the client.
+
+    `sent` is called at the end with how many bytes were handed to the server.
+    """
 
     def __init__(
         self,
@@ -21,12 +25,15 @@ class FileResponse(Response):
         headers: list[tuple[bytes, bytes]],
         reader: ObjectReader | None = None,
         length: int = 0,
+        sent: Callable[[int], object] | None = None,
     ) -> None:
         self.status_code = status_code
         self.background = None
         self.raw_headers = headers
         self._reader = reader
+        self._left = length
         self._length = length
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stop reading when the client has gone."""
@@ -38,33 +45,35 @@ class FileResponse(Response):
                     "headers": self.raw_headers,
                 }
             )
-            left = self._length
             while True:
                 block = await self._reader.read() if self._reader else b""
-                left -= len(block)
-                await send({"type": "http.response.body", "body": block, "more_body": left > 0})
-                if left > 0 and ZERO_COPY_SEND in scope.get("extensions", ()):
-                    left = await self._send_cached(left, send)
-                if left <= 0 or await Request(scope, receive).is_disconnected():
+                more = self._left > len(block)
+                await send({"type": "http.response.body", "body": block, "more_body": more})
+                self._left -= len(block)
+                if more and ZERO_COPY_SEND in scope.get("extensions", ()):
+                    more = await self._send_cached(send)
+                if not more or await Request(scope, receive).is_disconnected():
                     break
         finally:
             if self._reader:
                 await self._reader.close()
+            if self._sent and self._left < self._length:
+                self._sent(self._length - self._left)
 
-    async def _send_cached(self, left: int, send: Send) -> int:
-        """Send what follows as far as it need not be read; return how many bytes are left."""
+    async def _send_cached(self, send: Send) -> bool:
+        """Send what follows as far as it need not be read; return whether to go on."""
         reader: object = self._reader
-        while left > 0 and isinstance(reader, FileBacked) and (span := reader.take_cached()):
-            left -= span.length
+        while self._left > 0 and isinstance(reader, FileBacked) and (span := reader.take_cached()):
             message: Message = {
                 "type": ZERO_COPY_SEND,
                 "file": span.descriptor,
                 "offset": span.offset,
                 "count": span.length,
-                "more_body": left > 0,
+                "more_body": self._left > span.length,
             }
             try:
                 await send(message)
             except OSError:  # the client has gone
-                return 0
-        return left
+                return False
+            self._left -= span.length
+        return self._left > 0

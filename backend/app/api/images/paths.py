@@ -14,6 +14,7 @@ IMAGE_PATH: Final = IMAGES_PATH + "/{image_id:uuid}"
 LINKS_PATH: Final = f"{IMAGE_PATH}/links"
 FILE_PATH: Final = f"{IMAGE_PATH}/file"
 THUMBNAIL_PATH: Final = f"{IMAGE_PATH}/thumbnails/{{size}}"
+STATISTICS_PATH: Final = f"{IMAGE_PATH}/statistics"
 
 FILE_URL: Final = re.compile(
     f"{IMAGES_PATH}/({UUIDConvertor.regex})/(?:file|thumbnails/([^/]+))(/?)"

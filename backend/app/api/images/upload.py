@@ -71,6 +71,7 @@ _PROBLEMS: Final = (
     UnsupportedBody,
     MissingField,
     errors.QuotaExceeded,
+    errors.StorageQuotaExceeded,
     errors.DatabaseUnavailable,
     errors.DatabaseFull,
     errors.StorageUnavailable,

@@ -37,6 +37,7 @@ from app.domain.errors import (
     MissingScope,
     QuotaExceeded,
     StorageFull,
+    StorageQuotaExceeded,
     StorageUnavailable,
     ThumbnailNotReady,
 )
@@ -66,6 +67,8 @@ def error_members(error: Exception) -> dict[str, Any]:
     match error:
         case LimitExceeded() | BodyTooLarge():
             members = {"limit": error.limit, "allowed": error.allowed, "actual": error.actual}
+            if isinstance(error, StorageQuotaExceeded):
+                members |= {"used": error.used, "needed": error.needed}
         case MissingField(field=name) | InvalidField(field=name):
             members["errors"] = [{"in": "body", "field": name, "detail": detail}]
         case InvalidFilename():

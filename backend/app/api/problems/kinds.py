@@ -177,6 +177,14 @@ FILE_TOO_LARGE: Final = Problem(
     "had been counted when reading stopped.",
     errors.FileTooLarge(52_428_800, 52_490_240),
 )
+STORAGE_QUOTA_EXCEEDED: Final = Problem(
+    "storage-quota-exceeded",
+    413,
+    "Your images would be more than your quota. Of the quota that `limit` names, `allowed` is all "
+    "there is, `used` what your images take, and `needed` what this one would take. Delete images, "
+    "or ask the operator for more; a deleted image makes room at once.",
+    errors.StorageQuotaExceeded("quota_bytes", 1_000_000_000, 999_800_000, 482_113),
+)
 BODY_TOO_LARGE: Final = Problem(
     "body-too-large",
     413,
