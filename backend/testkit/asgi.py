@@ -34,3 +34,11 @@ async def open_client(
             transport=transport, base_url="http://images.localhost"
         ) as client:
             yield client
+
+
+def image_of(response: httpx.Response) -> dict[str, Any]:
+    """Return the image of the answer to an upload, as all other answers have it."""
+    assert response.status_code == httpx.codes.CREATED
+    image: dict[str, Any] = response.json()
+    del image["delete_token"], image["delete_url"]
+    return image

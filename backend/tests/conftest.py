@@ -22,7 +22,7 @@ from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
-from testkit.asgi import CLIENT, OpenClient, Upload, open_client
+from testkit.asgi import CLIENT, OpenClient, Upload, image_of, open_client
 from testkit.ceph import Ceph, running_ceph
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute, prepare
@@ -221,11 +221,7 @@ def upload(client: httpx.AsyncClient) -> Upload:
             data=fields,
             files={"file": (filename, content, "image/jpeg")},
         )
-        assert response.status_code == 201
-        uploaded: dict[str, Any] = response.json()
-        # What is left is the image as all other answers have it.
-        del uploaded["delete_token"], uploaded["delete_url"]
-        return uploaded
+        return image_of(response)
 
     return upload
 
