@@ -117,6 +117,7 @@ async def test_where_anyone_may_upload_all_else_needs_a_key(open_client: OpenCli
             ("GET", url),
             ("PATCH", url),
             ("DELETE", url),
+            ("POST", f"{url}/links"),
             ("POST", f"{IMAGES}/batch-delete"),
         ):
             assert_problem(await client.request(method, path), 401, "invalid-key")

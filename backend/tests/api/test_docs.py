@@ -40,6 +40,7 @@ async def test_the_document_describes_every_call(document: dict[str, Any]) -> No
         "GET /api/v1/images/{image_id}",
         "DELETE /api/v1/images/{image_id}",
         "PATCH /api/v1/images/{image_id}",
+        "POST /api/v1/images/{image_id}/links",
         "POST /api/v1/images/batch-delete",
         "GET /api/v1/images/{image_id}/file",
         "HEAD /api/v1/images/{image_id}/file",

@@ -36,6 +36,7 @@ IMAGE_PATH = "/api/v1/images/00000000-0000-0000-0000-000000000000"
         ("GET", IMAGE_PATH),
         ("DELETE", IMAGE_PATH),
         ("PATCH", IMAGE_PATH),
+        ("POST", f"{IMAGE_PATH}/links"),
         ("POST", "/api/v1/images/batch-delete"),
         ("GET", f"{IMAGE_PATH}/file"),
         ("GET", f"{IMAGE_PATH}/thumbnails/300"),

@@ -15,6 +15,7 @@ PROTECTED = [
     ("GET", IMAGE),
     ("DELETE", IMAGE),
     ("PATCH", IMAGE),
+    ("POST", f"{IMAGE}/links"),
     ("POST", "/api/v1/images/batch-delete"),
 ]
 BAD = {
