@@ -146,10 +146,14 @@ async def until_named(client: httpx.AsyncClient, path: str, expected: str) -> No
 
 
 async def assert_changed(*clients: httpx.AsyncClient, path: str) -> None:
-    """Check that to each process the image is gone, for downloads too, or has its new name."""
+    """Check that to each process the image is gone, for downloads too, or has its new name.
+
+    Of a private one the file is there for nobody who has no more than its path.
+    """
     for client in clients:
         response = await client.get(path)
         is_gone = response.status_code == 404
         assert is_gone or response.json()["filename"] == NEW
+        is_hidden = is_gone or not response.json()["is_public"]
         file = await client.head(f"{path}/file")
-        assert (file.status_code == 404) == is_gone
+        assert (file.status_code == 404) == is_hidden

@@ -57,7 +57,11 @@ async def rename(client: httpx.AsyncClient, path: str) -> httpx.Response:
     return await client.patch(path, json={"filename": NEW})
 
 
-changes = pytest.mark.parametrize("change", [delete, delete_in_batch, rename])
+async def make_private(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    return await client.patch(path, json={"filename": NEW, "is_public": False})
+
+
+changes = pytest.mark.parametrize("change", [delete, delete_in_batch, rename, make_private])
 
 
 def test_nothing_is_filled_in_for_longer_than_a_reader_may_take() -> None:
