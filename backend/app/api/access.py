@@ -70,6 +70,13 @@ async def _require_key(context: ContextDep, _bearer: _Bearer, _header: _Header) 
     return await context.holder()
 
 
+MAY_HAVE_KEY: Final = {
+    "security": [
+        {},
+        *({scheme.scheme_name: [Right.READ.value]} for scheme in (_BEARER, _HEADER)),
+    ]
+}
+"""For OpenAPI: of a call for everybody, which does more for whoever has a key."""
 KeyHolder = Annotated[Actor, Depends(_require_key)]
 # `docs` makes of each right the scope of a key that has it.
 Uploader = Annotated[Actor, Security(Needs(Right.UPLOAD), scopes=[Right.UPLOAD])]

@@ -101,4 +101,5 @@ def _needed(security: Sequence[dict[str, list[str]]], anonymous: Actor) -> list[
         {scheme: [] if scheme == DELETE_TOKEN.scheme_name else scopes for scheme in need}
         for need in security
     ]
-    return [*needed, {}] if rights and rights <= anonymous.rights else needed
+    needs_none = rights and rights <= anonymous.rights and {} not in needed
+    return [*needed, {}] if needs_none else needed

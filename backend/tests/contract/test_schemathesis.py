@@ -44,6 +44,13 @@ expected-statuses = ["4xx", 503, 507]
 """
 
 
+A_WRONG_TOKEN_IS_NOT_FOUND = """
+[[operations]]
+include-name = "DELETE /api/v1/images/{image_id}"
+checks.ignored_auth.enabled = false
+"""
+
+
 @pytest.mark.parametrize("access", [Access.OPEN, Access.KEYS])
 async def test_no_call_violates_the_document(
     settings: Settings,
@@ -55,6 +62,7 @@ async def test_no_call_violates_the_document(
     """Where keys are needed, with that of an administrator, and without any: `ignored_auth`."""
     monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
     app = create_app(settings.model_copy(update={"access": access}))
+    (tmp_path / "schemathesis.toml").write_text(A_WRONG_TOKEN_IS_NOT_FOUND)
     header = "X-Nothing: nothing"
     if access is Access.KEYS:
         holder = await make_key(database, *Scope, role=UserRole.ADMIN)

@@ -13,6 +13,7 @@ from starlette.status import (
     HTTP_304_NOT_MODIFIED,
 )
 
+from app.api.access import MAY_HAVE_KEY
 from app.api.conditional import PreconditionFailed, Selection, select
 from app.api.context import Context, ContextDep
 from app.api.images.file_headers import fields_to_save, fields_to_show, kept_until
@@ -71,9 +72,16 @@ router = APIRouter(tags=["images"])
     name="head_image_file",
     summary="Ask about an image's file",
     response_class=Response,
+    openapi_extra=MAY_HAVE_KEY,
     responses=_RESPONSES,
 )
-@router.get(FILE_PATH, summary="Get an image's file", response_class=Response, responses=_RESPONSES)
+@router.get(
+    FILE_PATH,
+    summary="Get an image's file",
+    response_class=Response,
+    openapi_extra=MAY_HAVE_KEY,
+    responses=_RESPONSES,
+)
 async def get_image_file(
     request: Request,
     image_id: UUID,

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 from starlette.status import HTTP_200_OK, HTTP_206_PARTIAL_CONTENT, HTTP_304_NOT_MODIFIED
 
+from app.api.access import MAY_HAVE_KEY
 from app.api.conditional import PreconditionFailed
 from app.api.context import ContextDep
 from app.api.disconnection import while_connected
@@ -53,12 +54,14 @@ router = APIRouter(tags=["images"])
     name="head_image_thumbnail",
     summary="Ask about an image's thumbnail",
     response_class=Response,
+    openapi_extra=MAY_HAVE_KEY,
     responses=_RESPONSES,
 )
 @router.get(
     THUMBNAIL_PATH,
     summary="Get an image's thumbnail",
     response_class=Response,
+    openapi_extra=MAY_HAVE_KEY,
     responses=_RESPONSES,
 )
 async def get_image_thumbnail(  # noqa: PLR0913 - the parts of the request
