@@ -30,3 +30,8 @@ class LimitsOut(BaseModel):
         examples=[[150, 300, 800]],
         description="Most pixels of the longer side of thumbnails; empty = there are none",
     )
+    access: Access = Field(
+        examples=[Access.UPLOAD],
+        description="What somebody without a key may do: open = all that is done with images, "
+        "upload = upload them, keys = fetch public files",
+    )

@@ -37,7 +37,10 @@ export const errorOf = (...answer) =>
     () => ApiError.ofNetwork(),
   );
 
-/** What the service accepts; until it has said so, it alone refuses what is too large. */
+/**
+ * What the service accepts; until it has said so, it alone refuses what is too large.
+ * @type {any} As ApiLimits.
+ */
 export let limits = {
   max_upload_bytes: Infinity,
   accepted_types: TYPES,
@@ -48,8 +51,11 @@ export async function loadLimits() {
   limits = await call("GET", "api/v1/limits").catch(() => limits);
 }
 
+/** What signs the address of a private image, until it expires. */
+const signatureOf = (url) => url.replace(/^[^?]*/, "");
+
 /** Return the address of an image's file, from this host even where `url` names another. */
-export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
+export const fileUrl = ({ id, url = "" }) => `${IMAGES}/${id}/file${signatureOf(url)}`;
 
 /**
  * Return the address of an image's largest thumbnail of at most some pixels, else of its smallest,
@@ -58,7 +64,7 @@ export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
 export function thumbnailUrl({ id, thumbnails = {} }, pixels = Infinity) {
   const sizes = Object.keys(thumbnails); // ascending, as objects keep whole numbers
   const size = sizes.findLast((size) => Number(size) <= pixels) ?? sizes[0];
-  return size && `${IMAGES}/${id}/thumbnails/${size}`;
+  return size && `${IMAGES}/${id}/thumbnails/${size}${signatureOf(thumbnails[size].url ?? "")}`;
 }
 
 /** Return the status with which an address answers, 0 if it does not. */
@@ -80,18 +86,20 @@ export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSear
 /** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 
-/** Rename an image; return it. @returns {Promise<ApiImage>} */
-export const renameImage = (id, filename) => call("PATCH", `${IMAGES}/${id}`, { filename });
+/** Change an image, as its name; return it. @returns {Promise<ApiImage>} */
+export const changeImage = (id, changes) => call("PATCH", `${IMAGES}/${id}`, changes);
 
-/** Delete an image. */
-export const deleteImage = (id) => call("DELETE", `${IMAGES}/${id}`);
+/** Delete an image: by the token that its upload was answered with, if that is known. */
+export const deleteImage = ({ id, delete_token: token }) =>
+  call("DELETE", `${IMAGES}/${id}`, undefined, token && { "X-Delete-Token": token });
 
 /** Delete images, 100 at most; return the ids of those deleted, and why others were not. */
 export const deleteImages = (ids) => call("POST", `${IMAGES}/batch-delete`, { ids });
 
-const call = (method, path, json) =>
+/** Call the API; with a body, and with header fields, if there are. @param {any} [json] */
+export const call = (method, path, json, fields = {}) =>
   withKey(async (authorization) => {
-    const headers = { ...authorization, ...(json && { "Content-Type": "application/json" }) };
+    const headers = { ...authorization, ...fields, ...(json && { "Content-Type": "application/json" }) };
     const body = json && JSON.stringify(json);
     const request = fetch(path, { method, headers, body, cache: "no-store" });
     const answer = await request.catch(() => null);

@@ -5,7 +5,7 @@ import { copyTemplate, element } from "./dom.js";
 import { allImages, currentSearch, findImage, hasMore, images, loadMore, placeOf } from "./images.js";
 import { layOut, rowsBetween } from "./layout.js";
 import { isEverything } from "./search.js";
-import { makeTile, nameTile, placeTile, releaseTile } from "./tile.js";
+import { makeTile, placeTile, releaseTile, updateTile } from "./tile.js";
 
 /** Of a day's heading; what a scrolled page shows begins below it and the bar. In rem, as in CSS. */
 const HEADING = 3;
@@ -181,7 +181,7 @@ function drawTile(list, row, { image, left, width }, previous, isNew) {
   const known = tiles.get(image.id);
   const tile = known?.tile ?? makeTile(image, place);
   if (known && isNew) placeTile(tile, image, place);
-  if (known && known.image !== image) nameTile(tile, image);
+  if (known && known.image !== image) updateTile(tile, known.image, image, place);
   tiles.set(image.id, { tile, image });
   insertAfter(list, tile, previous);
   if (!known && image.id === current) markCurrent(true);

@@ -22,6 +22,7 @@ const SENTENCES = {
   "image-damaged": "The file of this picture is damaged. Ask whoever runs the service to restore it.",
   "invalid-file-type":
     "Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image. Convert it to one of them first.",
+  "missing-scope": "Your key is not for this. Ask whoever runs the service for one that is.",
   "empty-file": "The file is empty. Choose another one.",
   "malformed-form": "The file did not arrive whole. Send it again.",
   "metadata-not-removable":

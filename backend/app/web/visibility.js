@@ -1,0 +1,48 @@
+/** Making images private or public. */
+
+import { changeImage } from "./api.js";
+import { updateImage } from "./images.js";
+import { isPrivate } from "./links.js";
+
+/** Requests at once: each waits until no cache has what was public. */
+const MAX_RUNNING = 4;
+
+const count = (number) => (number === 1 ? "1 picture" : `${number.toLocaleString()} pictures`);
+
+/** Return whether images would be made public: all of them are private. */
+export const wouldPublish = (images) => images.every(isPrivate);
+
+/** Return what a button says that changes who may see images. */
+export const labelOf = (images) => (wouldPublish(images) ? "Make public" : "Make private");
+
+/** Make images private, or public if all are private; call a function when some more are done. */
+export async function changeVisibility(images, onDone = (done) => {}) {
+  const is_public = wouldPublish(images);
+  const pending = images.filter((image) => isPrivate(image) === is_public);
+  /** @type {{is_public: boolean, changed: number, failed: number, error: any}} */
+  const outcome = { is_public, changed: 0, failed: 0, error: null };
+  const run = async () => {
+    for (let image = pending.shift(); image; image = pending.shift()) {
+      try {
+        updateImage(await changeImage(image.id, { is_public }));
+        outcome.changed += 1;
+      } catch (/** @type {any} */ error) {
+        outcome.error = error;
+        const isForbidden = error.status === 401 || error.status === 403;
+        outcome.failed += 1 + (isForbidden ? pending.splice(0).length : 0);
+      }
+      onDone(outcome.changed + outcome.failed);
+    }
+  };
+  await Promise.all(Array.from({ length: MAX_RUNNING }, run));
+  return outcome;
+}
+
+/** Return what came of a change, in words. */
+export function sentenceOfChange({ is_public, changed, failed, error }) {
+  const state = is_public ? "public: everybody who has the link sees" : "private: links to";
+  const it = changed === 1 ? "it" : "them";
+  const end = is_public ? it : `${it} have ended`;
+  const done = changed ? `${count(changed)} made ${state} ${end}.` : "";
+  return failed ? `${done} ${count(failed)} could not be changed. ${error.message}`.trim() : done;
+}
