@@ -18,7 +18,6 @@ interface ApiImage {
   thumbnails: Record<string, ApiThumbnail>;
   is_public: boolean;
   created_at: string;
-  is_public: boolean;
   updated_at: string;
   url: string;
 }

@@ -73,7 +73,7 @@ function showVisibility(place, image) {
   const isHidden = isPrivate(image);
   state.querySelector("b").textContent = isHidden ? "Private" : "Public";
   state.querySelector("span").textContent = isHidden
-    ? "Seen with a key, or by a link that expires."
+    ? "Seen only in this gallery, or by a link that expires."
     : "Everybody who has the link sees it.";
   button.textContent = labelOf([image]);
 }

@@ -28,7 +28,7 @@ MEDIA_TYPES = {
     **{path.name: "text/css; charset=utf-8" for path in WEB_DIR.glob("*.css")},
     **dict.fromkeys(MODULES, "text/javascript; charset=utf-8"),
 }
-LATER = {"uploads.js", "uploads.css", "viewer.js", "viewer.css"}
+LATER = {"uploads.js", "uploads.css", "viewer.js", "viewer.css", "delete.js", "delete.css"}
 """What is asked for when the first screen is there."""
 
 
@@ -107,6 +107,7 @@ def test_modules_do_not_import_one_another_in_circles() -> None:
     "name",
     [
         "index.html",
+        "delete.html",
         "nothing.js",
         "../page.py",
         "%2e%2e/page.py",
