@@ -1,6 +1,6 @@
 /** What is done with a selection: its bar, its keys, links copied and images deleted at once. */
 
-import { deleteImages } from "./api.js";
+import { deleteImages } from "./changes.js";
 import { copyTemplate, openDialog, whenClosed } from "./dom.js";
 import { deleteAll, sentenceOfDeletion } from "./deletion.js";
 import { currentPlace, focusImage } from "./grid.js";

@@ -86,16 +86,6 @@ export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSear
 /** Return an image. @returns {Promise<ApiImageDetails>} */
 export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
 
-/** Change an image, as its name; return it. @returns {Promise<ApiImage>} */
-export const changeImage = (id, changes) => call("PATCH", `${IMAGES}/${id}`, changes);
-
-/** Delete an image: by the token that its upload was answered with, if that is known. */
-export const deleteImage = ({ id, delete_token: token }) =>
-  call("DELETE", `${IMAGES}/${id}`, undefined, token && { "X-Delete-Token": token });
-
-/** Delete images, 100 at most; return the ids of those deleted, and why others were not. */
-export const deleteImages = (ids) => call("POST", `${IMAGES}/batch-delete`, { ids });
-
 /** Call the API; with a body, and with header fields, if there are. @param {any} [json] */
 export const call = (method, path, json, fields = {}) =>
   withKey(async (authorization) => {

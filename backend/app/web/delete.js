@@ -1,6 +1,7 @@
 /** The page that `delete_url` opens: it asks, and deletes the image by the token of its upload. */
 
-import { deleteImage, fileUrl, limits, loadLimits, thumbnailUrl } from "./api.js";
+import { fileUrl, limits, loadLimits, thumbnailUrl } from "./api.js";
+import { deleteImage } from "./changes.js";
 import { element } from "./dom.js";
 
 /** What the address has after its `#`, which no server is sent: the image's id and its token. */

@@ -1,6 +1,7 @@
 /** The viewer's details: what is known of an image, and its name, which can be changed there. */
 
-import { changeImage, getImage } from "./api.js";
+import { getImage } from "./api.js";
+import { changeImage } from "./changes.js";
 import { factsOf, recordedFacts } from "./facts.js";
 import { updateImage } from "./images.js";
 import { isPrivate } from "./links.js";

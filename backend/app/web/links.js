@@ -1,6 +1,6 @@
 /** Links to private images, which expire. */
 
-import { call, IMAGES } from "./api.js";
+import { makeLink } from "./changes.js";
 import { formatTime } from "./format.js";
 
 /** Return whether only its owner, and who has such a link, sees an image. */
@@ -23,8 +23,7 @@ export async function makeLinks(images, seconds) {
   let until = "";
   for (const image of images) {
     if (isPrivate(image)) {
-      const body = { expires_in: seconds };
-      const link = await call("POST", `${IMAGES}/${image.id}/links`, body);
+      const link = await makeLink(image, seconds);
       until ||= formatTime(link.expires_at);
       urls.push(link.url);
     } else urls.push(image.url);

@@ -1,7 +1,8 @@
 /** The viewer: a dialog with one image, its details, and what can be done with it. */
 
 import { leaveAddress, replaceAddress } from "./address.js";
-import { deleteImage, fileUrl, getImage } from "./api.js";
+import { fileUrl, getImage } from "./api.js";
+import { deleteImage } from "./changes.js";
 import { showDetails, startRenaming } from "./details.js";
 import { loadStyle, openDialog, whenClosed } from "./dom.js";
 import { focusImage } from "./grid.js";

@@ -1,6 +1,6 @@
 /** Making images private or public. */
 
-import { changeImage } from "./api.js";
+import { changeImage } from "./changes.js";
 import { updateImage } from "./images.js";
 import { isPrivate } from "./links.js";
 
