@@ -30,5 +30,4 @@ async def get_limits(context: ContextDep) -> LimitsOut:
         batch_max_files=settings.batch_max_files,
         uploads_per_hour=settings.uploads_per_hour_per_ip or None,
         thumbnail_sizes=list(settings.thumbnail_sizes),
-        access=settings.effective_access,
     )

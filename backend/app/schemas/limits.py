@@ -2,7 +2,6 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.domain.actor import Access
 from app.imaging.formats import ImageType
 
 
@@ -29,9 +28,4 @@ class LimitsOut(BaseModel):
     thumbnail_sizes: list[int] = Field(
         examples=[[150, 300, 800]],
         description="Most pixels of the longer side of thumbnails; empty = there are none",
-    )
-    access: Access = Field(
-        examples=[Access.UPLOAD],
-        description="What somebody without a key may do: open = all that is done with images, "
-        "upload = upload them, keys = fetch public files",
     )
