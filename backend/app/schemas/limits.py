@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.actor import Access
 from app.imaging.formats import ImageType
 
 
