@@ -2,7 +2,7 @@
 
 import { formatDay } from "./day.js";
 import { copyTemplate, element } from "./dom.js";
-import { allImages, currentSearch, findImage, hasMore, images, loadMore, placeOf } from "./images.js";
+import { allImages, currentSearch, findImage, hasMore, hasOlder, images, loadMore, placeOf } from "./images.js";
 import { layOut, rowsBetween } from "./layout.js";
 import { isEverything } from "./search.js";
 import { makeTile, placeTile, releaseTile, updateTile } from "./tile.js";
@@ -91,7 +91,7 @@ const topOf = (row) => gallery.offsetTop + row.top;
 /** Lay the images out; what is in sight stays where it is. */
 function lay() {
   const anchor = anchorInView();
-  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem(), hasMore());
+  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem(), hasOlder());
   gallery.style.height = `${layout.height}px`;
   const isEmpty = layout.rows.length === 0 && !hasMore();
   const isSearch = !isEverything(currentSearch());
