@@ -14,14 +14,14 @@ try {
 /** @type {?Promise<void>} The open question for the key, so that it is asked once. */
 let question = null;
 
-/** Run a request with the key's headers; once more with another key if this one is refused. */
-export async function withKey(request) {
+/** Run a request with the key's headers; if it asks, once more with another key if this one is refused. */
+export async function withKey(request, asks = true) {
   await question;
   const used = tab.apiKey;
   try {
     return await request(used ? { Authorization: `Bearer ${used}` } : {});
   } catch (error) {
-    if (!(error instanceof ApiError && error.asksForKey)) throw error;
+    if (!(asks && error instanceof ApiError && error.asksForKey)) throw error;
     const isCurrent = !tab.apiKey || tab.apiKey === used;
     if (isCurrent) question ??= ask().finally(() => (question = null));
     return withKey(request);
@@ -84,11 +84,12 @@ export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParam
 /** Return how many images a search finds. @returns {Promise<{count: number, exact: boolean}>} */
 export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSearchParams(query)}`);
 
-/** Return an image. @returns {Promise<ApiImageDetails>} */
-export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
+/** Return an image; the key for it need not be asked for. @returns {Promise<ApiImageDetails>} */
+export const getImage = (id, asks = true) =>
+  call("GET", `${IMAGES}/${encodeURIComponent(id)}`, undefined, { asks });
 
 /** Call the API; with a body, and with header fields, if there are. @param {any} [json] */
-export const call = (method, path, json, fields = {}) =>
+export const call = (method, path, json, { fields = {}, asks = true } = {}) =>
   withKey(async (authorization) => {
     const headers = { ...authorization, ...fields, ...(json && { "Content-Type": "application/json" }) };
     const body = json && JSON.stringify(json);
@@ -103,4 +104,4 @@ export const call = (method, path, json, fields = {}) =>
     const error = await errorOf(answer.status, result, header);
     if (answer.ok) error.retryAfter = RETRY_SECONDS; // until somebody has signed in, say
     throw error;
-  });
+  }, asks);

@@ -7,7 +7,7 @@ export const changeImage = (id, changes) => call("PATCH", `${IMAGES}/${id}`, cha
 
 /** Delete an image: by the token that its upload was answered with, if that is known. */
 export const deleteImage = ({ id, delete_token: token }) =>
-  call("DELETE", `${IMAGES}/${id}`, undefined, token && { "X-Delete-Token": token });
+  call("DELETE", `${IMAGES}/${id}`, undefined, token && { fields: { "X-Delete-Token": token } });
 
 /** Delete images, 100 at most; return the ids of those deleted, and why others were not. */
 export const deleteImages = (ids) => call("POST", `${IMAGES}/batch-delete`, { ids });

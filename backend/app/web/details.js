@@ -22,7 +22,7 @@ export async function showDetails(panel, image) {
     list.replaceChildren(...rowsOf(facts));
   }
   if (panel.hidden || state.recorded) return;
-  const { metadata } = image.metadata ? image : await getImage(image.id).catch(() => image);
+  const { metadata } = image.metadata ? image : await getImage(image.id, false).catch(() => image);
   if (!metadata || state.id !== image.id || state.recorded) return;
   state.recorded = "true";
   list.append(...rowsOf(recordedFacts(metadata)));

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
@@ -395,7 +396,7 @@ async def test_each_file_has_a_key_of_its_own_which_it_keeps_unless_it_is_sent_o
     async def refuse(route: Route) -> None:
         keys.append(route.request.headers["idempotency-key"])
         kind = "storage-full" if len(keys) < 5 else "metadata-not-removable"
-        problem = {"json": {"type": f"#{kind}"}, "content_type": "application/problem+json"}
+        problem: Any = {"json": {"type": f"#{kind}"}, "content_type": "application/problem+json"}
         await route.fulfill(status=507, **problem)
 
     await page.route("**/upload", refuse)
