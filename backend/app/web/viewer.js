@@ -88,8 +88,7 @@ async function toggleVisibility() {
   const outcome = await changeVisibility([image]);
   button.ariaDisabled = "false";
   announce(sentenceOfChange(outcome));
-  const { is_public, changed } = outcome;
-  if (changed && viewer?.image.id === image.id) update(findImage(image.id) ?? { is_public });
+  for (const changed of outcome.changed) if (viewer?.image.id === changed.id) update(changed);
 }
 
 function open() {
@@ -171,7 +170,7 @@ function follow() {
 
 /** Say that somebody else has deleted an image that is open, unless a search has left it out. */
 async function announceLoss(image) {
-  const answer = await getImage(image.id).catch((error) => error);
+  const answer = await getImage(image.id, false).catch((error) => error);
   if (answer.status === 404 && viewer?.image.id === image.id) announce(answer.message);
 }
 

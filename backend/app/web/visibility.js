@@ -19,19 +19,20 @@ export const labelOf = (images) => (wouldPublish(images) ? "Make public" : "Make
 export async function changeVisibility(images, onDone = (done) => {}) {
   const is_public = wouldPublish(images);
   const pending = images.filter((image) => isPrivate(image) === is_public);
-  /** @type {{is_public: boolean, changed: number, failed: number, error: any}} */
-  const outcome = { is_public, changed: 0, failed: 0, error: null };
+  /** @type {{is_public: boolean, changed: ApiImage[], failed: number, error: any}} */
+  const outcome = { is_public, changed: [], failed: 0, error: null };
   const run = async () => {
     for (let image = pending.shift(); image; image = pending.shift()) {
       try {
-        updateImage(await changeImage(image.id, { is_public }));
-        outcome.changed += 1;
+        const changed = await changeImage(image.id, { is_public });
+        updateImage(changed);
+        outcome.changed.push(changed);
       } catch (/** @type {any} */ error) {
         outcome.error = error;
         const isForbidden = error.status === 401 || error.status === 403;
         outcome.failed += 1 + (isForbidden ? pending.splice(0).length : 0);
       }
-      onDone(outcome.changed + outcome.failed);
+      onDone(outcome.changed.length + outcome.failed);
     }
   };
   await Promise.all(Array.from({ length: MAX_RUNNING }, run));
@@ -39,10 +40,11 @@ export async function changeVisibility(images, onDone = (done) => {}) {
 }
 
 /** Return what came of a change, in words. */
-export function sentenceOfChange({ is_public, changed, failed, error }) {
-  const state = is_public ? "public: everybody who has the link sees" : "private: links to";
-  const it = changed === 1 ? "it" : "them";
-  const end = is_public ? it : `${it} have ended`;
-  const done = changed ? `${count(changed)} made ${state} ${end}.` : "";
+export function sentenceOfChange({ is_public, changed: { length }, failed, error }) {
+  const it = length === 1 ? "it" : "them";
+  const state = is_public
+    ? `public: everybody who has the link sees ${it}`
+    : `private: links to ${it} have ended`;
+  const done = length ? `${count(length)} made ${state}.` : "";
   return failed ? `${done} ${count(failed)} could not be changed. ${error.message}`.trim() : done;
 }
