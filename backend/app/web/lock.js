@@ -14,8 +14,11 @@ export function showLock(place, isLocked) {
   else if (!isLocked) lock?.remove();
 }
 
-gallery.addEventListener("draw", () => {
+function mark() {
   for (const tile of gallery.querySelectorAll("li")) {
     showLock(tile.querySelector("a"), isPrivate(findImage(tile.dataset.id) ?? {}));
   }
-});
+}
+
+gallery.addEventListener("draw", mark);
+mark();

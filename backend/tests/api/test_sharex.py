@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from testkit import samples
 from testkit.asgi import OpenClient
@@ -57,7 +58,7 @@ async def test_sharex_uploads_with_the_settings_as_they_are_where_no_key_is_need
 async def test_sharex_is_left_the_key_to_be_filled_in_and_shown_why_it_is_refused(
     open_client: OpenClient,
 ) -> None:
-    async with open_client(api_key=KEY) as client:
+    async with open_client(api_key=SecretStr(KEY)) as client:
         sxcu = (await client.get(SHAREX)).json()
         refused = await send(client, sxcu)
         assert refused.status_code == 401

@@ -66,7 +66,9 @@ async def test_a_link_to_a_private_image_is_copied_for_a_time_and_ends_when_it_i
     assert status_of(link) == 200
     viewer = page.get_by_role("dialog", name="secret.jpg")
     await viewer.get_by_role("button", name="Make public").click()
-    await expect(viewer.get_by_text("Everybody who has the link sees it.")).to_be_visible()
+    await expect(
+        viewer.get_by_text("Everybody who has the link sees it.", exact=True)
+    ).to_be_visible()
     await expect(viewer.get_by_role("img", name="Private")).to_have_count(0)
     assert (status_of(link.partition("?")[0]), status_of(link)) == (200, 200)
     await viewer.get_by_role("button", name="Make private").click()

@@ -47,7 +47,9 @@ def of(service: Service, code: str) -> str:
 
 def run(folder: Path, *command: str, **environment: str) -> str:
     """Run a program where the photograph of the document is; return what it prints."""
-    (folder / "photo.jpg").write_bytes(samples.jpeg())
+    photo = folder / "photo.jpg"
+    if not photo.exists():
+        photo.write_bytes(samples.jpeg())
     done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,
