@@ -60,8 +60,9 @@ function describe() {
   const { dialog, image } = viewer;
   const file = fileUrl(image);
   dialog.querySelector(".download").href = `${file}${file.includes("?") ? "&" : "?"}download=1`;
-  dialog.querySelector("h2").textContent = image.filename;
-  showLock(dialog.querySelector("h2"), isPrivate(image));
+  const title = dialog.querySelector("h2");
+  title.textContent = isPrivate(image) ? ` ${image.filename}` : image.filename;
+  showLock(title, isPrivate(image));
   showVisibility(dialog.querySelector(".visibility"), image);
   dialog.querySelector(".about").ariaExpanded = String(isDetailed);
   dialog.querySelector(".details").hidden = !isDetailed;
