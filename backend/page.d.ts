@@ -16,10 +16,16 @@ interface ApiImage {
   placeholder: string | null;
   /** By the most pixels of the longer side. */
   thumbnails: Record<string, ApiThumbnail>;
-  created_at: string;
   is_public: boolean;
+  created_at: string;
   updated_at: string;
   url: string;
+}
+
+/** What an upload is answered with. */
+interface ApiUploadedImage extends ApiImage {
+  delete_token: string;
+  delete_url: string;
 }
 
 interface ApiThumbnail {
@@ -57,6 +63,7 @@ interface ApiImageList {
   next_cursor: string | null;
 }
 
+type ApiAccess = "open" | "upload" | "keys";
 type ApiImageType = `image/${string}`;
 
 interface ApiLimits {
@@ -65,6 +72,7 @@ interface ApiLimits {
   batch_max_files: number;
   uploads_per_hour: number | null;
   thumbnail_sizes: number[];
+  access: ApiAccess;
 }
 
 /* A module knows what its template holds: what it looks for there is found, and of the right kind. */

@@ -1,7 +1,7 @@
-"""The page that people see at `/`, with its stylesheet, its modules and its icon (ADR 0018)."""
+"""The pages that people see, with their stylesheets, modules and icon (ADR 0018)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +15,9 @@ from app.api.conditional import is_current
 
 WEB_DIR: Final = Path(__file__).parents[1] / "web"
 PAGE_PATH: Final = "/"
+DELETE_PATH: Final = "/delete"
+"""Of the page that asks whether to delete an image, and does by the token behind its `#`."""
+_DOCUMENTS: Final = {PAGE_PATH: "index.html", DELETE_PATH: "delete.html"}
 _MEDIA_TYPES: Final = {
     ".css": "text/css",
     ".html": "text/html",
@@ -77,11 +80,11 @@ class WebFile:
 
 
 def page_router(*, has_front: bool = False, store: str = "") -> APIRouter:
-    """Read the page and its assets, and return a router with a path for each.
+    """Read the pages and their assets, and return a router with a path for each.
 
     What only readers of the source need is left out, a quarter of the text (ADR 0047). An asset's
     path contains a version made of all of them, so they are cached for ever and yet replaced
-    together, and modules import one another by relative paths, without a build. The page preloads
+    together, and modules import one another by relative paths, without a build. A page preloads
     every module of its first screen, so that none waits until another that imports it has been
     loaded; the others are loaded when they are asked for.
 
@@ -91,22 +94,17 @@ def page_router(*, has_front: bool = False, store: str = "") -> APIRouter:
     """
     lease = _LEASE_FOR_EVER if has_front else {}
     policy = _POLICY % (f" {store}" if store else "")
-    page = _read("index.html")
-    assets = _read_assets(page, _REFERENCE)
-    first = _read_assets(page, _FIRST)
+    documents = {path: _read(name) for path, name in _DOCUMENTS.items()}
+    assets = _read_assets(documents.values(), _REFERENCE)
     version = sha256("".join(assets.values()).encode()).hexdigest()[:12]
+    folder = f"assets/{version}/"
     files: dict[str, WebFile] = {}
-    preloads = ""
     for name, text in assets.items():
-        path = f"assets/{version}/{name}"
         media_type = _MEDIA_TYPES[Path(name).suffix]
-        files[f"/{path}"] = WebFile(text.encode(), media_type, _FOR_EVER, policy, lease)
-        if f'"{name}"' in page:
-            page = page.replace(f'"{name}"', f'"{path}"')
-        elif name in first:
-            preloads += f'<link rel="modulepreload" href="{path}">\n'
-    page = page.replace("</head>", f"{preloads}</head>")
-    files[PAGE_PATH] = WebFile(page.encode(), "text/html", "no-cache", policy)
+        files[f"/{folder}{name}"] = WebFile(text.encode(), media_type, _FOR_EVER, policy, lease)
+    for path, text in documents.items():
+        page = _addressed(text, folder)
+        files[path] = WebFile(page.encode(), "text/html", "no-cache", policy)
 
     router = APIRouter(include_in_schema=False)
     for path, file in files.items():
@@ -114,14 +112,25 @@ def page_router(*, has_front: bool = False, store: str = "") -> APIRouter:
     return router
 
 
-def _read_assets(page: str, reference: re.Pattern[str]) -> dict[str, str]:
-    """Return the text of each file that the page refers to, or a file that it refers to.
+def _addressed(page: str, folder: str) -> str:
+    """Return a page that names its assets in a folder, and preloads those of its first screen."""
+    preloads = ""
+    for name in _read_assets([page], _FIRST):
+        if f'"{name}"' in page:
+            page = page.replace(f'"{name}"', f'"{folder}{name}"')
+        else:
+            preloads += f'<link rel="modulepreload" href="{folder}{name}">\n'
+    return page.replace("</head>", f"{preloads}</head>")
+
+
+def _read_assets(pages: Iterable[str], reference: re.Pattern[str]) -> dict[str, str]:
+    """Return the text of each file that the pages refer to, or a file that they refer to.
 
     Raises:
         FileNotFoundError: If one of them is missing.
     """
     assets: dict[str, str] = {}
-    pending = [page]
+    pending = [*pages]
     while pending:
         for name in reference.findall(pending.pop()):
             if name not in assets:

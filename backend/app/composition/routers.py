@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter
 
-from app.api import health, keys, limits, users
+from app.api import clients, health, keys, limits, users
 from app.api.images import (
     changes,
     files,
@@ -39,6 +39,7 @@ ROUTERS: Final[dict[Role, Routers]] = {
         ),
         public=(
             limits.router,
+            clients.router,
             files.router,
             thumbnails.router,
             health.router,

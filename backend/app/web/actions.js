@@ -1,6 +1,6 @@
 /** What is done with a selection: its bar, its keys, links copied and images deleted at once. */
 
-import { deleteImages } from "./api.js";
+import { deleteImages } from "./changes.js";
 import { copyTemplate, openDialog, whenClosed } from "./dom.js";
 import { deleteAll, sentenceOfDeletion } from "./deletion.js";
 import { currentPlace, focusImage } from "./grid.js";
@@ -11,11 +11,13 @@ import { announce } from "./messages.js";
 import { moveFocus } from "./moving.js";
 import { clear, extendTo, hasSelection, select, selected, selectedImages, toggle } from "./selection.js";
 import { startMenu } from "./share.js";
+import { changeVisibility, labelOf, sentenceOfChange } from "./visibility.js";
 
 const bar = copyTemplate("selection");
 const state = bar.querySelector("p");
 const [clearing, ...controls] = [...bar.children].filter((child) => child !== state);
 const selectAll = bar.querySelector(".all");
+const visibility = bar.querySelector(".visibility");
 
 /** Show how many images are selected, and what can be done with them. */
 function show() {
@@ -30,6 +32,26 @@ function show() {
   const all = allImages().length;
   const loaded = `${all.toLocaleString()}${hasMore() ? " loaded" : ""}`;
   selectAll.querySelector("span").textContent = `Select all ${loaded}`;
+  visibility.querySelector("span").textContent = labelOf(selectedImages());
+}
+
+/** Show in the bar how far an action with some images is, which it waits for. */
+async function showing(doing, images, act) {
+  const report = (done) => {
+    state.textContent = `${doing} ${done.toLocaleString()} of ${images.length.toLocaleString()}…`;
+  };
+  bar.classList.add("busy");
+  report(0);
+  const outcome = await act(report);
+  bar.classList.remove("busy");
+  show();
+  return outcome;
+}
+
+async function toggleVisibility() {
+  const chosen = selectedImages();
+  const act = (report) => changeVisibility(chosen, report);
+  announce(sentenceOfChange(await showing("Changing", chosen, act)));
 }
 
 /** Ask whether to delete images, and delete them. */
@@ -44,17 +66,12 @@ async function confirmDeletion(chosen) {
   if (!(await whenClosed(dialog))) return;
   const next = neighbourOf(chosen.at(-1), 1) ?? neighbourOf(chosen[0], -1);
   const ids = chosen.map(({ id }) => id);
-  const report = (done) => {
-    state.textContent = `Deleting ${done.toLocaleString()} of ${ids.length.toLocaleString()}…`;
-  };
-  bar.classList.add("busy");
-  report(0);
-  const outcome = await deleteAll(ids, deleteImages, (gone, done) => {
-    removeImages(gone);
-    report(done);
-  });
-  bar.classList.remove("busy");
-  show();
+  const outcome = await showing("Deleting", chosen, (report) =>
+    deleteAll(ids, deleteImages, (gone, done) => {
+      removeImages(gone);
+      report(done);
+    }),
+  );
   announce(sentenceOfDeletion(outcome));
   focusImage(findImage(next?.id) ?? allImages()[0]);
 }
@@ -71,6 +88,7 @@ async function extend(key) {
 clearing.addEventListener("click", clear);
 selectAll.addEventListener("click", () => select(allImages().map(({ id }) => id)));
 bar.querySelector(".danger").addEventListener("click", () => confirmDeletion(selectedImages()));
+visibility.addEventListener("click", toggleVisibility);
 startMenu(bar.querySelector(".menu"), selectedImages);
 document.querySelector(".bar").append(bar);
 selected.addEventListener("change", show);

@@ -14,14 +14,14 @@ try {
 /** @type {?Promise<void>} The open question for the key, so that it is asked once. */
 let question = null;
 
-/** Run a request with the key's headers; once more with another key if this one is refused. */
-export async function withKey(request) {
+/** Run a request with the key's headers; if it asks, once more with another key if this one is refused. */
+export async function withKey(request, asks = true) {
   await question;
   const used = tab.apiKey;
   try {
     return await request(used ? { Authorization: `Bearer ${used}` } : {});
   } catch (error) {
-    if (!(error instanceof ApiError && error.asksForKey)) throw error;
+    if (!(asks && error instanceof ApiError && error.asksForKey)) throw error;
     const isCurrent = !tab.apiKey || tab.apiKey === used;
     if (isCurrent) question ??= ask().finally(() => (question = null));
     return withKey(request);
@@ -37,19 +37,26 @@ export const errorOf = (...answer) =>
     () => ApiError.ofNetwork(),
   );
 
-/** What the service accepts; until it has said so, it alone refuses what is too large. */
+/**
+ * What the service accepts; until it has said so, it alone refuses what is too large.
+ * @type {any} As ApiLimits.
+ */
 export let limits = {
   max_upload_bytes: Infinity,
   accepted_types: TYPES,
 };
 
-/** Load the limits, if the service answers. */
+/** Load the limits, if the service answers: everybody may, also while the key is asked for. */
 export async function loadLimits() {
-  limits = await call("GET", "api/v1/limits").catch(() => limits);
+  const answer = await fetch("api/v1/limits").catch(() => null);
+  if (answer?.ok) limits = await answer.json().catch(() => limits);
 }
 
+/** What signs the address of a private image, until it expires. */
+const signatureOf = (url) => url.replace(/^[^?]*/, "");
+
 /** Return the address of an image's file, from this host even where `url` names another. */
-export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
+export const fileUrl = ({ id, url = "" }) => `${IMAGES}/${id}/file${signatureOf(url)}`;
 
 /**
  * Return the address of an image's largest thumbnail of at most some pixels, else of its smallest,
@@ -58,7 +65,7 @@ export const fileUrl = ({ id }) => `${IMAGES}/${id}/file`;
 export function thumbnailUrl({ id, thumbnails = {} }, pixels = Infinity) {
   const sizes = Object.keys(thumbnails); // ascending, as objects keep whole numbers
   const size = sizes.findLast((size) => Number(size) <= pixels) ?? sizes[0];
-  return size && `${IMAGES}/${id}/thumbnails/${size}`;
+  return size && `${IMAGES}/${id}/thumbnails/${size}${signatureOf(thumbnails[size].url ?? "")}`;
 }
 
 /** Return the status with which an address answers, 0 if it does not. */
@@ -77,21 +84,14 @@ export const listImages = (query) => call("GET", `${IMAGES}?${new URLSearchParam
 /** Return how many images a search finds. @returns {Promise<{count: number, exact: boolean}>} */
 export const countImages = (query) => call("GET", `${IMAGES}/count?${new URLSearchParams(query)}`);
 
-/** Return an image. @returns {Promise<ApiImageDetails>} */
-export const getImage = (id) => call("GET", `${IMAGES}/${encodeURIComponent(id)}`);
+/** Return an image; the key for it need not be asked for. @returns {Promise<ApiImageDetails>} */
+export const getImage = (id, asks = true) =>
+  call("GET", `${IMAGES}/${encodeURIComponent(id)}`, undefined, { asks });
 
-/** Rename an image; return it. @returns {Promise<ApiImage>} */
-export const renameImage = (id, filename) => call("PATCH", `${IMAGES}/${id}`, { filename });
-
-/** Delete an image. */
-export const deleteImage = (id) => call("DELETE", `${IMAGES}/${id}`);
-
-/** Delete images, 100 at most; return the ids of those deleted, and why others were not. */
-export const deleteImages = (ids) => call("POST", `${IMAGES}/batch-delete`, { ids });
-
-const call = (method, path, json) =>
+/** Call the API; with a body, and with header fields, if there are. @param {any} [json] */
+export const call = (method, path, json, { fields = {}, asks = true } = {}) =>
   withKey(async (authorization) => {
-    const headers = { ...authorization, ...(json && { "Content-Type": "application/json" }) };
+    const headers = { ...authorization, ...fields, ...(json && { "Content-Type": "application/json" }) };
     const body = json && JSON.stringify(json);
     const request = fetch(path, { method, headers, body, cache: "no-store" });
     const answer = await request.catch(() => null);
@@ -104,4 +104,4 @@ const call = (method, path, json) =>
     const error = await errorOf(answer.status, result, header);
     if (answer.ok) error.retryAfter = RETRY_SECONDS; // until somebody has signed in, say
     throw error;
-  });
+  }, asks);

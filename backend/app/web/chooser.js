@@ -18,16 +18,24 @@ export function addToChooser(files) {
   return add !== null;
 }
 
-/** Return the files that the person has chosen; call a function when they change the checkbox. */
-export async function openChooser(isStripped, onStrip) {
+/**
+ * Return the files that the person has chosen; call a function when they change what becomes of them.
+ * @param {{isStripped: boolean, isPrivate: boolean}} choice
+ */
+export async function openChooser(choice, onChange) {
   if (add) return []; // it is open
   const dialog = openDialog("chooser");
-  const [input, strip] = dialog.querySelectorAll("input");
+  const [input, ...boxes] = dialog.querySelectorAll("input");
   const list = dialog.querySelector("ul");
   /** Files by their tiles. @type {Map<Element, File>} */
   const chosen = new Map();
-  strip.checked = isStripped;
-  strip.addEventListener("change", () => onStrip(strip.checked));
+  for (const [place, name] of Object.keys(choice).entries()) {
+    boxes[place].checked = choice[name];
+    boxes[place].addEventListener("change", () => {
+      choice[name] = boxes[place].checked;
+      onChange();
+    });
+  }
   const most = limits.max_upload_bytes;
   const each = Number.isFinite(most) ? `, up to ${formatBytes(most)} each` : "";
   dialog.querySelector(".quiet").textContent =

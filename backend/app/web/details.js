@@ -1,8 +1,10 @@
 /** The viewer's details: what is known of an image, and its name, which can be changed there. */
 
-import { getImage, renameImage } from "./api.js";
+import { getImage } from "./api.js";
+import { changeImage } from "./changes.js";
 import { factsOf, recordedFacts } from "./facts.js";
 import { updateImage } from "./images.js";
+import { isPrivate } from "./links.js";
 import { announce } from "./messages.js";
 
 /** Show what is known of an image, and what a camera recorded once the service has said it. */
@@ -11,16 +13,16 @@ export async function showDetails(panel, image) {
   const state = panel.dataset;
   const isOther = state.id !== image.id;
   if (isOther || field !== document.activeElement) field.value = image.filename;
-  if (isOther) {
-    Object.assign(state, { id: image.id, recorded: "" });
-    noteError(panel, "");
+  if (isOther) noteError(panel, "");
+  if (isOther || state.isPrivate !== String(isPrivate(image))) {
+    Object.assign(state, { id: image.id, isPrivate: isPrivate(image), recorded: "" });
     const link = document.createElement("a");
     Object.assign(link, { href: image.url, textContent: image.url });
-    const facts = { ...factsOf(image), Address: link, Checksum: image.checksum };
+    const facts = { ...factsOf(image), Address: !isPrivate(image) && link, Checksum: image.checksum };
     list.replaceChildren(...rowsOf(facts));
   }
   if (panel.hidden || state.recorded) return;
-  const { metadata } = image.metadata ? image : await getImage(image.id).catch(() => image);
+  const { metadata } = image.metadata ? image : await getImage(image.id, false).catch(() => image);
   if (!metadata || state.id !== image.id || state.recorded) return;
   state.recorded = "true";
   list.append(...rowsOf(recordedFacts(metadata)));
@@ -52,7 +54,7 @@ export function startRenaming(panel, imageOf, onRenamed) {
     if (value === filename) return noteError(panel, "");
     if (value === sent) return; // by Enter, and now the field is left
     sent = value;
-    const answer = await renameImage(id, value).catch((error) => error);
+    const answer = await changeImage(id, { filename: value }).catch((error) => error);
     sent = "";
     const isFailed = answer instanceof Error;
     const isShown = imageOf()?.id === id;

@@ -2,10 +2,10 @@
 
 import { formatDay } from "./day.js";
 import { copyTemplate, element } from "./dom.js";
-import { allImages, currentSearch, findImage, hasMore, images, loadMore, placeOf } from "./images.js";
+import { allImages, currentSearch, findImage, hasMore, hasOlder, images, loadMore, placeOf } from "./images.js";
 import { layOut, rowsBetween } from "./layout.js";
 import { isEverything } from "./search.js";
-import { makeTile, nameTile, placeTile, releaseTile } from "./tile.js";
+import { makeTile, placeTile, releaseTile, updateTile } from "./tile.js";
 
 /** Of a day's heading; what a scrolled page shows begins below it and the bar. In rem, as in CSS. */
 const HEADING = 3;
@@ -91,7 +91,7 @@ const topOf = (row) => gallery.offsetTop + row.top;
 /** Lay the images out; what is in sight stays where it is. */
 function lay() {
   const anchor = anchorInView();
-  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem(), hasMore());
+  layout = layOut(allImages(), gallery.clientWidth, HEADING * rem(), hasOlder());
   gallery.style.height = `${layout.height}px`;
   const isEmpty = layout.rows.length === 0 && !hasMore();
   const isSearch = !isEverything(currentSearch());
@@ -181,7 +181,7 @@ function drawTile(list, row, { image, left, width }, previous, isNew) {
   const known = tiles.get(image.id);
   const tile = known?.tile ?? makeTile(image, place);
   if (known && isNew) placeTile(tile, image, place);
-  if (known && known.image !== image) nameTile(tile, image);
+  if (known && known.image !== image) updateTile(tile, known.image, image, place);
   tiles.set(image.id, { tile, image });
   insertAfter(list, tile, previous);
   if (!known && image.id === current) markCurrent(true);

@@ -47,6 +47,9 @@ export function neighbourOf(image, direction) {
 /** Return whether more images may follow the last one. */
 export const hasMore = () => cursor !== null;
 
+/** Return whether older images follow those that are loaded. */
+export const hasOlder = () => Boolean(cursor);
+
 /** What orders images: without its Z, a time without fractions is before those with some. */
 const timeOf = ({ created_at }) => created_at.slice(0, -1);
 const isNewer = (a, b) => (timeOf(a) === timeOf(b) ? a.id > b.id : timeOf(a) > timeOf(b));

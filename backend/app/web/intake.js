@@ -7,20 +7,20 @@ import { announce, TYPES } from "./messages.js";
 import { enqueue } from "./queue.js";
 import { Upload } from "./upload.js";
 
-/** Whether files lose their metadata: what the person chose last, also for a drop and a paste. */
-let isStripped = true;
+/** What becomes of files: what the person chose last, also for a drop and a paste. */
+const choice = { isStripped: true, isPrivate: false };
 
 /** Let the person choose files, and upload them. */
 export async function chooseFiles() {
-  const files = await openChooser(isStripped, (isChecked) => {
-    isStripped = isChecked;
-    document.documentElement.classList.toggle("keeping", !isStripped);
+  const files = await openChooser(choice, () => {
+    document.documentElement.classList.toggle("keeping", !choice.isStripped);
+    document.documentElement.classList.toggle("hiding", choice.isPrivate);
   });
   addFiles(files);
 }
 
 function addFiles(files) {
-  if (files.length) enqueue(files.map((file) => new Upload(file, isStripped)));
+  if (files.length) enqueue(files.map((file) => new Upload(file, choice)));
 }
 
 /** Add what is dropped or pasted, to what is being chosen if that is so; of folders, the images. */

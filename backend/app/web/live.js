@@ -63,7 +63,7 @@ async function comparePage({ cursor, after }) {
   const isNew = (image) => {
     const mine = findImage(image.id);
     if (mine !== known.get(image.id)) return false;
-    if (mine) return mine.filename !== image.filename || mine.placeholder !== image.placeholder;
+    if (mine) return ["filename", "placeholder", "url"].some((name) => mine[name] !== image[name]);
     return (!hasMore() || placeOf(image) < allImages().length);
   };
   const added = page.items.filter(isNew);

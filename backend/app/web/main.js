@@ -1,7 +1,6 @@
 /** The start of the page: a client of the public API (see /docs) and of nothing else. */
 
 import { addressedSearch, followAddress } from "./address.js";
-import { loadLimits } from "./api.js";
 import { element } from "./dom.js";
 import { startGrid } from "./grid.js";
 import { setSearch } from "./images.js";
@@ -33,9 +32,9 @@ await Promise.all([
   import("./selecting.js"),
   import("./find.js"),
   import("./actions.js"),
+  import("./lock.js"),
   importUploads(),
   importViewer(),
-  loadLimits(),
   import("./words.js"), // as long as there is a connection
   import("./key.js"),
 ]).catch(announceLoss);

@@ -1,6 +1,7 @@
 /** The menu of what can be copied of images. */
 
-import { copy } from "./clipboard.js";
+import { copy, copyWhenMade } from "./clipboard.js";
+import { isPrivate, makeLinks, TERMS } from "./links.js";
 
 /** Format an image's link as Markdown. */
 export const asMarkdown = ({ filename, url }) =>
@@ -20,7 +21,15 @@ const TEXTS = {
   HTML: asHtml,
   BBCode: ({ url }) => `[img]${url}[/img]`,
   "Thumbnail link": ({ thumbnails: all = {} }) => (all[300] ?? Object.values(all).at(-1))?.url,
+  "Link that deletes it": ({ delete_url: url }) => url,
 };
+
+/** Copy links to images, some of which are private. */
+function copyLinks(images, seconds) {
+  const name = images.length > 1 ? `${images.length.toLocaleString()} links` : "Link";
+  const making = makeLinks(images, seconds);
+  copyWhenMade(making.then(({ text, until }) => ({ text, name: `${name} until ${until}` })));
+}
 
 /** Let a menu's button open it, for the image, or the images, that a function returns. */
 export function startMenu(menu, imagesOf) {
@@ -30,9 +39,12 @@ export function startMenu(menu, imagesOf) {
   function open(place) {
     const images = [imagesOf()].flat();
     const of = images.length > 1 ? ` of ${images.length.toLocaleString()} pictures` : "";
-    const texts = Object.values(TEXTS).map((textOf) => images.map(textOf).filter(Boolean));
-    const makeEach = (name, place) => (texts[place].length ? [makeItem(name, of, texts[place])] : []);
-    items = Object.keys(TEXTS).flatMap(makeEach);
+    items = images.some(isPrivate)
+      ? Object.entries(TERMS).map(([name, seconds]) => makeItem(name, () => copyLinks(images, seconds)))
+      : Object.entries(TEXTS).flatMap(([name, textOf]) => {
+          const texts = images.map(textOf).filter(Boolean).join("\n");
+          return texts ? [makeItem(name, () => copy(name + of, texts))] : [];
+        });
     list.replaceChildren(...items);
     list.hidden = false;
     button.ariaExpanded = "true";
@@ -45,12 +57,12 @@ export function startMenu(menu, imagesOf) {
     button.ariaExpanded = "false";
   }
 
-  function makeItem(name, of, texts) {
+  function makeItem(name, act) {
     const item = document.createElement("button");
     Object.assign(item, { role: "menuitem", tabIndex: -1, textContent: name });
     item.addEventListener("click", () => {
       close();
-      copy(name + of, texts.join("\n"));
+      act();
     });
     return item;
   }

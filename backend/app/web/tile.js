@@ -18,15 +18,29 @@ export function makeTile(image, place) {
   tile.querySelector("a").href = `#${image.id}`;
   nameTile(tile, image);
   placeTile(tile, image, place);
+  fillTile(tile, image, place);
+  return tile;
+}
+
+/** Show the image. */
+function fillTile(tile, image, place) {
   const picture = tile.querySelector(".image");
   const addresses = [previewOf(image.id), thumbnailUrl(image, TILE_PIXELS), fileUrl(image)];
   picture.classList.toggle("clear", mayBeTransparent(image));
   showImage(picture, image, addresses, { srcset: srcsetOf(image), sizes: sizesOf(image, place) });
-  return tile;
+}
+
+/** Show what is known of an image since: its name, and its addresses if they are others. */
+export function updateTile(tile, previous, image, place) {
+  nameTile(tile, image);
+  if (fileUrl(previous) === fileUrl(image)) return;
+  const img = tile.querySelector("img");
+  if (img.className) fillTile(tile, image, place); // it has not loaded, or could not be
+  else if (img.srcset) img.srcset = srcsetOf(image);
 }
 
 /** Show an image's name. */
-export function nameTile(tile, { filename }) {
+function nameTile(tile, { filename }) {
   tile.querySelector(".name").textContent = filename;
   tile.querySelector("input").ariaLabel = `Select ${filename}`;
   const img = tile.querySelector("img");

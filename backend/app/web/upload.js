@@ -25,7 +25,9 @@ export class Upload {
   loaded = 0;
   finished = 0;
   #file;
-  #isStripped;
+  #choice;
+  /** What the service knows it by, so that it is stored once however often it is sent. */
+  #key = makeKey();
   #cancellation = new AbortController();
   /** What its row says, and the buttons it has. */
   #sentence = "";
@@ -34,10 +36,10 @@ export class Upload {
   /** @type {?any} */
   #row = null;
 
-  /** @param {File} file  @param {boolean} isStripped Whether it loses its metadata. */
-  constructor(file, isStripped) {
+  /** @param {File} file  @param {import("./sending.js").Choice} choice */
+  constructor(file, choice) {
     this.#file = file;
-    this.#isStripped = isStripped;
+    this.#choice = { ...choice };
     this.size = file.size;
   }
 
@@ -96,7 +98,10 @@ export class Upload {
 
   /** Let it wait to be sent again; with its metadata, if they cannot be removed. */
   reset() {
-    if (this.state === "keepable") this.#isStripped = false;
+    if (this.state === "keepable") {
+      this.#choice.isStripped = false;
+      this.#key = makeKey(); // for it is another request
+    }
     this.state = "waiting";
     this.loaded = 0;
     this.#show("");
@@ -116,9 +121,10 @@ export class Upload {
       try {
         const image = await this.#send(signal);
         showNew(image, this.#file);
-        const kept = this.#isStripped ? "" : ", with all its data";
+        const kept = this.#choice.isStripped ? "" : ", with all its data";
+        const state = this.#choice.isPrivate ? ", private" : "";
         const note = image.truncated ? `. ${TRUNCATED}` : "";
-        return this.#finish("succeeded", `Upload successful${kept}${note}`);
+        return this.#finish("succeeded", `Upload successful${state}${kept}${note}`);
       } catch (error) {
         if (signal.aborted) break;
         if (!(error instanceof ApiError)) throw error;
@@ -151,7 +157,7 @@ export class Upload {
     if (size > most) throw new ApiError(tooLarge, 413);
     const start = await this.#file.slice(0, 1).arrayBuffer().catch(() => null);
     if (!start?.byteLength) throw new ApiError("The file is empty, a folder, or unreadable.", 400);
-    return uploadImage(this.#file, this.#isStripped, signal, {
+    return uploadImage(this.#file, this.#choice, this.#key, signal, {
       progress: ({ loaded, total }) => {
         const bytes = size * (loaded / total);
         sentInAll += bytes - this.loaded;
@@ -166,6 +172,10 @@ export class Upload {
     });
   }
 }
+
+/** Return 128 random bits; crypto.randomUUID() is for pages on HTTPS alone. */
+const makeKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /**
  * Add a new image to the grid, with a preview of its file if the browser makes one soon; during a

@@ -1,5 +1,6 @@
 /** The uploads of the page: how they begin, and their list. */
 
+import { loadLimits } from "./api.js";
 import { loadStyle } from "./dom.js";
 import "./later.js";
 import { startPanel } from "./panel.js";
@@ -7,6 +8,6 @@ import { isRunning } from "./queue.js";
 
 export { addRoots, chooseFiles } from "./intake.js";
 
-await loadStyle("uploads.css");
+await Promise.all([loadStyle("uploads.css"), loadLimits()]);
 startPanel();
 addEventListener("beforeunload", (event) => isRunning() && event.preventDefault());

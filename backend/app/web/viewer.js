@@ -1,17 +1,21 @@
 /** The viewer: a dialog with one image, its details, and what can be done with it. */
 
 import { leaveAddress, replaceAddress } from "./address.js";
-import { deleteImage, fileUrl, getImage } from "./api.js";
+import { fileUrl, getImage } from "./api.js";
+import { deleteImage } from "./changes.js";
 import { showDetails, startRenaming } from "./details.js";
 import { loadStyle, openDialog, whenClosed } from "./dom.js";
 import { focusImage } from "./grid.js";
 import { findImage, hasMore, images, loadMoreNow, neighbourOf, removeImages } from "./images.js";
 import { addKeys } from "./keys.js";
 import "./later.js";
+import { isPrivate } from "./links.js";
+import { showLock } from "./lock.js";
 import { announce, TRUNCATED } from "./messages.js";
 import { showPicture, stopLoading } from "./picture.js";
 import { startMenu } from "./share.js";
 import { makeStage } from "./stage.js";
+import { changeVisibility, labelOf, sentenceOfChange } from "./visibility.js";
 
 const PAN_PIXELS = 120;
 const ZOOM_FACTOR = 1.5;
@@ -45,7 +49,6 @@ function show(image) {
   const { dialog, stage } = viewer;
   Object.assign(viewer, { image, isListed: Boolean(findImage(image.id)) });
   dialog.querySelector(".truncated").textContent = image.truncated ? TRUNCATED : "";
-  dialog.querySelector(".download").href = `${fileUrl(image)}?download=1`;
   describe();
   showSteps();
   stage.show(image.width, image.height);
@@ -55,10 +58,38 @@ function show(image) {
 /** Show the image's name and details. */
 function describe() {
   const { dialog, image } = viewer;
-  dialog.querySelector("h2").textContent = image.filename;
+  const file = fileUrl(image);
+  dialog.querySelector(".download").href = `${file}${file.includes("?") ? "&" : "?"}download=1`;
+  const title = dialog.querySelector("h2");
+  title.textContent = isPrivate(image) ? ` ${image.filename}` : image.filename;
+  showLock(title, isPrivate(image));
+  showVisibility(dialog.querySelector(".visibility"), image);
   dialog.querySelector(".about").ariaExpanded = String(isDetailed);
   dialog.querySelector(".details").hidden = !isDetailed;
   showDetails(dialog.querySelector(".details"), image);
+}
+
+/** Show who may see the image, and what would change that. */
+function showVisibility(place, image) {
+  const [state, button] = [place.querySelector("p"), place.querySelector("button")];
+  const isHidden = isPrivate(image);
+  state.querySelector("b").textContent = isHidden ? "Private" : "Public";
+  state.querySelector("span").textContent = isHidden
+    ? "Seen only in this gallery, or by a link that expires."
+    : "Everybody who has the link sees it.";
+  button.textContent = labelOf([image]);
+}
+
+/** Make the image private or public. */
+async function toggleVisibility() {
+  const { dialog, image } = viewer;
+  const button = dialog.querySelector(".visibility button");
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  const outcome = await changeVisibility([image]);
+  button.ariaDisabled = "false";
+  announce(sentenceOfChange(outcome));
+  for (const changed of outcome.changed) if (viewer?.image.id === changed.id) update(changed);
 }
 
 function open() {
@@ -75,6 +106,7 @@ function open() {
     ".scale": stage.toggle,
     ".about": toggleDetails,
     ".danger": confirmDelete,
+    ".visibility button": toggleVisibility,
   };
   for (const [part, act] of Object.entries(actions)) dialog.querySelector(part).onclick = () => act();
   startMenu(dialog.querySelector(".menu"), () => viewer.image);
@@ -134,12 +166,12 @@ function follow() {
   const known = findImage(image.id);
   viewer.isListed = Boolean(known);
   if (isListed && !known) announceLoss(image);
-  if (known && known.filename !== image.filename) update(known);
+  if (known && (known.filename !== image.filename || known.url !== image.url)) update(known);
 }
 
 /** Say that somebody else has deleted an image that is open, unless a search has left it out. */
 async function announceLoss(image) {
-  const answer = await getImage(image.id).catch((error) => error);
+  const answer = await getImage(image.id, false).catch((error) => error);
   if (answer.status === 404 && viewer?.image.id === image.id) announce(answer.message);
 }
 
@@ -148,7 +180,7 @@ async function confirmDelete() {
   const confirmation = openDialog("confirmation");
   confirmation.querySelector(".name").textContent = image.filename;
   if (!(await whenClosed(confirmation))) return;
-  const error = await deleteImage(image.id).catch((error) => error);
+  const error = await deleteImage(image).catch((error) => error);
   if (error && error.status !== 404) return announce(error.message);
   const neighbour = neighbourOf(image, 1) ?? neighbourOf(image, -1);
   removeImages([image.id]);

@@ -22,6 +22,8 @@ const SENTENCES = {
   "image-damaged": "The file of this picture is damaged. Ask whoever runs the service to restore it.",
   "invalid-file-type":
     "Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image. Convert it to one of them first.",
+  "missing-scope": "Your key is not for this. Ask whoever runs the service for one that is.",
+  "upload-under-way": "The picture is still being saved.",
   "empty-file": "The file is empty. Choose another one.",
   "malformed-form": "The file did not arrive whole. Send it again.",
   "metadata-not-removable":
@@ -50,7 +52,7 @@ export function errorOfAnswer(status, body, header) {
   const isOurs = header("Content-Type")?.startsWith("application/problem+json");
   const kind = isOurs ? (body?.type ?? "about:blank").split("#").at(-1) : "";
   const sentence = isOurs ? sentenceOf(kind, body ?? {}) : sentenceOfProxy(status);
-  const isBusy = status === 429 || status === 503;
+  const isBusy = status === 429 || status === 503 || kind === "upload-under-way";
   const retryAfter = isBusy ? Number(header("Retry-After")) || RETRY_SECONDS : null;
   return new ApiError(sentence, status, retryAfter, kind);
 }

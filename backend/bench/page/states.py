@@ -315,6 +315,52 @@ async def _key(stage: Stage) -> None:
     await expect(stage.page.get_by_label("API key")).to_be_visible()
 
 
+async def _upload_some(stage: Stage) -> list[dict[str, Any]]:
+    """Upload photographs, every second one as private."""
+    uploaded = []
+    async with httpx.AsyncClient(base_url=stage.empty, trust_env=False) as client:
+        for place, (name, content) in enumerate(photographs(6)):
+            options = {"is_public": str(place % 2 == 0)}
+            answer = await client.post(
+                f"{IMAGES}/upload", data=options, files={"file": (name, content)}
+            )
+            uploaded.append(answer.json())
+    return uploaded
+
+
+async def _private(stage: Stage) -> None:
+    await _upload_some(stage)
+    await stage.page.goto(stage.empty)
+    await expect(stage.page.get_by_role("img", name="Private")).to_have_count(3)
+    await stage.settle()
+
+
+async def _viewer_private(stage: Stage) -> None:
+    image = (await _upload_some(stage))[-1]
+    await stage.page.goto(f"{stage.empty}/#{image['id']}")
+    await expect(stage.page.get_by_role("dialog").locator("img").first).to_be_visible()
+    if not await stage.page.get_by_role("region", name="Details").is_visible():
+        await stage.click("Details")
+    await stage.settle()
+
+
+async def _viewer_private_menu(stage: Stage) -> None:
+    await _viewer_private(stage)
+    await stage.click("Copy")
+
+
+async def _delete(stage: Stage) -> None:
+    image = (await _upload_some(stage))[0]
+    await stage.page.goto(image["delete_url"])
+    await expect(stage.page.locator("#picture img")).to_be_visible()
+
+
+async def _deleted(stage: Stage) -> None:
+    await _delete(stage)
+    await stage.click("Delete it")
+    await expect(stage.page.get_by_role("heading", name="Picture deleted")).to_be_visible()
+
+
 STATES: Final[dict[str, State]] = {
     "empty": _empty,
     "loading": _loading,
@@ -349,4 +395,9 @@ STATES: Final[dict[str, State]] = {
     "failure": _failure,
     "unconnected": _unconnected,
     "key": _key,
+    "private": _private,
+    "viewer-private": _viewer_private,
+    "viewer-private-menu": _viewer_private_menu,
+    "delete": _delete,
+    "deleted": _deleted,
 }

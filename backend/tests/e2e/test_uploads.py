@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
@@ -371,7 +372,7 @@ async def test_an_upload_whose_connection_breaks_is_retried(
     assert listed_names(service) == ["broken.jpg"]
 
 
-async def test_an_upload_whose_answer_is_lost_is_not_retried(
+async def test_an_upload_whose_answer_is_lost_is_sent_again_and_stored_once(
     open_page: OpenPage, service: Service
 ) -> None:
     async with relaying(service.url) as (url, relay):
@@ -381,10 +382,32 @@ async def test_an_upload_whose_answer_is_lost_is_not_retried(
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))
         await until(lambda: listed_names(service))
+        relay.loses_answers = False
         relay.cut()
-        await expect(page.get_by_text("The connection broke before the answer")).to_be_visible()
-        await expect(page.get_by_text("Trying again")).to_have_count(0)
+        await expect(page.get_by_text("Upload successful")).to_be_visible()
     assert listed_names(service) == ["once.jpg"]
+
+
+async def test_each_file_has_a_key_of_its_own_which_it_keeps_unless_it_is_sent_otherwise(
+    page: Page, service: Service
+) -> None:
+    keys: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        kind = "storage-full" if len(keys) < 5 else "metadata-not-removable"
+        problem: Any = {"json": {"type": f"#{kind}"}, "content_type": "application/problem+json"}
+        await route.fulfill(status=507, **problem)
+
+    await page.route("**/upload", refuse)
+    await choose(page, a_file("a.jpg", JPEG), a_file("b.jpg", JPEG))
+    await page.get_by_role("button", name="Retry all").click()
+    await until(lambda: len(keys) == 4)
+    await page.get_by_role("button", name="Retry all").click()
+    await page.get_by_role("button", name="Send all with their data").click()
+    await until(lambda: len(keys) == 8)
+    assert set(keys[:2]) == set(keys[2:4]) == set(keys[4:6])
+    assert len(set(keys)) == 4
 
 
 async def test_an_upload_while_the_storage_is_unavailable_is_retried(

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from app.schemas.image import ImageDetailsOut, ImageList, ImageOut, ThumbnailOut
+from app.schemas.image import (
+    ImageDetailsOut,
+    ImageList,
+    ImageOut,
+    ThumbnailOut,
+    UploadedImageOut,
+)
 from app.schemas.limits import LimitsOut
 from app.schemas.metadata import MetadataOut
 
@@ -49,6 +55,7 @@ def in_typescript(schema: dict[str, Any]) -> str:
     ("name", "model"),
     [
         ("ApiImage", ImageOut),
+        ("ApiUploadedImage", UploadedImageOut),
         ("ApiImageDetails", ImageDetailsOut),
         ("ApiThumbnail", ThumbnailOut),
         ("ApiMetadata", MetadataOut),

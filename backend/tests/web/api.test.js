@@ -24,3 +24,10 @@ test("without thumbnails there is no address of one", () => {
 test("a file's address is below the page's, whatever its public address", () => {
   assert.equal(fileUrl({ ...IMAGE, url: "https://elsewhere.example/x" }), "api/v1/images/7f1c/file");
 });
+
+test("addresses of private images are signed as the service has signed them", () => {
+  const url = (path) => `https://elsewhere.example/x/${path}?expires=1&key=0&signature=a-_`;
+  const image = { id: "7f1c", url: url("file"), thumbnails: { 300: { url: url("thumbnails/300") } } };
+  assert.equal(fileUrl(image), "api/v1/images/7f1c/file?expires=1&key=0&signature=a-_");
+  assert.equal(thumbnailUrl(image, 300), `${of(300)}?expires=1&key=0&signature=a-_`);
+});
