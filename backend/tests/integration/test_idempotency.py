@@ -14,7 +14,7 @@ from app.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, UploadU
 from app.domain.idempotency import Claim
 from app.domain.image import Image, NewImage
 from app.services.cleanup import CleanUp
-from app.services.idempotency import LEASE, Idempotency, keyed_file, keyed_files
+from app.services.idempotency import LEASE, Idempotency, keyed_file
 from app.services.keyed import KeyedRequest
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services
@@ -34,7 +34,15 @@ from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.databases import explain, until_a_statement_waits_for_a_lock
-from testkit.uploads import LIMITS, execute, file, files, row_keys, stored_keys
+from testkit.uploads import (
+    LIMITS,
+    execute,
+    file,
+    row_keys,
+    stored_keys,
+    upload_batch_once,
+    upload_once,
+)
 
 JPEG = samples.jpeg()
 PNG = samples.png()
@@ -64,18 +72,7 @@ async def claim_and_upload(services: Services, content: bytes = JPEG) -> Image:
 async def claim_and_upload_batch(
     services: Services, *contents: bytes
 ) -> list[Image | FailedUpload]:
-    async with services.idempotency.keyed("somebody", "key", "files") as request:
-        incoming = keyed_files(request, files(*map(file, contents)))
-        return await services.uploads.upload_batch(incoming, None)
-
-
-async def send(services: Services, key: str) -> bytes:
-    """Do with an upload as the API does; return its answer."""
-    async with services.idempotency.keyed("somebody", key, "file") as request:
-        if not request.answer:
-            await upload(services, request)
-            await services.idempotency.keep(request, 201, None, b"answer")
-        return request.answer.body if request.answer else b""
+    return await upload_batch_once(services, *map(file, contents))
 
 
 async def test_a_holder_that_still_works_stores_nothing_once_its_claim_is_taken_over(
@@ -160,9 +157,9 @@ async def test_an_upload_cut_off_at_any_statement_is_stored_once_when_it_is_sent
     for number, statement in enumerate(STATEMENTS, start=1):
         proxy.cut(statement, when)
         with suppress(DatabaseUnavailable):
-            await send(services, statement)
+            await upload_once(services, file(JPEG), statement)
         assert proxy.cuts == number
-        assert await send(services, statement) == b"answer"
+        await upload_once(services, file(JPEG), statement)
         assert len(await row_keys(database)) == number, statement
     assert {*await row_keys(database)} <= {*await stored_keys(storage)}
     await services.close()
@@ -273,4 +270,4 @@ async def test_every_statement_on_keys_is_answered_by_an_index(database: Databas
     for name, (act, index) in PLANS.items():
         plan = await explain(database, act)
         assert index in plan, (name, plan)
-        assert "Seq Scan" not in plan, (name, plan)
+        assert "Seq Scan on idempotency" not in plan, (name, plan)
