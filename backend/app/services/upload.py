@@ -16,6 +16,7 @@ from app.domain.errors import (
     TooManyFiles,
     UploadFailed,
     UploadRejected,
+    UploadUnderWay,
 )
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Image
@@ -98,6 +99,8 @@ class Uploads:
             TooManyFiles: If there are more than allowed; then nothing is stored.
             QuotaExceeded: If the address may not add even one.
             DatabaseUnavailable: If the database cannot be asked about that.
+            UploadUnderWay: As `upload`; who has claimed the request has the answer, also for the
+                files that are stored.
             IdempotencyKeyReused: As `upload`.
         """
         await self._quota.require(address)
@@ -158,10 +161,13 @@ class Uploads:
     async def _publish_or_fail(self, image: StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.
 
-        Whatever happens to it, the caller must hear of those before it, which are stored by now.
+        Whatever happens to it, the caller must hear of those before it, which are stored by now;
+        unless somebody else carries out the request, and will say.
         """
         try:
             return await self._publish(image)
+        except UploadUnderWay:
+            raise
         except ImageHostError as error:
             return FailedUpload(image.row.filename, error)
         except Exception:  # noqa: BLE001 - a defect, which the log reports

@@ -14,8 +14,9 @@ from app.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, UploadU
 from app.domain.idempotency import Claim
 from app.domain.image import Image, NewImage
 from app.services.cleanup import CleanUp
-from app.services.idempotency import LEASE, Idempotency, keyed_file
+from app.services.idempotency import LEASE, Idempotency, keyed_file, keyed_files
 from app.services.keyed import KeyedRequest
+from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services
 from app.statements.idempotency import (
@@ -88,6 +89,24 @@ async def test_a_holder_that_still_works_stores_nothing_once_its_claim_is_taken_
         await services.idempotency.keep(frozen, 201, None, b"of the frozen one")
     assert await stored_keys(storage) == [image.storage_key]
     assert await claim_and_upload(services) == image
+
+
+async def test_a_batch_that_loses_its_claim_half_way_leaves_the_answer_to_the_other_holder(
+    services: Services, another: Services, database: Database, storage: MemoryStorage
+) -> None:
+    taken_over: list[Image | FailedUpload] = []
+
+    async def contents() -> AsyncIterator[IncomingFile]:
+        yield file(JPEG)
+        yield file(PNG)
+        await execute(database, EXPIRE)
+        taken_over.extend(await claim_and_upload_batch(another, JPEG, PNG))
+
+    async with services.idempotency.keyed("somebody", "key", "files") as request:
+        with pytest.raises(UploadUnderWay):
+            await services.uploads.upload_batch(keyed_files(request, contents()), None)
+    assert await claim_and_upload_batch(services, JPEG, PNG) == taken_over
+    assert len(await stored_keys(storage)) == len(await row_keys(database)) == 2
 
 
 async def test_rows_of_others_are_stored_where_one_of_their_batch_has_lost_its_claim(
