@@ -30,7 +30,7 @@ from app.storage.local.blocks import BLOCK
 from testkit import watched_writer
 from testkit.effects import Effects, say
 from testkit.forms import split, stream
-from testkit.uploads import files
+from testkit.uploads import files, upload_batch_once, upload_once
 
 LIMITS = UploadLimits(max_upload_bytes=100 * BLOCK, batch_max_files=9, uploads_per_hour_per_ip=0)
 ACKNOWLEDGE = "acknowledge"
@@ -90,6 +90,11 @@ async def carry_out(orders: Orders) -> None:
             answer.append(str((await services.uploads.upload(incoming[0], None)).id))
         case "batch":
             results = await services.uploads.upload_batch(files(*incoming), None)
+            answer += [str(result.id) for result in results if isinstance(result, Image)]
+        case "keyed upload":
+            answer.append(str((await upload_once(services, incoming[0])).id))
+        case "keyed batch":
+            results = await upload_batch_once(services, *incoming)
             answer += [str(result.id) for result in results if isinstance(result, Image)]
         case "delete":
             await services.deletion.delete_batch([UUID(one) for one in orders["image_ids"]])

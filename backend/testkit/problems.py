@@ -14,7 +14,8 @@ def assert_problem(response: httpx.Response, status: int, kind: str) -> str:
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-request-id"]
     if status != httpx.codes.TOO_MANY_REQUESTS:  # which knows the moment
-        retry_after = str(RETRY_AFTER_SECONDS) if status == 503 else None
+        retried = status == 503 or kind == "upload-under-way"
+        retry_after = str(RETRY_AFTER_SECONDS) if retried else None
         assert response.headers.get("retry-after") == retry_after
     body = response.json()
     assert body["type"] == f"/problems#{kind}"

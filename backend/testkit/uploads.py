@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from ipaddress import ip_address
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
@@ -12,7 +12,9 @@ from app.domain.errors import StorageFull, StorageUnavailable
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
 from app.models import ImageRow
+from app.services.idempotency import keyed_file, keyed_files
 from app.services.staging import IncomingFile
+from app.services.upload import FailedUpload
 from app.services.use_cases import Services
 from app.storage.base import StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
@@ -50,6 +52,24 @@ def broken_off() -> IncomingFile:
 async def read(services: Services, image: Image) -> bytes:
     found = await services.files.find(image.id)
     return await read_all(await services.files.open(found, 0, found.size))
+
+
+async def upload_once(services: Services, incoming: IncomingFile, key: str = "key") -> Image:
+    """Upload a file as a request with an Idempotency-Key, whose answer is the id of the image."""
+    async with services.idempotency.keyed("somebody", key, "file") as request:
+        if request.answer:
+            return await services.images.get(UUID(request.answer.body.decode()))
+        image = await services.uploads.upload(keyed_file(request, incoming), None)
+        await services.idempotency.keep(request, 201, None, str(image.id).encode())
+        return image
+
+
+async def upload_batch_once(
+    services: Services, *incoming: IncomingFile, key: str = "key"
+) -> list[Image | FailedUpload]:
+    """Upload files as such a request, whose answer is not kept."""
+    async with services.idempotency.keyed("somebody", key, "files") as request:
+        return await services.uploads.upload_batch(keyed_files(request, files(*incoming)), None)
 
 
 def row(

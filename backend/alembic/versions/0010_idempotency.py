@@ -21,6 +21,7 @@ def upgrade() -> None:
             claimed_until TIMESTAMPTZ NOT NULL,
             fingerprint BYTEA,
             status INTEGER,
+            location TEXT,
             answer BYTEA,
             created_at TIMESTAMPTZ DEFAULT now() NOT NULL,
             CONSTRAINT pk_idempotency_keys PRIMARY KEY (sender, key),

@@ -14,6 +14,7 @@ from app.config.settings import Settings
 from app.domain.actor import Actor, Right
 from app.domain.errors import AdministratorsOnly, InvalidKey, MissingScope
 from app.domain.ip_address import IpAddress, parse_address
+from app.services.keyed import KeyedRequest
 from app.services.readiness import Readiness
 from app.services.use_cases import Services
 
@@ -39,13 +40,17 @@ class State(HealthState):
 class Context:
     """One request's context, which the `Authentication` middleware makes."""
 
-    __slots__ = ("_actor", "_key", "_scope", "_state")
+    __slots__ = ("_actor", "_key", "_scope", "_state", "keyed")
+
+    keyed: KeyedRequest | None
+    """What is known of the request as one with an Idempotency-Key (see `RepeatableRoute`)."""
 
     def __init__(self, scope: Scope, key: str | None) -> None:
         self._scope = scope
         self._state = cast("State", scope["state"])
         self._key = key
         self._actor: Actor | None = None
+        self.keyed = None
 
     async def actor(self) -> Actor:
         """Return who has sent the request: found out once, when it is first asked.

@@ -20,6 +20,8 @@ ImageHostError
 ├── InvalidEmail
 ├── KeyNotFound
 ├── TooManyKeys
+├── UploadUnderWay
+├── IdempotencyKeyReused
 ├── ImageNotFound
 ├── InvalidFilename
 ├── ImageIsPublic
@@ -161,6 +163,25 @@ class UploadFailed(ImageHostError):
 
     def __init__(self) -> None:
         super().__init__("The file could not be stored; the service's log says why.")
+
+
+class UploadUnderWay(ImageHostError):
+    """A request with the same Idempotency-Key is being carried out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is under way; send it again for its answer."
+        )
+
+
+class IdempotencyKeyReused(ImageHostError):
+    """An Idempotency-Key came with other files, options or another call than before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent before, with another request; nothing of this one was "
+            "stored."
+        )
 
 
 class InvalidKey(ImageHostError):

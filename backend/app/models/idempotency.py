@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, String, func
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base
@@ -28,6 +28,8 @@ class IdempotencyKeyRow(Base):
     # SHA-256 of what was asked for; unknown until it has arrived.
     fingerprint: Mapped[bytes | None] = mapped_column()
     status: Mapped[int | None] = mapped_column()
+    # Of the image that was stored: the only header field that an answer has besides its body.
+    location: Mapped[str | None] = mapped_column(Text)
     answer: Mapped[bytes | None] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), index=True

@@ -8,13 +8,16 @@ from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import GRACE, Kind, Removals
 from app.services.fsck_repair import repair
 from app.services.identity import StorageIdentity, WrongStorage
+from app.statements.idempotency import forget_requests
 from app.storage.base import StorageBackend
 
 _log = logging.getLogger(__name__)
 
 
 class CleanUp:
-    """Removes leftovers, and a few files without a row at most; never a row.
+    """Removes leftovers, requests with keys that are a day old, and a few files without a row.
+
+    Never the row of an image.
 
     Args:
         database: Where the rows are.
@@ -26,12 +29,13 @@ class CleanUp:
         self._storage = storage
 
     async def run(self) -> None:
-        """Compare everything, remove what is left over, and log the result in one line.
+        """Forget old requests, compare everything, remove what is left over, and log the result.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read.
             StorageUnavailable: If the files cannot all be listed and removed.
         """
+        await self._forget_requests()
         try:
             # Each time, for the folder may have changed since the process began.
             await StorageIdentity(self._database, self._storage).establish()
@@ -56,6 +60,15 @@ class CleanUp:
                 "clean-up: the store lists no unfinished uploads, so a lifecycle rule of the "
                 "bucket must abort them"
             )
+
+    async def _forget_requests(self) -> None:
+        """Delete the keys of requests, and their answers, that need be remembered no longer."""
+        forgotten = 0
+        async with self._database.write_alone() as session:
+            while some := await forget_requests(session):
+                forgotten += some
+        if forgotten:
+            _log.info("clean-up: forgot %d requests with an Idempotency-Key", forgotten)
 
 
 def _list(count: Counter[Kind]) -> str:

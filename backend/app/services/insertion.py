@@ -6,9 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from app.database.engine import Database, WriteSession
-from app.domain.errors import DatabaseUnavailable, ImageHostError
+from app.domain.errors import DatabaseUnavailable, ImageHostError, UploadUnderWay
 from app.domain.image import Image, NewImage
 from app.runtime.batching import Batcher
+from app.services.keyed import find_lost, record
 from app.services.quota import UploadQuota
 from app.services.staging import StagedImage
 from app.services.storage_quota import StorageQuota
@@ -52,8 +53,11 @@ class Insertion:
             QuotaExceeded: If no place is left; the file is discarded.
             StorageQuotaExceeded: If there is no room; the same.
             InvalidKey: If the owner was deleted; the same.
+            UploadUnderWay: If somebody else has claimed its request; the file is discarded.
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
         """
+        if image.keyed:
+            image.keyed.request.may_have_stored = True
         try:
             insertion = self._batches.submit(image)
         except DatabaseUnavailable:
@@ -72,11 +76,10 @@ class Insertion:
         After that the commit may have taken place, whatever the error says, so nothing is removed:
         a file without a row is harmless.
         """
-        rows = [image.row for image in images]
         inserted = False
         try:
             async with self._database.write() as session:
-                results = await self._insert_within_quotas(session, rows)
+                results = await self._insert_held(session, images)
                 inserted = True
         except BaseException as error:
             if inserted:
@@ -88,7 +91,19 @@ class Insertion:
             await _discard(images)
             raise
         await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
-        return [results[row.id] for row in rows]
+        return [results[image.row.id] for image in images]
+
+    async def _insert_held(
+        self, session: WriteSession, images: Sequence[StagedImage]
+    ) -> dict[UUID, Image | ImageHostError]:
+        """Insert the rows of requests that nobody else has claimed: of those with a key, too."""
+        keyed = {image.row.id: image.keyed for image in images if image.keyed}
+        lost = await find_lost(session, keyed) if keyed else set()
+        rows = [image.row for image in images if image.row.id not in lost]
+        inserted = await self._insert_within_quotas(session, rows) if rows else {}
+        stored = {one: keyed[one] for one in keyed if isinstance(inserted.get(one), Image)}
+        await record(session, stored)
+        return {**inserted, **dict.fromkeys(lost, UploadUnderWay())}
 
     async def _insert_within_quotas(
         self, session: WriteSession, rows: Sequence[NewImage]

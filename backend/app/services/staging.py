@@ -12,6 +12,7 @@ from app.domain.ip_address import IpAddress
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
 from app.services.identity import StorageIdentity
+from app.services.keyed import KeyedFile
 from app.services.stripping import without_metadata
 from app.storage.base import StagedObject, StorageBackend
 
@@ -35,6 +36,8 @@ class IncomingFile(NamedTuple):
     chunks: AsyncIterator[bytes]
     """Its bytes, in pieces that are not empty; raises where the file is broken off."""
     options: UploadOptions = UploadOptions()
+    keyed: KeyedFile | None = None
+    """Where it is of a request with an Idempotency-Key: what is known of it as such."""
 
 
 class StagedImage(NamedTuple):
@@ -44,6 +47,8 @@ class StagedImage(NamedTuple):
     object: StagedObject
     facts: asyncio.Task[Facts]
     """Runs in a thread, while another one makes the file durable."""
+    keyed: KeyedFile | None = None
+    """As that of the incoming file."""
 
 
 class Staging:
@@ -119,7 +124,8 @@ class Staging:
             owner_id=owner_id,
             is_public=file.options.is_public,
         )
-        return StagedImage(row, staged, asyncio.create_task(inspection.facts()))
+        facts = asyncio.create_task(inspection.facts())
+        return StagedImage(row, staged, facts, file.keyed)
 
     async def publish(self, image: StagedImage) -> StagedImage:
         """Make a file durable, and return it with its complete row; discard it on failure.

@@ -11,15 +11,18 @@ from uuid import UUID
 
 from app.domain.errors import (
     ImageHostError,
+    ImageNotFound,
     StorageError,
     TooManyFiles,
     UploadFailed,
     UploadRejected,
+    UploadUnderWay,
 )
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Image
 from app.domain.ip_address import IpAddress
 from app.services.insertion import Insertion
+from app.services.keyed import KeyedFile
 from app.services.quota import UploadQuota
 from app.services.staging import IncomingFile, StagedImage, Staging
 from app.services.storage_quota import StorageQuota
@@ -75,7 +78,12 @@ class Uploads:
             InvalidKey: If the owner was deleted since.
             StorageError: If the file cannot be stored.
             DatabaseUnavailable: If the row cannot be stored, or it is unknown whether it was.
+            UploadUnderWay: If somebody else has claimed the request.
+            IdempotencyKeyReused: If its key was sent with another one before.
+            ImageNotFound: If an earlier attempt stored the image, which has been deleted since.
         """
+        if file.keyed and file.keyed.is_stored:
+            return await _stored_image(file, file.keyed)
         await self._quota.require(address)
         return await self._publish(await self._stage(file, address, owner_id))
 
@@ -91,17 +99,24 @@ class Uploads:
             TooManyFiles: If there are more than allowed; then nothing is stored.
             QuotaExceeded: If the address may not add even one.
             DatabaseUnavailable: If the database cannot be asked about that.
+            UploadUnderWay: As `upload`; who has claimed the request has the answer, also for the
+                files that are stored.
+            IdempotencyKeyReused: As `upload`.
         """
         await self._quota.require(address)
         results: list[Image | FailedUpload] = []
-        arrived: deque[StagedImage | FailedUpload] = deque()
+        arrived: deque[StagedImage | Image | FailedUpload] = deque()
         try:
             async for file in files:
                 if len(arrived) == self._batch_max_files:
                     raise TooManyFiles(self._batch_max_files, len(arrived) + 1)
                 try:
-                    arrived.append(await self._stage_and_seal(file, address, owner_id))
-                except (UploadRejected, StorageError) as error:
+                    arrived.append(
+                        await _stored_image(file, file.keyed)
+                        if file.keyed and file.keyed.is_stored
+                        else await self._stage_and_seal(file, address, owner_id)
+                    )
+                except (UploadRejected, StorageError, ImageNotFound) as error:
                     name = sanitize_filename(file.filename, fallback="image")
                     arrived.append(FailedUpload(name, error))
             while arrived:
@@ -146,12 +161,27 @@ class Uploads:
     async def _publish_or_fail(self, image: StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.
 
-        Whatever happens to it, the caller must hear of those before it, which are stored by now.
+        Whatever happens to it, the caller must hear of those before it, which are stored by now;
+        unless somebody else carries out the request, and will say.
         """
         try:
             return await self._publish(image)
+        except UploadUnderWay:
+            raise
         except ImageHostError as error:
             return FailedUpload(image.row.filename, error)
         except Exception:  # noqa: BLE001 - a defect, which the log reports
             _log.exception("a file of a batch could not be stored")
             return FailedUpload(image.row.filename, UploadFailed())
+
+
+async def _stored_image(file: IncomingFile, keyed: KeyedFile) -> Image:
+    """Read a file that an earlier attempt of its request stored; return that image.
+
+    Raises:
+        IdempotencyKeyReused: If that was another file.
+        ImageNotFound: If the image has been deleted since.
+    """
+    async for _ in file.chunks:
+        pass
+    return keyed.stored_image()

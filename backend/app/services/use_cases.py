@@ -13,6 +13,7 @@ from app.services.changes import Changes
 from app.services.delete_tokens import DeleteTokens
 from app.services.deletion import Deletion
 from app.services.files import ImageFiles
+from app.services.idempotency import Idempotency
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.services.insertion import Insertion
@@ -64,6 +65,7 @@ class Services:
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         storage_quota = StorageQuota(database)
         insertion = Insertion(database, quota, storage_quota, renders=bool(thumbnail_sizes))
+        self.idempotency = Idempotency(database)
         self.uploads = Uploads(staging, insertion, quota, storage_quota, limits.batch_max_files)
         self.images = Images(database, changes, self.cached_rows)
         removal = Removal(storage, lease)
@@ -87,6 +89,7 @@ class Services:
     async def close(self) -> None:
         """Store what was promised, and drop what nobody waits for; no request may follow."""
         await self.uploads.close()
+        await self.idempotency.close()
         await self.thumbnails.close()
         await self.images.close()
         await self.authentication.close()

@@ -16,7 +16,7 @@ from app.domain.limits import QUOTA_PERIOD, last_address_of, subscriber_of
 from app.statements.images import INCOMING, INSERTED, columns_of, images_by_id, insertion
 
 LONGEST_HOLD: Final = timedelta(seconds=5)
-"""After which the database ends an idle transaction that locks quotas."""
+"""After which the database ends an idle transaction that locks quotas or claims."""
 
 _LOCK: Final = text("""
     SELECT pg_advisory_xact_lock(key),

@@ -16,12 +16,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from app.cache.redis import RedisCache
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
+from app.domain.image import Image
 from app.models import ImageRow
 from app.services.changes import WAIT_SECONDS
 from app.services.staging import IncomingFile
@@ -34,6 +35,7 @@ from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
 from testkit.forms import stream
 from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage
+from testkit.uploads import execute, upload_batch_once, upload_once
 from testkit.valkey import cache_server
 
 SMALL = samples.jpeg()
@@ -51,6 +53,12 @@ SMALL_AND_LARGE_BATCH = [
     *["create staged file", *REST_OF_WAITING],
     *[*FIRST_BLOCK, *REST, *REST_OF_WAITING],
     *[*PUBLISH, *PUBLISH],
+]
+PUBLISH_KEYED = [*PUBLISH[:3], "SELECT", "INSERT", "INSERT", "COMMIT"]
+KEYED_UPLOAD = ["INSERT", *FIRST_BLOCK, *PUBLISH_KEYED, "UPDATE"]
+KEYED_BATCH = [
+    *["INSERT", *2 * [*FIRST_BLOCK[:1], *REST_OF_WAITING]],
+    *[*PUBLISH_KEYED, *PUBLISH_KEYED, "UPDATE"],
 ]
 DELETE = ["DELETE", "COMMIT"]
 REMOVE = ["remove published file"]
@@ -111,8 +119,12 @@ class Host:
 
     async def empty(self) -> None:
         await self.services.readiness.prepare_storage()
-        async with self.database.write() as session:
-            await session.execute(text("TRUNCATE images, procrastinate_jobs"))
+        await execute(
+            self.database,
+            "DELETE FROM images",
+            "DELETE FROM procrastinate_jobs",
+            "DELETE FROM idempotency_keys",
+        )
         for file in self.files():
             file.unlink()
 
@@ -191,6 +203,40 @@ async def test_an_upload_that_dies_at_any_step_keeps_what_it_acknowledged(
             assert stored == set(run.image_ids)
             assert [await host.download(image_id) for image_id in run.image_ids] == contents
             assert len(host.files()) == len(contents)
+
+
+@pytest.mark.parametrize(
+    ("action", "contents", "effects"),
+    [("keyed upload", [SMALL], KEYED_UPLOAD), ("keyed batch", [SMALL, SMALL], KEYED_BATCH)],
+    ids=["one", "batch"],
+)
+async def test_a_request_with_a_key_that_dies_at_any_step_is_stored_once_when_it_is_sent_again(
+    driver: Driver, host: Host, action: str, contents: list[bytes], effects: list[str]
+) -> None:
+    sent = {f"{number}.jpg": content for number, content in enumerate(contents)}
+    incoming = [host.root.parent / name for name in sent]
+    for file, content in zip(incoming, contents, strict=True):
+        file.write_bytes(content)
+    effects = [*effects, ACKNOWLEDGE]
+    # What becomes of a staged file is the same without a key.
+    for step in (1, 2, *range(effects.index("SELECT"), len(effects) + 2)):
+        await host.empty()
+        orders = host.orders(action, kill_before=step)
+        orders["files"] = [str(file) for file in incoming]
+        run = driver(orders)
+        assert run.effects == effects[:step]
+        before = await host.assert_consistent(sent)
+        await execute(host.database, "UPDATE idempotency_keys SET claimed_until = now()")
+        again = [IncomingFile(name, stream([content])) for name, content in sent.items()]
+        if action == "keyed upload":
+            results = [await upload_once(host.services, again[0])]
+        else:
+            images = await upload_batch_once(host.services, *again)
+            results = [image for image in images if isinstance(image, Image)]
+        ids = [image.id for image in results]
+        assert before <= {*ids} == await host.assert_consistent(sent), effects[:step]
+        assert len(ids) == len(contents)
+        assert run.image_ids in ([], ids)
 
 
 @pytest.mark.parametrize("number", [1, 3], ids=["one", "batch"])

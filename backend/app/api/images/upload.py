@@ -5,19 +5,24 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
+from starlette.status import (
+    HTTP_201_CREATED,
+    HTTP_207_MULTI_STATUS,
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+)
 
 from app.api.access import Uploader
 from app.api.context import Context, ContextDep
-from app.api.forms.multipart import OPTIONS, FormReader
 from app.api.forms.rejections import (
     FORM_MEDIA_TYPE,
-    InvalidField,
     MalformedMultipart,
     MissingField,
     UnsupportedBody,
 )
+from app.api.forms.request import read_form
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
+from app.api.images.repeatable import KEY_PARAMETER, RepeatableRoute
 from app.api.images.shown import show
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
@@ -28,6 +33,7 @@ from app.domain.actor import Actor
 from app.domain.image import Image
 from app.imaging.formats import ImageType
 from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, UploadedImageOut
+from app.services.idempotency import keyed_file, keyed_files
 from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 
@@ -70,6 +76,8 @@ _PROBLEMS: Final = (
     BodyTooLarge,
     UnsupportedBody,
     MissingField,
+    errors.UploadUnderWay,
+    errors.IdempotencyKeyReused,
     errors.QuotaExceeded,
     errors.StorageQuotaExceeded,
     errors.DatabaseUnavailable,
@@ -95,10 +103,13 @@ def _body(field: str, schema: dict[str, Any]) -> dict[str, Any]:
         },
         "encoding": {field: {"contentType": ", ".join(ImageType)}},
     }
-    return {"requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: form}}}
+    return {
+        "parameters": [KEY_PARAMETER],
+        "requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: form}},
+    }
 
 
-router = APIRouter(tags=["images"])
+router = APIRouter(tags=["images"], route_class=RepeatableRoute)
 
 
 @router.post(
@@ -129,8 +140,10 @@ async def upload_image(
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
     await context.services.delete_tokens.prepare()
-    file = await _read_form(request, "file").file("file")
+    file = await read_form(request, "file").file("file")
     _require_may_hide(actor, file)
+    if context.keyed:
+        file = keyed_file(context.keyed, file)
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
     response.headers["Location"] = f"{context.images_url}/{image.id}"
     return await _shown(image, context)
@@ -165,7 +178,9 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
     await context.services.delete_tokens.prepare()
-    files = _permitted(actor, _read_form(request, "files").files("files"))
+    files = _permitted(actor, read_form(request, "files").files("files"))
+    if context.keyed:
+        files = keyed_files(context.keyed, files)
     results = await context.services.uploads.upload_batch(
         files, context.client_address, actor.user_id
     )
@@ -175,6 +190,8 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
     ]
+    if context.keyed:
+        context.keyed.is_final = not any(map(_may_succeed_later, failed))
     content = BatchOut(uploaded=uploaded, failed=failed).model_dump(mode="json")
     if uploaded:
         return JSONResponse(content, HTTP_207_MULTI_STATUS if failed else HTTP_201_CREATED)
@@ -182,6 +199,13 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)
     return NO_FILE_STORED.response(**content)
+
+
+def _may_succeed_later(file: FailedFile) -> bool:
+    """Return whether the same file may be stored where it is sent again."""
+    return (
+        file.status >= HTTP_500_INTERNAL_SERVER_ERROR or file.status == HTTP_429_TOO_MANY_REQUESTS
+    )
 
 
 async def _permitted(
@@ -213,24 +237,3 @@ async def _shown(image: Image, context: Context) -> UploadedImageOut:
         delete_token=token,
         delete_url=f"{context.base_url}/delete#{image.id}.{token}",
     )
-
-
-def _read_form(request: Request, field: str) -> FormReader:
-    """Return a reader of the form; a request without a body is one without the field.
-
-    Raises:
-        InvalidField: If the address asks for what only the form can.
-        UnsupportedBody: If the body is something else, or compressed.
-        MissingField: If there is none.
-    """
-    for name in OPTIONS:
-        if name in request.query_params:
-            raise InvalidField(name, f"Send {name} as a field of the form, before the file.")
-    headers = request.headers
-    content_type = headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != FORM_MEDIA_TYPE:
-        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        raise UnsupportedBody(field) if has_body else MissingField(field)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedBody(field)
-    return FormReader(content_type, request.stream())

@@ -25,7 +25,7 @@ from app.api.images.paths import FILE_URL
 from app.api.json_body import JSON_MEDIA_TYPE, UnsupportedMediaType
 from app.api.middleware.request_body import BodyTooLarge
 from app.api.problems import kinds
-from app.api.problems.problem import Problem, ProblemResponse
+from app.api.problems.problem import RETRY_AFTER_SECONDS, Problem, ProblemResponse
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
@@ -40,6 +40,7 @@ from app.domain.errors import (
     StorageQuotaExceeded,
     StorageUnavailable,
     ThumbnailNotReady,
+    UploadUnderWay,
 )
 from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
@@ -96,6 +97,8 @@ def _headers(error: Exception) -> dict[str, str]:  # noqa: PLR0911 - one a kind
             return {"WWW-Authenticate": "Bearer"}
         case MissingScope(scope=scope):  # RFC 6750, section 3.1
             return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+        case UploadUnderWay():
+            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case QuotaExceeded(allowed=quota, retry_after=seconds):
             window = int(QUOTA_PERIOD.total_seconds())
             # draft-ietf-httpapi-ratelimit-headers: quota, window, what is left, seconds until more

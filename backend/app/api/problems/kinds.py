@@ -164,6 +164,15 @@ IMAGE_IS_PUBLIC: Final = Problem(
     "private first.",
     errors.ImageIsPublic(UUID(EXAMPLE_ID)),
 )
+UPLOAD_UNDER_WAY: Final = Problem(
+    "upload-under-way",
+    409,
+    "The service is still carrying out a request with the same Idempotency-Key: the first of two, "
+    "or one whose client has disconnected. Send the same request again after the seconds in "
+    "Retry-After; it is then answered as the first one was. Where a process of the service was "
+    "killed, that takes up to 30 seconds.",
+    errors.UploadUnderWay(),
+)
 PRECONDITION_FAILED: Final = Problem(
     "precondition-failed",
     412,
@@ -240,6 +249,13 @@ METADATA_NOT_REMOVABLE: Final = Problem(
     "send it with strip_metadata=false, which keeps all that is in it, the place where it was "
     "taken included.",
     errors.MetadataNotRemovable(),
+)
+IDEMPOTENCY_KEY_REUSED: Final = Problem(
+    "idempotency-key-reused",
+    422,
+    "An Idempotency-Key stands for one request: one call with the same files, names and options. "
+    "Make a new key for each upload, and send it again only with the same upload.",
+    errors.IdempotencyKeyReused(),
 )
 IMAGE_NOT_RENDERABLE: Final = Problem(
     "image-not-renderable",

@@ -11,6 +11,7 @@ from app.schemas.problem import PROBLEM_MEDIA_TYPE
 
 _HEADERS: Final = {
     401: {"WWW-Authenticate": "Bearer"},
+    409: {"Retry-After": "Seconds after which to send the same Idempotency-Key again"},
     415: {
         "Accept": "The media type that the call takes",
         "Accept-Post": "The same, where it is a form",
