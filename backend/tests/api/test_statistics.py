@@ -97,7 +97,7 @@ async def test_what_nginx_sends_for_the_service_counts(
 
 
 async def test_of_a_download_that_is_broken_off_what_was_sent_counts() -> None:
-    sent: list[int] = []
+    sent: list[tuple[int, int]] = []
 
     class Reader:
         size = 100
@@ -114,9 +114,10 @@ async def test_of_a_download_that_is_broken_off_what_was_sent_counts() -> None:
     async def send(_message: Message) -> None:
         pass
 
-    response = FileResponse(200, [], Reader(), 100, sent.append)
+    response = FileResponse(200, [], Reader(), 100, 7)
+    response.count = lambda start, size: sent.append((start, size))
     await response({"type": "http"}, receive, send)
-    assert sent == [10]
+    assert sent == [(7, 10)]
 
 
 async def test_an_image_that_there_is_not_has_no_statistics(

@@ -28,6 +28,7 @@ from app.services.upload import FailedUpload
 from app.services.use_cases import Services
 from app.statements import storage_use
 from app.statements.storage_use import add_use
+from app.statements.users import disown_images
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import DatabaseProxy
@@ -219,6 +220,17 @@ async def test_a_row_that_is_refused_fails_no_other_and_takes_no_room(
     types = [type(outcome) for outcome in outcomes]
     assert types == [Image, IntegrityError, Image, StorageQuotaExceeded]
     assert await recorded(database, owner) == (2 * len(JPEG), 2)
+
+
+async def test_images_that_become_nobodys_take_no_room_any_more(
+    database: Database, storage: MemoryStorage
+) -> None:
+    services = services_of(database, storage)
+    owner = await add_user(database)
+    images = [await services.uploads.upload(file(JPEG), None, owner) for _ in range(3)]
+    async with database.write() as session:
+        await disown_images(session, owner, [image.id for image in images[:2]])
+    assert await recorded(database, owner) == (len(JPEG), 1)
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -16,8 +16,12 @@ ZERO_COPY_SEND: Final = "http.response.zerocopysend"
 class FileResponse(Response):
     """Sends `length` bytes from a reader, and closes it whatever happens to the client.
 
-    `sent` is called at the end with how many bytes were handed to the server.
+    Without a reader somebody else sends them.
     """
+
+    count: Callable[[int, int], object] | None = None
+    """Called at the end with `start`, where in the file these bytes begin, and how many were handed
+    to the server; not if there were none."""
 
     def __init__(
         self,
@@ -25,15 +29,15 @@ class FileResponse(Response):
         headers: list[tuple[bytes, bytes]],
         reader: ObjectReader | None = None,
         length: int = 0,
-        sent: Callable[[int], object] | None = None,
+        start: int = 0,
     ) -> None:
         self.status_code = status_code
         self.background = None
         self.raw_headers = headers
         self._reader = reader
-        self._left = length
         self._length = length
-        self._sent = sent
+        self._left = length if reader else 0
+        self._start = start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stop reading when the client has gone."""
@@ -57,8 +61,8 @@ class FileResponse(Response):
         finally:
             if self._reader:
                 await self._reader.close()
-            if self._sent and self._left < self._length:
-                self._sent(self._length - self._left)
+            if self.count and self._left < self._length:
+                self.count(self._start, self._length - self._left)
 
     async def _send_cached(self, send: Send) -> bool:
         """Send what follows as far as it need not be read; return whether to go on."""

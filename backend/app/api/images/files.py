@@ -1,6 +1,5 @@
 """The routes of an image's file, whole or a range of it; `services/files.py` finds and opens it."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -15,7 +14,7 @@ from starlette.status import (
 
 from app.api.access import MAY_HAVE_KEY
 from app.api.conditional import PreconditionFailed, Selection, select
-from app.api.context import Context, ContextDep
+from app.api.context import ContextDep
 from app.api.images.file_headers import fields_to_save, fields_to_show, kept_until
 from app.api.images.file_response import FileResponse
 from app.api.images.front import lease_fields, location_fields, renamed_fields
@@ -27,7 +26,7 @@ from app.api.problems.openapi import described_headers, documented
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import DatabaseUnavailable, ImageDamaged, ImageNotFound, StorageUnavailable
 from app.imaging.formats import ImageType
-from app.services.files import FileReplaced, HotFile
+from app.services.files import FileReplaced, HotFile, ImageFiles
 from app.services.signing import FILE
 from app.services.viewing import Viewer
 
@@ -100,19 +99,20 @@ async def get_image_file(
     for is_last in (*[False] * _REPLACED_AT_MOST, True):
         file = await files.find(image_id, viewer)
         try:
-            return await file_response(request, context, file, viewer, download=download)
+            response = await file_response(request, files, file, viewer, download=download)
         except FileReplaced:
             if is_last:
                 raise
+        else:
+            response.count = partial(context.services.statistics.count, image_id)
+            return response
     raise AssertionError  # the last attempt has returned or raised
 
 
 async def file_response(
-    request: Request, context: Context, file: HotFile, viewer: Viewer, *, download: bool
-) -> Response:
+    request: Request, files: ImageFiles, file: HotFile, viewer: Viewer, *, download: bool
+) -> FileResponse:
     """Return the answer to a request for a file, original or thumbnail, that has been found.
-
-    What is sent of an original is counted in the statistics.
 
     Raises:
         FileReplaced: If the image has got another original since.
@@ -120,7 +120,6 @@ async def file_response(
         RangeNotSatisfiable: If it asks for a range outside the file.
         ImageHostError: As `ImageFiles.open`.
     """
-    files = context.services.files
     fields = file.derive(fields_to_save if download else fields_to_show)
     if viewer.until and not download:
         fields = kept_until(fields, viewer.until)
@@ -137,18 +136,15 @@ async def file_response(
             return FileResponse(HTTP_304_NOT_MODIFIED, [*fields.common, *lease])
         # nginx would go on with the header fields that it has, and with the previous name.
         selection = Selection(HTTP_200_OK, 0, file.size)
-    sent = _counter(context, file, selection.start)
     if files.lease and not lease and (location := await location_fields(request, files, file)):
         made = renamed_fields(fields.common + fields.representation)
-        sent(file.size)
-        return FileResponse(HTTP_200_OK, [*made, *location])
+        return FileResponse(HTTP_200_OK, [*made, *location], length=file.size)
     if files.redirects and (
         target := await redirect_fields(
             request, files, file, fields, until=viewer.until, download=download
         )
     ):
-        sent(file.size)
-        return FileResponse(HTTP_302_FOUND, list(target))
+        return FileResponse(HTTP_302_FOUND, list(target), length=file.size)
     length_field = (b"content-length", b"%d" % selection.length)
     headers = [*fields.common, *fields.representation, length_field, *lease]
     if selection.status == HTTP_206_PARTIAL_CONTENT:
@@ -157,15 +153,4 @@ async def file_response(
         headers.append((b"content-range", content_range))
     length = 0 if request.method == "HEAD" else selection.length
     reader = await files.open(file, selection.start, length)
-    return FileResponse(selection.status, headers, reader, length, sent)
-
-
-def _counter(context: Context, file: HotFile, start: int) -> Callable[[int], object]:
-    """Return what counts how many bytes are sent of a file, from `start` on: of originals only."""
-    if file.is_thumbnail:
-        return _ignore
-    return partial(context.services.statistics.count, file.image_id, start)
-
-
-def _ignore(_sent: int) -> None:
-    """Count nothing."""
+    return FileResponse(selection.status, headers, reader, length, selection.start)

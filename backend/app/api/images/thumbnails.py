@@ -85,10 +85,10 @@ async def get_image_thumbnail(  # noqa: PLR0913 - the parts of the request
     It is never larger than the image. One that is not rendered yet is rendered while the request
     waits, for up to 5 seconds.
     """
-    thumbnails = context.services.thumbnails
+    thumbnails, files = context.services.thumbnails, context.services.files
     viewer = viewer_of(context, size, signature)
     if known := await thumbnails.find(image_id, size, viewer):
         with suppress(ThumbnailNotReady):  # others since it was remembered, or lost
-            return await file_response(request, context, known, viewer, download=download)
+            return await file_response(request, files, known, viewer, download=download)
     rendered = await while_connected(request, thumbnails.render(image_id, size, viewer))
-    return await file_response(request, context, rendered, viewer, download=download)
+    return await file_response(request, files, rendered, viewer, download=download)
