@@ -100,7 +100,7 @@ class Insertion:
         keyed = {image.row.id: image.keyed for image in images if image.keyed}
         lost = await find_lost(session, keyed) if keyed else set()
         rows = [image.row for image in images if image.row.id not in lost]
-        inserted = await self._insert_within_quotas(session, rows) if rows else {}
+        inserted = await self._insert_within_quotas(session, rows)
         stored = {one: keyed[one] for one in keyed if isinstance(inserted.get(one), Image)}
         await record(session, stored)
         return {**inserted, **dict.fromkeys(lost, UploadUnderWay())}

@@ -5,12 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.status import (
-    HTTP_201_CREATED,
-    HTTP_207_MULTI_STATUS,
-    HTTP_429_TOO_MANY_REQUESTS,
-    HTTP_500_INTERNAL_SERVER_ERROR,
-)
+from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
 
 from app.api.access import Uploader
 from app.api.context import Context, ContextDep
@@ -191,7 +186,7 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         for filename, error in failures
     ]
     if context.keyed:
-        context.keyed.is_final = not any(map(_may_succeed_later, failed))
+        context.keyed.is_final = not any(_may_succeed_later(error) for _, error in failures)
     content = BatchOut(uploaded=uploaded, failed=failed).model_dump(mode="json")
     if uploaded:
         return JSONResponse(content, HTTP_207_MULTI_STATUS if failed else HTTP_201_CREATED)
@@ -201,11 +196,10 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     return NO_FILE_STORED.response(**content)
 
 
-def _may_succeed_later(file: FailedFile) -> bool:
-    """Return whether the same file may be stored where it is sent again."""
-    return (
-        file.status >= HTTP_500_INTERNAL_SERVER_ERROR or file.status == HTTP_429_TOO_MANY_REQUESTS
-    )
+def _may_succeed_later(error: errors.ImageHostError) -> bool:
+    """Return whether a file that was refused may be stored where it is sent again."""
+    is_of_quota = isinstance(error, errors.QuotaExceeded | errors.StorageQuotaExceeded)
+    return is_of_quota or problem_of(error).status >= HTTP_500_INTERNAL_SERVER_ERROR
 
 
 async def _permitted(
