@@ -44,6 +44,8 @@ class StagedImage(NamedTuple):
     object: StagedObject
     facts: asyncio.Task[Facts]
     """Runs in a thread, while another one makes the file durable."""
+    on_duplicate: Literal["store", "return"] = "store"
+    """As in `UploadOptions`."""
 
 
 class Staging:
@@ -119,7 +121,8 @@ class Staging:
             owner_id=owner_id,
             is_public=file.options.is_public,
         )
-        return StagedImage(row, staged, asyncio.create_task(inspection.facts()))
+        facts = asyncio.create_task(inspection.facts())
+        return StagedImage(row, staged, facts, file.options.on_duplicate)
 
     async def publish(self, image: StagedImage) -> StagedImage:
         """Make a file durable, and return it with its complete row; discard it on failure.

@@ -5,7 +5,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
+from starlette.status import (
+    HTTP_200_OK,
+    HTTP_201_CREATED,
+    HTTP_207_MULTI_STATUS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+)
 
 from app.api.access import Uploader
 from app.api.context import Context, ContextDep
@@ -25,9 +30,9 @@ from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_o
 from app.api.problems.openapi import described_headers, documented
 from app.domain import errors
 from app.domain.actor import Actor
-from app.domain.image import Image
+from app.domain.image import ExistingImage, Image
 from app.imaging.formats import ImageType
-from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, UploadedImageOut
+from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, ImageOut, UploadedImageOut
 from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
 
@@ -49,9 +54,11 @@ _IS_PUBLIC: Final = {
 _ON_DUPLICATE: Final = {
     "type": "string",
     "enum": ["store", "return"],
-    "description": "What becomes of a file whose bytes are already those of an image of the same "
-    "owner: it is stored once more (store, the default), or that image is returned with status 200 "
-    "(return). Must come before the file.",
+    "description": "What becomes of a file whose bytes, as they would be stored, are already those "
+    "of an image of the same owner that is as public: it is stored once more (store, the default), "
+    "or that image is returned with status 200, in a batch under `existing` (return). Of two sent "
+    "at the same moment both may be stored. Images that nobody owns are never returned with "
+    "ACCESS=upload. Must come before the file.",
     "examples": ["store"],
 }
 _FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
@@ -104,11 +111,19 @@ router = APIRouter(tags=["images"])
 @router.post(
     UPLOAD_PATH,
     status_code=HTTP_201_CREATED,
+    response_model=UploadedImageOut,
     summary="Upload an image",
     openapi_extra=_body("file", _FILE),
     responses={
         HTTP_201_CREATED: {
             "description": "The image is stored, and durable",
+            "headers": described_headers({"Location": "URL of the image"}),
+            "links": _LINKS,
+        },
+        HTTP_200_OK: {
+            "description": "With `on_duplicate=return`: the image that has these bytes already, as "
+            "it is; nothing is stored, and there is no token",
+            "model": ImageOut,
             "headers": described_headers({"Location": "URL of the image"}),
             "links": _LINKS,
         },
@@ -123,7 +138,7 @@ router = APIRouter(tags=["images"])
 )
 async def upload_image(
     request: Request, response: Response, context: ContextDep, actor: Uploader
-) -> UploadedImageOut:
+) -> UploadedImageOut | JSONResponse:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
@@ -132,7 +147,10 @@ async def upload_image(
     file = await _read_form(request, "file").file("file")
     _require_may_hide(actor, file)
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
-    response.headers["Location"] = f"{context.images_url}/{image.id}"
+    location = {"Location": f"{context.images_url}/{image.id}"}
+    if isinstance(image, ExistingImage):
+        return JSONResponse(_shown_again(image, context).model_dump(mode="json"), headers=location)
+    response.headers.update(location)
     return await _shown(image, context)
 
 
@@ -144,10 +162,16 @@ async def upload_image(
     openapi_extra=_body("files", {"type": "array", "minItems": 1, "items": _FILE}),
     responses={
         HTTP_201_CREATED: {
-            "description": "All images are stored",
+            "description": "All images are stored, or were already",
             "content": {
-                "application/json": {"example": {"uploaded": [UPLOADED_EXAMPLE], "failed": []}}
+                "application/json": {
+                    "example": {"uploaded": [UPLOADED_EXAMPLE], "existing": [], "failed": []}
+                }
             },
+        },
+        HTTP_200_OK: {
+            "description": "With `on_duplicate=return`: all images were there already",
+            "model": BatchOut,
         },
         HTTP_207_MULTI_STATUS: {
             "description": "Some images are stored; `failed` has the reasons for the others",
@@ -170,14 +194,19 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         files, context.client_address, actor.user_id
     )
     failures = [result for result in results if isinstance(result, FailedUpload)]
-    uploaded = [await _shown(image, context) for image in results if isinstance(image, Image)]
+    uploaded = [await _shown(image, context) for image in results if type(image) is Image]
+    existing = [
+        _shown_again(image, context) for image in results if isinstance(image, ExistingImage)
+    ]
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
     ]
-    content = BatchOut(uploaded=uploaded, failed=failed).model_dump(mode="json")
-    if uploaded:
-        return JSONResponse(content, HTTP_207_MULTI_STATUS if failed else HTTP_201_CREATED)
+    content = BatchOut(uploaded=uploaded, existing=existing, failed=failed).model_dump(mode="json")
+    if failed and (uploaded or existing):
+        return JSONResponse(content, HTTP_207_MULTI_STATUS)
+    if not failed:
+        return JSONResponse(content, HTTP_201_CREATED if uploaded else HTTP_200_OK)
     worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)
@@ -213,6 +242,11 @@ async def _shown(image: Image, context: Context) -> UploadedImageOut:
         delete_token=token,
         delete_url=f"{context.base_url}/delete#{image.id}.{token}",
     )
+
+
+def _shown_again(image: ExistingImage, context: Context) -> ImageOut:
+    """Return an image as whoever sends its bytes again sees it, who need not have its token."""
+    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
 
 
 def _read_form(request: Request, field: str) -> FormReader:
