@@ -17,6 +17,7 @@ from testkit import samples
 from testkit.asgi import Upload
 from testkit.exif import photograph
 from testkit.live import StoredFiles
+from testkit.problems import assert_problem
 from testkit.uploads import LIMITS, file
 
 IMAGES = "/api/v1/images"
@@ -127,8 +128,7 @@ async def test_a_batch_has_what_was_there_under_existing(
 @pytest.mark.parametrize("value", ["", "replace", "RETURN"])
 async def test_another_value_is_refused(client: httpx.AsyncClient, value: str) -> None:
     response = await send(client, {"on_duplicate": value})
-    assert response.status_code == 400
-    assert "store or return" in response.text
+    assert "store or return" in assert_problem(response, 422, "invalid-request")
 
 
 async def test_only_images_of_the_same_owner_are_returned(database: Database) -> None:

@@ -61,6 +61,7 @@ def link_over(file: str, name: str, temporary: str) -> bool:
         OSError: If one of the two is missing, or the disk fails.
     """
     try:
+        os.utime(file)  # or else fsck would take the name for what an old upload has left
         os.link(file, temporary)
     except OSError as error:
         if error.errno in _CANNOT_LINK:
