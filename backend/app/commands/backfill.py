@@ -26,6 +26,14 @@ from app.storage.base import Sharing
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1
 
+_SHARING: Final = {
+    Sharing.DONE: "files share the bytes of equal ones since this run",
+    Sharing.DIFFERENT: "files are not as others that had the same checksum when they were "
+    "uploaded: see `make fsck ARGS=--checksums`",
+    Sharing.IMPOSSIBLE: "files take space of their own, for this file system lets no equal ones "
+    "share it",
+}
+
 _Outcome = TypeVar("_Outcome", bound=StrEnum)
 
 
@@ -95,7 +103,7 @@ async def _fill_in(resources: Resources) -> int:
 
 
 async def _share(sharing: ByteSharing) -> int:
-    """Return how many images there are whose bytes those of older ones may be."""
+    """Return of how many images something was done or said."""
     total, count = await counted(sharing.count()), Counter[Sharing]()
     if not total:
         return 0
@@ -108,8 +116,10 @@ async def _share(sharing: ByteSharing) -> int:
 
             await sharing.run(progress)
     finally:
-        _print_sums(count, Sharing)
-    return count[Sharing.DONE]
+        for outcome, words in _SHARING.items():
+            if count[outcome]:
+                print(f"{count[outcome]} {words}")
+    return sum(count[outcome] for outcome in _SHARING)
 
 
 async def _render(backfill: ThumbnailBackfill) -> int:

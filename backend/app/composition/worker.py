@@ -14,8 +14,8 @@ from app.imaging.rendering.renderer import PROCESSES, Renderer
 from app.jobs.cleanup import cleanup_task
 from app.jobs.invalidation import invalidation_task
 from app.jobs.rendering import rendering_task
-from app.jobs.user_deletion import user_deletion_task
 from app.jobs.sharing import sharing_task
+from app.jobs.user_deletion import user_deletion_task
 from app.observability.reasons import reason
 from app.queue.worker import QueueWorker
 from app.server.worker import Worker
@@ -25,8 +25,8 @@ from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 from app.services.removal import Removal
 from app.services.rendering import Rendering
-from app.services.user_deletion import UserDeletion
 from app.services.sharing import ByteSharing
+from app.services.user_deletion import UserDeletion
 
 _log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ class Uploads:
         batch_max_files: Most files of one batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each does one thing of it
         self,
         staging: Staging,
         insertion: Insertion,

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
@@ -187,13 +187,16 @@ class Presigns(Protocol):
         """
 
 
-class Sharing(StrEnum):
+class Sharing(Enum):
     """What became of two objects that were to share their bytes."""
 
-    DONE = "which share their bytes now"
-    BEFORE = "which did already"
-    DIFFERENT = "whose bytes are not equal"
-    IMPOSSIBLE = "where the filesystem does not allow it"
+    DONE = auto()
+    BEFORE = auto()
+    """They did already."""
+    DIFFERENT = auto()
+    """Their bytes are not equal."""
+    IMPOSSIBLE = auto()
+    """The system does not let them."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from app.database.engine import Database, ReadSession, WriteSession
 from app.domain.image import Image, NewImage, Position
-from app.domain.job import NewJob
+from app.domain.job import SHARE, NewJob
 from app.domain.search import Filters
 from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
@@ -288,6 +288,10 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "count": (lambda session, _known: count_images(session, 101), NEWEST),
     "later page of equal bytes": (
         lambda session, known: list_images(session, 21, known, OF_EQUAL_BYTES),
+        CHECKSUMS,
+    ),
+    "insert what may have an equal": (
+        lambda session, _known: insert_images(session, [new()], frozenset({SHARE})),
         CHECKSUMS,
     ),
     "find an equal image": (
