@@ -149,7 +149,8 @@ async def upload_image(
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
     location = {"Location": f"{context.images_url}/{image.id}"}
     if isinstance(image, ExistingImage):
-        return JSONResponse(_shown_again(image, context).model_dump(mode="json"), headers=location)
+        shown = await show(context, image, ImageOut)
+        return JSONResponse(shown.model_dump(mode="json"), headers=location)
     response.headers.update(location)
     return await _shown(image, context)
 
@@ -196,7 +197,9 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     failures = [result for result in results if isinstance(result, FailedUpload)]
     uploaded = [await _shown(image, context) for image in results if type(image) is Image]
     existing = [
-        _shown_again(image, context) for image in results if isinstance(image, ExistingImage)
+        await show(context, image, ImageOut)
+        for image in results
+        if isinstance(image, ExistingImage)
     ]
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
@@ -242,11 +245,6 @@ async def _shown(image: Image, context: Context) -> UploadedImageOut:
         delete_token=token,
         delete_url=f"{context.base_url}/delete#{image.id}.{token}",
     )
-
-
-def _shown_again(image: ExistingImage, context: Context) -> ImageOut:
-    """Return an image as whoever sends its bytes again sees it, who need not have its token."""
-    return ImageOut.of(image, context.images_url, context.settings.thumbnail_sizes)
 
 
 def _read_form(request: Request, field: str) -> FormReader:
