@@ -173,7 +173,7 @@ def test_equal_images_keep_their_bytes_whatever_happens_to_the_others(
         host = Host(database_url, database, root, storage)
         try:
             run_state_machine_as_test(
-                lambda: EqualBytes(host, driver, runner.run),  # type: ignore[arg-type] - any callable
+                lambda: EqualBytes(host, driver, runner.run),  # type: ignore[arg-type]  # callable
                 settings=settings(
                     max_examples=8,
                     stateful_step_count=15,

@@ -23,7 +23,7 @@ from app.api.forms.rejections import (
     UnsupportedBody,
 )
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
-from app.api.images.shown import show
+from app.api.images.shown import show, show_all
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
@@ -196,11 +196,9 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     )
     failures = [result for result in results if isinstance(result, FailedUpload)]
     uploaded = [await _shown(image, context) for image in results if type(image) is Image]
-    existing = [
-        await show(context, image, ImageOut)
-        for image in results
-        if isinstance(image, ExistingImage)
-    ]
+    existing = await show_all(
+        context, [image for image in results if isinstance(image, ExistingImage)]
+    )
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
