@@ -20,15 +20,25 @@ from app.services.backfill import Backfill, Outcome
 from app.services.backfill_search import SearchBackfill
 from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.services.identity import StorageIdentity
+from app.services.sharing import ByteSharing
+from app.storage.base import Sharing
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1
+
+_SHARING: Final = {
+    Sharing.DONE: "files share the bytes of equal ones since this run",
+    Sharing.DIFFERENT: "files are not as others that had the same checksum when they were "
+    "uploaded: see `make fsck ARGS=--checksums`",
+    Sharing.IMPOSSIBLE: "files take space of their own, for this file system lets no equal ones "
+    "share it",
+}
 
 _Outcome = TypeVar("_Outcome", bound=StrEnum)
 
 
 def run(settings: Settings) -> int:
-    """Make terms, fill in what else rows lack, have images rendered; print what became of them.
+    """Make terms, fill in what else rows lack, let equal files share, render; print the outcomes.
 
     Returns:
         0 = every image was looked at, 1 = not all were; run again, it goes on where it stopped.
@@ -43,7 +53,8 @@ async def _backfill(thumbnail_sizes: Sequence[int], resources: Resources) -> int
     await StorageIdentity(resources.database, resources.storage).establish()
     searchable = await _make_searchable(SearchBackfill(resources.database))
     filled_in = await _fill_in(resources)
-    if not searchable and not filled_in:
+    shared = await _share(ByteSharing(resources.database, resources.storage))
+    if not searchable and not filled_in and not shared:
         print("There is nothing to fill in")
     if not thumbnail_sizes:
         return EXIT_DONE
@@ -89,6 +100,26 @@ async def _fill_in(resources: Resources) -> int:
     finally:
         _print_sums(count, Outcome)
     return count.total()
+
+
+async def _share(sharing: ByteSharing) -> int:
+    """Return of how many images something was done or said."""
+    total, count = await counted(sharing.count()), Counter[Sharing]()
+    if not total:
+        return 0
+    try:
+        with tqdm(desc="Equal files", total=total, unit=" images", disable=None) as bar:
+
+            def progress(outcome: Sharing | None) -> None:
+                count.update([outcome] if outcome else [])
+                bar.update()
+
+            await sharing.run(progress)
+    finally:
+        for outcome, words in _SHARING.items():
+            if count[outcome]:
+                print(f"{count[outcome]} {words}")
+    return sum(count[outcome] for outcome in _SHARING)
 
 
 async def _render(backfill: ThumbnailBackfill) -> int:

@@ -14,6 +14,7 @@ from app.imaging.rendering.renderer import PROCESSES, Renderer
 from app.jobs.cleanup import cleanup_task
 from app.jobs.invalidation import invalidation_task
 from app.jobs.rendering import rendering_task
+from app.jobs.sharing import sharing_task
 from app.jobs.user_deletion import user_deletion_task
 from app.observability.reasons import reason
 from app.queue.worker import QueueWorker
@@ -24,6 +25,7 @@ from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 from app.services.removal import Removal
 from app.services.rendering import Rendering
+from app.services.sharing import ByteSharing
 from app.services.user_deletion import UserDeletion
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         # Nobody is answered that the images are gone, so no lease of a proxy is waited for.
         deletion = UserDeletion(database, changes, Deletion(changes, Removal(storage)))
         tasks.append(user_deletion_task(deletion))
+        tasks.append(sharing_task(ByteSharing(database, storage)))
         if cache:
             tasks.append(invalidation_task(changes))
         if settings.thumbnail_sizes:

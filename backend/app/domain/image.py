@@ -45,6 +45,10 @@ class Image(NamedTuple):
     """Whether anybody may fetch its file and its thumbnails."""
 
 
+class ExistingImage(Image):
+    """An image that was there already, in the place of an upload of the same bytes."""
+
+
 class ImageDetails(NamedTuple):
     """An image with what is read only where one image is asked for."""
 

@@ -10,6 +10,9 @@ INVALIDATE: Final = "invalidate"
 """The task that invalidates what the cache has of an image; its subject is the image's id."""
 DELETE_USER: Final = "delete-user"
 """The task that deletes a user; its subject is the user's id."""
+SHARE: Final = "share"
+"""The task that lets the file of an image share the bytes of equal ones; its subject is the
+image's id."""
 STALE: Final = timedelta(seconds=20)
 """A worker without a heartbeat for so long is taken to have ended."""
 MAX_REASON: Final = 500

@@ -210,4 +210,8 @@ class BatchOut(BaseModel):
     """What became of the files of a batch, each list in the order of the request."""
 
     uploaded: list[UploadedImageOut]
+    existing: list[ImageOut] = Field(
+        description="With `on_duplicate=return`: images that were there already, each in the place "
+        "of a file with the same bytes, which was not stored"
+    )
     failed: list[FailedFile]

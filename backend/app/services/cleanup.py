@@ -1,4 +1,7 @@
-"""The nightly removal of what was left behind: the part of fsck's repair that needs no person."""
+"""The nightly removal of what was left behind: the part of fsck's repair that needs no person.
+
+And what jobs have not done, of files uploaded at the same moment: letting equal ones share bytes.
+"""
 
 import logging
 from collections import Counter
@@ -8,8 +11,9 @@ from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import GRACE, Kind, Removals
 from app.services.fsck_repair import repair
 from app.services.identity import StorageIdentity, WrongStorage
+from app.services.sharing import ByteSharing
 from app.statements.idempotency import forget_requests
-from app.storage.base import StorageBackend
+from app.storage.base import Sharing, StorageBackend
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +31,14 @@ class CleanUp:
     def __init__(self, database: Database, storage: StorageBackend) -> None:
         self._database = database
         self._storage = storage
+        self._sharing = ByteSharing(database, storage)
 
     async def run(self) -> None:
         """Forget old requests, compare everything, remove what is left over, and log the result.
 
         Raises:
             DatabaseUnavailable: If the rows cannot all be read.
-            StorageUnavailable: If the files cannot all be listed and removed.
+            StorageError: If the files cannot all be listed and removed.
         """
         await self._forget_requests()
         try:
@@ -60,6 +65,10 @@ class CleanUp:
                 "clean-up: the store lists no unfinished uploads, so a lifecycle rule of the "
                 "bucket must abort them"
             )
+        shared = Counter[Sharing | None]()
+        await self._sharing.run(lambda outcome: shared.update([outcome]))
+        if shared[Sharing.DONE]:
+            _log.info("clean-up: %s files share equal bytes since then", shared[Sharing.DONE])
 
     async def _forget_requests(self) -> None:
         """Delete the keys of requests, and their answers, that need be remembered no longer."""

@@ -29,7 +29,7 @@ class Insertion:
         database: Where the rows go.
         quota: How many each subscriber may add.
         storage_quota: How much each user may have.
-        renders: Whether each is inserted with a job that renders it.
+        tasks: For which of them jobs are inserted too.
     """
 
     def __init__(
@@ -37,13 +37,12 @@ class Insertion:
         database: Database,
         quota: UploadQuota,
         storage_quota: StorageQuota,
-        *,
-        renders: bool,
+        tasks: frozenset[str],
     ) -> None:
         self._database = database
         self._quota = quota
         self._storage_quota = storage_quota
-        self._renders = renders
+        self._tasks = tasks
         self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
 
     async def insert(self, image: StagedImage) -> Image:
@@ -111,7 +110,7 @@ class Insertion:
         """Insert the rows that quotas allow; return for each its image, or why it is not stored."""
         refused = await self._storage_quota.admit(session, rows)
         admitted = [row for row in rows if row.id not in refused]
-        results = await self._quota.insert(session, admitted, renders=self._renders)
+        results = await self._quota.insert(session, admitted, self._tasks)
         await self._storage_quota.release(
             session, [row for row in admitted if not isinstance(results[row.id], Image)]
         )

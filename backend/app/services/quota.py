@@ -68,9 +68,9 @@ class UploadQuota:
         places.left -= 1
 
     async def insert(
-        self, session: WriteSession, rows: Sequence[NewImage], *, renders: bool
+        self, session: WriteSession, rows: Sequence[NewImage], tasks: frozenset[str]
     ) -> dict[UUID, Image | QuotaExceeded]:
-        """Insert the rows for which a place is left, first come, first served; with jobs or not.
+        """Insert the rows for which a place is left, first come, first served, and jobs.
 
         Until the transaction ends, others that insert rows of the same subscribers wait.
 
@@ -81,9 +81,9 @@ class UploadQuota:
         if not rows:
             return {}
         if not self._limit or not subscribers:
-            return {**await insert_images(session, rows, renders=renders)}
+            return {**await insert_images(session, rows, tasks)}
         await lock_quotas(session, subscribers.values())
-        stored = await insert_within_quota(session, rows, self._limit, renders=renders)
+        stored = await insert_within_quota(session, rows, self._limit, tasks)
         refused = {row.id: subscribers[row.id] for row in rows if row.id not in stored}
         if not refused:
             return {**stored}

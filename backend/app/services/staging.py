@@ -49,6 +49,8 @@ class StagedImage(NamedTuple):
     """Runs in a thread, while another one makes the file durable."""
     keyed: KeyedFile | None = None
     """As that of the incoming file."""
+    on_duplicate: Literal["store", "return"] = "store"
+    """As in `UploadOptions`."""
 
 
 class Staging:
@@ -125,7 +127,7 @@ class Staging:
             is_public=file.options.is_public,
         )
         facts = asyncio.create_task(inspection.facts())
-        return StagedImage(row, staged, facts, file.keyed)
+        return StagedImage(row, staged, facts, file.keyed, file.options.on_duplicate)
 
     async def publish(self, image: StagedImage) -> StagedImage:
         """Make a file durable, and return it with its complete row; discard it on failure.

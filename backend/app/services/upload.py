@@ -19,8 +19,9 @@ from app.domain.errors import (
     UploadUnderWay,
 )
 from app.domain.filenames import sanitize_filename
-from app.domain.image import Image
+from app.domain.image import ExistingImage, Image
 from app.domain.ip_address import IpAddress
+from app.services.equal_images import EqualImages
 from app.services.insertion import Insertion
 from app.services.keyed import KeyedFile
 from app.services.quota import UploadQuota
@@ -45,27 +46,33 @@ class Uploads:
         insertion: Stores the rows.
         quota: How many each subscriber may add.
         storage_quota: How much each user may have.
+        equals: Finds what is there already.
         batch_max_files: Most files of one batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each does one thing of it
         self,
         staging: Staging,
         insertion: Insertion,
         quota: UploadQuota,
         storage_quota: StorageQuota,
+        equals: EqualImages,
         batch_max_files: int,
     ) -> None:
         self._staging = staging
         self._insertion = insertion
         self._quota = quota
         self._storage_quota = storage_quota
+        self._equals = equals
         self._batch_max_files = batch_max_files
 
     async def upload(
         self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None = None
     ) -> Image:
         """Store one file, which is durable when this returns.
+
+        If an image of its owner with the same bytes is to be returned in its place, and there is
+        one, that is an `ExistingImage`.
 
         Args:
             file: The file.
@@ -155,8 +162,22 @@ class Uploads:
         return image
 
     async def _publish(self, image: StagedImage) -> Image:
-        """Make a staged file durable, then have its row committed."""
-        return await self._insertion.insert(await self._staging.publish(image))
+        """Make a staged file durable, then have its row committed; or return an equal image."""
+        published = await self._staging.publish(image)
+        if image.on_duplicate == "return" and (existing := await self._existing(published)):
+            return existing
+        return await self._insertion.insert(published)
+
+    async def _existing(self, image: StagedImage) -> ExistingImage | None:
+        """Return the image that has a published file's bytes already; discard the file then."""
+        try:
+            existing = await self._equals.find(image.row)
+        except BaseException:
+            await image.object.discard()
+            raise
+        if existing:
+            await image.object.discard()
+        return existing
 
     async def _publish_or_fail(self, image: StagedImage) -> Image | FailedUpload:
         """Publish one file of a batch.

@@ -6,12 +6,14 @@ from types import MappingProxyType
 from app.cache.base import Cache
 from app.database.engine import Database
 from app.domain.actor import Access
+from app.domain.job import RENDER, SHARE
 from app.domain.limits import UploadLimits
 from app.services.authentication import Authentication
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
 from app.services.delete_tokens import DeleteTokens
 from app.services.deletion import Deletion
+from app.services.equal_images import EqualImages
 from app.services.files import ImageFiles
 from app.services.idempotency import Idempotency
 from app.services.identity import StorageIdentity
@@ -32,7 +34,7 @@ from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.services.users import Users
 from app.services.visibility import Visibility
-from app.storage.base import StorageBackend
+from app.storage.base import Shares, StorageBackend
 
 
 class Services:
@@ -64,9 +66,14 @@ class Services:
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
         quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
         storage_quota = StorageQuota(database)
-        insertion = Insertion(database, quota, storage_quota, renders=bool(thumbnail_sizes))
+        tasks = {RENDER: bool(thumbnail_sizes), SHARE: isinstance(storage, Shares)}
+        wanted = frozenset(task for task, is_wanted in tasks.items() if is_wanted)
+        insertion = Insertion(database, quota, storage_quota, wanted)
         self.idempotency = Idempotency(database)
-        self.uploads = Uploads(staging, insertion, quota, storage_quota, limits.batch_max_files)
+        equals = EqualImages(database, storage, finds_unowned=access is not Access.UPLOAD)
+        self.uploads = Uploads(
+            staging, insertion, quota, storage_quota, equals, limits.batch_max_files
+        )
         self.images = Images(database, changes, self.cached_rows)
         removal = Removal(storage, lease)
         self.deletion = Deletion(changes, removal)

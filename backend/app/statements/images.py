@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Executable, Select, any_, bindparam, func, or_, select
+from sqlalchemy import Executable, Select, any_, bindparam, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, ImageDetails, NewImage
-from app.domain.job import RENDER
+from app.domain.job import RENDER, SHARE
 from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
@@ -21,6 +21,17 @@ _COLUMNS: Final = IMAGES.c[Image._fields]
 _IDS: Final = bindparam("ids", type_=ARRAY(IMAGES.c.id.type))
 _BY_IDS: Final = select(*_COLUMNS).where(IMAGES.c.id == any_(_IDS))
 _DETAILS_BY_IDS: Final = _BY_IDS.add_columns(IMAGES.c.metadata)
+_OWNER: Final = bindparam("owner", type_=IMAGES.c.owner_id.type)
+_EQUAL: Final = (
+    select(*_COLUMNS)
+    .where(
+        IMAGES.c.checksum == bindparam("sum"),
+        IMAGES.c.owner_id.is_not_distinct_from(_OWNER),
+        IMAGES.c.is_public == bindparam("public"),
+    )
+    .order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc())
+    .limit(1)
+)
 _RENAME: Final = (
     IMAGES.update()
     .where(IMAGES.c.id == bindparam("image_id"))
@@ -45,7 +56,6 @@ _REPUBLISH: Final = (
     )
     .returning(*_COLUMNS)
 )
-_OWNER: Final = bindparam("owner", type_=IMAGES.c.owner_id.type)
 _LOCKED: Final = (
     select(IMAGES.c.id)
     .where(IMAGES.c.id == any_(_IDS), or_(_OWNER.is_(None), IMAGES.c.owner_id == _OWNER))
@@ -60,25 +70,40 @@ _DELETE: Final = (
     )
 )
 
+NO_TASKS: Final = frozenset[str]()
+
 INSERTED: Final = (*NewImage._fields, "search")
 """The columns of new rows."""
 INCOMING: Final = [bindparam(name, type_=ARRAY(IMAGES.c[name].type)) for name in INSERTED]
 """New rows as parameters of a statement: an array for each column, for any number of rows."""
 
 
-def insertion(rows: Select[Any], *, renders: bool) -> Executable:
-    """Return the statement that inserts the rows of a query with the columns `INSERTED`.
+def insertions(rows: Select[Any]) -> dict[frozenset[str], Executable]:
+    """Return the statements that insert the rows of a query with the columns `INSERTED`.
 
     Args:
         rows: The query.
-        renders: Whether it also inserts a job for each row, which costs less than a second one.
+
+    Returns:
+        By the tasks for which each also inserts jobs, which costs less than a second one.
     """
     statement = IMAGES.insert().from_select(INSERTED, rows, include_defaults=False)
     statement = statement.returning(*_COLUMNS)
-    if not renders:
-        return statement
     stored = statement.cte("stored")
-    return select(*stored.c).add_cte(job_for_each(RENDER, stored.c.id))
+    # Rows of the same statement are not among the images yet.
+    earlier = stored.alias("earlier")
+    has_equal = or_(
+        exists().where(IMAGES.c.checksum == stored.c.checksum),
+        exists().where(earlier.c.checksum == stored.c.checksum, earlier.c.id < stored.c.id),
+    )
+    jobs = {
+        RENDER: job_for_each(RENDER, select(stored.c.id)),
+        SHARE: job_for_each(SHARE, select(stored.c.id).where(has_equal)),
+    }
+    return {NO_TASKS: statement} | {
+        frozenset(tasks): select(*stored.c).add_cte(*(jobs[task] for task in tasks))
+        for tasks in ({RENDER}, {SHARE}, {RENDER, SHARE})
+    }
 
 
 def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
@@ -88,14 +113,26 @@ def columns_of(images: Sequence[NewImage]) -> dict[str, list[Any]]:
 
 
 _ROWS: Final = select(func.unnest(*INCOMING).table_valued(*INSERTED).render_derived())
-_INSERT: Final = {renders: insertion(_ROWS, renders=renders) for renders in (False, True)}
+_INSERT: Final = insertions(_ROWS)
 
 
 async def insert_images(
-    session: WriteSession, images: Sequence[NewImage], *, renders: bool = False
+    session: WriteSession, images: Sequence[NewImage], tasks: frozenset[str] = NO_TASKS
 ) -> dict[UUID, Image]:
-    """Insert rows, with jobs that render them or without; return them as they are stored."""
-    return await images_by_id(session, _INSERT[renders], columns_of(images))
+    """Insert rows, with jobs of some tasks; return them as they are stored.
+
+    Those of `SHARE` only where there are equal images.
+    """
+    return await images_by_id(session, _INSERT[tasks], columns_of(images))
+
+
+async def find_equal(
+    session: ReadSession, checksum: bytes, owner_id: UUID | None, *, is_public: bool
+) -> Image | None:
+    """Find the newest image with these bytes, of an owner or of nobody, and public or private."""
+    parameters = {"sum": checksum, "owner": owner_id, "public": is_public}
+    found = await images_by_id(session, _EQUAL, parameters)
+    return next(iter(found.values()), None)
 
 
 async def find_images(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:

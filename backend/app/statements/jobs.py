@@ -7,14 +7,13 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
-    ColumnElement,
+    Select,
     Text,
     TextClause,
     cast,
     column,
     func,
     literal,
-    select,
     table,
     text,
 )
@@ -91,11 +90,13 @@ _JOBS: Final = table(
 )
 
 
-def job_for_each(task: str, new_id: ColumnElement[UUID]) -> CTE:
+def job_for_each(task: str, new_ids: Select[tuple[UUID]]) -> CTE:
     """Return the part of a statement that inserts a job for each id, none of which has one."""
+    (new_id,) = new_ids.selected_columns
     name, subject = literal(task), cast(new_id, Text)
     values = name, name, name + ":" + subject, func.jsonb_build_object("subject", subject)
-    return _JOBS.insert().from_select(_JOBS.c.keys(), select(*values)).cte("jobs")
+    jobs = new_ids.with_only_columns(*values)
+    return _JOBS.insert().from_select(_JOBS.c.keys(), jobs).cte(f"{task}_jobs")
 
 
 async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:

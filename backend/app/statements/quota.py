@@ -13,7 +13,14 @@ from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, NewImage
 from app.domain.ip_address import IpAddress
 from app.domain.limits import QUOTA_PERIOD, last_address_of, subscriber_of
-from app.statements.images import INCOMING, INSERTED, columns_of, images_by_id, insertion
+from app.statements.images import (
+    INCOMING,
+    INSERTED,
+    NO_TASKS,
+    columns_of,
+    images_by_id,
+    insertions,
+)
 
 LONGEST_HOLD: Final = timedelta(seconds=5)
 """After which the database ends an idle transaction that locks quotas or claims."""
@@ -63,7 +70,7 @@ _WITHIN_QUOTA: Final = (
         func.coalesce(_USAGE.c.images + _INCOMING.c.place, 0) <= bindparam("quota", type_=Integer)
     )
 )
-_INSERT: Final = {renders: insertion(_WITHIN_QUOTA, renders=renders) for renders in (False, True)}
+_INSERT: Final = insertions(_WITHIN_QUOTA)
 
 
 class Usage(NamedTuple):
@@ -85,11 +92,11 @@ async def lock_quotas(session: WriteSession, subscribers: Iterable[IpAddress]) -
 
 
 async def insert_within_quota(
-    session: WriteSession, images: Sequence[NewImage], quota: int, *, renders: bool = False
+    session: WriteSession, images: Sequence[NewImage], quota: int, tasks: frozenset[str] = NO_TASKS
 ) -> dict[UUID, Image]:
     """Insert the rows for which a quota, which must be locked, has a place, in their order.
 
-    With jobs that render them, or without.
+    With jobs of some tasks, as `insert_images`.
 
     Returns:
         The rows that were inserted, as they are stored.
@@ -105,7 +112,7 @@ async def insert_within_quota(
         columns["subscriber"].append(subscriber and numbers[subscriber])
         columns["place"].append(subscriber and places[subscriber])
     parameters = columns | _bounds(counted) | {"quota": quota}
-    return await images_by_id(session, _INSERT[renders], parameters)
+    return await images_by_id(session, _INSERT[tasks], parameters)
 
 
 async def count_usage(

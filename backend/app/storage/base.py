@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
@@ -183,6 +184,34 @@ class Presigns(Protocol):
 
         Raises:
             StorageUnavailable: If there is none now.
+        """
+
+
+class Sharing(Enum):
+    """What became of two objects that were to share their bytes."""
+
+    DONE = auto()
+    BEFORE = auto()
+    """They did already."""
+    DIFFERENT = auto()
+    """Their bytes are not equal."""
+    IMPOSSIBLE = auto()
+    """The system does not let them."""
+
+
+@runtime_checkable
+class Shares(Protocol):
+    """A backend in which equal objects can take the space of one."""
+
+    async def share(self, key: str, other: str) -> Sharing:
+        """Let an object share the bytes of another one, if they are equal byte by byte.
+
+        Each stays an object of its own: to delete one changes nothing of the other, and one that is
+        deleted at the same time stays deleted.
+
+        Raises:
+            ObjectNotFound: If one of the two is not there.
+            StorageError: If that cannot be found out, or be done; nothing has changed then.
         """
 
 

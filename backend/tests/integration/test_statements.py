@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from app.database.engine import Database, ReadSession, WriteSession
 from app.domain.image import Image, NewImage, Position
-from app.domain.job import NewJob
+from app.domain.job import SHARE, NewJob
 from app.domain.search import Filters
 from app.domain.thumbnails import thumbnail_key
 from app.models import ImageRow
@@ -23,6 +23,7 @@ from app.statements.fsck import find_file, list_files
 from app.statements.images import (
     delete_images,
     find_details,
+    find_equal,
     find_images,
     insert_images,
     rename_image,
@@ -54,6 +55,7 @@ from app.statements.rendering import (
     record_rendition,
 )
 from app.statements.search import renewed_search
+from app.statements.sharing import find_earlier_equals, list_with_earlier_equals
 from app.statements.users import find_owned, find_user, list_users
 from testkit.databases import explain, until_a_statement_waits_for_a_lock
 from testkit.uploads import add, execute, row, row_keys
@@ -287,6 +289,22 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "later page of equal bytes": (
         lambda session, known: list_images(session, 21, known, OF_EQUAL_BYTES),
         CHECKSUMS,
+    ),
+    "insert what may have an equal": (
+        lambda session, _known: insert_images(session, [new()], frozenset({SHARE})),
+        CHECKSUMS,
+    ),
+    "find an equal image": (
+        lambda session, _known: find_equal(session, bytes(32), None, is_public=True),
+        CHECKSUMS,
+    ),
+    "find earlier equals": (
+        lambda session, known: find_earlier_equals(session, known.id),
+        CHECKSUMS,
+    ),
+    "list those with earlier equals": (
+        lambda session, _known: list_with_earlier_equals(session, "5", 500),
+        KEYS,
     ),
     "count of equal bytes": (
         lambda session, _known: count_images(session, 101, OF_EQUAL_BYTES),

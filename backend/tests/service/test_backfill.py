@@ -104,7 +104,7 @@ def test_a_run_without_a_worker_says_how_to_start_one(start: StartService, proje
         upload(service)
     run = make(project, "backfill")
     assert run.returncode != 0
-    assert run.stdout == "There is nothing to fill in\n"
+    assert run.stdout == "2 files share the bytes of equal ones since this run\n"
     assert run.stderr.startswith(
         "Not finished: 3 images are to be rendered, and no worker takes jobs. "
         "Start one with `make worker` or `make run`"

@@ -1,4 +1,4 @@
-"""A process that dies at any step of an upload or a delete: what was acknowledged is kept.
+"""A process that dies at any step of an upload, a delete or a sharing: what was acknowledged stays.
 
 Every effect that the service has on the system is counted, and the process kills itself before
 the first, before the second, and so on, and after the last; after each death the promise of
@@ -7,31 +7,24 @@ where a killed process alone would not show it: fsync matters only when the powe
 """
 
 import asyncio
-import json
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from app.cache.redis import RedisCache
 from app.database.engine import Database
 from app.domain.errors import ImageNotFound
 from app.domain.image import Image
-from app.models import ImageRow
 from app.services.changes import WAIT_SECONDS
+from app.services.sharing import ByteSharing
 from app.services.staging import IncomingFile
 from app.services.use_cases import Services
-from app.storage.local.backend import LocalStorage
 from app.storage.local.blocks import BLOCK
-from app.storage.local.marking import NAME
-from testkit import crash_driver, samples
-from testkit.crash_driver import ACKNOWLEDGE, LIMITS, Orders
+from testkit import samples
+from testkit.crash_driver import ACKNOWLEDGE, LIMITS
+from testkit.crash_host import Driver, Host, running_driver
 from testkit.forms import stream
 from testkit.live import TIMEOUT
 from testkit.storages import OpenStorage
@@ -62,109 +55,17 @@ KEYED_BATCH = [
 ]
 DELETE = ["DELETE", "COMMIT"]
 REMOVE = ["remove published file"]
+SHARE = [
+    *["SELECT", "utime published file", "link published file", "exchange names"],
+    *["fsync published folder", "remove staged file"],
+]
 NO_SERVER = "redis://127.0.0.1:1/0"
-
-
-class Run:
-    """What is known of a process after its death."""
-
-    def __init__(self, lines: list[str]) -> None:
-        assert lines[-1] == f"end {-signal.SIGKILL}", lines
-        self.effects = [line for line in lines[:-1] if not line.startswith("acknowledged")]
-        acknowledged = [line.split()[1:] for line in lines if line.startswith("acknowledged")]
-        self.acknowledged = bool(acknowledged)
-        self.image_ids = [UUID(word) for words in acknowledged for word in words]
-
-
-Driver = Callable[[Orders], Run]
 
 
 @pytest.fixture
 def driver() -> Iterator[Driver]:
-    """Start the process whose forks carry out orders."""
-    with subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", crash_driver.__name__],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        requests, answers = process.stdin, process.stdout
-
-        def run(orders: Orders) -> Run:
-            requests.write(json.dumps(orders) + "\n")
-            requests.flush()
-            lines: list[str] = []
-            while not lines or not lines[-1].startswith("end "):
-                line = answers.readline()
-                assert line, "the driver itself has ended"
-                lines.append(line.rstrip("\n"))
-            return Run(lines)
-
-        yield run
-        requests.close()
-
-
-class Host:
-    """Database and storage as the dead process left them, and a service that starts over them."""
-
-    def __init__(self, url: URL, database: Database, root: Path, storage: LocalStorage) -> None:
-        self.url = url.render_as_string(hide_password=False)
-        self.database = database
-        self.root = root
-        self.storage = storage
-        self.services = Services(database, self.storage, LIMITS)
-
-    async def empty(self) -> None:
-        await self.services.readiness.prepare_storage()
-        await execute(
-            self.database,
-            "DELETE FROM images",
-            "DELETE FROM procrastinate_jobs",
-            "DELETE FROM idempotency_keys",
-        )
-        for file in self.files():
-            file.unlink()
-
-    def files(self) -> list[Path]:
-        return [path for path in self.root.rglob("*") if path.is_file() and path.name != NAME]
-
-    def orders(self, action: str, kill_before: int) -> Orders:
-        return Orders(
-            action=action,
-            url=self.url,
-            root=str(self.root),
-            kill_before=kill_before,
-            files=[],
-            image_ids=[],
-            redis_url="",
-        )
-
-    async def download(self, image_id: UUID) -> bytes:
-        file = await self.services.files.find(image_id)
-        reader = await self.services.files.open(file, 0, file.size)
-        data = b""
-        while block := await reader.read():
-            data += block
-        await reader.close()
-        return data
-
-    async def assert_consistent(self, sent: dict[str, bytes]) -> set[UUID]:
-        """Check what must hold at any moment; return which images there are.
-
-        Every row has its whole file. Besides these there are only whole files without a row, and
-        staging files: what `fsck` removes.
-        """
-        async with self.database.read() as session:
-            images = (await session.scalars(select(ImageRow))).all()
-        for image in images:
-            assert await self.download(image.id) == sent[image.filename]
-        for file in self.files():
-            if file.parent != self.root / "staging":
-                assert file.read_bytes() in sent.values(), f"{file} is half an image"
-        return {image.id for image in images}
+    with running_driver() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -264,6 +165,31 @@ async def test_a_delete_that_dies_at_any_step_never_leaves_a_row_without_its_fil
             for one in ids:
                 with pytest.raises(ImageNotFound):
                     await host.services.images.get(one)
+
+
+async def test_sharing_bytes_that_dies_at_any_step_harms_neither_image(
+    driver: Driver, host: Host
+) -> None:
+    effects = [*SHARE, ACKNOWLEDGE]
+    for step in range(1, len(effects) + 2):
+        await host.empty()
+        images = [
+            await host.services.uploads.upload(IncomingFile("0.jpg", stream([SMALL])), None)
+            for _ in "12"
+        ]
+        orders = host.orders("share", kill_before=step)
+        orders["image_ids"] = [str(images[1].id)]
+        run = driver(orders)
+        assert run.effects == effects[:step]
+        assert run.acknowledged == (step > len(effects))
+        assert await host.assert_consistent({"0.jpg": SMALL}) == {image.id for image in images}
+        first, second = (host.root / host.storage.locate(image.storage_key) for image in images)
+        assert first.samefile(second) == ("exchange names" in effects[: step - 1])
+        await ByteSharing(host.database, host.storage).share(images[1].id)
+        assert first.samefile(second)
+        left = [file for file in host.files() if file not in {first, second}]
+        assert all(file.parent.name == "staging" for file in left)
+        assert bool(left) == (3 < step <= len(SHARE)), "a name that fsck removes"
 
 
 @pytest.mark.parametrize("is_reached", [True, False], ids=["cache", "cache-away"])

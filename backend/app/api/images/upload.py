@@ -5,7 +5,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.status import HTTP_201_CREATED, HTTP_207_MULTI_STATUS, HTTP_500_INTERNAL_SERVER_ERROR
+from starlette.status import (
+    HTTP_200_OK,
+    HTTP_201_CREATED,
+    HTTP_207_MULTI_STATUS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+)
 
 from app.api.access import Uploader
 from app.api.context import Context, ContextDep
@@ -18,16 +23,16 @@ from app.api.forms.rejections import (
 from app.api.forms.request import read_form
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.images.repeatable import KEY_PARAMETER, RepeatableRoute
-from app.api.images.shown import show
+from app.api.images.shown import show, show_all
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
 from app.domain import errors
 from app.domain.actor import Actor
-from app.domain.image import Image
+from app.domain.image import ExistingImage, Image
 from app.imaging.formats import ImageType
-from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, UploadedImageOut
+from app.schemas.image import UPLOADED_EXAMPLE, BatchOut, FailedFile, ImageOut, UploadedImageOut
 from app.services.idempotency import keyed_file, keyed_files
 from app.services.staging import IncomingFile
 from app.services.upload import FailedUpload
@@ -50,9 +55,11 @@ _IS_PUBLIC: Final = {
 _ON_DUPLICATE: Final = {
     "type": "string",
     "enum": ["store", "return"],
-    "description": "What becomes of a file whose bytes are already those of an image of the same "
-    "owner: it is stored once more (store, the default), or that image is returned with status 200 "
-    "(return). Must come before the file.",
+    "description": "What becomes of a file whose bytes, as they would be stored, are already those "
+    "of an image of the same owner that is as public: it is stored once more (store, the default), "
+    "or that image is returned with status 200, in a batch under `existing` (return). Of two sent "
+    "at the same moment both may be stored. Images that nobody owns are never returned with "
+    "ACCESS=upload. Must come before the file.",
     "examples": ["store"],
 }
 _FILE: Final = {"type": "string", "format": "binary", "description": "An image"}
@@ -110,11 +117,19 @@ router = APIRouter(tags=["images"], route_class=RepeatableRoute)
 @router.post(
     UPLOAD_PATH,
     status_code=HTTP_201_CREATED,
+    response_model=UploadedImageOut,
     summary="Upload an image",
     openapi_extra=_body("file", _FILE),
     responses={
         HTTP_201_CREATED: {
             "description": "The image is stored, and durable",
+            "headers": described_headers({"Location": "URL of the image"}),
+            "links": _LINKS,
+        },
+        HTTP_200_OK: {
+            "description": "With `on_duplicate=return`: the image that has these bytes already, as "
+            "it is; nothing is stored, and there is no token",
+            "model": ImageOut,
             "headers": described_headers({"Location": "URL of the image"}),
             "links": _LINKS,
         },
@@ -129,7 +144,7 @@ router = APIRouter(tags=["images"], route_class=RepeatableRoute)
 )
 async def upload_image(
     request: Request, response: Response, context: ContextDep, actor: Uploader
-) -> UploadedImageOut:
+) -> UploadedImageOut | JSONResponse:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
@@ -140,7 +155,11 @@ async def upload_image(
     if context.keyed:
         file = keyed_file(context.keyed, file)
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
-    response.headers["Location"] = f"{context.images_url}/{image.id}"
+    location = {"Location": f"{context.images_url}/{image.id}"}
+    if isinstance(image, ExistingImage):
+        shown = await show(context, image, ImageOut)
+        return JSONResponse(shown.model_dump(mode="json"), headers=location)
+    response.headers.update(location)
     return await _shown(image, context)
 
 
@@ -152,10 +171,16 @@ async def upload_image(
     openapi_extra=_body("files", {"type": "array", "minItems": 1, "items": _FILE}),
     responses={
         HTTP_201_CREATED: {
-            "description": "All images are stored",
+            "description": "All images are stored, or were already",
             "content": {
-                "application/json": {"example": {"uploaded": [UPLOADED_EXAMPLE], "failed": []}}
+                "application/json": {
+                    "example": {"uploaded": [UPLOADED_EXAMPLE], "existing": [], "failed": []}
+                }
             },
+        },
+        HTTP_200_OK: {
+            "description": "With `on_duplicate=return`: all images were there already",
+            "model": BatchOut,
         },
         HTTP_207_MULTI_STATUS: {
             "description": "Some images are stored; `failed` has the reasons for the others",
@@ -180,16 +205,21 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         files, context.client_address, actor.user_id
     )
     failures = [result for result in results if isinstance(result, FailedUpload)]
-    uploaded = [await _shown(image, context) for image in results if isinstance(image, Image)]
+    uploaded = [await _shown(image, context) for image in results if type(image) is Image]
+    existing = await show_all(
+        context, [image for image in results if isinstance(image, ExistingImage)]
+    )
     failed = [
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
     ]
     if context.keyed:
         context.keyed.is_final = not any(_may_succeed_later(error) for _, error in failures)
-    content = BatchOut(uploaded=uploaded, failed=failed).model_dump(mode="json")
-    if uploaded:
-        return JSONResponse(content, HTTP_207_MULTI_STATUS if failed else HTTP_201_CREATED)
+    content = BatchOut(uploaded=uploaded, existing=existing, failed=failed).model_dump(mode="json")
+    if failed and (uploaded or existing):
+        return JSONResponse(content, HTTP_207_MULTI_STATUS)
+    if not failed:
+        return JSONResponse(content, HTTP_201_CREATED if uploaded else HTTP_200_OK)
     worst = max((failure.error for failure in failures), key=lambda error: problem_of(error).status)
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)

@@ -20,12 +20,21 @@ from uuid import uuid4
 
 from app.domain.errors import ObjectNotFound
 from app.runtime.expiring import ExpiringMap
-from app.storage.base import KEY, ObjectInfo, ObjectReader, Skipped, ignore, require_key
+from app.storage.base import (
+    KEY,
+    ObjectInfo,
+    ObjectReader,
+    Sharing,
+    Skipped,
+    ignore,
+    require_key,
+)
 from app.storage.local.calls import Call
 from app.storage.local.file_reader import FileReader, can_read_cached, can_send_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file
 from app.storage.local.links import link_file
 from app.storage.local.marking import MarkedFolder
+from app.storage.local.sharing import are_one, compare, link_over
 from app.storage.local.staged_file import StagedFile
 from app.storage.local.threads import Threads
 from app.storage.local.writer import Writer
@@ -114,6 +123,24 @@ class LocalStorage(MarkedFolder):
 
         linked = Call("link", name, partial(link_file, name, new_name), undo=undo, of_object=True)
         return await self._run_on_object(linked)
+
+    async def share(self, key: str, other: str) -> Sharing:
+        """Make a file one more name of an equal one."""
+        name, twin = self._name(key), self._name(other)
+        await self.prepare()
+        look = Call("stat", name, partial(are_one, name, twin), of_object=True)
+        if await self._run_on_object(look):
+            return Sharing.BEFORE
+        position, is_compared = 0, False
+        while not is_compared:
+            read = Call("read", name, partial(compare, name, twin, position), of_object=True)
+            end = await self._run_on_object(read)
+            if end is None:
+                return Sharing.DIFFERENT
+            position, is_compared = end, not end
+        link_it = partial(link_over, twin, name, f"{self._staging}/{uuid4().hex}")
+        is_done = await self._run_on_object(Call("link", name, link_it, of_object=True))
+        return Sharing.DONE if is_done else Sharing.IMPOSSIBLE
 
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Yield all files, holding the names of one folder at a time."""
