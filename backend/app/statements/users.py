@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.database.engine import ReadSession, WriteSession
 from app.domain.user import Deletion, User, UserChanges, UserRole
 from app.models import IMAGES, USERS
+from app.statements.storage_use import add_use, total_of
 
 _COLUMNS: Final = USERS.c[User._fields]
 _EMAIL: Final = func.lower(USERS.c.email)
@@ -65,15 +66,17 @@ async def find_owned(session: ReadSession | WriteSession, owner: UUID, limit: in
 
 
 async def disown_images(session: WriteSession, owner: UUID, image_ids: Sequence[UUID]) -> None:
-    """Let images of a user be nobody's.
+    """Let images of a user, who uses less from now on, be nobody's.
 
-    The rows are locked in the order of their ids, so that no two transactions that do this at once
-    deadlock.
+    The rows are locked in the order of their ids, and then that of the user, so that no two
+    transactions that change them at once deadlock.
     """
     locked = select(IMAGES.c.id).where(IMAGES.c.id.in_(image_ids), IMAGES.c.owner_id == owner)
     locked = locked.order_by(IMAGES.c.id).with_for_update()
     statement = IMAGES.update().where(IMAGES.c.id.in_(locked)).values(owner_id=None)
-    await session.execute(statement)
+    sizes = await session.scalars(statement.returning(IMAGES.c.file_size))
+    if freed := total_of(((owner, size) for size in sizes), -1):
+        await add_use(session, freed)
 
 
 async def delete_user(session: WriteSession, user_id: UUID) -> bool:

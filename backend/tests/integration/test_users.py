@@ -130,14 +130,15 @@ async def test_a_deletion_goes_on_where_it_was_interrupted(
     images: Deletion,
 ) -> None:
     user = await make_user(database)
-    await add(database, *(row(owner_id=user.id) for _ in range(3 * IMAGES_AT_ONCE)))
+    for _ in range(3 * IMAGES_AT_ONCE):
+        await upload(services, user.id)
     await services.users.delete(user.id, images)
     monkeypatch.setattr(user_deletion, "SLICE_SECONDS", 0.0)
-    runs = 0
+    used = []
     while not await is_gone(services, user.id):
+        used.append((await services.users.get(user.id)).used_images)
         await deletion.run(user.id)
-        runs += 1
-    assert runs == 4
+    assert used == [3 * IMAGES_AT_ONCE, 2 * IMAGES_AT_ONCE, IMAGES_AT_ONCE, 0]
 
 
 async def test_a_worker_deletes_a_user_slice_by_slice(
