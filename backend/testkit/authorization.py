@@ -102,8 +102,8 @@ _OTHER_STATUS: Final = {
     # The key is another user's.
     ("revoke_key", "ann", False): 404,
     # The key of the settings is nobody's, so that it must be said whose keys.
-    ("list_keys", "", True): 422,
-    ("create_key", "", True): 422,
+    ("list_keys", "", True): 404,
+    ("create_key", "", True): 404,
 }
 """By the call, the user, and whether they are an administrator."""
 

@@ -38,7 +38,7 @@ FAILURES_ALLOWED = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 503, 507]
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "404", 503, 507]
+expected-statuses = ["2xx", "401", "404", 503, 507]
 [checks.negative_data_rejection]
 expected-statuses = ["4xx", 503, 507]
 """
