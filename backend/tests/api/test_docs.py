@@ -47,6 +47,7 @@ async def test_the_document_describes_every_call(document: dict[str, Any]) -> No
         "GET /api/v1/images/{image_id}/statistics",
         "GET /api/v1/images/{image_id}/thumbnails/{size}",
         "HEAD /api/v1/images/{image_id}/thumbnails/{size}",
+        "GET /api/v1/images/{image_id}/statistics",
         "GET /api/v1/limits",
         "GET /api/v1/clients/sharex.sxcu",
         "GET /api/v1/users/me",

@@ -18,6 +18,7 @@ from app.services.removal import Removal
 from app.services.use_cases import Services
 from app.services.user_deletion import IMAGES_AT_ONCE, UserDeletion
 from app.services.users import Users
+from app.statements.users import delete_user
 from app.storage.memory import MemoryStorage
 from testkit import jobs, samples
 from testkit.keys import make_key, make_user
@@ -174,6 +175,16 @@ async def test_said_again_the_last_word_counts_for_the_images_that_are_left(
     assert len((await services.images.page(2, None)).items) == 1
     with pytest.raises(UserNotFound):
         await services.users.delete(user.id, Deletion.KEEP)
+
+
+async def test_an_image_that_is_uploaded_meanwhile_keeps_its_owner_until_it_is_gone_too(
+    services: Services, database: Database
+) -> None:
+    user = await make_user(database)
+    await upload(services, user.id)
+    async with database.write() as session:
+        assert not await delete_user(session, user.id)
+    assert await services.users.get(user.id)
 
 
 async def test_a_user_who_is_not_to_be_deleted_is_not(
