@@ -23,6 +23,9 @@ const SENTENCES = {
   "invalid-file-type":
     "Invalid file type: the file is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image. Convert it to one of them first.",
   "missing-scope": "Your key is not for this. Ask whoever runs the service for one that is.",
+  "storage-quota-exceeded":
+    "Your pictures take all the room that you have here. Delete some, or ask whoever runs the service for more.",
+  "image-is-public": "This picture has become public. Copy its link again.",
   "upload-under-way": "The picture is still being saved.",
   "empty-file": "The file is empty. Choose another one.",
   "malformed-form": "The file did not arrive whole. Send it again.",

@@ -15,6 +15,8 @@ test("a problem is said in the page's own words, with what to do", () => {
   assert.match(problem("image-not-found", 404).message, /was deleted/);
   assert.match(problem("storage-full", 507).message, /Delete pictures/);
   assert.match(problem("too-many-connections", 503).message, /busy/);
+  assert.match(problem("missing-scope", 403).message, /key is not for this/);
+  assert.match(problem("storage-quota-exceeded", 413).message, /Delete some/);
   assert.match(problem("database-unavailable", 503).message, /database .* try again/);
   const large = problem("file-too-large", 413, { allowed: 52_428_800 });
   assert.match(large.message, /50 MiB.*smaller/);
@@ -51,6 +53,7 @@ test("a busy service says when to come back; one that does not is asked soon", (
   assert.equal(answer(429, {}, { ...PROBLEM, "Retry-After": "17" }).retryAfter, 17);
   assert.equal(answer(503, {}).retryAfter, RETRY_SECONDS);
   assert.equal(answer(500, {}).retryAfter, null);
+  assert.equal(answer(409, { type: "#upload-under-way" }, { ...PROBLEM, "Retry-After": "3" }).retryAfter, 3);
 });
 
 test("a request may be sent again where another answer is possible", () => {
