@@ -45,7 +45,6 @@ async def test_the_document_describes_every_call(document: dict[str, Any]) -> No
         "POST /api/v1/images/batch-delete",
         "GET /api/v1/images/{image_id}/file",
         "HEAD /api/v1/images/{image_id}/file",
-        "GET /api/v1/images/{image_id}/statistics",
         "GET /api/v1/images/{image_id}/thumbnails/{size}",
         "HEAD /api/v1/images/{image_id}/thumbnails/{size}",
         "GET /api/v1/limits",
