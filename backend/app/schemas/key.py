@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.domain.actor import Scope
 from app.domain.user import DEFAULT_SCOPES, MAX_LIFETIME, ApiKey
@@ -14,8 +14,10 @@ EXAMPLE_PREFIX: Final = "ih_5fKq29Lz"
 _EXAMPLE_KEY: Final = f"{EXAMPLE_PREFIX}_NHsL2yPq0m3C7bTfVw8xR1uZkEdJ4gYiA6oQ9sXnBvM"
 EXAMPLE_USER: Final = "6f1b6ee4-0f8f-4b8e-9d0c-5d0f5a4f2f11"
 
+# In place: a body is described where nothing that it refers to would be found.
+_Scope = Annotated[Scope, WithJsonSchema({"type": "string", "enum": [*map(str, Scope)]})]
 Scopes = Annotated[
-    list[Scope],
+    list[_Scope],
     Field(
         description="`read` lists images and fetches private ones, `write` uploads and changes "
         "them, `delete` deletes them; `admin` manages the keys of its user, and of an "

@@ -1,10 +1,10 @@
 """Users on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.domain.actor import Actor, Right, Scope
 from app.domain.user import (
@@ -24,6 +24,7 @@ _EXAMPLE_EMAIL = "ada@example.org"
 Email = Annotated[str, Field(examples=[_EXAMPLE_EMAIL])]
 Role = Annotated[
     UserRole,
+    WithJsonSchema({"type": "string", "enum": [*map(str, UserRole)]}),
     Field(description="An `admin` manages users, and the images of everybody"),
 ]
 QuotaBytes = Annotated[
@@ -62,10 +63,16 @@ class NewUserIn(BaseModel):
     quota_images: QuotaImages = None
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Describe no default, which clients might send: what is left out stays as it is."""
+    for described in schema["properties"].values():
+        described.pop("default", None)
+
+
 class UserChangesIn(BaseModel):
     """What is to be changed of a user; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_without_defaults)
 
     role: Role = UserRole.USER
     quota_bytes: QuotaBytes = None
