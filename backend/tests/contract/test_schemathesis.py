@@ -68,7 +68,7 @@ async def test_no_call_violates_the_document(
         holder = await make_key(database, *Scope, role=UserRole.ADMIN)
         header = f"Authorization: Bearer {holder.key}"
     with serve(app) as server, rendering_all(settings):
-        report = schemathesis(server, tmp_path, "--max-examples", "50", "--header", header)
+        report = schemathesis(server, tmp_path, "--max-examples", "25", "--header", header)
         assert f"Tested: {count_calls(server)}" in report
     for phase in ("Coverage", "Fuzzing", "Stateful"):
         assert re.search(rf"✅ {phase}$", report, re.MULTILINE), report
@@ -81,7 +81,7 @@ def test_failures_of_database_and_storage_are_only_the_documented_ones(
     with serve(create_app(settings)) as server:
         wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
         with rendering_all(settings), failing_at_random(settings, database_url) as failures:
-            report = schemathesis(server, tmp_path, "--max-examples", "100")
+            report = schemathesis(server, tmp_path, "--max-examples", "60")
         calls = count_calls(server)
         wait_until(lambda: httpx.get(f"{server.url}/health/ready").is_success)
     assert f"Tested: {calls}" in report

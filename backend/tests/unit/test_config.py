@@ -8,6 +8,7 @@ import pytest
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
 from app.config.storage_url import S3Location, parse_storage_url
+from app.domain.actor import Access
 
 ROOT = Path(__file__).parents[3]
 
@@ -342,6 +343,53 @@ def test_whether_the_service_is_open_to_the_network(
     monkeypatch.setenv("HOST", host)
     monkeypatch.setenv("API_KEY", key)
     assert load_settings().is_open_to_the_network is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "access", "quota", "expected"),
+    [
+        ("127.0.0.1", "upload", "0", False),
+        ("0.0.0.0", "upload", "0", True),
+        ("0.0.0.0", "upload", "100", False),
+        ("0.0.0.0", "keys", "0", False),
+        ("0.0.0.0", "open", "0", False),  # which is warned of anyway
+    ],
+)
+def test_whether_the_network_may_fill_the_disk(
+    host: str, access: str, quota: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    monkeypatch.setenv("ACCESS", access)
+    monkeypatch.setenv("UPLOADS_PER_HOUR_PER_IP", quota)
+    assert load_settings().is_filled_by_the_network is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "access", "expected"),
+    [
+        ("", "", Access.OPEN),
+        ("key", "", Access.KEYS),
+        ("", "open", Access.OPEN),
+        ("", "upload", Access.UPLOAD),
+        ("key", "upload", Access.UPLOAD),
+        ("", "keys", Access.KEYS),
+    ],
+)
+def test_what_is_done_without_a_key(
+    key: str, access: str, expected: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", key)
+    monkeypatch.setenv("ACCESS", access)
+    assert load_settings().effective_access is expected
+
+
+def test_a_key_beside_open_access_protects_nothing_and_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("API_KEY", "key")
+    monkeypatch.setenv("ACCESS", "open")
+    with pytest.raises(InvalidSettings, match=r"^ACCESS .*is open, so that API_KEY protects"):
+        load_settings()
 
 
 def test_the_example_file_lists_every_setting_with_its_default(
