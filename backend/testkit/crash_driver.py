@@ -100,6 +100,9 @@ async def carry_out(orders: Orders) -> None:
         case "keyed batch":
             results = await upload_batch_once(services, *incoming)
             answer += [str(result.id) for result in results if isinstance(result, Image)]
+        case "make private":
+            image_id = UUID(orders["image_ids"][0])
+            await services.visibility.change(image_id, is_public=False)
         case "delete":
             await services.deletion.delete_batch([UUID(one) for one in orders["image_ids"]])
         case "share":
