@@ -146,7 +146,7 @@ class DatabaseProxy:
     def take_fault(self, statement: str) -> Fault | None:
         """Begin the fault of this statement, once; return it."""
         self.statements.append(statement)
-        if self._fault and statement.lstrip().startswith(self._fault[0]):
+        if self._fault and statement.lstrip().startswith(self._fault[0].lstrip()):
             (_, fault), self._fault = self._fault, None
             if fault == "hold":
                 self._open.clear()
