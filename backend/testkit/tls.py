@@ -1,4 +1,4 @@
-"""TLS between a client of PostgreSQL and a server that has none, and a certificate for it."""
+"""TLS between a client and a server that has none, and a certificate for it."""
 
 import socket
 import ssl
@@ -29,8 +29,17 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def in_front_of(port: int, certificate: Path, key: Path) -> Iterator[int]:
-    """Accept TLS at a port, which is given, and pass on what is in it."""
+def in_front_of(
+    port: int, certificate: Path, key: Path, *, asked_for: bool = False
+) -> Iterator[int]:
+    """Accept TLS at a port, which is yielded, and pass on what is in it.
+
+    Args:
+        port: That of the server.
+        certificate: What the server shows.
+        key: That of the certificate.
+        asked_for: Whether clients ask for TLS first, as those of PostgreSQL do.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
@@ -42,8 +51,9 @@ def in_front_of(port: int, certificate: Path, key: Path) -> Iterator[int]:
 
     def serve(plain: socket.socket) -> None:
         with suppress(OSError), plain:
-            plain.recv(SSL_REQUEST_BYTES)
-            plain.sendall(b"S")
+            if asked_for:
+                plain.recv(SSL_REQUEST_BYTES)
+                plain.sendall(b"S")
             with (
                 context.wrap_socket(plain, server_side=True) as client,
                 socket.create_connection(("127.0.0.1", port)) as server,

@@ -125,7 +125,7 @@ async def test_a_server_whose_authority_the_system_trusts_is_verified(
 ) -> None:
     """As hosted databases are, without a file of certificates: libpq's `sslrootcert=system`."""
     certificate, key = make_certificate(tmp_path)
-    with in_front_of(tcp.port or 0, certificate, key) as port:
+    with in_front_of(tcp.port or 0, certificate, key, asked_for=True) as port:
         url = f"{text_of(tcp.set(host='localhost', port=port))}?sslrootcert=system"
         with pytest.raises(DatabaseUnavailable) as refused:
             await assert_leads_to_the_database(url)

@@ -19,6 +19,7 @@ from app.config.storage_url import S3Location
 from app.domain.errors import ObjectNotFound, StorageError, StorageUnavailable
 from app.storage.base import ObjectInfo, Skipped, UnlistedUploads, ignore, is_key, require_key
 from app.storage.s3.budget import ByteBudget
+from app.storage.s3.buffer import Buffer
 from app.storage.s3.client import S3Client
 from app.storage.s3.credentials import Credentials
 from app.storage.s3.marking import NAME, MarkedBucket
@@ -66,7 +67,7 @@ class S3Storage(MarkedBucket):
         """Begin an object; nothing is sent before there is a whole part."""
         require_key(key)
         await self.prepare()
-        buffer = self._budget.buffer()
+        buffer = Buffer(self._budget)
         return StagedUpload(self._client, key, content_type, buffer, self._writing)
 
     async def open(self, key: str, start: int = 0, length: int | None = None) -> SpanReader:

@@ -2,182 +2,180 @@
 
 import asyncio
 from bisect import insort
-from itertools import count
-from mmap import mmap
+from heapq import nlargest
+from itertools import count, takewhile
 from time import monotonic
 from typing import Final
 
 from app.domain.errors import StorageUnavailable
 from app.runtime.batching import Overloaded
 
-PART: Final = 8 * 1024 * 1024
-"""Bytes of each part of an upload but the last: the least that S3 allows is 5 MiB, and the most
-parts 10,000. So nearly all photographs are one request."""
-BUDGET: Final = 8 * PART
+PART: Final = 5 * 1024 * 1024
+"""Bytes of each part of an upload but the last: the least that S3 allows, which leaves memory to
+most uploads at once. It allows 10,000 parts. So most photographs are one request."""
+BUDGET: Final = 64 * 1024 * 1024
 """Bytes that all uploads of a process hold in memory."""
+FULLEST: Final = 2
+"""How many parts, those that have most, never wait for memory."""
 WAIT_SECONDS: Final = 30.0
 """How long an upload waits for memory that others have."""
-FAVOUR_SECONDS: Final = 10.0
-"""How long the client of the favoured upload may take for the rest of a part, if others wait."""
-_CHECK_SECONDS: Final = 1.0
+SLOW_SECONDS: Final = 10.0
+"""How long an upload waits before clients lose their memory that have been slow for as long."""
+SLOW_RATE: Final = 16 * 1024
+"""Bytes a second; a client that sends fewer is slow."""
+
+
+class Share:
+    """What one upload has of the memory, and how quickly its client fills it."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        """Bytes that are counted for it, all of one part."""
+        self.wanted = 0
+        """Bytes that it waits for."""
+        self.number = 0
+        """Its place in the order in which parts were begun."""
+        self.granted = asyncio.Event()
+        """Is set when it does not wait any longer."""
+        self.is_sent = False
+        """Whether the part is on its way to the store, so that nobody waits for the client."""
+        self.is_lost = False
+        """Whether its bytes were taken away."""
+        self._seconds = 0.0
+        """How long its client may send nothing before it is slow; less than 0 = how long it is."""
+        self._since = 0.0
+        """As of when."""
+
+    def begin_part(self, number: int) -> None:
+        """Begin a part, with nothing held."""
+        self.number = number
+        self._seconds = SLOW_SECONDS
+        self._since = monotonic()
+
+    def begin_wait(self, size: int) -> None:
+        """Wait for so many bytes; what passes now is not the client's time."""
+        self._seconds = self.seconds_left()
+        self.wanted = size
+        self.granted.clear()
+
+    def end_wait(self) -> None:
+        """Wait no longer."""
+        self._since = monotonic()
+        self.wanted = 0
+        self.granted.set()
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes more, which the client has sent."""
+        self._seconds = min(SLOW_SECONDS, self.seconds_left() + size / SLOW_RATE)
+        self._since = monotonic()
+        self.held += size
+
+    def seconds_left(self) -> float:
+        """Return how long the client may send nothing before it is slow; 0 or less: it is."""
+        return self._seconds - (0.0 if self.wanted else monotonic() - self._since)
+
+    def lose(self) -> None:
+        """Hold nothing any more; the upload fails."""
+        self.is_lost = True
 
 
 class ByteBudget:
-    """Grants memory to uploads, to the one that was begun first.
+    """Grants memory to uploads, to the part that was begun first.
 
-    When all is taken by parts that are not complete, none could ever be sent. So the memory of one
-    whole part is kept for one upload at a time, the favoured one, until its part is sent. One whose
-    client keeps others waiting fails.
+    When all is taken by parts that are not complete, none could ever be sent. So what the fullest
+    parts lack is kept for them: one that is less full gets memory only if there is more. Those can
+    always go on and leave theirs, as in the banker's algorithm.
 
     Args:
-        size: Bytes in all, at least those of two parts.
+        size: Bytes in all, at least those of a part.
         part: Bytes of a part.
     """
 
     def __init__(self, size: int = BUDGET, part: int = PART) -> None:
         self.part = part
-        self._free = size - part
+        self._free = size
         self._numbers = count()
-        self._waiting: list[Buffer] = []
-        """In the order in which their uploads were begun."""
-        self._favoured: Buffer | None = None
-        self._favoured_at = 0.0
+        self._holding: set[Share] = set()
+        self._waiting: list[Share] = []
+        """In the order in which their parts were begun."""
 
-    def buffer(self) -> "Buffer":
-        """Return the buffer of a new upload."""
-        return Buffer(self, next(self._numbers))
-
-    async def grant(self, buffer: "Buffer", size: int) -> None:
-        """Count bytes for a buffer, which must have no more than those of a part then.
+    async def grant(self, share: Share, size: int) -> None:
+        """Count bytes for an upload, which must have no more than those of a part then.
 
         Raises:
             StorageUnavailable: If others have the memory for too long.
         """
-        if buffer is self._favoured:
-            buffer.held += size
+        if not share.held:
+            share.begin_part(next(self._numbers))
+        if not self._waiting and self._free - size >= FULLEST * self.part:
+            self._hold(share, size)
             return
-        buffer.wanted = size
-        insort(self._waiting, buffer, key=lambda other: other.number)
-        self._share()
-        if not buffer.wanted:
-            return
-        buffer.granted.clear()
-        deadline = monotonic() + WAIT_SECONDS
+        share.begin_wait(size)
+        insort(self._waiting, share, key=lambda other: other.number)
+        self._give()
+        end = monotonic() + WAIT_SECONDS
         try:
-            while buffer.wanted:
-                if monotonic() >= deadline:
+            while share.wanted:
+                left = end - monotonic()
+                if left <= 0:
                     words = f"{len(self._waiting)} uploads wait for memory"
                     raise StorageUnavailable from Overloaded(words)
-                await _wait(buffer.granted, _CHECK_SECONDS)
-                self._require_progress()
+                if not await _is_set(share.granted, min(left, SLOW_SECONDS)):
+                    self._take_from_slow(share)
         finally:
-            if buffer.wanted:
-                buffer.wanted = 0
-                self._waiting.remove(buffer)
+            self._withdraw(share)
 
-    def release(self, buffer: "Buffer") -> None:
-        """Give the bytes of a buffer to others."""
-        if buffer is self._favoured:
-            self._favoured = None
-        else:
-            self._free += buffer.held
-        buffer.held = 0
-        self._share()
+    def release(self, share: Share) -> None:
+        """Give the bytes of an upload to others."""
+        self._withdraw(share)
+        self._free += share.held
+        share.held = 0
+        self._holding.discard(share)
+        self._give()
 
-    def _share(self) -> None:
+    def _give(self) -> None:
+        """Grant what the fullest parts wait for, and then the others in their order."""
         while self._waiting:
-            first = self._waiting[0]
-            if first.wanted <= self._free:
-                self._free -= first.wanted
-            elif self._favoured is None:
-                self._favoured, self._favoured_at = first, monotonic()
-                self._free += first.held
+            for share in (*self._fullest(), self._waiting[0]):
+                if share.wanted and self._fits(share, share.wanted):
+                    break
             else:
                 return
-            del self._waiting[0]
-            first.held += first.wanted
-            first.wanted = 0
-            first.granted.set()
+            size = share.wanted
+            self._withdraw(share)
+            self._hold(share, size)
 
-    def _require_progress(self) -> None:
-        """Take the memory from the favoured upload if its client has had it for too long."""
-        favoured = self._favoured
-        if favoured and not favoured.is_sent and monotonic() - self._favoured_at > FAVOUR_SECONDS:
-            favoured.lose()
+    def _fullest(self) -> list[Share]:
+        return nlargest(FULLEST, self._holding, key=lambda share: share.held)
 
+    def _fits(self, share: Share, size: int) -> bool:
+        """Return whether as much is left as the parts lack that are fuller than this one."""
+        fuller = takewhile(lambda other: other is not share, self._fullest())
+        return self._free - size >= sum(self.part - other.held for other in fuller)
 
-class Buffer:
-    """The bytes of an upload that are not sent yet, at most a part.
+    def _hold(self, share: Share, size: int) -> None:
+        self._holding.add(share)
+        self._free -= size
+        share.hold(size)
 
-    They are in pages of their own, which the system gives when they are first written to, and has
-    back at once: a heap would be left in pieces.
-    """
+    def _take_from_slow(self, share: Share) -> None:
+        """Take memory from those slow for longest, until an upload has enough for its part."""
+        slow = [one for one in self._holding if not one.is_sent and one.seconds_left() <= 0]
+        for other in sorted(slow, key=Share.seconds_left):
+            if self._fits(share, self.part - share.held):
+                break
+            if other is not share:
+                other.lose()
 
-    def __init__(self, budget: ByteBudget, number: int) -> None:
-        self._budget = budget
-        self.number = number
-        self.held = 0
-        """Bytes that are counted for it."""
-        self.wanted = 0
-        """Bytes that it waits for."""
-        self.granted = asyncio.Event()
-        self.is_sent = False
-        """Whether the bytes are on their way, so that nobody waits for the client."""
-        self._is_lost = False
-        self._pages: mmap | None = None
-        self._size = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it holds a whole part."""
-        return self._size == self._budget.part
-
-    async def fill(self, data: memoryview) -> int:
-        """Copy as many bytes as there is room for in the part; return how many.
-
-        Raises:
-            StorageUnavailable: If there is no memory for them, or they were taken away.
-        """
-        begin = self._size
-        size = min(len(data), self._budget.part - begin)
-        self._require_bytes()
-        await self._budget.grant(self, size)
-        if self._pages is None:
-            self._pages = mmap(-1, self._budget.part)
-        self._size += size
-        self._pages[begin : self._size] = data[:size]
-        return size
-
-    def send(self) -> memoryview:
-        """Return all bytes, which count until they are released.
-
-        Raises:
-            StorageUnavailable: If they were taken away.
-        """
-        self._require_bytes()
-        self.is_sent = True
-        return memoryview(self._pages or b"")[: self._size]
-
-    def release(self) -> None:
-        """Hold nothing any more, and be ready for the next part."""
-        self._pages, self._size = None, 0
-        self.is_sent = False
-        self._budget.release(self)
-
-    def lose(self) -> None:
-        """Hold nothing any more; the upload fails."""
-        self._is_lost = True
-        self.release()
-
-    def _require_bytes(self) -> None:
-        if self._is_lost:
-            words = "the client was too slow while other uploads waited for memory"
-            raise StorageUnavailable from Overloaded(words)
+    def _withdraw(self, share: Share) -> None:
+        if share.wanted:
+            self._waiting.remove(share)
+            share.end_wait()
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _is_set(event: asyncio.Event, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False

@@ -125,8 +125,9 @@ class Calls:
         except ClientSSLError as error:
             # Not the error's own words, which hold an address of ours.
             cause = getattr(error, "certificate_error", None) or error.os_error
+            words = getattr(cause, "verify_message", "") or reason(cause)
             raise StoreFailure(
-                f"{self._name(call)}: {reason(cause)}; SSL_CERT_FILE names the authorities that "
+                f"{self._name(call)}: {words}; SSL_CERT_FILE names the authorities that "
                 "are trusted"
             ) from error
         except TimeoutError as error:

@@ -11,7 +11,7 @@ from app.domain.errors import ObjectNotFound, StorageError
 from app.storage.s3 import answers
 from app.storage.s3.answers import Upload
 from app.storage.s3.calls import Call, storage_errors
-from app.storage.s3.checksums import content_md5
+from app.storage.s3.checksums import Also, content_md5
 from app.storage.s3.credentials import Credentials
 from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.objects import Objects
@@ -50,7 +50,9 @@ class S3Client(Objects):
             cleaning.add_done_callback(self._cleaning.discard)
             raise
 
-    async def upload_part(self, key: str, upload_id: str, number: int, parts: Parts) -> str:
+    async def upload_part(
+        self, key: str, upload_id: str, number: int, parts: Parts, also: Also | None = None
+    ) -> str:
         """Send a part of an upload and return its entity tag, which `complete_upload` wants.
 
         Args:
@@ -58,12 +60,13 @@ class S3Client(Objects):
             upload_id: As `create_upload` returned it.
             number: From 1 on. All parts but the last have one size, at least 5 MiB.
             parts: The bytes.
+            also: Takes them once, as `content_md5` does.
 
         Raises:
             StorageError: If it may not be there.
         """
         query = {"partNumber": str(number), "uploadId": upload_id}
-        headers = {"content-md5": await content_md5(parts)}
+        headers = {"content-md5": await content_md5(parts, also)}
         call = Call("PUT", self._prefix + key, query, headers, Body(parts))
         with storage_errors():
             return self._require_etag(call, await self._calls.ask(call))

@@ -17,7 +17,7 @@ from app.storage.base import ObjectInfo
 from app.storage.s3 import answers
 from app.storage.s3.answers import Page
 from app.storage.s3.calls import Answer, Call, Calls, storage_errors
-from app.storage.s3.checksums import content_md5
+from app.storage.s3.checksums import Also, content_md5
 from app.storage.s3.credentials import Credentials
 from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.opened import ObjectBody
@@ -44,13 +44,21 @@ class Objects:
         self._bucket = location.bucket
         self._calls = Calls(location, credentials, connections)
 
-    async def put_object(self, key: str, parts: Parts, content_type: str) -> None:
+    async def put_object(
+        self, key: str, parts: Parts, content_type: str, also: Also | None = None
+    ) -> None:
         """Write an object, whole and durable, in place of one that is there.
+
+        Args:
+            key: Its key.
+            parts: Its bytes.
+            content_type: Its media type.
+            also: Takes the bytes once, as `content_md5` does.
 
         Raises:
             StorageError: If it may not be there.
         """
-        headers = {"content-type": content_type, "content-md5": await content_md5(parts)}
+        headers = {"content-type": content_type, "content-md5": await content_md5(parts, also)}
         call = Call("PUT", self._prefix + key, {}, headers, Body(parts))
         with storage_errors():
             self._require_etag(call, await self._calls.ask(call))

@@ -9,9 +9,9 @@ from typing import Final
 
 from app.domain.errors import StorageError, StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.s3.budget import Buffer
-from app.storage.s3.checksums import HASH_IN_THREAD
+from app.storage.s3.buffer import Buffer
 from app.storage.s3.client import S3Client
+from app.storage.s3.exchange import Parts
 
 CONFIRM_SECONDS: Final = 5.0
 """How long the store may take to say whether an object is there after all."""
@@ -72,11 +72,12 @@ class StagedUpload:
         """
         if self._upload_id and self._buffer.held:
             await self._send_part()
-        data = self._buffer.send()
+        parts = self._buffer.send()
+        self._size += self._buffer.held
         self._may_exist = True
         async with self._writing():
             try:
-                await self._put(data)
+                await self._put(parts)
             except StorageUnavailable:
                 if not await self._is_there():
                     raise
@@ -101,30 +102,23 @@ class StagedUpload:
                 why = reason(error)
                 _log.error("could not remove %s, which fsck will find: %s", self._key, why)
 
-    async def _put(self, data: memoryview) -> None:
+    async def _put(self, parts: Parts) -> None:
         if self._upload_id:
             await self._client.complete_upload(self._key, self._upload_id, self._etags)
         else:
-            await self._hash(data)
-            await self._client.put_object(self._key, [data], self._content_type)
+            also = self._checksum.update
+            await self._client.put_object(self._key, parts, self._content_type, also)
 
     async def _send_part(self) -> None:
-        data = self._buffer.send()
+        parts = self._buffer.send()
+        self._size += self._buffer.held
         async with self._writing():
             if self._upload_id is None:
                 self._upload_id = await self._client.create_upload(self._key, self._content_type)
-            await self._hash(data)
-            number = len(self._etags) + 1
-            etag = await self._client.upload_part(self._key, self._upload_id, number, [data])
+            number, also = len(self._etags) + 1, self._checksum.update
+            etag = await self._client.upload_part(self._key, self._upload_id, number, parts, also)
             self._etags.append(etag)
         self._buffer.release()
-
-    async def _hash(self, data: memoryview) -> None:
-        self._size += len(data)
-        if len(data) < HASH_IN_THREAD:
-            self._checksum.update(data)
-        else:
-            await asyncio.to_thread(self._checksum.update, data)
 
     async def _is_there(self) -> bool:
         try:

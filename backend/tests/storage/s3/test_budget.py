@@ -8,10 +8,14 @@ import pytest
 from app.domain.errors import StorageUnavailable
 from app.observability.reasons import reason
 from app.storage.s3 import budget
-from app.storage.s3.budget import Buffer, ByteBudget
+from app.storage.s3.budget import BUDGET, WAIT_SECONDS, ByteBudget
+from app.storage.s3.buffer import Buffer
+from testkit.virtual_time import VirtualTime
 
 PART = 64
 SIZE = 4 * PART
+PIECE = memoryview(bytes(64 * 1024))
+SENDING_SECONDS = 0.2
 
 
 class Uploads:
@@ -24,12 +28,13 @@ class Uploads:
         self.order: list[int] = []
 
     def begin(self) -> Buffer:
-        self.buffers.append(self.budget.buffer())
+        self.buffers.append(Buffer(self.budget))
         return self.buffers[-1]
 
     async def upload(self, size: int, piece: int) -> None:
         """Write a file by pieces, send each part, and end."""
         buffer = self.begin()
+        number = len(self.buffers) - 1
         left = size
         while left:
             data = memoryview(bytes(min(piece, left)))
@@ -41,10 +46,10 @@ class Uploads:
                 if buffer.is_full:
                     await self.send(buffer)
         await self.send(buffer)
-        self.order.append(buffer.number)
+        self.order.append(number)
 
     async def send(self, buffer: Buffer) -> None:
-        assert len(buffer.send()) == buffer.held
+        assert sum(map(len, buffer.send())) == buffer.held
         await asyncio.sleep(0)
         buffer.release()
 
@@ -59,10 +64,10 @@ async def fill(buffer: Buffer, size: int) -> None:
 
 
 async def exhaust(uploads: Uploads) -> list[Buffer]:
-    """Take all memory by parts that are not complete; the first upload is the favoured one."""
-    buffers = [uploads.begin() for _ in range(7)]
-    for buffer in [*buffers[:6], buffers[0], buffers[6]]:
-        await fill(buffer, PART // 2 - (buffer.held > 0))
+    """Take all memory but what the two fullest parts lack; the first two uploads have these."""
+    buffers = [uploads.begin() for _ in range(5)]
+    for buffer, size in zip(buffers, (60, 60, 50, 50, 28), strict=True):
+        await fill(buffer, size)
     return buffers
 
 
@@ -75,9 +80,8 @@ async def test_uploads_whose_parts_fill_all_memory_are_sent_one_after_another(
     assert sorted(uploads.order) == list(range(40))
 
 
-async def test_memory_goes_to_the_upload_that_was_begun_first(uploads: Uploads) -> None:
-    await asyncio.gather(*(uploads.upload(2 * PART, 16) for _ in range(20)))
-    assert uploads.order[:3] != uploads.order[-3:]
+async def test_memory_goes_to_the_part_that_was_begun_first(uploads: Uploads) -> None:
+    await asyncio.gather(*(uploads.upload(PART, 16) for _ in range(20)))
     assert max(uploads.order[:5]) < min(uploads.order[-5:])
 
 
@@ -105,43 +109,121 @@ async def test_uploads_that_are_cancelled_at_any_time_leave_all_memory(seed: int
         await fill(uploads.begin(), PART)
 
 
+async def test_what_the_fullest_parts_lack_is_kept_for_them(uploads: Uploads) -> None:
+    first, second, third, *_ = await exhaust(uploads)
+    waiting = asyncio.create_task(fill(third, 1))
+    await asyncio.sleep(0)
+    await fill(first, 4)
+    await fill(second, 4)
+    assert not waiting.done()
+    first.release()
+    await waiting
+
+
 async def test_a_wait_for_memory_has_a_deadline(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "WAIT_SECONDS", 0.0)
-    _, second, third, *_ = await exhaust(uploads)
+    *_, third, fourth, _ = await exhaust(uploads)
     with pytest.raises(StorageUnavailable) as raised:
-        await fill(second, 1)
-    assert "uploads wait for memory" in reason(raised.value)
-    third.release()
-    await fill(second, 1)
+        await fill(third, 1)
+    assert "1 uploads wait for memory" in reason(raised.value)
+    fourth.release()
+    await fill(third, 1)
 
 
-async def test_a_slow_client_that_has_the_last_memory_does_not_keep_it(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+def test_all_bytes_are_sent_in_their_order_however_many_pieces_they_came_in(
+    virtual: VirtualTime,
 ) -> None:
-    monkeypatch.setattr(budget, "FAVOUR_SECONDS", 0.0)
-    monkeypatch.setattr(budget, "_CHECK_SECONDS", 0.01)
-    slow, second, *_ = await exhaust(uploads)
-    async with asyncio.timeout(30):
-        await fill(second, PART // 2)
-    with pytest.raises(StorageUnavailable) as raised:
-        await fill(slow, 1)
-    assert "the client was too slow" in reason(raised.value)
-    with pytest.raises(StorageUnavailable):
-        slow.send()
+    async def main() -> None:
+        for length in (1, 7, PART):
+            buffer = Buffer(ByteBudget(SIZE, PART))
+            content = bytes(range(PART))
+            for begin in range(0, PART, length):
+                piece = memoryview(content[begin : begin + length])
+                assert await buffer.fill(piece) == len(piece)
+            assert b"".join(buffer.send()) == content
+
+    virtual.run(main())
 
 
-async def test_a_part_that_is_on_its_way_is_not_taken_from_its_upload(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def virtual(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
+    """Let the budget live in virtual time."""
+    loop = VirtualTime()
+    monkeypatch.setattr(budget, "monotonic", loop.time)
+    return loop
+
+
+async def upload_slowly(
+    memory: ByteBudget, begin: float, size: int, rate: float, first: int = 0
 ) -> None:
-    monkeypatch.setattr(budget, "FAVOUR_SECONDS", 0.0)
-    monkeypatch.setattr(budget, "WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(budget, "_CHECK_SECONDS", 0.01)
-    first, second, *_ = await exhaust(uploads)
-    sent = first.send()
-    with pytest.raises(StorageUnavailable):
-        await fill(second, 1)
-    assert len(sent) == PART - 1
-    first.release()
-    await fill(first, 1)
+    """Upload a file from some second on, at so many bytes a second; of it `first` at once."""
+    await asyncio.sleep(begin)
+    buffer = Buffer(memory)
+    left, seconds = size, 0.0
+    try:
+        while left:
+            piece = PIECE[: min(len(PIECE), left)]
+            await asyncio.sleep(seconds)
+            while piece:
+                filled = await buffer.fill(piece)
+                piece, left = piece[filled:], left - filled
+                if buffer.is_full:
+                    await send_slowly(buffer)
+            seconds = len(PIECE) / rate if size - left >= first else 0.0
+        await send_slowly(buffer)
+    finally:
+        buffer.release()
+
+
+async def send_slowly(buffer: Buffer) -> None:
+    buffer.send()
+    await asyncio.sleep(SENDING_SECONDS)
+    buffer.release()
+
+
+def test_uploads_over_slow_lines_share_the_memory_and_are_all_stored(virtual: VirtualTime) -> None:
+    async def main() -> None:
+        memory = ByteBudget()
+        uploads = (upload_slowly(memory, 2.0 * i, 6_000_000, 100_000) for i in range(40))
+        assert 3 * BUDGET < 40 * 6_000_000
+        await asyncio.gather(*uploads)
+
+    virtual.run(main())
+
+
+def test_clients_that_keep_the_memory_without_sending_lose_it_to_others(
+    virtual: VirtualTime,
+) -> None:
+    async def main() -> None:
+        memory = ByteBudget()
+        idle = [
+            asyncio.create_task(upload_slowly(memory, 0.0, 50_000_000, 1024, first=1_000_000))
+            for _ in range(60)
+        ]
+        await asyncio.gather(
+            *(upload_slowly(memory, 1.0 + 5 * i, 4_000_000, 1_000_000) for i in range(20))
+        )
+        for one in idle:
+            one.cancel()
+        ends = await asyncio.gather(*idle, return_exceptions=True)
+        lost = [end for end in ends if isinstance(end, StorageUnavailable)]
+        assert any("the client was too slow" in reason(end) for end in lost)
+
+    virtual.run(main())
+
+
+def test_a_part_that_is_on_its_way_and_one_that_waits_are_not_slow(virtual: VirtualTime) -> None:
+    async def main() -> None:
+        uploads = Uploads()
+        first, second, third, fourth, fifth = await exhaust(uploads)
+        sent = [buffer.send() for buffer in (first, second, fourth, fifth)]
+        with pytest.raises(StorageUnavailable):
+            await fill(third, 1)
+        assert virtual.time() == WAIT_SECONDS
+        assert [sum(map(len, parts)) for parts in sent] == [60, 60, 50, 28]
+        first.release()
+        await fill(third, 1)
+
+    virtual.run(main())
