@@ -127,8 +127,7 @@ class Calls:
             cause = getattr(error, "certificate_error", None) or error.os_error
             words = getattr(cause, "verify_message", "") or reason(cause)
             raise StoreFailure(
-                f"{self._name(call)}: {words}; SSL_CERT_FILE names the authorities that "
-                "are trusted"
+                f"{self._name(call)}: {words}; SSL_CERT_FILE names the authorities that are trusted"
             ) from error
         except TimeoutError as error:
             words = f"no bytes for {PROGRESS_SECONDS:g} s: it hangs, or the network to it does"
