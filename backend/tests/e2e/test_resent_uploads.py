@@ -7,8 +7,11 @@ import pytest
 from testkit import samples
 from testkit.live import TIMEOUT
 from testkit.page import OpenPage
+from testkit.programs import needs_chromium
 from testkit.relay import relaying
 from testkit.service import Service, listed_names
+
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
 SEND = """async ([key, bytes]) => {
   await fetch("/health/live");  // leaves a connection, which the upload uses
