@@ -134,6 +134,20 @@ async def test_everybody_may_do_what_the_rules_say_and_nothing_else(
     assert not wrong, "\n".join(wrong)
 
 
+async def test_a_count_is_of_the_images_that_one_reaches(
+    open_client: OpenClient, database: Database
+) -> None:
+    ann, bob = [(await make_key(database, *ALL)).headers for _ in range(2)]
+    async with open_client(access=Access.KEYS, api_key=SecretStr(KEY)) as client:
+        for headers, number in ((ann, 1), (bob, 2), (bearer(KEY), 3)):
+            for _ in range(number):
+                await client.post(UPLOAD, files={"file": samples.jpeg()}, headers=headers)
+        for headers, number in ((ann, 1), (bob, 2), (bearer(KEY), 6)):
+            for query in ("", "?type=image/jpeg"):
+                response = await client.get(f"/api/v1/images/count{query}", headers=headers)
+                assert response.json() == {"count": number, "exact": True}
+
+
 @dataclass
 class World:
     """Two users, and images of theirs and of nobody."""
