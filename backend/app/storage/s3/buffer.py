@@ -7,16 +7,16 @@ from app.domain.errors import StorageUnavailable
 from app.runtime.batching import Overloaded
 from app.storage.s3.budget import ByteBudget, Share
 
-_PIECES: Final = 8
-"""How many pieces of a part are kept as they arrived: all of a file of 1 MB, as a rule."""
+_PIECES: Final = 6
+"""How many pieces are kept as they arrived: all of a file of 1 MB, as a rule."""
 
 
 class Buffer(Share):
     """The bytes of one upload, and their share of the memory.
 
-    Copying them takes long: each page must be cleared and mapped first. So what arrives first is
-    kept as it is. The rest of a large part goes to pages of its own, which the system has back at
-    once: a heap would be left in pieces.
+    Copying them takes long: each page must be cleared and mapped first. So they are kept as they
+    arrived, unless they are many: then they go to pages of their own, which the system has back at
+    once, where a heap would be left in pieces.
 
     Args:
         budget: Grants the memory.
@@ -47,13 +47,9 @@ class Buffer(Share):
         self._require_bytes()
         await self._budget.grant(self, size)
         self._require_bytes()
-        if len(self._pieces) < _PIECES:
-            self._pieces.append(data[:size])
-            return size
-        if self._pages is None:
-            self._pages = mmap(-1, self._budget.part, flags=MAP_PRIVATE | MAP_ANONYMOUS)
-        begin, self._in_pages = self._in_pages, self._in_pages + size
-        self._pages[begin : self._in_pages] = data[:size]
+        self._pieces.append(data[:size])
+        if self._pages is not None or len(self._pieces) > _PIECES:
+            self._copy()
         return size
 
     def send(self) -> list[memoryview]:
@@ -66,7 +62,7 @@ class Buffer(Share):
         self.is_sent = True
         if self._pages is None:
             return self._pieces
-        return [*self._pieces, memoryview(self._pages)[: self._in_pages]]
+        return [memoryview(self._pages)[: self._in_pages]]
 
     def release(self) -> None:
         """Hold nothing any more, and be ready for the next part."""
@@ -78,6 +74,14 @@ class Buffer(Share):
         """Hold nothing any more; the upload fails."""
         super().lose()
         self.release()
+
+    def _copy(self) -> None:
+        if self._pages is None:
+            self._pages = mmap(-1, self._budget.part, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        for piece in self._pieces:
+            begin, self._in_pages = self._in_pages, self._in_pages + len(piece)
+            self._pages[begin : self._in_pages] = piece
+        self._pieces.clear()
 
     def _require_bytes(self) -> None:
         if self.is_lost:
