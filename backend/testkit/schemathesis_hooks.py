@@ -1,8 +1,10 @@
 """What schemathesis cannot know: what images, names, cursors, searches and forms look like."""
 
 import json
+import re
 from datetime import UTC
 from typing import Any
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ JPEGS, PNGS = (
 )
 Case = schemathesis.Case[Any]
 FLAGS = ("strip_metadata", "is_public")
+MAY_BE_KEY = re.compile("[!-~]{1,255}")
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
@@ -39,6 +42,17 @@ def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
         for name in [name for name in case.body if name not in OPTIONS]:
             case.body[name] = case.body.pop(name)
     return case
+
+
+@schemathesis.hook
+def before_call(_context: schemathesis.HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
+    """Send no Idempotency-Key twice, which would be refused with another request; and 5.0 as 5."""
+    if MAY_BE_KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = str(uuid4())
+    if isinstance(case.body, dict):
+        for name, value in case.body.items():
+            if isinstance(value, float) and value.is_integer():
+                case.body[name] = int(value)
 
 
 @schemathesis.hook
