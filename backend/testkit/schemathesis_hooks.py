@@ -3,6 +3,7 @@
 import json
 from datetime import UTC
 from typing import Any
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from app.api.forms.multipart import OPTIONS
 from app.api.images.cursor import encode_cursor
+from app.api.images.repeatable import KEY, KEY_NAME
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Position
 from app.schemas.changes import ImageChanges
@@ -34,7 +36,12 @@ schemathesis.openapi.format("search", st.text(max_size=9).map("{}1".format))
 
 @schemathesis.hook
 def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
-    """Send options before the files; in place, so that the body is not taken for another one."""
+    """Send options before the files; in place, so that the body is not taken for another one.
+
+    A key that may be sent is made unique: it would be refused with another request than before.
+    """
+    if KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
+        case.headers[KEY_NAME] = uuid4().hex
     if isinstance(case.body, dict) and any(name in case.body for name in OPTIONS):
         for name in [name for name in case.body if name not in OPTIONS]:
             case.body[name] = case.body.pop(name)
