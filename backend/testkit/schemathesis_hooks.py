@@ -36,16 +36,18 @@ schemathesis.openapi.format("search", st.text(max_size=9).map("{}1".format))
 
 @schemathesis.hook
 def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
-    """Send options before the files; in place, so that the body is not taken for another one.
-
-    A key that may be sent is made unique: it would be refused with another request than before.
-    """
-    if KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
-        case.headers[KEY_NAME] = uuid4().hex
+    """Send options before the files; in place, so that the body is not taken for another one."""
     if isinstance(case.body, dict) and any(name in case.body for name in OPTIONS):
         for name in [name for name in case.body if name not in OPTIONS]:
             case.body[name] = case.body.pop(name)
     return case
+
+
+@schemathesis.hook
+def before_call(_context: schemathesis.HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
+    """Make a key that may be sent unique, for with another request than before it is refused."""
+    if case.headers and KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
+        case.headers[KEY_NAME] = uuid4().hex
 
 
 @schemathesis.hook
