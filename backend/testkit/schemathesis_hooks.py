@@ -13,6 +13,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from app.api.forms.multipart import OPTIONS
 from app.api.images.cursor import encode_cursor
+from app.api.images.repeatable import KEY, KEY_NAME
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Position
 from app.schemas.changes import ImageChanges
@@ -46,6 +47,7 @@ def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
 
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
+<<<<<<< HEAD
     """Send no Idempotency-Key twice, which would be refused with another request; and 5.0 as 5."""
     if MAY_BE_KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = str(uuid4())
@@ -53,6 +55,11 @@ def before_call(_context: schemathesis.HookContext, case: Case, _kwargs: dict[st
         for name, value in case.body.items():
             if isinstance(value, float) and value.is_integer():
                 case.body[name] = int(value)
+=======
+    """Make a key that may be sent unique, for with another request than before it is refused."""
+    if case.headers and KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
+        case.headers[KEY_NAME] = uuid4().hex
+>>>>>>> wt-again
 
 
 @schemathesis.hook

@@ -199,7 +199,7 @@ class MissingScope(ImageHostError):
     """
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"This call needs an API key with the scope {scope!r}.")
+        super().__init__(f"This call needs an API key with the scope '{scope}'.")
         self.scope = scope
 
 

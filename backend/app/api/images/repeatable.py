@@ -21,18 +21,18 @@ from app.domain.limits import subscriber_of
 from app.services.idempotency import keyed_files
 
 MAX_KEY: Final = 255
-_KEY: Final = re.compile(f"[!-~]{{1,{MAX_KEY}}}")
-_NAME: Final = "Idempotency-Key"
+KEY: Final = re.compile(f"[!-~]{{1,{MAX_KEY}}}")
+KEY_NAME: Final = "Idempotency-Key"
 _SENTENCE: Final = f"An Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters, no spaces."
 KEY_PARAMETER: Final = {
-    "name": _NAME,
+    "name": KEY_NAME,
     "in": "header",
     "required": False,
     "description": "A key of your own making for this one request, such as a UUID. Sent again with "
     "the same key within 24 hours, the request stores nothing twice, and is answered as the first "
     "time; while that is under way with 409, and with 422 if it is another request. What stored no "
     "file at all is forgotten.",
-    "schema": {"type": "string", "pattern": f"^{_KEY.pattern}$"},
+    "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
     "examples": {"uuid": {"value": "5f0c4b1e-0d5a-4b57-9c3f-8f6c7a1e2d34"}},
 }
 """Describes the header for OpenAPI."""
@@ -49,7 +49,7 @@ class RepeatableRoute(APIRoute):
         field = next(field for field, path in CALLS.items() if path == self.path)
 
         async def answer(request: Request) -> Response:
-            key = request.headers.get(_NAME)
+            key = request.headers.get(KEY_NAME)
             return await (handle(request) if key is None else _once(request, key, field, handle))
 
         return answer
@@ -59,8 +59,8 @@ async def _once(
     request: Request, key: str, field: str, handle: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """Answer a request with a key: as it was answered before, or by carrying it out."""
-    if not _KEY.fullmatch(key):
-        raise RequestValidationError([{"loc": ("header", _NAME), "msg": _SENTENCE}])
+    if not KEY.fullmatch(key):
+        raise RequestValidationError([{"loc": ("header", KEY_NAME), "msg": _SENTENCE}])
     context = await get_context(request)
     sender = _sender(await context.require(Right.UPLOAD), context.client_address)
     idempotency = context.services.idempotency
