@@ -1,7 +1,6 @@
 """What schemathesis cannot know: what images, names, cursors, searches and forms look like."""
 
 import json
-import re
 from datetime import UTC
 from typing import Any
 from uuid import uuid4
@@ -25,7 +24,6 @@ JPEGS, PNGS = (
 )
 Case = schemathesis.Case[Any]
 FLAGS = ("strip_metadata", "is_public")
-MAY_BE_KEY = re.compile("[!-~]{1,255}")
 positions = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.uuids())
 
 schemathesis.openapi.media_type("image/jpeg", st.sampled_from(JPEGS))
@@ -47,19 +45,13 @@ def map_case(_context: schemathesis.HookContext, case: Case) -> Case:
 
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: Case, _kwargs: dict[str, Any]) -> None:
-<<<<<<< HEAD
     """Send no Idempotency-Key twice, which would be refused with another request; and 5.0 as 5."""
-    if MAY_BE_KEY.fullmatch(str(case.headers.get("Idempotency-Key", ""))):
-        case.headers["Idempotency-Key"] = str(uuid4())
+    if case.headers and KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
+        case.headers[KEY_NAME] = uuid4().hex
     if isinstance(case.body, dict):
         for name, value in case.body.items():
             if isinstance(value, float) and value.is_integer():
                 case.body[name] = int(value)
-=======
-    """Make a key that may be sent unique, for with another request than before it is refused."""
-    if case.headers and KEY.fullmatch(str(case.headers.get(KEY_NAME, ""))):
-        case.headers[KEY_NAME] = uuid4().hex
->>>>>>> wt-again
 
 
 @schemathesis.hook
