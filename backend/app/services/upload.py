@@ -104,23 +104,27 @@ class Uploads:
 
         Raises:
             TooManyFiles: If there are more than allowed; then nothing is stored.
-            QuotaExceeded: If the address may not add even one.
+            QuotaExceeded: If the address may not add even one; not if all are stored already.
             DatabaseUnavailable: If the database cannot be asked about that.
             UploadUnderWay: As `upload`; who has claimed the request has the answer, also for the
                 files that are stored.
             IdempotencyKeyReused: As `upload`.
         """
-        await self._quota.require(address)
         results: list[Image | FailedUpload] = []
         arrived: deque[StagedImage | Image | FailedUpload] = deque()
+        is_admitted = False
         try:
             async for file in files:
                 if len(arrived) == self._batch_max_files:
                     raise TooManyFiles(self._batch_max_files, len(arrived) + 1)
+                stored = file.keyed if file.keyed and file.keyed.is_stored else None
+                if not (stored or is_admitted):
+                    await self._quota.require(address)
+                    is_admitted = True
                 try:
                     arrived.append(
-                        await _stored_image(file, file.keyed)
-                        if file.keyed and file.keyed.is_stored
+                        await _stored_image(file, stored)
+                        if stored
                         else await self._stage_and_seal(file, address, owner_id)
                     )
                 except (UploadRejected, StorageError, ImageNotFound) as error:

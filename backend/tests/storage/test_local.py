@@ -809,15 +809,23 @@ async def test_a_linked_file_is_the_same_inode_and_as_young_as_a_new_one(
     assert (await storage.stat(OTHER_KEY)).modified.timestamp() >= began - 1
 
 
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("link", errno.EPERM), ("utime", errno.EPERM), ("utime", errno.EACCES)],
+)
 async def test_a_file_that_cannot_have_another_name_is_not_linked(
-    storage: LocalStorage, files: "Files", monkeypatch: pytest.MonkeyPatch
+    storage: LocalStorage,
+    files: "Files",
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
 ) -> None:
-    """As on a file system without hard links: here none can be made to lack them."""
+    """As on a file system without hard links, or of another user, as after a restore."""
 
-    def refuse(_name: str, _new_name: str) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+    def refuse(*_names: str) -> None:
+        raise OSError(number, os.strerror(number))
 
     await put(storage, b"bytes")
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, call, refuse)
     assert not await storage.link(KEY, OTHER_KEY)
     assert files.all() == [files.published]

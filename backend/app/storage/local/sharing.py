@@ -2,9 +2,10 @@
 
 import os
 from contextlib import suppress
-from errno import EMLINK, ENOSYS, EPERM
+from errno import ENOSYS
 from typing import Final
 
+from app.storage.local.links import add_name
 from app.storage.local.writer_program import UNSUPPORTED, sync_folder
 
 PIECE: Final = 256 * 1024
@@ -12,8 +13,6 @@ PIECE: Final = 256 * 1024
 PIECES_A_CALL: Final = 64
 """That are compared with one call, so that the disk may be slow."""
 
-_CANNOT_LINK: Final = UNSUPPORTED | {EMLINK, EPERM}
-"""Errors of a file that has as many names as it may have, or of a filesystem without links."""
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 
@@ -60,13 +59,8 @@ def link_over(file: str, name: str, temporary: str) -> bool:
     Raises:
         OSError: If one of the two is missing, or the disk fails.
     """
-    try:
-        os.utime(file)  # or else fsck would take the name for what an old upload has left
-        os.link(file, temporary)
-    except OSError as error:
-        if error.errno in _CANNOT_LINK:
-            return False
-        raise
+    if not add_name(file, temporary):
+        return False
     try:
         exchange(temporary, name)
     except OSError as error:
