@@ -3,8 +3,15 @@
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from app.schemas.image import EXAMPLE_ID
 
@@ -18,14 +25,14 @@ class ImageChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    filename: str | SkipJsonSchema[None] = Field(
+    filename: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
         None,
         description="A name for it, which is made harmless as that of an upload: of a path only "
         "the last part is kept, of a long name 255 characters",
         examples=["holiday.jpg"],
         json_schema_extra={"format": "file-name"},
     )
-    is_public: StrictBool | SkipJsonSchema[None] = Field(
+    is_public: Annotated[StrictBool | None, WithJsonSchema({"type": "boolean"})] = Field(
         None,
         description="Whether anybody may fetch the file and its thumbnails. A change is effective "
         "everywhere when it is answered, and ends all signed addresses",

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from app.database.engine import Database
 from app.domain.errors import UserExists, UserNotFound
-from app.domain.job import DELETE_USER, NewJob
+from app.domain.job import DELETE_USER, NewJob, Priority
 from app.domain.user import Deletion, User, UserChanges, UserRole, checked_email
 from app.statements.jobs import insert_jobs
 from app.statements.users import begin_deletion, change_user, find_user, insert_user, list_users
@@ -104,7 +104,7 @@ class Users:
             user = await begin_deletion(session, user_id, images)
             if user is None:
                 raise UserNotFound(user_id)
-            await insert_jobs(session, [NewJob(DELETE_USER, str(user_id))])
+            await insert_jobs(session, [NewJob(DELETE_USER, str(user_id), Priority.BACKLOG)])
         return user
 
     async def change(self, user_id: UUID, changes: UserChanges) -> User:

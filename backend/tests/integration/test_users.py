@@ -8,8 +8,10 @@ import pytest
 from app.database.engine import Database
 from app.domain.errors import InvalidEmail, InvalidKey, UserExists, UserNotFound
 from app.domain.image import Image
+from app.domain.job import DELETE_USER, NewJob
 from app.domain.user import Deletion, UserRole
 from app.jobs.user_deletion import user_deletion_task
+from app.queue.task import Task
 from app.queue.worker import QueueWorker
 from app.services import user_deletion
 from app.services.changes import Changes
@@ -18,6 +20,7 @@ from app.services.removal import Removal
 from app.services.use_cases import Services
 from app.services.user_deletion import IMAGES_AT_ONCE, UserDeletion
 from app.services.users import Users
+from app.statements.jobs import insert_jobs
 from app.statements.users import delete_user
 from app.storage.memory import MemoryStorage
 from testkit import jobs, samples
@@ -161,6 +164,37 @@ async def test_a_worker_deletes_a_user_slice_by_slice(
     await running
     assert await is_gone(services, user.id)
     assert (await services.images.page(1, None)).items == []
+
+
+async def test_other_jobs_go_before_the_next_slice(
+    services: Services,
+    database: Database,
+    deletion: UserDeletion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(user_deletion, "SLICE_SECONDS", 0.0)
+    user = await make_user(database)
+    await add(database, *(row(owner_id=user.id) for _ in range(2 * IMAGES_AT_ONCE)))
+    left: list[int] = []
+    worker: QueueWorker
+
+    async def run_other(_subject: str) -> None:
+        left.append((await services.images.count()).number)
+        worker.stop()
+
+    async def run_slice(subject: str) -> None:
+        await deletion.run(UUID(subject))
+        async with database.write() as session:
+            await insert_jobs(session, [NewJob("other", "")])
+
+    tasks = [
+        Task(DELETE_USER, run_slice, set_aside=None, seconds=TIMEOUT),
+        Task("other", run_other, set_aside=None, seconds=TIMEOUT),
+    ]
+    worker = QueueWorker(database, tasks, 1)
+    await services.users.delete(user.id, Deletion.DELETE)
+    await asyncio.wait_for(worker.run(), TIMEOUT)
+    assert left == [IMAGES_AT_ONCE]
 
 
 async def test_said_again_the_last_word_counts_for_the_images_that_are_left(
