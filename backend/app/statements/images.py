@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.image import Image, ImageDetails, NewImage
-from app.domain.job import RENDER, SHARE
+from app.domain.job import RENDER, SHARE, Priority
 from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
@@ -98,7 +98,7 @@ def insertions(rows: Select[Any]) -> dict[frozenset[str], Executable]:
     )
     jobs = {
         RENDER: job_for_each(RENDER, select(stored.c.id)),
-        SHARE: job_for_each(SHARE, select(stored.c.id).where(has_equal)),
+        SHARE: job_for_each(SHARE, select(stored.c.id).where(has_equal), Priority.BACKLOG),
     }
     return {NO_TASKS: statement} | {
         frozenset(tasks): select(*stored.c).add_cte(*(jobs[task] for task in tasks))

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from app.database.engine import ReadSession, WriteSession
-from app.domain.job import INVALIDATE, STALE, FailedJob, JobCount, JobState, NewJob
+from app.domain.job import INVALIDATE, STALE, FailedJob, JobCount, JobState, NewJob, Priority
 
 _IS_TOO_LATE: Final = "excluded.priority > 0 AND job.scheduled_at > now() + interval '10 seconds'"
 """Of a job that failed before, and that somebody waits for now."""
@@ -86,15 +86,19 @@ _DISCARD: Final = text(f"DELETE FROM procrastinate_jobs WHERE {_CHOSEN} RETURNIN
 
 
 _JOBS: Final = table(
-    "procrastinate_jobs", *map(column, ("queue_name", "task_name", "queueing_lock", "args"))
+    "procrastinate_jobs",
+    *map(column, ("queue_name", "task_name", "queueing_lock", "args", "priority")),
 )
 
 
-def job_for_each(task: str, new_ids: Select[tuple[UUID]]) -> CTE:
+def job_for_each(
+    task: str, new_ids: Select[tuple[UUID]], priority: Priority = Priority.NORMAL
+) -> CTE:
     """Return the part of a statement that inserts a job for each id, none of which has one."""
     (new_id,) = new_ids.selected_columns
     name, subject = literal(task), cast(new_id, Text)
-    values = name, name, name + ":" + subject, func.jsonb_build_object("subject", subject)
+    arguments = func.jsonb_build_object("subject", subject)
+    values = name, name, name + ":" + subject, arguments, literal(priority.value)
     jobs = new_ids.with_only_columns(*values)
     return _JOBS.insert().from_select(_JOBS.c.keys(), jobs).cte(f"{task}_jobs")
 

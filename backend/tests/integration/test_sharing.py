@@ -13,7 +13,7 @@ from app.composition.worker import open_worker
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.image import Image
-from app.domain.job import RENDER, SHARE
+from app.domain.job import RENDER, SHARE, Priority
 from app.services.cleanup import CleanUp
 from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import GRACE, Kind
@@ -98,13 +98,18 @@ async def test_equal_files_of_one_transaction_have_a_job_each_but_one(
     assert sorted(store.inodes().values()) == [1, 3]
 
 
-async def test_an_upload_that_is_rendered_has_both_jobs(store: Store) -> None:
+async def test_an_upload_that_is_rendered_has_both_jobs_and_sharing_waits(store: Store) -> None:
     services = Services(store.database, store.storage, LIMITS, (150,))
     first = await services.uploads.upload(file(JPEG), None)
     second = await services.uploads.upload(file(JPEG), None)
-    found = await jobs.rows(store.database, "task_name, args->>'subject'")
-    expected = [(RENDER, first.id), (RENDER, second.id), (SHARE, second.id)]
-    assert sorted(found) == sorted((task, str(image_id)) for task, image_id in expected)
+    found = await jobs.rows(store.database, "task_name, args->>'subject', priority")
+    assert sorted(found) == sorted(
+        [
+            (RENDER, str(first.id), Priority.NORMAL),
+            (RENDER, str(second.id), Priority.NORMAL),
+            (SHARE, str(second.id), Priority.BACKLOG),
+        ]
+    )
 
 
 async def test_a_storage_that_cannot_share_has_no_jobs_and_nothing_to_do(

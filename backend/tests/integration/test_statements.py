@@ -66,6 +66,8 @@ OF_A_TYPE = Filters(content_type="image/png")
 OF_EQUAL_BYTES = Filters(checksum=bytes(32))
 OWNER = UUID("7f1c8e9a-4b5d-4c3e-9f2a-6d8b0e1c2a34")
 KEYS = "uq_images_storage_key"
+EITHER = f"pk_images or {KEYS}"
+"""Of a statement that names the id and the key: each names one row, so each costs the same."""
 NEWEST = "ix_images_created_at_id"
 CHECKSUMS = "ix_images_checksum_created_at_id"
 TYPES = "ix_images_content_type_created_at_id"
@@ -249,7 +251,7 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     "find details": (lambda session, known: find_details(session, [known.id]), "pk_images"),
     "republish": (
         lambda session, known: republish_image(session, named(known), "new", is_public=False),
-        "pk_images",
+        EITHER,
     ),
     "rename": (lambda session, known: rename_image(session, known.id, "a"), "pk_images"),
     "find by key": (lambda session, known: find_file(session, f"{known.id.hex}.jpg"), KEYS),
@@ -260,7 +262,7 @@ OF_IMAGES: dict[str, tuple[Query, str]] = {
     ),
     "record a rendition": (
         lambda session, known: record_rendition(session, named(known), RENDERED),
-        "pk_images",
+        EITHER,
     ),
     "record an error": (
         lambda session, known: record_render_error(session, known.id, "why", {}),
@@ -327,7 +329,7 @@ async def test_every_query_is_answered_by_its_index(
         middle = text("SELECT created_at, id FROM images ORDER BY created_at OFFSET 9000 LIMIT 1")
         known = Position(*(await session.execute(middle)).one())
     plan = await explain(database, lambda session: query(session, known))
-    assert index in plan
+    assert any(name in plan for name in index.split(" or "))
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
 

@@ -6,7 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.database.engine import Database
-from app.domain.errors import InvalidEmail, InvalidKey, UserExists, UserNotFound
+from app.domain.errors import (
+    InvalidEmail,
+    InvalidKey,
+    StorageUnavailable,
+    UserExists,
+    UserNotFound,
+)
 from app.domain.image import Image
 from app.domain.job import DELETE_USER, NewJob
 from app.domain.user import Deletion, UserRole
@@ -32,7 +38,7 @@ from testkit.uploads import add, file, row, stored_keys
 @pytest.fixture
 def deletion(database: Database, storage: MemoryStorage) -> UserDeletion:
     changes = Changes(database, None)
-    return UserDeletion(database, changes, ImageDeletion(changes, Removal(storage)))
+    return UserDeletion(database, changes, ImageDeletion(changes, Removal(storage)), storage)
 
 
 async def upload(services: Services, owner: UUID | None) -> Image:
@@ -195,6 +201,31 @@ async def test_other_jobs_go_before_the_next_slice(
     await services.users.delete(user.id, Deletion.DELETE)
     await asyncio.wait_for(worker.run(), TIMEOUT)
     assert left == [IMAGES_AT_ONCE]
+
+
+async def test_while_the_storage_is_away_no_row_goes_without_its_file(
+    services: Services,
+    storage: MemoryStorage,
+    deletion: UserDeletion,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = await make_user(database)
+    image = await upload(services, user.id)
+    await services.users.delete(user.id, Deletion.DELETE)
+
+    async def fail(*_key: str) -> None:
+        raise StorageUnavailable
+
+    with monkeypatch.context() as away:
+        away.setattr(storage, "probe", fail)
+        away.setattr(storage, "delete", fail)
+        with pytest.raises(StorageUnavailable):
+            await deletion.run(user.id)
+    assert await services.images.get(image.id)
+    await deletion.run(user.id)
+    assert await is_gone(services, user.id)
+    assert not await stored_keys(storage)
 
 
 async def test_said_again_the_last_word_counts_for_the_images_that_are_left(
