@@ -8,7 +8,8 @@ Lock, second step: SHARE UPDATE EXCLUSIVE and ROW SHARE, while all rows are read
 writes go on beside it. Lock, of each index: SHARE UPDATE EXCLUSIVE, beside which they go on too; it
 waits for transactions that began before it.
 
-Code of before does not know private images, and would show them to anybody: it refuses this schema.
+Earlier versions do not know private images, and would show them to anybody: they refuse this
+schema.
 
 The steps are transactions of their own, and each can be repeated: an index that a broken attempt
 has left unfinished is dropped first.

@@ -247,8 +247,8 @@ class InvalidEmail(ImageHostError):
 class KeyNotFound(ImageHostError):
     """No API key has this prefix, or it is another user's."""
 
-    def __init__(self, prefix: str) -> None:
-        super().__init__(f"No API key has the prefix {prefix}.")
+    def __init__(self) -> None:
+        super().__init__("No API key has this prefix, which is ih_ and 8 characters.")
 
 
 class TooManyKeys(ImageHostError):

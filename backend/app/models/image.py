@@ -32,8 +32,8 @@ class ImageRow(Base):
 
     Between the two nothing changes but what is unknown at first (`width`, `height`, `checksum` and
     `truncated`), once, to what the file says (see `app.services.backfill`), and so the metadata;
-    what is known of the thumbnails, each time they are rendered; the file name; and the visibility,
-    with which the storage key changes.
+    what is known of the thumbnails, each time they are rendered; the file name; the visibility,
+    with which the storage key changes; and the owner, who may be deleted.
     """
 
     __tablename__ = "images"
@@ -76,7 +76,7 @@ class ImageRow(Base):
     updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # The terms that find it (see `app.domain.search`); unknown in rows of earlier versions.
     search: Mapped[str | None] = mapped_column(TSVECTOR)
-    # Who uploaded it; unknown of images that were uploaded without a user's key.
+    # Who uploaded it; unknown where that was without a user's key, or the user has been deleted.
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     # Whether anybody may fetch its file; others need a key, or a signed address.
     is_public: Mapped[bool] = mapped_column(server_default=true())

@@ -93,11 +93,11 @@ class Keys:
             DatabaseUnavailable: If it cannot be revoked, or it is unknown whether it was.
         """
         if not is_prefix(prefix):
-            raise KeyNotFound(prefix)
+            raise KeyNotFound
         owner = None if Right.ADMIN in actor.rights else actor.user_id
         async with self._database.write_alone() as session:
             if not await revoke_key(session, prefix, owner):
-                raise KeyNotFound(prefix)
+                raise KeyNotFound
 
 
 def _whose(user_id: UUID | None, actor: Actor) -> UUID:

@@ -75,8 +75,8 @@ class Removal:
             await self._storage.delete(key)
         except StorageError as error:
             _log.error(
-                "image %s is deleted or has other files, but its file %s may be left behind, which "
-                "fsck will find: %s",
+                "image %s needs its file %s no more, but that may be left behind, which fsck will "
+                "find: %s",
                 image_id,
                 key,
                 reason(error),

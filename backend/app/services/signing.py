@@ -51,8 +51,10 @@ class AddressSigner:
             DatabaseUnavailable: If the key must be read from the database, and cannot.
         """
         key_id = next(iter(self._keys), OWN_KEY)
+        secret = await self._key(key_id)
+        assert secret  # noqa: S101 - there is one of this id
         message = _message(stem(image.storage_key), variant, str(expires))
-        signature = sign(await self._key(key_id) or b"", message)
+        signature = sign(secret, message)
         return urlencode(Signature(str(expires), key_id, signature)._asdict())
 
     async def queries(self, image: Image, sizes: Iterable[int]) -> dict[str, str]:

@@ -122,6 +122,9 @@ class Statistics:
 
     def _keep(self, counted: list[tuple[tuple[float, int], list[int]]]) -> None:
         for key, (downloads, size) in counted:
+            if key not in self._counted and len(self._counted) >= MOST_COUNTED:
+                self._missed += downloads
+                continue
             sums = self._counted.setdefault(key, [0, 0])
             sums[0] += downloads
             sums[1] += size

@@ -116,6 +116,10 @@ class Thumbnails:
             ThumbnailNotReady: If that takes too long, or too many thumbnails are waited for.
             ImageHostError: As `find`.
         """
+        # What `find` has found may have been a public image, and be a private one by this time.
+        image = await self._images.get_stored(image_id)
+        if not (image.is_public or await viewer.may_fetch(original_of(image))):
+            raise ImageNotFound(image_id)
         name = image_id, size
         wait = self._waits.get(name)
         if wait is None:

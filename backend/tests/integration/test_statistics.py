@@ -154,6 +154,31 @@ async def test_memory_is_bounded_and_what_is_missed_is_logged(
     assert "2 downloads are in no statistics" in caplog.text
 
 
+async def test_memory_is_bounded_too_by_what_is_kept_for_the_next_time(
+    database: Database,
+    proxy: DatabaseProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(statistics, "MOST_COUNTED", 2)
+    images = [row() for _ in range(4)]
+    await add(database, *images)
+    behind_proxy = Database(proxy.url)
+    counting = services_of(behind_proxy).statistics
+    proxy.cut("\n    WITH existing", "before")
+    for image in images[:2]:
+        counting.count(image.id, 0, 5)
+    flushing = asyncio.create_task(counting.flush())
+    await asyncio.sleep(0)
+    for image in images[2:]:
+        counting.count(image.id, 0, 5)
+    await flushing
+    await counting.flush()
+    assert [await stored(database, image.id) for image in images] == [(0, 0)] * 2 + [(1, 5)] * 2
+    assert "2 downloads are in no statistics" in caplog.text
+    await behind_proxy.close()
+
+
 async def test_what_is_counted_is_stored_after_the_interval_and_at_the_end(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

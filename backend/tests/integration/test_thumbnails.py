@@ -317,3 +317,14 @@ async def test_a_row_that_was_rendered_anew_is_not_cleared(
     assert first.rendered_at is None
     assert second.rendered_at not in {None, lost[1].rendered_at}
     assert second.thumbnail_sizes == list(SIZES)
+
+
+async def test_none_is_rendered_for_strangers_of_an_image_that_has_become_private(
+    services: Services, database: Database
+) -> None:
+    image = await services.uploads.upload(file(JPEG), None)
+    await execute(database, "UPDATE images SET is_public = false")
+    await execute(database, "DELETE FROM procrastinate_jobs")
+    with pytest.raises(ImageNotFound):
+        await services.thumbnails.render(image.id, "150")
+    assert await rows(database, "id") == []

@@ -242,7 +242,7 @@ async def test_said_again_the_last_word_counts_for_the_images_that_are_left(
         await services.users.delete(user.id, Deletion.KEEP)
 
 
-async def test_an_image_that_is_uploaded_meanwhile_keeps_its_owner_until_it_is_gone_too(
+async def test_an_image_that_is_uploaded_during_a_deletion_keeps_its_owner_until_it_is_gone_too(
     services: Services, database: Database
 ) -> None:
     user = await make_user(database)

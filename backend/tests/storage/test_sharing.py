@@ -153,6 +153,15 @@ async def test_a_filesystem_that_cannot_do_it_changes_nothing(
     assert names(root) == {FIRST, SECOND}
 
 
+async def test_where_names_cannot_be_exchanged_files_are_compared_once(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "exchange", failing(EINVAL))
+    assert await storage.share(SECOND, FIRST) is Sharing.IMPOSSIBLE
+    (root / "ab" / FIRST).write_bytes(b"other bytes")
+    assert await storage.share(SECOND, FIRST) is Sharing.IMPOSSIBLE
+
+
 async def test_a_full_disk_changes_nothing(
     storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,9 @@ CLIENT_CLOSED_REQUEST: Final = 499
 _ID: Final = re.compile(rb"[0-9a-f]{32}")
 """An id as it is made here, and by nginx ($request_id)."""
 
+_KEY_IN_PATH: Final = re.compile("(ih_[0-9A-Za-z]{8})_[^/]+")
+"""A whole API key where only its beginning belongs, which is all that is logged."""
+
 _log = logging.getLogger(__name__)
 _RECORD: Final = vars(
     logging.LogRecord(
@@ -82,7 +85,7 @@ class AccessLog:
         client = scope.get("client")
         fields = {
             "method": scope["method"],
-            "path": quote(scope["path"]),
+            "path": quote(_KEY_IN_PATH.sub(r"\1", scope["path"])),
             "status": int(status),
             "duration_ms": round(seconds * 1000, 1),
             "bytes": sent,

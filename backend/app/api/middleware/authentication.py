@@ -31,12 +31,18 @@ class Authentication:
 
 
 def _sent_key(scope: Scope) -> str | None:
-    """Return the key of a request; None where it has none, empty where it is not understood."""
+    """Return the key of a request, if it has one.
+
+    Other schemes of authentication are none of ours: a proxy in front may ask for a password.
+    """
     headers: list[tuple[bytes, bytes]] = scope["headers"]
+    found: bytes | None = None
     for name, value in headers:
         if name == _AUTHORIZATION:
             scheme, _, key = value.partition(b" ")
-            return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
-        if name == _API_KEY:
-            return value.strip().decode("latin-1")
-    return None
+            if scheme.lower() == b"bearer":
+                found = key
+                break
+        elif name == _API_KEY and found is None:
+            found = value
+    return None if found is None else found.strip().decode("latin-1")

@@ -20,7 +20,6 @@ from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
 from app.domain import errors
 from app.schemas.image import EXAMPLE_ID
-from app.schemas.key import EXAMPLE_PREFIX
 
 TRAILING_SLASH: Final = Problem(
     "trailing-slash",
@@ -124,7 +123,7 @@ KEY_NOT_FOUND: Final = Problem(
     "key-not-found",
     404,
     "No API key of yours has this prefix, which is what it begins with: `ih_` and 8 characters.",
-    errors.KeyNotFound(EXAMPLE_PREFIX),
+    errors.KeyNotFound(),
 )
 UNKNOWN_THUMBNAIL_SIZE: Final = Problem(
     "unknown-thumbnail-size",

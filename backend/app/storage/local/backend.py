@@ -34,7 +34,7 @@ from app.storage.local.file_reader import FileReader, can_read_cached, can_send_
 from app.storage.local.folder_scan import object_info, scan, stat_file
 from app.storage.local.links import link_file
 from app.storage.local.marking import MarkedFolder
-from app.storage.local.sharing import are_one, compare, link_over
+from app.storage.local.sharing import NoExchange, are_one, compare, link_over
 from app.storage.local.staged_file import StagedFile
 from app.storage.local.threads import Threads
 from app.storage.local.writer import Writer
@@ -73,6 +73,8 @@ class LocalStorage(MarkedFolder):
         self._is_prepared = False
         self._can_read_cached = False
         self._can_send_cached = False
+        self._keeps_apart = False
+        """Whether equal files cannot share their bytes here, so that comparing them is no use."""
 
     async def stage(self, key: str, content_type: str) -> StagedFile:  # noqa: ARG002 - in the row
         """Begin an object; its file is made with its first block."""
@@ -131,6 +133,8 @@ class LocalStorage(MarkedFolder):
         look = Call("stat", name, partial(are_one, name, twin), of_object=True)
         if await self._run_on_object(look):
             return Sharing.BEFORE
+        if self._keeps_apart:
+            return Sharing.IMPOSSIBLE
         position, is_compared = 0, False
         while not is_compared:
             read = Call("read", name, partial(compare, name, twin, position), of_object=True)
@@ -139,7 +143,11 @@ class LocalStorage(MarkedFolder):
                 return Sharing.DIFFERENT
             position, is_compared = end, not end
         link_it = partial(link_over, twin, name, f"{self._staging}/{uuid4().hex}")
-        is_done = await self._run_on_object(Call("link", name, link_it, of_object=True))
+        try:
+            is_done = await self._run_on_object(Call("link", name, link_it, of_object=True))
+        except NoExchange:
+            self._keeps_apart = True
+            return Sharing.IMPOSSIBLE
         return Sharing.DONE if is_done else Sharing.IMPOSSIBLE
 
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:

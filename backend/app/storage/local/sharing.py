@@ -17,6 +17,10 @@ _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 
 
+class NoExchange(Exception):
+    """The file system cannot exchange names, whatever the files."""
+
+
 def are_one(name: str, other: str) -> bool:
     """Return whether two names are those of one file."""
     return os.path.samefile(name, other)  # noqa: PTH121 - names are all that is needed here
@@ -57,6 +61,7 @@ def link_over(file: str, name: str, temporary: str) -> bool:
         Whether that was possible; if not, all is as it was.
 
     Raises:
+        NoExchange: If it never is; the same.
         OSError: If one of the two is missing, or the disk fails.
     """
     if not add_name(file, temporary):
@@ -66,7 +71,7 @@ def link_over(file: str, name: str, temporary: str) -> bool:
     except OSError as error:
         _remove(temporary)
         if error.errno in UNSUPPORTED:
-            return False
+            raise NoExchange from error
         raise
     # Before the last name of the previous bytes goes, for which a power cut may leave `name`.
     sync_folder(os.path.dirname(name))  # noqa: PTH120 - names are all that is needed here
