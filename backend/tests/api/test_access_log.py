@@ -40,6 +40,15 @@ async def test_a_request_is_one_line_with_all_its_fields(
     )
 
 
+async def test_of_a_key_in_a_path_only_its_beginning_is_logged(
+    client: httpx.AsyncClient, lines: Lines
+) -> None:
+    key = "ih_" + "a1B2c3D4" + "_" + "x" * 43
+    response = await client.delete(f"/api/v1/keys/{key}")
+    assert key not in response.text
+    assert lines()[-1].path == "/api/v1/keys/ih_a1B2c3D4"
+
+
 async def test_errors_are_lines_too(client: httpx.AsyncClient, lines: Lines) -> None:
     response = await client.get("/nothing")
     assert (lines()[-1].status, lines()[-1].bytes) == (404, len(response.content))

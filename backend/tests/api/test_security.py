@@ -41,6 +41,24 @@ async def test_a_request_without_the_key_is_rejected(
         assert response.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("authorization", "Basic YTpi"), ("x-api-key", KEY)],
+        [("x-api-key", KEY), ("authorization", "Basic YTpi")],
+        [("x-api-key", "wrong"), ("authorization", f"Bearer {KEY}")],
+    ],
+)
+async def test_a_password_of_a_proxy_in_front_is_no_key_of_ours(
+    client: httpx.AsyncClient, open_client: OpenClient, headers: list[tuple[str, str]]
+) -> None:
+    assert (
+        await client.get("/api/v1/images", headers={"authorization": "Basic YTpi"})
+    ).status_code == 200
+    async with open_client(api_key=SecretStr(KEY)) as protected:
+        assert (await protected.get("/api/v1/images", headers=headers)).status_code == 200
+
+
 async def test_requests_with_the_key_succeed(open_client: OpenClient) -> None:
     headers = {"authorization": f"bearer {KEY}"}
     async with open_client(api_key=SecretStr(KEY)) as client:
