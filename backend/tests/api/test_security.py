@@ -1,3 +1,4 @@
+import httpx
 import pytest
 from pydantic import SecretStr
 
