@@ -143,19 +143,21 @@ async def fill_storage(  # noqa: PLR0913 - what it fills, and with what
 async def _without_indexes(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
     """Drop the indexes, and create the same again at the end: faster than row by row."""
     constraints = await connection.fetch(
-        """SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
-           WHERE conrelid = 'images'::regclass AND contype IN ('p', 'u')"""
+        """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+           WHERE conrelid = 'images'::regclass AND contype IN ('p', 'u')
+              OR confrelid = 'images'::regclass AND contype = 'f'
+           ORDER BY contype = 'f'"""
     )
-    for name, _ in constraints:
-        await connection.execute(f"ALTER TABLE images DROP CONSTRAINT {name}")
+    for table, name, _ in reversed(constraints):
+        await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
     indexes = await connection.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'images'"
     )
     for name, _ in indexes:
         await connection.execute(f"DROP INDEX {name}")
     yield
-    for name, definition in constraints:
-        await connection.execute(f"ALTER TABLE images ADD CONSTRAINT {name} {definition}")
+    for table, name, definition in constraints:
+        await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
     for _, definition in indexes:
         await connection.execute(definition)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from app.domain.errors import CacheUnavailable, StorageUnavailable
 from app.domain.job import INVALIDATE, MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
-from app.statements.attempts import become_due
+from app.statements.attempts import Outcome, become_due
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.jobs import insert, rows
 from testkit.live import TIMEOUT, until
@@ -438,11 +438,13 @@ async def test_a_worker_stops_soon_while_the_database_hangs(
         begun.set()
 
     await insert(database, A)
-    proxy.hold_at("DELETE FROM procrastinate_jobs")
+    proxy.hold_at(Outcome.SUCCEEDED.value.partition("{")[0])
     through = Database(proxy.url)
-    async with asyncio.timeout(5):
-        async with working(through, render(run)):
-            await begun.wait()
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(working(through, render(run)))
+        await asyncio.wait_for(begun.wait(), TIMEOUT)
+        async with asyncio.timeout(5):
+            await opened.aclose()
     proxy.release()
     await until(lambda: through._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
     await through.close()

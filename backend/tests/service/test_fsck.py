@@ -64,7 +64,7 @@ def test_stale_thumbnails_are_reported_and_removed_and_no_alarm(
     assert run.stdout.splitlines()[0] == f"stale-thumbnail {stale[0].name} (5 bytes)"
     assert "stale-thumbnail: 20 (100 bytes), 0 repaired" in run.stdout
     assert run.stdout.splitlines()[-1] == "1 images compared: no findings"
-    assert run.stderr.endswith(' and stale thumbnails: make fsck ARGS="--repair"\n')
+    assert run.stderr.endswith(' stale thumbnails and wrong sums: make fsck ARGS="--repair"\n')
     assert all(path.exists() for path in stale)
 
     run = fsck(project, "--json", "--repair")

@@ -110,7 +110,8 @@ def test_a_hanging_disk_leaves_downloads_and_lists_working_and_recovers(
                 batch = pool.submit(host.batch, ("a.jpg", JPEG), ("b.jpg", JPEG))
                 for _ in range(10):
                     assert host.client.get("/health/live").status_code == 200
-                    assert host.client.get("/api/v1/images").json()["items"] == [image]
+                    items = host.client.get("/api/v1/images").json()["items"]
+                    assert [one["id"] for one in items] == [image["id"]]
                     assert host.download(image["id"]) == JPEG
                 for upload in uploads:
                     assert_problem(upload.result(), 503, "storage-unavailable")
@@ -140,7 +141,7 @@ def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
             upload, delete = pool.submit(host.upload, JPEG), pool.submit(host.delete, second["id"])
             assert host.client.get("/health/live").status_code == 200
             shown = host.client.get(f"/api/v1/images/{first['id']}").json()
-            assert shown == first | {"metadata": None}
+            assert (shown["id"], shown["metadata"]) == (first["id"], None)
             for answer in (upload.result(), *(download.result() for download in downloads)):
                 assert_problem(answer, 503, "storage-unavailable")
             assert delete.result().status_code == 204

@@ -69,7 +69,7 @@ def test_a_row_of_another_image_is_none() -> None:
     assert decode(uuid4(), encode(DETAILS)) is None
 
 
-@pytest.mark.parametrize("format_", [b"\0", b"\2", b"{", b""])
+@pytest.mark.parametrize("format_", [b"\0", b"\1", b"{", b""])
 def test_a_row_of_another_version_is_none(format_: bytes) -> None:
     assert decode(ID, format_ + encode(DETAILS)[1:]) is None
 
@@ -89,6 +89,6 @@ def test_the_format_changes_with_the_fields() -> None:
     """Two versions share a cache while an upgrade rolls: with the fields, change `FORMAT`, too."""
     fields = (
         "filename storage_key content_type file_size width height checksum truncated created_at "
-        "updated_at placeholder rendered_at thumbnail_sizes render_error"
+        "updated_at placeholder rendered_at thumbnail_sizes render_error owner_id is_public"
     )
-    assert (FORMAT, " ".join(Image._fields[1:])) == (b"\1", fields)
+    assert (FORMAT, " ".join(Image._fields[1:])) == (b"\2", fields)

@@ -21,6 +21,7 @@ class InterruptedPolicy(asyncio.DefaultEventLoopPolicy):
 def test_a_signal_leaves_no_half_made_event_loop() -> None:
     """Closing one fails, in a place where that can only be printed; here it fails the test."""
     before = asyncio.get_event_loop_policy()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.set_event_loop_policy(InterruptedPolicy())
     work = asyncio.sleep(0)
     try:
@@ -29,3 +30,4 @@ def test_a_signal_leaves_no_half_made_event_loop() -> None:
     finally:
         work.close()
         asyncio.set_event_loop_policy(before)
+        signal.signal(signal.SIGINT, handler)
