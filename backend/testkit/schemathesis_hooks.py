@@ -81,7 +81,7 @@ def _is_wrong_or_right(value: object) -> bool:
 
 def _has_good_key(case: Case) -> bool:
     """Return whether the Idempotency-Key is right as it is sent, or there is none."""
-    key = (case.headers or {}).get(KEY_NAME)
+    key = case.headers.get(KEY_NAME) if case.headers else None
     return key is None or KEY.fullmatch(str(key)) is not None
 
 
