@@ -25,6 +25,11 @@ from app.schemas.problem import ProblemDetails
 OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"
 ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
+_ALONE: Final = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Header fields of a page that no other may show within it, to have its buttons clicked."""
 
 
 def docs_router(app: FastAPI, public_path: str, anonymous: Actor) -> APIRouter:
@@ -52,7 +57,7 @@ def docs_router(app: FastAPI, public_path: str, anonymous: Actor) -> APIRouter:
     async def docs() -> HTMLResponse:
         """Show Swagger UI."""
         assets = ASSETS_PATH.removeprefix("/")
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=OPENAPI_PATH.removeprefix("/"),
             title=app.title,
             swagger_js_url=f"{assets}/swagger-ui-bundle.js",
@@ -60,6 +65,8 @@ def docs_router(app: FastAPI, public_path: str, anonymous: Actor) -> APIRouter:
             swagger_favicon_url=f"{assets}/favicon.png",
             swagger_ui_parameters={"tryItOutEnabled": True},
         )
+        page.headers.update(_ALONE)
+        return page
 
     return router
 

@@ -105,6 +105,13 @@ async def test_no_leftover_of_the_frameworks_own_errors(document: dict[str, Any]
     assert "HTTPValidationError" not in json.dumps(document)
 
 
+async def test_no_other_page_shows_the_docs_page_to_have_its_buttons_clicked(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = (await client.get("/docs")).headers
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
 async def test_the_docs_page_loads_nothing_from_another_host(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200
