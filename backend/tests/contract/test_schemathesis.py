@@ -40,7 +40,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 503, 507]
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "404", "409", 503, 507]
 [checks.negative_data_rejection]
-enabled = false
+expected-statuses = ["4xx", 503, 507]
 """
 
 

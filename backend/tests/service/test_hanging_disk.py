@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 
 from app.storage.local import writer_program
 from testkit import samples
+from testkit.asgi import image_of
 from testkit.disks import disk_that_freezes, network_disk, set_deadlines
 from testkit.host import Host, hosting
 from testkit.live import wait_until
@@ -102,7 +103,7 @@ def test_a_hanging_disk_leaves_downloads_and_lists_working_and_recovers(
     database_url: URL, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with disk_that_freezes(tmp_path) as disk, host_on(disk.folder, database_url) as host:
-        image = host.upload(JPEG).json()
+        image = image_of(host.upload(JPEG))
         assert host.download(image["id"]) == JPEG
         with disk.frozen():
             with ThreadPoolExecutor(3) as pool:
@@ -110,8 +111,7 @@ def test_a_hanging_disk_leaves_downloads_and_lists_working_and_recovers(
                 batch = pool.submit(host.batch, ("a.jpg", JPEG), ("b.jpg", JPEG))
                 for _ in range(10):
                     assert host.client.get("/health/live").status_code == 200
-                    items = host.client.get("/api/v1/images").json()["items"]
-                    assert [one["id"] for one in items] == [image["id"]]
+                    assert host.client.get("/api/v1/images").json()["items"] == [image]
                     assert host.download(image["id"]) == JPEG
                 for upload in uploads:
                     assert_problem(upload.result(), 503, "storage-unavailable")
@@ -132,7 +132,7 @@ def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
     database_url: URL, tmp_path: Path
 ) -> None:
     with network_disk(tmp_path) as disk, host_on(disk.folder, database_url) as host:
-        first, second = host.upload(JPEG).json(), host.upload(JPEG).json()
+        first, second = (image_of(host.upload(JPEG)) for _ in range(2))
         with disk.hanging(), ThreadPoolExecutor(20) as pool:
             downloads = [
                 pool.submit(host.client.get, f"/api/v1/images/{first['id']}/file")
@@ -141,7 +141,7 @@ def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
             upload, delete = pool.submit(host.upload, JPEG), pool.submit(host.delete, second["id"])
             assert host.client.get("/health/live").status_code == 200
             shown = host.client.get(f"/api/v1/images/{first['id']}").json()
-            assert (shown["id"], shown["metadata"]) == (first["id"], None)
+            assert shown == first | {"metadata": None}
             for answer in (upload.result(), *(download.result() for download in downloads)):
                 assert_problem(answer, 503, "storage-unavailable")
             assert delete.result().status_code == 204

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.storage.local.blocks import BLOCK
 from testkit import samples
+from testkit.asgi import image_of
 from testkit.databases import execute, prepare
 from testkit.faulty_disk import FaultyDisk
 from testkit.host import Host, hosting
@@ -278,7 +279,7 @@ def test_a_file_that_cannot_be_removed_is_left_by_a_delete(
 
 
 def test_uploads_on_a_slow_disk_delay_nothing_else(disk: FaultyDisk, host: Host) -> None:
-    first = host.upload(JPEG).json()
+    first = image_of(host.upload(JPEG))
     with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
         with disk.hanging("fsync of file") as is_reached:
             uploads = [pool.submit(host.upload, JPEG) for _ in range(UPLOADS_AT_ONCE)]
@@ -286,8 +287,7 @@ def test_uploads_on_a_slow_disk_delay_nothing_else(disk: FaultyDisk, host: Host)
             for _ in range(3):
                 assert host.client.get("/health/live").status_code == 200
                 assert host.download(first["id"]) == JPEG
-            items = host.client.get("/api/v1/images").json()["items"]
-            assert [one["id"] for one in items] == [first["id"]]
+            assert host.client.get("/api/v1/images").json()["items"] == [first]
             assert host.client.get("/health/ready").status_code == 200
             assert host.delete(first["id"]).status_code == 204
             assert not any(upload.done() for upload in uploads)
