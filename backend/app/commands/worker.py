@@ -13,6 +13,7 @@ from app.composition.roles import WORKER
 from app.composition.worker import open_worker
 from app.config.settings import Settings
 from app.database.embedded import shared_postgres
+from app.observability.observer import SILENT, Observer
 from app.runtime import signals
 from app.server.listener import listen
 
@@ -59,6 +60,7 @@ async def take_jobs(
     stopping: asyncio.Event,
     beat: Callable[[], Awaitable[None]],
     listener: socket.socket | None = None,
+    observer: Observer = SILENT,
 ) -> None:
     """Do jobs until the event is set.
 
@@ -67,9 +69,10 @@ async def take_jobs(
         stopping: As of `Worker.run`.
         beat: As of `Worker.run`.
         listener: Where to answer for the worker's health, if anywhere.
+        observer: Told what the worker does.
     """
     async with AsyncExitStack() as opened:
-        worker = await opened.enter_async_context(open_worker(settings))
+        worker = await opened.enter_async_context(open_worker(settings, observer))
         if listener:
             # FastAPI and uvicorn, which only this needs.
             from app.composition.worker_health import served_health  # noqa: PLC0415

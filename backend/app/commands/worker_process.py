@@ -12,6 +12,7 @@ from typing import Final
 
 from app.commands.runner import EXPECTED, explain
 from app.commands.worker import take_jobs
+from app.composition.observation import make_observer
 from app.observability.logs import log_config
 from app.runtime import signals
 from app.server.supervised import Supervised, failure
@@ -39,7 +40,8 @@ def main(channel: socket.socket) -> int:
 async def _work(supervised: Supervised) -> None:
     stopping = signals.stop_event(signal.SIGTERM)
     supervised.heed()
-    await take_jobs(supervised.settings, stopping, supervised.beat)
+    observer = make_observer(supervised.settings, supervised.place)
+    await take_jobs(supervised.settings, stopping, supervised.beat, observer=observer)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from app.domain.errors import InvalidKey, MissingScope, StorageError
 from app.domain.limits import UploadLimits
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
+from app.observability.observer import SILENT, Observer
 from app.observability.reasons import reason
 from app.services.lease import Lease
 from app.services.use_cases import Services
@@ -52,8 +53,14 @@ Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457); their `typ
 _log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
-    """Build the application; its lifespan opens the resources."""
+def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SILENT) -> FastAPI:
+    """Build the application; its lifespan opens the resources.
+
+    Args:
+        settings: Of the service.
+        role: Which routers.
+        observer: Told what is asked, and how it is answered.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
@@ -64,7 +71,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
             uploads_per_hour_per_ip=settings.uploads_per_hour_per_ip,
         )
         async with AsyncExitStack() as opened:
-            resources = await opened.enter_async_context(open_resources(settings, role))
+            resources = await opened.enter_async_context(open_resources(settings, role, observer))
             services = Services(
                 resources.database,
                 resources.storage,
@@ -114,7 +121,7 @@ def create_app(settings: Settings, role: Role = SERVICE) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         middleware=[  # each around the next, and all around the error handlers and the routes
             Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
-            Middleware(AccessLog),
+            Middleware(AccessLog, observer=observer),
             Middleware(BodyLimit, caps=caps),
             Middleware(Authentication),
             *([Middleware(CrossSiteGuard, settings=settings)] if anonymous.rights else []),
@@ -143,10 +150,10 @@ def _lease(settings: Settings) -> Lease:
     return Lease(settings.front_lease_seconds, settings.front_stale_seconds)
 
 
-def create_process_app(settings: Settings) -> FastAPI:
+def create_process_app(settings: Settings, observer: Observer = SILENT) -> FastAPI:
     """Build the application of a process that only serves it."""
     keep_records_short()
-    app = create_app(settings)
+    app = create_app(settings, observer=observer)
     # What is loaded by now stays: the collector need not traverse it again and again.
     gc.freeze()
     return app

@@ -13,6 +13,7 @@ from app.composition.roles import Role
 from app.config.settings import Settings
 from app.config.storage_url import S3Location, storage_place
 from app.database.engine import Database
+from app.observability.observer import SILENT, Observer
 from app.storage.base import Place, StorageBackend
 from app.storage.local.backend import LocalStorage
 
@@ -34,8 +35,18 @@ class CannotStore(Exception):
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, role: Role) -> AsyncIterator[Resources]:
-    """Open what a role needs. Nothing is connected to, or written, before its first use."""
+async def open_resources(
+    settings: Settings,
+    role: Role,
+    observer: Observer = SILENT,  # noqa: ARG001 - used in a moment
+) -> AsyncIterator[Resources]:
+    """Open what a role needs. Nothing is connected to, or written, before its first use.
+
+    Args:
+        settings: Which resources.
+        role: Of the process.
+        observer: Told how they are used; what that costs is spared where it is silent.
+    """
     async with AsyncExitStack() as opened:
         database = Database(
             settings.database_url.get_secret_value(),

@@ -13,4 +13,5 @@ class Role(NamedTuple):
 
 SERVICE: Final = Role("service", has_deadlines=True)
 WORKER: Final = Role("worker", has_deadlines=True)
+METRICS: Final = Role("metrics", has_deadlines=True)
 COMMAND: Final = Role("command", has_deadlines=False)

@@ -16,6 +16,7 @@ from app.jobs.invalidation import invalidation_task
 from app.jobs.rendering import rendering_task
 from app.jobs.sharing import sharing_task
 from app.jobs.user_deletion import user_deletion_task
+from app.observability.observer import SILENT, Observer
 from app.observability.reasons import reason
 from app.queue.worker import QueueWorker
 from app.server.worker import Worker
@@ -32,10 +33,15 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
-    """Open a worker; it takes no job before it is run."""
+async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncIterator[Worker]:
+    """Open a worker; it takes no job before it is run.
+
+    Args:
+        settings: Those of the service.
+        observer: Told what the worker does.
+    """
     async with AsyncExitStack() as opened:
-        resources = await opened.enter_async_context(open_resources(settings, WORKER))
+        resources = await opened.enter_async_context(open_resources(settings, WORKER, observer))
         database, storage, cache = resources
         if cache:
             cache.connect()

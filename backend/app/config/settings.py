@@ -20,6 +20,8 @@ _REDIS_URL: Final = re.compile(
 )
 """Strict, since what is taken for a host or port is logged, and must be no part of a password."""
 
+_LISTENER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]\s]+):([0-9]{1,5})")
+_MOST_PORT: Final = 65_535
 _SIGNING_KEY: Final = re.compile(r"[0-9A-Za-z]{1,8}:[^\s:,]{32,}")
 
 
@@ -109,6 +111,8 @@ class Settings(BaseModel):
     """How long after that it may go on while no service can be reached; a delete cannot stop it."""
     log_format: Literal["text", "json"] = "text"
     """Of each line of the log."""
+    metrics_address: str = ""
+    """host:port where Prometheus and operators ask what the service does; empty = nowhere."""
 
     @field_validator("database_url")
     @classmethod
@@ -149,6 +153,14 @@ class Settings(BaseModel):
     def _has_a_store(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - as pydantic calls it
         if value and info.data.get("storage_url") == "":
             raise ValueError("needs STORAGE_URL: a folder is nothing that clients can be sent to")
+        return value
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _is_listener(cls, value: str) -> str:
+        found = _LISTENER.fullmatch(value)
+        if value and not (found and int(found[2]) <= _MOST_PORT):
+            raise ValueError("must be host:port, such as 127.0.0.1:9464 (or be empty: no metrics)")
         return value
 
     @field_validator("data_dir", mode="before")
@@ -252,6 +264,12 @@ class Settings(BaseModel):
         except ValueError:
             return self.host == "localhost"
         return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+    @property
+    def metrics_listener(self) -> tuple[str, int]:
+        """Host and TCP port of `metrics_address`."""
+        host, _, port = self.metrics_address.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def effective_access(self) -> Access:

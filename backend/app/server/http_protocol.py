@@ -24,6 +24,7 @@ from app.api.problems.kinds import (
 )
 from app.api.problems.problem import Problem
 from app.domain.ip_address import parse_address
+from app.observability.observer import SILENT, Observer
 from app.server import http_head
 from app.server.http_admission import Admission
 from app.server.http_sendfile import EXTENSIONS, FileSendingCycle
@@ -42,18 +43,30 @@ _HEALTH_PREFIX: Final = f"{health.router.prefix}/".encode()
 _log = logging.getLogger(__name__)
 
 
-def bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
-    """Return the factory of the connections of one process, for uvicorn."""
-    factory = partial(BoundedHttpProtocol, Admission(max_connections))
+def bounded_protocol(max_connections: int, observer: Observer = SILENT) -> type[asyncio.Protocol]:
+    """Return the factory of the connections of one process, for uvicorn.
+
+    Args:
+        max_connections: As MAX_CONNECTIONS.
+        observer: Told what is refused.
+    """
+    factory = partial(BoundedHttpProtocol, Admission(max_connections), observer)
     return cast("type[asyncio.Protocol]", factory)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, admission: Admission, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to uvicorn
+    def __init__(
+        self,
+        admission: Admission,
+        observer: Observer,
+        *args: Any,  # noqa: ANN401 - passed on to uvicorn
+        **kwargs: Any,  # noqa: ANN401 - the same
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._admission = admission
+        self._observer = observer
         self._head_deadline: TimerHandle | None = None
         self._linger: TimerHandle | None = None
         self._overhead = 0
@@ -281,6 +294,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         client = parse_address(self.client[0]) if self.client else None
         _log.warning("refused a request of %s: %s: %s", client or "-", problem.slug, reason)
+        self._observer.refusal(problem.slug)
         if self._answers_whole_requests():
             self._end_input()
             return

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.config.settings import Settings
+from app.observability.observer import SILENT, Observer
 from app.server.http_protocol import BoundedHttpProtocol, bounded_protocol
 from app.server.process_handle import BEAT_SECONDS, DRAIN_SECONDS
 
@@ -35,6 +36,7 @@ class Server(uvicorn.Server):
         settings: Its bounds.
         listener: Where connections arrive; closed at the end.
         beat: Called when it serves, and then every BEAT_SECONDS.
+        observer: Told what is refused.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Server(uvicorn.Server):
         settings: Settings,
         listener: socket.socket,
         beat: Callable[[], Awaitable[None]],
+        observer: Observer = SILENT,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -51,7 +54,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                http=bounded_protocol(settings.max_connections),
+                http=bounded_protocol(settings.max_connections, observer),
                 ws="none",
                 lifespan="off",
                 backlog=settings.backlog,

@@ -6,6 +6,7 @@ import logging
 import resource
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -43,7 +44,30 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         CannotListen: If the address is taken, or not of this machine.
     """
-    host, port = settings.host, settings.port
+    return _open(settings.host, settings.port, settings.backlog, ("host", "port"))
+
+
+def listen_for_metrics(settings: Settings) -> socket.socket:
+    """Open the listening socket of METRICS_ADDRESS.
+
+    Raises:
+        CannotListen: As `listen`.
+    """
+    return _open(*settings.metrics_listener, settings.backlog, ("metrics_address",))
+
+
+def _open(host: str, port: int, backlog: int, names: Sequence[str]) -> socket.socket:
+    """Open a listening socket.
+
+    Args:
+        host: Address to listen on.
+        port: TCP port.
+        backlog: Connections that may wait to be accepted.
+        names: Of the settings that say so.
+
+    Raises:
+        CannotListen: If the address is taken, or not of this machine.
+    """
     with ExitStack() as opened:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
@@ -52,14 +76,18 @@ def listen(settings: Settings) -> socket.socket:
             listener = opened.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(settings.backlog)
+            listener.listen(backlog)
         except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot encode
             if getattr(error, "errno", None) == errno.EADDRINUSE:
-                raise CannotListen(f"Port {port} of {host} is in use; set HOST or PORT.") from error
+                which = " or ".join(name.upper() for name in names)
+                raise CannotListen(f"Port {port} of {host} is in use; set {which}.") from error
             reason = getattr(error, "strerror", None) or "it is not a host name"
+            origins = " ".join(
+                f"The {name.removeprefix('metrics_').replace('host', 'address')} is {origin(name)}."
+                for name in names
+            )
             raise CannotListen(
-                f"Port {port} of {host} cannot be used: {reason}. "
-                f"The address is {origin('host')}. The port is {origin('port')}."
+                f"Port {port} of {host} cannot be used: {reason}. {origins}"
             ) from error
         opened.pop_all()
     return listener

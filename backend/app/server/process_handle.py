@@ -1,9 +1,12 @@
 """The supervisor's handle on a process, what the two send each other, and their deadlines."""
 
+import os
+import pickle
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -32,23 +35,37 @@ class ProcessHandle(subprocess.Popen[bytes]):
 
     Args:
         kind: How it is started.
+        number: Which of its kind it is, from 0 on.
         settings: Sent to it first.
+        environment: Of it, beside ours.
     """
 
-    def __init__(self, kind: ProcessKind, settings: bytes) -> None:
+    def __init__(
+        self, kind: ProcessKind, number: int, settings: bytes, environment: Mapping[str, str]
+    ) -> None:
         self.kind = kind
+        self.number = number
         self.channel, theirs = socket.socketpair()
         descriptors = [one.fileno() for one in (*kind.sockets, theirs)]
         with theirs, signals.held():  # until it can handle them
-            super().__init__([*kind.command, *map(str, descriptors)], pass_fds=descriptors)
+            super().__init__(
+                [*kind.command, *map(str, descriptors)],
+                pass_fds=descriptors,
+                env={**os.environ, **environment},
+            )
         with suppress(ConnectionError):  # of one that has ended already
-            self.channel.sendall(settings)
+            self.channel.sendall(settings + pickle.dumps(self.place))
         self.channel.settimeout(0)
         self._received = b""
         self.missed_beats = 0
         """In a row."""
         self.since: float | None = None
         """When it began to serve."""
+
+    @property
+    def place(self) -> str:
+        """Its name among the processes of a service, which another has when it has ended."""
+        return f"{self.kind.role}-{self.number}"
 
     @property
     def reason(self) -> str:

@@ -31,6 +31,8 @@ class ProcessKind(ABC):
 
     name: str
     """What the log calls one."""
+    role: str
+    """What one does, in a word."""
 
     def __init__(
         self, command: Sequence[str], count: int, on_serving: Callable[[], None] = lambda: None
@@ -73,6 +75,7 @@ class ServerProcesses(ProcessKind):
     """
 
     name = "server process"
+    role = "service"
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class Workers(ProcessKind):
     """They do jobs. While there is none, jobs wait, and the service goes on."""
 
     name = "worker"
+    role = "worker"
 
     def pause_after(self, seconds: float, _reason: str, *, was_killed: bool) -> int:  # noqa: ARG002
         """Return 0 after one that has worked for long, else twice as many seconds each time."""
@@ -116,3 +120,14 @@ class Workers(ProcessKind):
             return 0
         self._failures += 1
         return min(1 << (self._failures - 1), MOST_PAUSE)
+
+
+class MetricsProcess(Workers):
+    """It answers for all: what they do, and how the service is. Without it, they go on."""
+
+    name = "metrics process"
+    role = "metrics"
+
+    def __init__(self, command: Sequence[str], listener: socket.socket) -> None:
+        super().__init__(command, 1)
+        self.sockets = (listener,)

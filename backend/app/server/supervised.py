@@ -26,11 +26,14 @@ class Supervised:
 
     settings: Settings
     """Of the service."""
+    place: str
+    """Of this process among the others."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         with channel.makefile("rb") as received:
             self.settings = pickle.load(received)  # noqa: S301 - of our own supervisor
+            self.place = pickle.load(received)  # noqa: S301 - the same
 
     def heed(self) -> None:
         """Receive SIGTERM from now on, for which the caller has set a handler.

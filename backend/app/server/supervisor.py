@@ -6,8 +6,10 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from app.observability.metrics.folder import VARIABLE, forget_gauges
 from app.server.listener import refuse_new_connections
 from app.server.process_handle import BEAT_SECONDS, END_SECONDS, ProcessHandle
 from app.server.process_kinds import ProcessKind
@@ -27,6 +29,7 @@ class _Start(NamedTuple):
 
     due: float
     kind: ProcessKind
+    number: int
     ended: str
     """How the one has ended whose place it takes; empty if that is in the log."""
 
@@ -37,12 +40,19 @@ class Supervisor:
     Args:
         settings: Sent to each process first, as bytes.
         kinds: Which processes.
+        metrics: The folder where they keep their metrics, if they do.
     """
 
-    def __init__(self, settings: bytes, kinds: Sequence[ProcessKind]) -> None:
+    def __init__(
+        self, settings: bytes, kinds: Sequence[ProcessKind], metrics: Path | None = None
+    ) -> None:
         self._settings = settings
         self._kinds = kinds
-        self._starts = [_Start(0, kind, "") for kind in kinds for _ in range(kind.count)]
+        self._metrics = metrics
+        self._environment = {VARIABLE: str(metrics)} if metrics else {}
+        self._starts = [
+            _Start(0, kind, number, "") for kind in kinds for number in range(kind.count)
+        ]
         self._processes: dict[socket.socket, ProcessHandle] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self.waker = socket.socketpair()
@@ -83,23 +93,24 @@ class Supervisor:
         now = time.monotonic()
         due = [start for start in self._starts if start.due <= now]
         self._starts = [start for start in self._starts if start.due > now]
-        for _, kind, ended in due:
+        for _, kind, number, ended in due:
             try:
-                process = ProcessHandle(kind, self._settings)
+                process = ProcessHandle(kind, number, self._settings, self._environment)
             except OSError as error:
                 reason = f"{type(error).__name__}: {error}"
                 pause = kind.pause_after(0, reason, was_killed=False)
-                self._schedule(kind, f"a {kind.name} cannot be started: {reason}", pause)
+                self._schedule(kind, number, f"a {kind.name} cannot be started: {reason}", pause)
                 continue
             self._processes[process.channel] = process
             self._selector.register(process.channel, selectors.EVENT_READ)
             if ended:
                 _log.error("%s; %s %s takes its place", ended, kind.name, process.pid)
 
-    def _schedule(self, kind: ProcessKind, ended: str, pause: int) -> None:
+    def _schedule(self, kind: ProcessKind, number: int, ended: str, pause: int) -> None:
         if pause:
             _log.error("%s; another takes its place in %s s", ended, pause)
-        self._starts.append(_Start(time.monotonic() + pause, kind, "" if pause else ended))
+        due = time.monotonic() + pause
+        self._starts.append(_Start(due, kind, number, "" if pause else ended))
 
     def _watch(self) -> None:
         """Wait for a message of a process, or until something is due."""
@@ -132,7 +143,7 @@ class Supervisor:
             seconds, process.reason or outcome, was_killed=process.was_killed
         )
         ended = f"{outcome}: {process.reason}" if process.reason else outcome
-        self._schedule(process.kind, ended, pause)
+        self._schedule(process.kind, process.number, ended, pause)
 
     def _kill_hanging(self) -> None:
         """Kill each process that has missed too many beats, and log that once.
@@ -168,4 +179,7 @@ class Supervisor:
     def _remove(self, process: ProcessHandle) -> str:
         self._selector.unregister(process.channel)
         del self._processes[process.channel]
-        return process.collect()
+        outcome = process.collect()
+        if self._metrics:
+            forget_gauges(self._metrics, process.place)
+        return outcome

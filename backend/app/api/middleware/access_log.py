@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.proxy_headers import IS_FORWARDED
 from app.api.problems.kinds import INTERNAL_ERROR
+from app.api.problems.problem import PROBLEM
 from app.observability.logs import request_id
+from app.observability.observer import SILENT, Observer
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """Logged where the client disconnected before there was an answer (nginx's number for it)."""
@@ -38,10 +40,16 @@ _RECORD: Final = vars(
 
 
 class AccessLog:
-    """Middleware that logs one line for each request: what was asked, and how it was answered."""
+    """Middleware that logs one line for each request: what was asked, and how it was answered.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What answers.
+        observer: Told the same.
+    """
+
+    def __init__(self, app: ASGIApp, observer: Observer = SILENT) -> None:
         self._app = app
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,8 +84,17 @@ class AccessLog:
                 await INTERNAL_ERROR.response()(scope, receive, send_and_count)
             # A started answer stays incomplete, and the server closes the connection.
         finally:
-            self._write_line(scope, status, time.perf_counter() - begin, sent)
+            seconds = time.perf_counter() - begin
+            self._write_line(scope, status, seconds, sent)
+            if not self._observer.is_silent:
+                self._observe(scope, status, seconds, sent)
             request_id.reset(token)
+
+    def _observe(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
+        route = getattr(scope.get("route"), "path", "")
+        self._observer.request(route, scope["method"], status, seconds, sent)
+        if problem := scope.get(PROBLEM):
+            self._observer.problem(problem)
 
     def _write_line(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
         if not _log.isEnabledFor(logging.INFO):

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from app.schemas.problem import PROBLEM_MEDIA_TYPE
 
 PROBLEMS_PATH: Final = "/problems"
+PROBLEM: Final = "image_host.problem"
+"""Under which a scope has the slug of the problem that its request was answered with."""
 RETRY_AFTER_SECONDS: Final = 5
 """When to retry while something is unavailable or overloaded."""
 
@@ -73,6 +75,7 @@ class ProblemResponse(JSONResponse):
     def __init__(self, body: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> None:
         super().__init__(body, status, headers)
         self._body = body
+        self._slug = str(body["type"]).rpartition("#")[2]
 
     def below(self, path: str) -> Self:
         """Return this answer as of a service that clients reach below a path."""
@@ -83,6 +86,7 @@ class ProblemResponse(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
+        scope[PROBLEM] = self._slug
         if state := scope.get("state"):
             self.below(state["settings"].public_path)
         await super().__call__(scope, receive, send)
