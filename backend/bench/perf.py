@@ -10,6 +10,7 @@ compared: the median of the rounds, and the lowest and highest.
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -187,6 +188,7 @@ async def measure(folder: Path, url: str) -> dict[str, list[float]]:
         await database.close()
         for work in measured.values():
             await work()
+        gc.freeze()  # as a process that serves does
         for _ in range(ROUNDS):
             for name, work in measured.items():
                 begin = time.process_time()

@@ -24,11 +24,12 @@ async def list_images(
     session: ReadSession, limit: int, after: Position | None, filters: Filters = NO_FILTERS
 ) -> list[Image]:
     """Read up to `limit` rows, newest first, that come after a position or from the newest on."""
-    query = select(*IMAGES.c[*Image._fields, "search"]).where(*_conditions(filters))
+    conditions = [*_conditions(filters)]
     if after is not None:
-        query = query.where(tuple_(IMAGES.c.created_at, IMAGES.c.id) < tuple_(*after))
+        conditions.append(tuple_(IMAGES.c.created_at, IMAGES.c.id) < tuple_(*after))
     if not filters.terms:
-        return await _images(session, query.subquery(), limit)
+        return await _images(session, IMAGES, limit, *conditions)
+    query = select(*IMAGES.c[*Image._fields, "search"]).where(*conditions)
     newest = _newest_first(query, IMAGES).limit(NEWEST_ROWS).subquery()
     images = await _images(session, newest, limit, _has_terms(newest, filters))
     if len(images) == limit:
