@@ -40,6 +40,14 @@ async def stored(client: httpx.AsyncClient, filename: str = "photo.jpg") -> str:
     return url
 
 
+async def stored_privately(client: httpx.AsyncClient) -> dict[str, str]:
+    """Upload a private image; return it."""
+    sent = {"file": ("photo.jpg", JPEG)}
+    answer = await client.post("/api/v1/images/upload", files=sent, data={"is_public": "false"})
+    image: dict[str, str] = answer.json()
+    return image
+
+
 def ask(address: str, **headers: str) -> httpx.Response:
     """Ask the store as a client does that was sent there."""
     return httpx.get(address, headers=headers)
@@ -111,6 +119,44 @@ async def test_after_a_delete_an_address_leads_to_nothing(client: httpx.AsyncCli
     assert answer.status_code in {302, 404}, "remembered for two seconds at most"
     if answer.status_code == 302:
         assert (await asyncio.to_thread(ask, answer.headers["location"])).status_code == 404
+
+
+async def test_a_private_file_is_only_behind_its_signed_address(
+    client: httpx.AsyncClient, ceph: Ceph
+) -> None:
+    image = await stored_privately(client)
+    stranger = await client.get(image["url"].partition("?")[0])
+    assert (stranger.status_code, "location" in stranger.headers) == (404, False)
+    answer = await client.get(image["url"])
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith(f"{ceph.endpoint}/")
+    assert parse_qs(urlsplit(answer.headers["location"]).query)["X-Amz-Expires"] == ["300"]
+    file = await asyncio.to_thread(ask, answer.headers["location"])
+    assert file.content == JPEG
+    assert file.headers["cache-control"].startswith("private")
+
+
+async def test_an_address_of_a_private_file_in_the_store_expires_with_the_clients_own(
+    client: httpx.AsyncClient,
+) -> None:
+    image = await stored_privately(client)
+    made = await client.post(f"/api/v1/images/{image['id']}/links", json={"expires_in": 60})
+    answer = await client.get(made.json()["url"])
+    (seconds,) = parse_qs(urlsplit(answer.headers["location"]).query)["X-Amz-Expires"]
+    assert 0 < int(seconds) <= 60
+
+
+async def test_an_image_made_private_is_behind_no_address_of_the_store_that_was_given_before(
+    client: httpx.AsyncClient,
+) -> None:
+    url = await stored(client)
+    address = (await client.get(url)).headers["location"]
+    changed = await client.patch(url.removesuffix("/file"), json={"is_public": False})
+    assert changed.status_code == 200
+    assert (await asyncio.to_thread(ask, address)).status_code == 404
+    answer = await client.get(url)
+    assert (answer.status_code, "location" in answer.headers) == (404, False)
+    assert (await client.get(changed.json()["url"])).status_code == 302
 
 
 async def test_browsers_may_show_images_of_the_store_on_the_page(

@@ -12,7 +12,7 @@ import pytest
 from app.config.settings import Settings
 from app.storage.s3 import calls
 from testkit.ceph import Ceph
-from testkit.live import wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.programs import needs_ceph, needs_nginx
 from testkit.settings import over_bucket
 from testkit.site import JPEG, Site, opened_site, same
@@ -100,3 +100,23 @@ def test_files_beyond_the_limit_of_one_buffer_are_whole(site: Site) -> None:
     stored = httpx.post(f"{site.service.url}{UPLOAD}", files={"file": ("large.jpg", content)})
     path = httpx.URL(stored.json()["url"]).path
     assert site.get(f"{path}?download=1").content == content
+
+
+def test_a_private_file_comes_from_the_store_to_whoever_has_its_address_and_to_nobody_else(
+    site: Site,
+) -> None:
+    image = f"{site.proxy.url}{site.file[:-5]}"
+    assert site.get().content == JPEG, "nginx has it in its cache"
+    private = httpx.patch(image, json={"is_public": False}, timeout=TIMEOUT).json()
+    signed = f"{site.file}?{private['url'].partition('?')[2]}"
+    for path in (site.file, f"{site.file}?download=1", f"{signed[:-1]}{'AB'[signed[-1] == 'A']}"):
+        direct, through = site.both("GET", path)
+        assert through.status_code == 404
+        assert same(direct, through)
+    direct, through = site.both("GET", signed)
+    assert (through.status_code, through.content) == (200, JPEG)
+    assert same(direct, through)
+    assert through.headers["cache-control"].startswith("private, max-age=")
+    direct, through = site.both("GET", signed, headers={"Range": "bytes=5-14"})
+    assert (through.status_code, through.content) == (206, JPEG[5:15])
+    assert same(direct, through)
