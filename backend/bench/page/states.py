@@ -159,12 +159,13 @@ async def _search(stage: Stage, q: str = "rhein") -> None:
 
 async def _filters(stage: Stage) -> None:
     await _search(stage)
+    await stage.page.keyboard.press("/")  # on a phone, both are behind a button
     await stage.click("Filters")
 
 
 async def _unfound(stage: Stage) -> None:
     await _search(stage, "nowhere")
-    await expect(stage.page.get_by_text("No picture").first).to_be_visible()
+    await expect(stage.page.get_by_text("No picture found")).to_be_visible()
 
 
 async def _keys(stage: Stage) -> None:
