@@ -22,5 +22,6 @@ class MetricsState(HealthState):
 async def metrics(request: Request, accept: Annotated[str, Header()] = "*/*") -> Response:
     """Return all metrics, as Prometheus reads them."""
     state = cast("MetricsState", request.scope["state"])
-    body, content_type = state["exposition"].render(accept, await state["figures"].read())
+    await state["figures"].read()
+    body, content_type = state["exposition"].render(accept)
     return Response(body, headers={"Content-Type": content_type})

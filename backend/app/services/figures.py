@@ -68,6 +68,8 @@ class FigureReader:
         self._storage = storage
         self._cache = cache
         self._readiness = readiness
+        self.latest: Figures | None = None
+        """What was read last."""
         self._found: dict[str, Dependency] = {}
         self._database_state = _Reading(partial(self._probe, "database"))
         self._storage_state = _Reading(partial(self._probe, "storage"))
@@ -82,7 +84,7 @@ class FigureReader:
         await asyncio.gather(*(reading.renew() for reading in self._readings))
         database = self._database_state.latest
         has_database = database is not None and database.is_up
-        return Figures(
+        self.latest = Figures(
             database,
             self._storage_state.latest,
             self._cache_state.latest,
@@ -91,6 +93,7 @@ class FigureReader:
             self._space.latest,
             self._maintenance.latest if has_database else None,
         )
+        return self.latest
 
     async def close(self) -> None:
         """End what is being read."""

@@ -1,6 +1,6 @@
 """The figures as metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from prometheus_client import Metric
@@ -18,28 +18,31 @@ from app.observability.figures import (
 
 
 class FiguresCollector(Collector):
-    """Collects what has been read last; what is not known has no sample."""
+    """Collects figures; what is not known has no sample.
 
-    def __init__(self) -> None:
-        self.figures: Figures | None = None
+    Args:
+        latest: Returns what was read last, if anything was.
+    """
+
+    def __init__(self, latest: Callable[[], Figures | None]) -> None:
+        self._latest = latest
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is known."""
-        if not self.figures:
+        figures = self._latest()
+        if not figures:
             return
         yield from _dependencies(
-            database=self.figures.database,
-            storage=self.figures.storage,
-            cache=self.figures.cache,
+            database=figures.database, storage=figures.storage, cache=figures.cache
         )
-        if self.figures.queue is not None:
-            yield from _queue(self.figures.queue)
-        if self.figures.stored:
-            yield from _stored(self.figures.stored)
-        if self.figures.space:
-            yield from _space(self.figures.space)
-        if self.figures.maintenance:
-            yield from _maintenance(self.figures.maintenance)
+        if figures.queue is not None:
+            yield from _queue(figures.queue)
+        if figures.stored:
+            yield from _stored(figures.stored)
+        if figures.space:
+            yield from _space(figures.space)
+        if figures.maintenance:
+            yield from _maintenance(figures.maintenance)
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:
