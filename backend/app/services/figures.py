@@ -1,7 +1,7 @@
 """What is read of a service when somebody asks how it is (ADR 71).
 
-Each part is read by itself, beside the others, and is None while it cannot be known. Whoever asks
-waits for half a second at most: what takes longer is ready for the next who asks.
+Each part is read by itself, beside the others, and is None while it cannot be known. Nobody waits
+for long: what takes longer, such as counting a million rows, is ready for the next who asks.
 """
 
 import asyncio
@@ -35,13 +35,17 @@ from app.storage.base import HasSpace, StorageBackend
 
 INTERVAL: Final = 5.0
 """Seconds from the start of one reading to that of the next, at least."""
-DEADLINE: Final = 0.5
-"""Seconds that anybody waits for a reading."""
+FIRST_DEADLINE: Final = 0.5
+"""Seconds that anybody waits for what is not known yet."""
+DEADLINE: Final = 0.05
+"""Seconds that anybody waits for what is known from the reading before."""
 SHARE: Final = 0.01
-"""How much of the time is spent on a reading, such as counting a million rows: it is repeated
-after a hundred times as long as it took."""
+"""How much of the time may be spent on one reading: it is repeated after a hundred times as long as
+it took."""
 MOST_PAUSE: Final = 60.0
 """Seconds from the start of one reading to that of the next, at most."""
+KEPT_SECONDS: Final = 120.0
+"""After which a reading says nothing any more: nobody has asked for so long."""
 
 _Value = TypeVar("_Value")
 _log = logging.getLogger(__name__)
@@ -176,12 +180,15 @@ class _Reading(Generic[_Value]):
 
     async def renew(self) -> None:
         """Read it if that is due, and wait for it until the deadline."""
+        if monotonic() - self._begun > KEPT_SECONDS:
+            self.latest = None
         if self._task is None and monotonic() >= self._due:
             self._begun = monotonic()
             # For all who ask, so it logs under the id of none.
             self._task = asyncio.create_task(self._renew(), context=Context())
         if self._task:
-            await asyncio.wait([self._task], timeout=self._begun + DEADLINE - monotonic())
+            deadline = self._begun + (FIRST_DEADLINE if self.latest is None else DEADLINE)
+            await asyncio.wait([self._task], timeout=deadline - monotonic())
 
     async def cancel(self) -> None:
         """End what is in progress."""

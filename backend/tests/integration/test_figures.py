@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from app.database.engine import Database
@@ -43,7 +44,8 @@ async def read(database: Database, storage: StorageBackend) -> Figures:
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer than a scrape would, for a test that is not about the deadline."""
-    monkeypatch.setattr(figures, "DEADLINE", 20.0)
+    monkeypatch.setattr(figures, "FIRST_DEADLINE", TIMEOUT)
+    monkeypatch.setattr(figures, "DEADLINE", TIMEOUT)
 
 
 @pytest.fixture
@@ -133,6 +135,7 @@ async def test_a_database_that_does_not_answer_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
     at_once: None,
 ) -> None:
+    monkeypatch.setattr(figures, "FIRST_DEADLINE", 0.2)
     monkeypatch.setattr(figures, "DEADLINE", 0.2)
     monkeypatch.setattr(readiness, "PROBE_DEADLINE", 0.4)
     with DatabaseProxy(database_url).running() as proxy:
@@ -182,3 +185,31 @@ async def test_nothing_is_read_more_often_than_every_few_seconds(
         first = await reader.read()
         await add(database, row())
         assert await reader.read() == first
+
+
+async def test_what_takes_long_is_answered_as_it_was_until_it_is_read_again(
+    database: Database, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch, at_once: None
+) -> None:
+    """As counting many rows does, for which a lock stands here."""
+    async with open_reader(database, storage) as reader:
+        assert (await reader.read()).stored == StoredImages(0, 0)
+        monkeypatch.setattr(figures, "DEADLINE", 0.05)
+        async with database.write() as session:
+            await session.execute(text("LOCK TABLE images"))
+            session.add(row())
+            await session.flush()
+            assert (await reader.read()).stored == StoredImages(0, 0)
+        while (await reader.read()).stored != StoredImages(1, 1234):
+            pass
+
+
+async def test_what_nobody_has_asked_for_in_a_while_is_not_answered_as_it_was(
+    database: Database, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch, at_once: None
+) -> None:
+    async with open_reader(database, storage) as reader:
+        await reader.read()
+        monkeypatch.setattr(figures, "KEPT_SECONDS", 0.0)
+        monkeypatch.setattr(figures, "FIRST_DEADLINE", 0.2)
+        async with database.write() as session:
+            await session.execute(text("LOCK TABLE images"))
+            assert (await reader.read()).stored is None
