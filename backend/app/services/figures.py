@@ -75,9 +75,10 @@ class FigureReader:
         self.latest: Figures | None = None
         """What was read last."""
         self._found: dict[str, Dependency] = {}
-        self._database_state = _Reading(partial(self._probe, "database"))
-        self._storage_state = _Reading(partial(self._probe, "storage"))
-        self._cache_state = _Reading(self._probe_cache)
+        # However long a probe takes, so that what is back is not called down for a minute.
+        self._database_state = _Reading(partial(self._probe, "database"), share=1)
+        self._storage_state = _Reading(partial(self._probe, "storage"), share=1)
+        self._cache_state = _Reading(self._probe_cache, share=1)
         self._queue = _Reading(self._read_queue)
         self._stored = _Reading(self._read_stored)
         self._space = _Reading(self._read_space)
@@ -122,15 +123,19 @@ class FigureReader:
     async def _probe_cache(self) -> Dependency | None:
         if self._cache is None:
             return None
-        await self._cache.lookup(("probe",))
-        is_available = self._cache.figures.is_available
-        return self._judge("cache", None if is_available else CacheUnavailable())
+        try:
+            await self._cache.invalidate((), 0)  # waits for the first connection, as no lookup does
+        except CacheUnavailable as error:
+            return self._judge("cache", error)
+        return self._judge("cache", None)
 
     def _judge(self, name: str, error: ImageHostError | None) -> Dependency:
         known = self._found.get(name)
         is_same = known is not None and known.is_up == (error is None)
         since = known.since if known and is_same else datetime.now(UTC)
         why = reason(error) if error else ""
+        if known and is_same and isinstance(error, CacheUnavailable) and not error.__cause__:
+            why = known.reason  # it is not asked while there is no connection
         self._found[name] = Dependency(error is None, since, why)
         return self._found[name]
 
@@ -168,12 +173,18 @@ class FigureReader:
 
 
 class _Reading(Generic[_Value]):
-    """Reads one thing, no more often than it may be."""
+    """Reads one thing, no more often than it may be.
 
-    def __init__(self, read: Callable[[], Awaitable[_Value]]) -> None:
+    Args:
+        read: Reads it.
+        share: How much of the time may be spent on it.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[_Value]], share: float = SHARE) -> None:
         self.latest: _Value | None = None
         """What was read last; None if that has failed."""
         self._read = read
+        self._share = share
         self._begun = float("-inf")
         self._due = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -205,6 +216,6 @@ class _Reading(Generic[_Value]):
             self.latest = None
             _log.exception("a figure cannot be read")
         finally:
-            pause = min((monotonic() - self._begun) / SHARE, MOST_PAUSE)
+            pause = min((monotonic() - self._begun) / self._share, MOST_PAUSE)
             self._due = self._begun + max(INTERVAL, pause)
             self._task = None
