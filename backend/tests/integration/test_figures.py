@@ -199,8 +199,9 @@ async def test_what_takes_long_is_answered_as_it_was_until_it_is_read_again(
             session.add(row())
             await session.flush()
             assert (await reader.read()).stored == StoredImages(0, 0)
-        while (await reader.read()).stored != StoredImages(1, 1234):
-            pass
+        async with asyncio.timeout(TIMEOUT):
+            while (await reader.read()).stored != StoredImages(1, 1234):
+                pass
 
 
 async def test_what_nobody_has_asked_for_in_a_while_is_not_answered_as_it_was(
