@@ -21,7 +21,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck record-backup jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ move-storage: $(RUN) ## Copy all files to another storage (ARGS="--from local --
 
 fsck: $(RUN) ## Compare rows and files (ARGS="--checksums", ARGS="--repair", see ARGS="--help")
 	@PYTHONPATH=backend exec $(BIN)/python -m app fsck $(ARGS)
+
+record-backup: $(RUN) ## Record that a backup has been made, which is the last step of making one
+	@PYTHONPATH=backend exec $(BIN)/python -m app record-backup
 
 jobs: $(RUN) ## Count the jobs of workers (ARGS=failed, ARGS="retry --all", ARGS="discard ID")
 	@PYTHONPATH=backend exec $(BIN)/python -m app jobs $(ARGS)

@@ -132,7 +132,9 @@ _EMPTY = """
         DELETE FROM procrastinate_jobs;
         DELETE FROM procrastinate_workers;
         DELETE FROM periodic_tasks;
-        UPDATE installation SET storage_id = NULL WHERE storage_id IS NOT NULL;
+        UPDATE installation
+            SET storage_id = NULL, fsck_at = NULL, fsck_findings = NULL, backup_at = NULL
+            WHERE coalesce(storage_id::text, fsck_at::text, backup_at::text) IS NOT NULL;
     END $$
 """
 

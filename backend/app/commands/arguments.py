@@ -3,17 +3,25 @@
 import argparse
 import logging.config
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, jobs, keys, migrate, move_options, users
+from app.commands import fsck_options, jobs, keys, migrate, move_options, record_backup, users
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
 from app.observability.logs import log_config
 from app.runtime import signals
 
 EXIT_BAD_SETTINGS: Final = 2
+_SMALL: Final[dict[str | None, Callable[[Settings, argparse.Namespace], int]]] = {
+    "jobs": jobs.run,
+    "keys": keys.run,
+    "migrate": migrate.run,
+    "record-backup": lambda settings, _: record_backup.run(settings),
+    "users": users.run,
+}
+"""Commands that need nothing which a service does without."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     move_options.add_arguments(
         commands.add_parser("move-storage", help="copy all files to another storage, and compare")
     )
+    commands.add_parser("record-backup", help="record that a backup has been made now")
     for_worker = commands.add_parser("worker", help="do jobs, such as rendering thumbnails")
     for_worker.add_argument(
         "--health-port",
@@ -56,19 +65,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
+    if small := _SMALL.get(options.command):
+        return small(settings, options)
     match options.command:
         case "fsck":
             with signals.held():  # as in `__main__`; a service does without what only this needs
                 from app.commands import fsck  # noqa: PLC0415
             return fsck.run(settings, options)
-        case "migrate":
-            return migrate.run(settings, options)
-        case "jobs":
-            return jobs.run(settings, options)
-        case "users":
-            return users.run(settings, options)
-        case "keys":
-            return keys.run(settings, options)
         case "backfill" | "backfill-dimensions":
             with signals.held():
                 from app.commands import backfill  # noqa: PLC0415

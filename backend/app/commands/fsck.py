@@ -15,11 +15,14 @@ from app.commands.progress import counted
 from app.composition.resources import Resources
 from app.config.settings import Settings
 from app.database.revisions import require_head
+from app.domain.errors import DatabaseUnavailable
 from app.domain.image import StoredFile
+from app.observability.reasons import reason
 from app.services.fsck import ConsistencyCheck
 from app.services.fsck_findings import BROKEN_ROWS, LEFTOVERS, Removals, are_many, removed_kinds
 from app.services.fsck_repair import repair
 from app.services.identity import StorageIdentity
+from app.services.maintenance import record_fsck
 
 EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -60,7 +63,18 @@ async def _check(options: argparse.Namespace, report: Report, resources: Resourc
         after=options.after,
         cache=resources.cache,
     )
-    return await _compare(check, options, report)
+    status = await _compare(check, options, report)
+    if not options.after:
+        await _record(resources, report)
+    return status
+
+
+async def _record(resources: Resources, report: Report) -> None:
+    """Record what was found in the whole; what is found is no less true where that fails."""
+    try:
+        await record_fsck(resources.database, report.left)
+    except DatabaseUnavailable as error:
+        print(f"Not recorded: {reason(error)}", file=sys.stderr)
 
 
 async def _compare(check: ConsistencyCheck, options: argparse.Namespace, report: Report) -> int:

@@ -31,6 +31,14 @@ class Report:
         """How many findings there are; stale thumbnails are not worth an alarm."""
         return self._written - self.sums[Kind.STALE_THUMBNAIL]["count"]
 
+    @property
+    def left(self) -> int:
+        """How many of them there still are."""
+        repaired = sum(
+            sums["repaired"] for kind, sums in self.sums.items() if kind is not Kind.STALE_THUMBNAIL
+        )
+        return self.found - repaired
+
     def compared(self, row: StoredFile, *, with_bytes: bool) -> None:
         """Note that an image has been compared, and whether its bytes were."""
         self.images += 1

@@ -13,6 +13,8 @@ from app.composition.resources import open_resources
 from app.composition.roles import METRICS
 from app.config.settings import Settings
 from app.observability.metrics.exposition import Exposition
+from app.observability.metrics.figures import FiguresCollector
+from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 
@@ -33,11 +35,17 @@ def create_metrics_app(settings: Settings, folder: Path) -> FastAPI:
             if cache:
                 cache.connect()
             identity = StorageIdentity(database, storage)
+            readiness = Readiness(database, storage, identity, cache)
+            figures = FigureReader(database, storage, cache, readiness)
+            opened.push_async_callback(figures.close)
+            exposition = Exposition(folder)
+            exposition.registry.register(FiguresCollector(lambda: figures.latest))
             yield MetricsState(
                 settings=settings,
-                readiness=Readiness(database, storage, identity, cache),
+                readiness=readiness,
                 drain=asyncio.Event(),
-                exposition=Exposition(folder),
+                exposition=exposition,
+                figures=figures,
             )
 
     app = FastAPI(

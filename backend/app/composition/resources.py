@@ -38,7 +38,7 @@ class CannotStore(Exception):
 async def open_resources(
     settings: Settings,
     role: Role,
-    observer: Observer = SILENT,  # noqa: ARG001 - used in a moment
+    observer: Observer = SILENT,
 ) -> AsyncIterator[Resources]:
     """Open what a role needs. Nothing is connected to, or written, before its first use.
 
@@ -54,15 +54,15 @@ async def open_resources(
             maintenance=not role.has_deadlines,
         )
         opened.push_async_callback(database.close)
-        storage = open_storage(settings)
+        storage = open_storage(settings, observer)
         opened.push_async_callback(storage.close)
-        cache = _open_cache(settings)
+        cache = _open_cache(settings, observer)
         if cache:
             opened.push_async_callback(cache.close)
         yield Resources(database, storage, cache)
 
 
-def _open_cache(settings: Settings) -> Cache | None:
+def _open_cache(settings: Settings, observer: Observer) -> Cache | None:
     """Open the cache, if there is to be one.
 
     Raises:
@@ -74,27 +74,45 @@ def _open_cache(settings: Settings) -> Cache | None:
     try:
         from app.cache.redis import RedisCache  # noqa: PLC0415
 
-        return RedisCache(url, settings.cache_ttl_seconds)
+        cache = RedisCache(url, settings.cache_ttl_seconds)
     except ModuleNotFoundError as error:
         raise CannotCache("REDIS_URL needs the package redis: make cache") from error
     except ValueError as error:
         # Its words may be a part of the password.
         raise CannotCache("REDIS_URL is not as .env.example shows it") from error
+    if observer.is_silent:
+        return cache
+    from app.cache.measured import MeasuredCache  # noqa: PLC0415
+
+    return MeasuredCache(cache, observer)
 
 
-def open_storage(settings: Settings) -> StorageBackend:
+def open_storage(settings: Settings, observer: Observer = SILENT) -> StorageBackend:
     """Open the storage alone, as a start does before there is a database.
+
+    Args:
+        settings: Which storage.
+        observer: As of `open_resources`.
 
     Raises:
         CannotStore: If the installation does not allow it.
     """
-    storage = _open_place(settings, storage_place(settings.storage_url))
+    storage = _open_measured(settings, settings.storage_url, observer)
     if not settings.storage_previous_url:
         return storage
     from app.storage.moving import MovingStorage  # noqa: PLC0415
 
-    previous = storage_place(settings.storage_previous_url)
-    return MovingStorage(storage, _open_place(settings, previous))
+    return MovingStorage(storage, _open_measured(settings, settings.storage_previous_url, observer))
+
+
+def _open_measured(settings: Settings, url: str, observer: Observer) -> Place:
+    place = storage_place(url)
+    storage = _open_place(settings, place)
+    if observer.is_silent:
+        return storage
+    from app.storage.measured import measured  # noqa: PLC0415
+
+    return measured(storage, "local" if place == "local" else "s3", observer)
 
 
 def _open_place(settings: Settings, place: S3Location | Literal["local"]) -> Place:

@@ -61,16 +61,16 @@ async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncI
         if cache:
             tasks.append(invalidation_task(changes))
         if settings.thumbnail_sizes:
-            renderer = _make_renderer(settings)
+            renderer = _make_renderer(settings, observer)
             opened.push_async_callback(renderer.close)
             rendering = Rendering(database, storage, renderer, cache)
             opened.push_async_callback(rendering.close)
             tasks.append(rendering_task(rendering))
-        yield Worker(QueueWorker(database, tasks, PROCESSES), readiness)
+        yield Worker(QueueWorker(database, tasks, PROCESSES, observer), readiness)
 
 
-def _make_renderer(settings: Settings) -> Renderer:
+def _make_renderer(settings: Settings, observer: Observer) -> Renderer:
     limits = RenderLimits(
         settings.render_memory_mb, settings.render_timeout_seconds, settings.max_pixels
     )
-    return Renderer(limits, settings.thumbnail_sizes)
+    return Renderer(limits, settings.thumbnail_sizes, observer=observer)

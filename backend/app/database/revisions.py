@@ -17,7 +17,7 @@ from app.database.engine import Database, ReadSession
 from app.domain.errors import DatabaseUnavailable
 from app.observability.reasons import reason
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 """The revision that this code needs. Ids are numbers of four digits, each greater than the last."""
 FIRST: Final = "0001"
 """The revision of a legacy schema."""

@@ -13,6 +13,9 @@ DELETE_USER: Final = "delete-user"
 SHARE: Final = "share"
 """The task that lets the file of an image share the bytes of equal ones; its subject is the
 image's id."""
+CLEANUP: Final = "cleanup"
+"""The nightly task that removes what was left behind; its subject is empty."""
+TASKS: Final = (RENDER, INVALIDATE, DELETE_USER, SHARE, CLEANUP)
 STALE: Final = timedelta(seconds=20)
 """A worker without a heartbeat for so long is taken to have ended."""
 MAX_REASON: Final = 500

@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.database.engine import Database
+from app.domain.job import CLEANUP
 from app.queue.task import Task
 from app.services.cleanup import CleanUp
 from app.storage.base import StorageBackend
@@ -20,4 +21,4 @@ def cleanup_task(database: Database, storage: StorageBackend) -> Task:
     async def run(_subject: str) -> None:
         await clean_up.run()
 
-    return Task("cleanup", run, set_aside=None, seconds=SECONDS, cron=AT)
+    return Task(CLEANUP, run, set_aside=None, seconds=SECONDS, cron=AT)

@@ -1,8 +1,9 @@
 """The `installation` table: what a database knows of itself and of its storage, in one row."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, String, text, true
+from sqlalchemy import CheckConstraint, DateTime, String, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base
@@ -26,3 +27,8 @@ class Installation(Base):
             "decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')"
         )
     )
+    # When fsck last came to an end, and what it found and did not repair; unknown until then.
+    fsck_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    fsck_findings: Mapped[int | None] = mapped_column()
+    # When a backup was last recorded.
+    backup_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

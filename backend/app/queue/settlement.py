@@ -14,6 +14,7 @@ from procrastinate.manager import JobManager
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
 from app.domain.job import MAX_REASON, NewJob
+from app.observability.observer import Observer
 from app.observability.reasons import reason
 from app.statements.attempts import Attempt, Outcome, become_due, settle
 from app.statements.jobs import insert_jobs
@@ -31,11 +32,14 @@ class Settlement(JobManager):
     Args:
         connector: For what is left to procrastinate.
         database: Where the queue is.
+        observer: Told how attempts end.
     """
 
-    def __init__(self, connector: BaseConnector, database: Database) -> None:
+    def __init__(self, connector: BaseConnector, database: Database, observer: Observer) -> None:
         super().__init__(connector)
         self._database = database
+        self._observer = observer
+        self._seconds: dict[int | None, float] = {}
         self._failures: dict[int | None, str] = {}
         self._hindered: set[int | None] = set()
         self._set_aside: set[int | None] = set()
@@ -43,6 +47,10 @@ class Settlement(JobManager):
         """Whether the worker waits no longer for a database that is unavailable."""
         self.answered_at = float("-inf")
         """When the queue was asked successfully, by the monotonic clock."""
+
+    def took(self, job: Job, seconds: float) -> None:
+        """Keep how long the attempt of a job took, until it is settled."""
+        self._seconds[job.id] = seconds
 
     def fail(self, job: Job, why: str) -> None:
         """Keep why the attempt of a job failed, until it is settled."""
@@ -76,19 +84,27 @@ class Settlement(JobManager):
         attempt = Attempt(job.id, job.worker_id, job.attempts)
         outcome = self._outcome(job, status)
         failure = self._failures.pop(job.id, "It failed.")
+        seconds = self._seconds.pop(job.id, 0.0)
 
-        async def act() -> bool:
+        async def act() -> Outcome | None:
             async with self._database.write_alone() as session:
-                settled = await settle(session, attempt, outcome, failure)
-                if not settled and outcome is Outcome.SUCCEEDED:
-                    return await settle(session, attempt, Outcome.REPEATED)
-                return settled
+                if await settle(session, attempt, outcome, failure):
+                    return outcome
+                if outcome is Outcome.SUCCEEDED and await settle(
+                    session, attempt, Outcome.REPEATED
+                ):
+                    return Outcome.REPEATED
+                return None
 
         try:
-            if not await self._persist(act):
-                _log.warning("job %s was no longer that of this attempt", job.queueing_lock)
+            settled = await self._persist(act)
         except DatabaseUnavailable as error:
             _log.warning("job %s will be executed again: %s", job.queueing_lock, reason(error))
+            return
+        if settled:
+            self._observer.job(job.task_name, settled.name.lower(), seconds)
+        else:
+            _log.warning("job %s was no longer that of this attempt", job.queueing_lock)
 
     async def defer_periodic_job(self, job: Job, periodic_id: str, defer_timestamp: int) -> None:  # noqa: ARG002 - its name
         """Insert the job of a periodic task, unless another worker has done so for this time.

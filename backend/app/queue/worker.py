@@ -13,6 +13,7 @@ from procrastinate.worker import Worker
 
 from app.database.engine import Database
 from app.domain.errors import CacheUnavailable, DatabaseUnavailable, StorageError
+from app.observability.observer import SILENT, Observer
 from app.observability.reasons import reason
 from app.queue.connector import EngineConnector
 from app.queue.settlement import Settlement
@@ -49,14 +50,21 @@ class QueueWorker:
         database: Where the queue is; its statements have deadlines.
         tasks: The jobs of others are left to other workers.
         concurrency: Most jobs at once.
+        observer: Told how attempts end.
     """
 
-    def __init__(self, database: Database, tasks: Sequence[Task], concurrency: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tasks: Sequence[Task],
+        concurrency: int,
+        observer: Observer = SILENT,
+    ) -> None:
         self._database = database
         self._queues = [task.name for task in tasks]
         self._concurrency = concurrency
         self._app = App(connector=EngineConnector(database))
-        self._settlement = Settlement(self._app.connector, database)
+        self._settlement = Settlement(self._app.connector, database, observer)
         self._app.job_manager = self._settlement
         for task in tasks:
             self._register(task)
@@ -123,9 +131,11 @@ class QueueWorker:
 
         async def attempt(context: JobContext, subject: str) -> None:
             self._running += 1
+            begun = monotonic()
             try:
                 await self._attempt(task, context, subject)
             finally:
+                self._settlement.took(context.job, monotonic() - begun)
                 self._running -= 1
 
         known = self._app.task(name=task.name, queue=task.name, pass_context=True)(attempt)

@@ -92,9 +92,13 @@ class Readiness:
         """Return what this process has seen of the cache; None if there is none."""
         return self._cache.figures if self._cache else None
 
+    async def outage(self, name: str) -> ImageHostError | None:
+        """Return why the `database` or the `storage` cannot be used; None if it can."""
+        return await self._probes[name].outage()
+
     async def lacks_database(self) -> bool:
         """Return whether the database cannot be used."""
-        return await self._probes["database"].outage() is not None
+        return await self.outage("database") is not None
 
     async def _probe_database(self) -> None:
         async with self._database.read() as session:

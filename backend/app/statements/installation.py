@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.database.engine import ReadSession, WriteSession
 from app.models import IMAGES, Installation
+from app.observability.figures import Maintenance
 
 
 async def read_storage_id(session: ReadSession) -> UUID | None:
@@ -28,6 +29,23 @@ async def write_storage_id(session: WriteSession, storage_id: UUID) -> None:
 async def read_secret(session: ReadSession) -> bytes:
     """Return the secret of this installation, 32 bytes."""
     return (await session.scalars(select(Installation.secret))).one()
+
+
+async def read_maintenance(session: ReadSession) -> Maintenance:
+    """Return when fsck was last run and a backup last made."""
+    columns = Installation.fsck_at, Installation.fsck_findings, Installation.backup_at
+    return Maintenance(*(await session.execute(select(*columns))).one())
+
+
+async def write_fsck(session: WriteSession, findings: int) -> None:
+    """Record that fsck has come to its end now, with so many findings left."""
+    changes = {"fsck_at": func.now(), "fsck_findings": findings}
+    await session.execute(update(Installation).values(changes))
+
+
+async def write_backup(session: WriteSession) -> None:
+    """Record that a backup has been made now."""
+    await session.execute(update(Installation).values(backup_at=func.now()))
 
 
 async def sample_keys(session: WriteSession, limit: int) -> Sequence[str]:

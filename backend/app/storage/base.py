@@ -8,6 +8,8 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
+from app.observability.figures import Space
+
 KEY: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,4}-[0-9a-f]{1,16})?(\.[0-9a-z]{1,8})?")
 
 
@@ -115,6 +117,9 @@ class FileBacked(ABC):
     A class, since each large download asks for it: to look for a protocol's methods takes 20 µs.
     """
 
+    has_waited = False
+    """Whether the disk was waited for, so that not all that was read was in the page cache."""
+
     @abstractmethod
     def take_cached(self) -> FileSpan | None:
         """Return the next bytes, which count as read; None where they must be `read`."""
@@ -184,6 +189,18 @@ class Presigns(Protocol):
 
         Raises:
             StorageUnavailable: If there is none now.
+        """
+
+
+@runtime_checkable
+class HasSpace(Protocol):
+    """A backend that knows how much room there is for its objects."""
+
+    async def space(self) -> Space | None:
+        """Return the room; None where it has no bounds.
+
+        Raises:
+            StorageUnavailable: If that cannot be found out.
         """
 
 

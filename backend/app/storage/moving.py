@@ -10,7 +10,9 @@ from errno import EEXIST, ENOENT
 from uuid import UUID, uuid4
 
 from app.domain.errors import ObjectNotFound, StorageUnavailable
+from app.observability.figures import Space
 from app.storage.base import (
+    HasSpace,
     Links,
     Mark,
     ObjectInfo,
@@ -60,6 +62,11 @@ class MovingStorage:
             with suppress(ObjectNotFound):
                 return await self.destination.link(key, new_key)
         return False
+
+    async def space(self) -> Space | None:
+        """Return the room in the destination, if it is bounded."""
+        bounded = self.destination
+        return await bounded.space() if isinstance(bounded, HasSpace) else None
 
     async def delete(self, key: str) -> None:
         """Remove an object from both, even if one of them fails.

@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from app.cache import redis_link
+from app.cache.base import Cache
+from app.cache.measured import MeasuredCache
 from app.cache.redis import RedisCache
 from app.config.settings import Settings
 from app.database.engine import Database
+from app.observability.metrics.observer import MetricsObserver
 from testkit.cached_host import CachedHost, cached_host
 from testkit.live import until
 from testkit.programs import REDIS, needs_redis
@@ -29,10 +33,12 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CacheServ
         yield server
 
 
-@pytest.fixture
-async def cache(server: CacheServer) -> AsyncIterator[RedisCache]:
+@pytest.fixture(params=["alone", "measured"])
+async def cache(server: CacheServer, request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
     """Yield a cache that is connected, and whose values expire after 300 seconds."""
-    cache = RedisCache(server.url, 300)
+    cache: Cache = RedisCache(server.url, 300)
+    if request.param == "measured":
+        cache = MeasuredCache(cache, MetricsObserver(CollectorRegistry()))
     cache.connect()
     await until(lambda: cache.figures.is_available)
     yield cache

@@ -5,40 +5,40 @@ import asyncio
 import pytest
 
 from app.cache import redis
-from app.cache.base import Lookup
+from app.cache.base import Cache, Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
 from testkit.valkey import CacheServer
 
 
-async def test_what_was_filled_is_found(cache: RedisCache) -> None:
+async def test_what_was_filled_is_found(cache: Cache) -> None:
     lookup = await cache.lookup(["a", "b"])
     assert lookup.found == {}
     await cache.fill(lookup, {"a": b"\x00\xff", "b": b"2"})
     assert (await cache.lookup(["b", "c", "a"])).found == {"a": b"\x00\xff", "b": b"2"}
 
 
-async def test_what_is_there_is_not_replaced(cache: RedisCache) -> None:
+async def test_what_is_there_is_not_replaced(cache: Cache) -> None:
     first, second = await cache.lookup(["a"]), await cache.lookup(["a"])
     await cache.fill(first, {"a": b"1"})
     await cache.fill(second, {"a": b"2"})
     assert (await cache.lookup(["a"])).found == {"a": b"1"}
 
 
-async def test_a_value_expires(cache: RedisCache, server: CacheServer) -> None:
+async def test_a_value_expires(cache: Cache, server: CacheServer) -> None:
     await cache.fill(await cache.lookup(["a"]), {"a": b"1"})
     (key,) = server.ask("KEYS", "*:a")
     assert 290 < server.ask("TTL", key) <= 300
 
 
-async def test_an_invalidated_value_is_gone(cache: RedisCache) -> None:
+async def test_an_invalidated_value_is_gone(cache: Cache) -> None:
     await cache.fill(await cache.lookup(["a", "b"]), {"a": b"1", "b": b"2"})
     await cache.invalidate(["a", "c"], 10)
     assert (await cache.lookup(["a", "b"])).found == {"b": b"2"}
 
 
 async def test_what_was_looked_up_before_an_invalidation_or_soon_after_is_not_filled(
-    cache: RedisCache,
+    cache: Cache,
 ) -> None:
     early = await cache.lookup(["a", "b"])
     await cache.invalidate(["a"], 10)
@@ -47,7 +47,7 @@ async def test_what_was_looked_up_before_an_invalidation_or_soon_after_is_not_fi
     assert (await cache.lookup(["a", "b"])).found == {"b": b"2"}
 
 
-async def test_an_invalidation_ends(cache: RedisCache) -> None:
+async def test_an_invalidation_ends(cache: Cache) -> None:
     await cache.invalidate(["a"], 1)
 
     async def is_filled() -> bool:
@@ -59,7 +59,7 @@ async def test_an_invalidation_ends(cache: RedisCache) -> None:
 
 
 async def test_a_second_invalidation_does_not_end_the_first_one_sooner(
-    cache: RedisCache, server: CacheServer
+    cache: Cache, server: CacheServer
 ) -> None:
     await cache.invalidate(["a"], 60)
     await cache.invalidate(["a"], 10)
@@ -68,9 +68,7 @@ async def test_a_second_invalidation_does_not_end_the_first_one_sooner(
     assert float(until) - server.ask("TIME")[0] > 50
 
 
-async def test_what_was_invalidated_is_not_kept_for_ever(
-    cache: RedisCache, server: CacheServer
-) -> None:
+async def test_what_was_invalidated_is_not_kept_for_ever(cache: Cache, server: CacheServer) -> None:
     await cache.invalidate([str(number) for number in range(100)], -10)
     await cache.invalidate(["a"], 10)
     (key,) = server.ask("KEYS", "*:")
@@ -79,7 +77,7 @@ async def test_what_was_invalidated_is_not_kept_for_ever(
 
 
 async def test_nothing_is_filled_after_the_fence(
-    cache: RedisCache, monkeypatch: pytest.MonkeyPatch
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis, "FENCE_SECONDS", 1)
     lookup = await cache.lookup(["a"])
@@ -92,7 +90,7 @@ async def test_nothing_is_filled_after_the_fence(
     "loss", [("FLUSHALL",), ("EVAL", "redis.call('DEL', redis.call('KEYS', '*:')[1])", 0)]
 )
 async def test_nothing_is_filled_after_the_invalidations_were_lost(
-    cache: RedisCache, server: CacheServer, loss: tuple[str | int, ...]
+    cache: Cache, server: CacheServer, loss: tuple[str | int, ...]
 ) -> None:
     lookup = await cache.lookup(["a"])
     await cache.invalidate(["a"], 10)
@@ -104,12 +102,12 @@ async def test_nothing_is_filled_after_the_invalidations_were_lost(
     assert (await cache.lookup(["a"])).found == {"a": b"new"}
 
 
-async def test_without_a_permit_nothing_is_filled(cache: RedisCache) -> None:
+async def test_without_a_permit_nothing_is_filled(cache: Cache) -> None:
     await cache.fill(Lookup({}, None), {"a": b"1"})
     assert (await cache.lookup(["a"])).found == {}
 
 
-async def test_many_are_looked_up_filled_and_invalidated_at_once(cache: RedisCache) -> None:
+async def test_many_are_looked_up_filled_and_invalidated_at_once(cache: Cache) -> None:
     async def use(name: str) -> None:
         keys = [f"{name}{number}" for number in range(200)]
         lookup = await cache.lookup(keys)
@@ -122,7 +120,7 @@ async def test_many_are_looked_up_filled_and_invalidated_at_once(cache: RedisCac
     assert cache.figures.errors == 0
 
 
-async def test_hits_misses_and_the_time_of_operations_are_counted(cache: RedisCache) -> None:
+async def test_hits_misses_and_the_time_of_operations_are_counted(cache: Cache) -> None:
     await cache.fill(await cache.lookup(["a", "b"]), {"a": b"1"})
     await cache.lookup(["a", "b"])
     figures = cache.figures
@@ -131,7 +129,7 @@ async def test_hits_misses_and_the_time_of_operations_are_counted(cache: RedisCa
 
 
 async def test_a_cancelled_operation_leaves_no_answers_to_the_next_one(
-    cache: RedisCache, server: CacheServer, caplog: pytest.LogCaptureFixture
+    cache: Cache, server: CacheServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await cache.fill(await cache.lookup(["a", "b"]), {"a": b"1", "b": b"2"})
     for _ in range(10):
@@ -155,7 +153,7 @@ async def test_the_first_invalidation_waits_for_the_connection(server: CacheServ
 
 
 async def test_an_invalidation_that_is_not_done_is_an_error(
-    cache: RedisCache, server: CacheServer
+    cache: Cache, server: CacheServer
 ) -> None:
     server.kill()
     with pytest.raises(CacheUnavailable):

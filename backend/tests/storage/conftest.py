@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from app.observability.metrics.observer import MetricsObserver
+from app.observability.observer import Observer
 from app.storage.base import Moving, StorageBackend
 from app.storage.local.backend import LocalStorage
+from app.storage.measured import measured
 from app.storage.memory import MemoryStorage
 from app.storage.moving import MovingStorage
 from testkit.programs import needs_ceph
 from testkit.storages import Put, storage_over
+
+
+def _observer() -> Observer:
+    return MetricsObserver(CollectorRegistry())
+
 
 BACKENDS: dict[str, Callable[[Path, Callable[[str], Any]], StorageBackend]] = {
     "local": lambda folder, _fixture: LocalStorage(folder / "images"),
@@ -23,8 +32,18 @@ BACKENDS: dict[str, Callable[[Path, Callable[[str], Any]], StorageBackend]] = {
     "moving to a folder": lambda folder, fixture: MovingStorage(
         LocalStorage(folder / "images"), storage_over(fixture("ceph"), fixture("bucket"))
     ),
+    "local, measured": lambda folder, _fixture: measured(
+        LocalStorage(folder / "images"), "local", _observer()
+    ),
+    "s3, measured": lambda _folder, fixture: measured(
+        storage_over(fixture("ceph"), fixture("bucket")), "s3", _observer()
+    ),
+    "moving, both measured": lambda folder, fixture: MovingStorage(
+        measured(storage_over(fixture("ceph"), fixture("bucket")), "s3", _observer()),
+        measured(LocalStorage(folder / "images"), "local", _observer()),
+    ),
 }
-_MARKS = {name: needs_ceph for name in BACKENDS if name not in {"local", "memory"}}
+_MARKS = {name: needs_ceph for name in BACKENDS if "local" not in name and name != "memory"}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=_MARKS.get(name, ())) for name in BACKENDS])

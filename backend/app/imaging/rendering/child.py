@@ -18,6 +18,7 @@ from app.domain.metadata import Metadata
 from app.imaging.rendering.protocol import (
     EXTRACT,
     RENDER,
+    KilledFromOutside,
     RenderingFailed,
     RenderLimits,
     TakesTooLong,
@@ -156,8 +157,8 @@ class Child:
             status = self._process.poll()
             if status == -signal.SIGXCPU:
                 raise TakesTooLong(TOO_LONG, "") from error
-            words = f"The process that renders has ended with status {status}."
-            raise RenderingFailed(words) from error
+            kind = KilledFromOutside if status == -signal.SIGKILL else RenderingFailed
+            raise kind(f"The process that renders has ended with status {status}.") from error
 
     async def _line(self) -> bytes:
         try:

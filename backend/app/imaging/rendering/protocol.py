@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from app.domain.metadata import Metadata, clean
 from app.domain.thumbnails import MAX_RENDER_ERROR
 
+LACKS_MEMORY: Final = "Rendering the image needs more memory than RENDER_MEMORY_MB allows."
 RENDER: Final = b"r"
 EXTRACT: Final = b"m"
 """What is asked of the process, with the descriptor of an image."""
@@ -64,6 +65,10 @@ class TakesTooLong(Unrenderable):
     """The image takes too much processor time, which it would in any process."""
 
 
+class NeedsMemory(Unrenderable):
+    """The image takes more memory than the process has."""
+
+
 class RenderingFailed(Exception):
     """The process that rendered has crashed, was killed or has not answered in time.
 
@@ -76,6 +81,10 @@ class RenderingFailed(Exception):
         self.reason = sentence
 
 
+class KilledFromOutside(RenderingFailed):
+    """The process was killed, and not by us: by the kernel, for memory that it lacked, if any."""
+
+
 def parse(line: bytes, sizes: Sequence[int]) -> Answer:
     """Return the answer in a line, which is not trusted: what wrote it has decoded the image.
 
@@ -86,7 +95,8 @@ def parse(line: bytes, sizes: Sequence[int]) -> Answer:
     try:
         answer = Answer(*json.loads(line))
         if answer.unrenderable:
-            raise Unrenderable(_plain(answer.unrenderable), _plain(answer.detail))
+            kind = NeedsMemory if answer.unrenderable == LACKS_MEMORY else Unrenderable
+            raise kind(_plain(answer.unrenderable), _plain(answer.detail))
         numbers = (answer.width, answer.height, *answer.lengths)
         if len(answer.lengths) != len(sizes) or not all(map(_is_possible, numbers)):
             raise ValueError("numbers that cannot be")

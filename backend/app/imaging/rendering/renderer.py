@@ -6,7 +6,15 @@ from typing import Final, TypeVar
 
 from app.domain.metadata import Metadata
 from app.imaging.rendering.child import START_SECONDS, Child, Rendition
-from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong, Unrenderable
+from app.imaging.rendering.protocol import (
+    KilledFromOutside,
+    NeedsMemory,
+    RenderingFailed,
+    RenderLimits,
+    TakesTooLong,
+    Unrenderable,
+)
+from app.observability.observer import SILENT, Observer
 
 PROCESSES: Final = 2
 """So that an image that takes long does not delay all others."""
@@ -23,11 +31,17 @@ class Renderer:
         limits: What one image may take.
         sizes: Longest sides of the thumbnails, in pixels.
         processes: How many images are rendered at once.
+        observer: Told how each process ends its work on an image.
     """
 
     def __init__(
-        self, limits: RenderLimits, sizes: Sequence[int], processes: int = PROCESSES
+        self,
+        limits: RenderLimits,
+        sizes: Sequence[int],
+        processes: int = PROCESSES,
+        observer: Observer = SILENT,
     ) -> None:
+        self._observer = observer
         self._limits = limits
         self.sizes = sizes
         self._slots = asyncio.Semaphore(processes)
@@ -78,8 +92,14 @@ class Renderer:
                     raise
                 except Unrenderable:
                     pass
-            child = await Child.start(self._limits, self.sizes)
-            return await self._run_in(work, child, descriptor)
+            return await self._run_in(work, await self._start(), descriptor)
+
+    async def _start(self) -> Child:
+        try:
+            return await Child.start(self._limits, self.sizes)
+        except (OSError, RenderingFailed):
+            self._observer.render_child("not_started")
+            raise
 
     async def _take_idle(self) -> Child | None:
         while self._idle:
@@ -97,11 +117,29 @@ class Renderer:
             async with asyncio.timeout(seconds):
                 result = await work(child, descriptor)
         except TimeoutError as error:
+            self._observer.render_child("killed_time")
             await child.kill()
             words = f"The image is not rendered after {seconds} seconds."
             raise RenderingFailed(words) from error
-        except BaseException:
+        except BaseException as error:
+            self._observer.render_child(_end(error))
             await child.kill()
             raise
+        self._observer.render_child("done")
         self._idle.append(child)
         return result
+
+
+def _end(error: BaseException) -> str:
+    """Return how a process has ended that was of no more use after an error."""
+    match error:
+        case TakesTooLong():
+            return "killed_time"
+        case NeedsMemory() | KilledFromOutside():
+            return "killed_memory"
+        case Unrenderable():
+            return "unrenderable"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case _:
+            return "crashed"

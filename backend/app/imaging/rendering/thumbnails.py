@@ -12,7 +12,7 @@ from app.imaging.rendering import thumbhash
 from app.imaging.rendering.decoders import OPENERS
 from app.imaging.rendering.opened import PerhapsNoMemory
 from app.imaging.rendering.original import read_original
-from app.imaging.rendering.protocol import Answer
+from app.imaging.rendering.protocol import LACKS_MEMORY, Answer
 
 LOADERS: Final = ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp")
 """Of libvips; all others are blocked."""
@@ -22,7 +22,6 @@ MAX_SIDE: Final = 65_535
 """Pixels; as many as a JPEG can have. Of a PNG, a single row could need a gigabyte."""
 
 _DAMAGED: Final = "The image is damaged and cannot be decoded."
-_TOO_LARGE: Final = "Rendering the image needs more memory than RENDER_MEMORY_MB allows."
 _EITHER: Final = (
     "The image is damaged, or rendering it needs more memory than RENDER_MEMORY_MB allows."
 )
@@ -71,7 +70,7 @@ def try_to_render(descriptor: int, sizes: list[int], max_pixels: int) -> tuple[A
 
 def _reason(error: Exception, detail: str) -> str:
     if isinstance(error, MemoryError) or any(words in detail for words in _NO_MEMORY):
-        return _TOO_LARGE
+        return LACKS_MEMORY
     return _EITHER if isinstance(error, PerhapsNoMemory) else _DAMAGED
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from uuid import uuid4
 
 from app.domain.errors import ObjectNotFound
+from app.observability.figures import Space
 from app.runtime.expiring import ExpiringMap
 from app.storage.base import (
     KEY,
@@ -149,6 +150,12 @@ class LocalStorage(MarkedFolder):
             self._keeps_apart = True
             return Sharing.IMPOSSIBLE
         return Sharing.DONE if is_done else Sharing.IMPOSSIBLE
+
+    async def space(self) -> Space:
+        """Return the room that the file system has, without what it reserves for root."""
+        call = Call("statvfs", str(self._root), partial(os.statvfs, self._root))
+        found = await self._threads.run(call)
+        return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
     async def list(self, skipped: Skipped = ignore) -> AsyncIterator[ObjectInfo]:
         """Yield all files, holding the names of one folder at a time."""

@@ -105,6 +105,7 @@ class FileReader(FileBacked):
 
     def begin(self) -> "FileReader":
         """Read the first block, which may wait for the disk."""
+        self.has_waited = True
         if self._left:
             try:
                 self._block = self._read()
@@ -124,6 +125,7 @@ class FileReader(FileBacked):
         return self
 
     def _read(self) -> bytes | bytearray:
+        self.has_waited = True
         with named("read", self._name):
             block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:

@@ -1,0 +1,203 @@
+"""What is read of a service when somebody asks how it is (ADR 71).
+
+Each part is read by itself, beside the others, and is None while it cannot be known. Whoever asks
+waits for half a second at most: what takes longer is ready for the next who asks.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
+
+from app.cache.base import Cache
+from app.database.engine import Database
+from app.domain.errors import CacheUnavailable, ImageHostError
+from app.domain.job import TASKS, JobState
+from app.observability.figures import (
+    Dependency,
+    Figures,
+    Maintenance,
+    QueuedJobs,
+    Space,
+    StoredImages,
+)
+from app.observability.reasons import reason
+from app.services.readiness import Readiness
+from app.statements.fsck import sum_up_images
+from app.statements.installation import read_maintenance
+from app.statements.jobs import count_jobs
+from app.storage.base import HasSpace, StorageBackend
+
+INTERVAL: Final = 5.0
+"""Seconds from the start of one reading to that of the next, at least."""
+DEADLINE: Final = 0.5
+"""Seconds that anybody waits for a reading."""
+SHARE: Final = 0.01
+"""How much of the time is spent on a reading, such as counting a million rows: it is repeated
+after a hundred times as long as it took."""
+MOST_PAUSE: Final = 60.0
+"""Seconds from the start of one reading to that of the next, at most."""
+
+_Value = TypeVar("_Value")
+_log = logging.getLogger(__name__)
+
+
+class FigureReader:
+    """Reads the figures.
+
+    Args:
+        database: Where rows and jobs are.
+        storage: Where the files are.
+        cache: If there is one.
+        readiness: Knows whether database and storage can be used.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageBackend,
+        cache: Cache | None,
+        readiness: Readiness,
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._cache = cache
+        self._readiness = readiness
+        self.latest: Figures | None = None
+        """What was read last."""
+        self._found: dict[str, Dependency] = {}
+        self._database_state = _Reading(partial(self._probe, "database"))
+        self._storage_state = _Reading(partial(self._probe, "storage"))
+        self._cache_state = _Reading(self._probe_cache)
+        self._queue = _Reading(self._read_queue)
+        self._stored = _Reading(self._read_stored)
+        self._space = _Reading(self._read_space)
+        self._maintenance = _Reading(self._read_maintenance)
+
+    async def read(self) -> Figures:
+        """Return the figures, read now or some seconds ago."""
+        await asyncio.gather(*(reading.renew() for reading in self._readings))
+        database = self._database_state.latest
+        has_database = database is not None and database.is_up
+        self.latest = Figures(
+            database,
+            self._storage_state.latest,
+            self._cache_state.latest,
+            self._queue.latest if has_database else None,
+            self._stored.latest if has_database else None,
+            self._space.latest,
+            self._maintenance.latest if has_database else None,
+        )
+        return self.latest
+
+    async def close(self) -> None:
+        """End what is being read."""
+        for reading in self._readings:
+            await reading.cancel()
+
+    @property
+    def _readings(self) -> "tuple[_Reading[Any], ...]":
+        return (
+            self._database_state,
+            self._storage_state,
+            self._cache_state,
+            self._queue,
+            self._stored,
+            self._space,
+            self._maintenance,
+        )
+
+    async def _probe(self, name: str) -> Dependency:
+        return self._judge(name, await self._readiness.outage(name))
+
+    async def _probe_cache(self) -> Dependency | None:
+        if self._cache is None:
+            return None
+        await self._cache.lookup(("probe",))
+        is_available = self._cache.figures.is_available
+        return self._judge("cache", None if is_available else CacheUnavailable())
+
+    def _judge(self, name: str, error: ImageHostError | None) -> Dependency:
+        known = self._found.get(name)
+        is_same = known is not None and known.is_up == (error is None)
+        since = known.since if known and is_same else datetime.now(UTC)
+        why = reason(error) if error else ""
+        self._found[name] = Dependency(error is None, since, why)
+        return self._found[name]
+
+    async def _read_queue(self) -> tuple[QueuedJobs, ...]:
+        async with self._database.read() as session:
+            counts = await count_jobs(session)
+        jobs: defaultdict[str, dict[JobState, int]] = defaultdict(dict)
+        oldest = defaultdict[str, float](float)
+        for count in counts:
+            jobs[count.task][count.state] = count.jobs
+            if count.state is JobState.QUEUED:
+                oldest[count.task] = count.oldest.total_seconds()
+        return tuple(
+            QueuedJobs(
+                task,
+                queued=jobs[task].get(JobState.QUEUED, 0),
+                postponed=jobs[task].get(JobState.POSTPONED, 0),
+                running=jobs[task].get(JobState.RUNNING, 0),
+                failed=jobs[task].get(JobState.FAILED, 0),
+                oldest_seconds=oldest[task],
+            )
+            for task in sorted({*TASKS, *jobs})
+        )
+
+    async def _read_stored(self) -> StoredImages:
+        async with self._database.read() as session:
+            return StoredImages(*await sum_up_images(session))
+
+    async def _read_space(self) -> Space | None:
+        return await self._storage.space() if isinstance(self._storage, HasSpace) else None
+
+    async def _read_maintenance(self) -> Maintenance:
+        async with self._database.read() as session:
+            return await read_maintenance(session)
+
+
+class _Reading(Generic[_Value]):
+    """Reads one thing, no more often than it may be."""
+
+    def __init__(self, read: Callable[[], Awaitable[_Value]]) -> None:
+        self.latest: _Value | None = None
+        """What was read last; None if that has failed."""
+        self._read = read
+        self._begun = float("-inf")
+        self._due = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    async def renew(self) -> None:
+        """Read it if that is due, and wait for it until the deadline."""
+        if self._task is None and monotonic() >= self._due:
+            self._begun = monotonic()
+            # For all who ask, so it logs under the id of none.
+            self._task = asyncio.create_task(self._renew(), context=Context())
+        if self._task:
+            await asyncio.wait([self._task], timeout=self._begun + DEADLINE - monotonic())
+
+    async def cancel(self) -> None:
+        """End what is in progress."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _renew(self) -> None:
+        try:
+            self.latest = await self._read()
+        except ImageHostError:
+            self.latest = None
+        except Exception:  # noqa: BLE001 - whatever it is, the others are known
+            self.latest = None
+            _log.exception("a figure cannot be read")
+        finally:
+            pause = min((monotonic() - self._begun) / SHARE, MOST_PAUSE)
+            self._due = self._begun + max(INTERVAL, pause)
+            self._task = None

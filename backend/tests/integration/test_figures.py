@@ -1,0 +1,184 @@
+"""What is read of a service when somebody asks how it is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from app.database.engine import Database
+from app.domain.errors import StorageUnavailable
+from app.domain.job import RENDER, TASKS, NewJob
+from app.observability.figures import Figures, Maintenance, QueuedJobs, StoredImages
+from app.services import figures, readiness
+from app.services.figures import FigureReader
+from app.services.identity import StorageIdentity
+from app.services.maintenance import record_backup, record_fsck
+from app.services.readiness import Readiness
+from app.statements.jobs import insert_jobs
+from app.storage.base import StorageBackend
+from app.storage.local.backend import LocalStorage
+from app.storage.memory import MemoryStorage
+from testkit.database_proxy import DatabaseProxy
+from testkit.live import TIMEOUT
+from testkit.uploads import add, execute, row
+
+
+@asynccontextmanager
+async def open_reader(database: Database, storage: StorageBackend) -> AsyncIterator[FigureReader]:
+    identity = StorageIdentity(database, storage)
+    reader = FigureReader(database, storage, None, Readiness(database, storage, identity))
+    yield reader
+    await reader.close()
+
+
+async def read(database: Database, storage: StorageBackend) -> Figures:
+    async with open_reader(database, storage) as reader:
+        return await reader.read()
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than a scrape would, for a test that is not about the deadline."""
+    monkeypatch.setattr(figures, "DEADLINE", 20.0)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read again whenever it is asked."""
+    monkeypatch.setattr(figures, "INTERVAL", 0.0)
+    monkeypatch.setattr(figures, "MOST_PAUSE", 0.0)
+    monkeypatch.setattr(readiness, "PROBE_INTERVAL", 0.0)
+
+
+async def test_figures_of_a_new_service(database: Database, storage: MemoryStorage) -> None:
+    found = await read(database, storage)
+    assert found.database
+    assert found.database.is_up
+    assert found.storage
+    assert found.storage.is_up
+    assert found.queue == tuple(QueuedJobs(task, 0, 0, 0, 0, 0.0) for task in sorted(TASKS))
+    assert found.stored == StoredImages(0, 0)
+    assert found.maintenance == Maintenance(None, None, None)
+    assert found.cache is None, "there is none"
+    assert found.space is None, "memory has no bounds"
+
+
+async def test_images_are_counted_with_their_bytes(
+    database: Database, storage: MemoryStorage
+) -> None:
+    await add(database, row(file_size=3_000_000_000), row(file_size=5))
+    assert (await read(database, storage)).stored == StoredImages(2, 3_000_000_005)
+
+
+async def test_jobs_are_counted_by_task_and_state(
+    database: Database, storage: MemoryStorage
+) -> None:
+    async with database.write() as session:
+        await insert_jobs(session, [NewJob(RENDER, subject) for subject in "abcdef"])
+    await execute(
+        database,
+        "UPDATE procrastinate_jobs SET created_at = now() - interval '1 hour' "
+        "WHERE args->>'subject' = 'a'",
+        "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour', "
+        "created_at = now() - interval '2 hours' WHERE args->>'subject' = 'c'",
+        "UPDATE procrastinate_jobs SET status = 'doing' WHERE args->>'subject' = 'd'",
+        "UPDATE procrastinate_jobs SET status = 'failed' WHERE args->>'subject' IN ('e', 'f')",
+    )
+    queue = (await read(database, storage)).queue
+    assert queue
+    (render,) = [jobs for jobs in queue if jobs.task == RENDER]
+    assert render[:-1] == (RENDER, 2, 1, 1, 2)
+    assert 3600 <= render.oldest_seconds < 3700, "one that is postponed is not waiting"
+
+
+async def test_what_operators_did_last_is_kept(database: Database, storage: MemoryStorage) -> None:
+    await record_fsck(database, 7)
+    await record_fsck(database, 3)
+    await record_backup(database)
+    maintenance = (await read(database, storage)).maintenance
+    assert maintenance
+    assert maintenance.fsck_at
+    assert maintenance.backup_at
+    assert maintenance.fsck_findings == 3
+    for moment in (maintenance.fsck_at, maintenance.backup_at):
+        assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
+
+
+async def test_a_folder_has_the_room_of_its_file_system(database: Database, tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "images")
+    await storage.prepare()
+    space = (await read(database, storage)).space
+    await storage.close()
+    assert space
+    assert 0 < space.free < space.size
+
+
+async def test_without_a_database_the_rest_is_read(storage: MemoryStorage) -> None:
+    found = await read(Database("postgresql+asyncpg://127.0.0.1:1/nothing"), storage)
+    assert found.database
+    assert not found.database.is_up
+    assert "127.0.0.1:1" in found.database.reason
+    assert found.storage
+    assert found.storage.is_up
+    assert (found.queue, found.stored, found.maintenance) == (None, None, None)
+
+
+async def test_a_database_that_does_not_answer_holds_nobody_up(
+    database_url: URL,
+    storage: MemoryStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: None,
+) -> None:
+    monkeypatch.setattr(figures, "DEADLINE", 0.2)
+    monkeypatch.setattr(readiness, "PROBE_DEADLINE", 0.4)
+    with DatabaseProxy(database_url).running() as proxy:
+        database = Database(proxy.url, maintenance=True)  # whose statements have no deadline
+        async with open_reader(database, storage) as reader, asyncio.timeout(TIMEOUT):
+            found = await reader.read()
+            proxy.hold()
+            while not found.database or found.database.is_up:
+                found = await reader.read()
+            assert (found.queue, found.stored, found.maintenance) == (None, None, None)
+            assert found.storage
+            assert found.storage.is_up
+            proxy.release()
+        await database.close()
+
+
+async def test_what_cannot_be_used_is_known_since_it_was_first_found(
+    database: Database,
+    at_once: None,
+) -> None:
+
+    class Storage(MemoryStorage):
+        is_up = True
+
+        async def probe(self) -> None:
+            if not self.is_up:
+                raise StorageUnavailable
+
+    storage = Storage()
+    async with open_reader(database, storage) as reader:
+        up = (await reader.read()).storage
+        assert up
+        assert up.is_up
+        assert (await reader.read()).storage == up
+        storage.is_up = False
+        down = (await reader.read()).storage
+        assert down
+        assert not down.is_up
+        assert down.since > up.since
+        assert (await reader.read()).storage == down
+
+
+async def test_nothing_is_read_more_often_than_every_few_seconds(
+    database: Database, storage: MemoryStorage
+) -> None:
+    async with open_reader(database, storage) as reader:
+        first = await reader.read()
+        await add(database, row())
+        assert await reader.read() == first
