@@ -48,11 +48,7 @@ async def open_resources(
         observer: Told how they are used; what that costs is spared where it is silent.
     """
     async with AsyncExitStack() as opened:
-        database = Database(
-            settings.database_url.get_secret_value(),
-            settings.database_connections,
-            maintenance=not role.has_deadlines,
-        )
+        database = _open_database(settings, role, observer)
         opened.push_async_callback(database.close)
         storage = open_storage(settings, observer)
         opened.push_async_callback(storage.close)
@@ -60,6 +56,16 @@ async def open_resources(
         if cache:
             opened.push_async_callback(cache.close)
         yield Resources(database, storage, cache)
+
+
+def _open_database(settings: Settings, role: Role, observer: Observer) -> Database:
+    url, connections = settings.database_url.get_secret_value(), settings.database_connections
+    maintenance = not role.has_deadlines
+    if observer.is_silent:
+        return Database(url, connections, maintenance=maintenance)
+    from app.database.measured import MeasuredDatabase  # noqa: PLC0415
+
+    return MeasuredDatabase(url, connections, observer, maintenance=maintenance)
 
 
 def _open_cache(settings: Settings, observer: Observer) -> Cache | None:
