@@ -178,7 +178,7 @@ async def open_storage() -> AsyncIterator[OpenStorage]:
     """Make storages over folders, which end with the test."""
     opened: list[LocalStorage] = []
 
-    def open_storage(root: Path, **limits: int) -> LocalStorage:
+    def open_storage(root: Path, **limits: Any) -> LocalStorage:
         opened.append(LocalStorage(root, **limits))
         return opened[-1]
 

@@ -113,7 +113,7 @@ def open_storage(settings: Settings, observer: Observer = SILENT) -> StorageBack
 
 def _open_measured(settings: Settings, url: str, observer: Observer) -> Place:
     place = storage_place(url)
-    storage = _open_place(settings, place)
+    storage = _open_place(settings, place, observer)
     if observer.is_silent:
         return storage
     from app.storage.measured import measured  # noqa: PLC0415
@@ -121,11 +121,16 @@ def _open_measured(settings: Settings, url: str, observer: Observer) -> Place:
     return measured(storage, "local" if place == "local" else "s3", observer)
 
 
-def _open_place(settings: Settings, place: S3Location | Literal["local"]) -> Place:
+def _open_place(
+    settings: Settings, place: S3Location | Literal["local"], observer: Observer
+) -> Place:
     if place != "local":
         return _open_s3(settings, place)
     return LocalStorage(
-        settings.data_dir / "images", settings.storage_threads, settings.max_connections
+        settings.data_dir / "images",
+        settings.storage_threads,
+        settings.max_connections,
+        observer,
     )
 
 
