@@ -103,6 +103,6 @@ class _Pool(AsyncAdaptedQueuePool):
 
 def _class_of(error: BaseException) -> str:
     """Return the class of what the driver raised, from which an error comes."""
-    while error.__cause__:
+    while isinstance(error.__cause__, Exception):  # not the cancellation by which a deadline ends
         error = error.__cause__
     return "PoolTimeout" if isinstance(error, PoolTimeoutError) else type(error).__name__

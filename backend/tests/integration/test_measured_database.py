@@ -27,6 +27,7 @@ from app.observability.observer import Observer, PoolState
 from app.statements.images import find_images, rename_image
 from testkit.asgi import open_client
 from testkit.daemons import lasting_port
+from testkit.database_proxy import DatabaseProxy
 from testkit.keys import make_key
 from testkit.live import until
 from testkit.samples import jpeg
@@ -136,6 +137,23 @@ async def test_a_database_that_is_not_there_is_an_error_of_its_class(noted: Note
         await execute(database, "SELECT 1")
     assert noted.errors == {"ConnectionRefusedError": 1}
     assert not noted.statements
+
+
+@pytest.mark.parametrize("deadline", ["CONNECT_TIMEOUT", "COMMAND_TIMEOUT"])
+async def test_a_database_that_does_not_answer_in_time_is_an_error_of_its_class(
+    proxy: DatabaseProxy, noted: Noted, monkeypatch: pytest.MonkeyPatch, deadline: str
+) -> None:
+    database = MeasuredDatabase(proxy.url, POOL, noted)
+    if deadline == "COMMAND_TIMEOUT":
+        monkeypatch.setattr(engine, deadline, 1)
+        await execute(database, "SELECT 1")
+    monkeypatch.setattr(engine, deadline, 1)
+    proxy.hold()
+    with pytest.raises(DatabaseUnavailable):
+        await execute(database, "SELECT 1")
+    assert noted.errors == {"TimeoutError": 1}
+    proxy.release()
+    await database.close()
 
 
 async def test_who_waits_for_a_connection_is_counted_and_who_has_waited_too_long(
