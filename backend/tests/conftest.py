@@ -20,6 +20,7 @@ from app.config.settings import Settings
 from app.database import engine
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
+from app.observability.observer import SILENT
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from testkit.asgi import CLIENT, OpenClient, Upload, image_of, open_client
@@ -206,7 +207,9 @@ def settings(database_url: URL, tmp_path: Path) -> Settings:
 @pytest.fixture(name="open_client")
 def _open_client(settings: Settings) -> OpenClient:
     """Open the application with some settings changed."""
-    return lambda client=CLIENT, **changes: open_client(settings.model_copy(update=changes), client)
+    return lambda client=CLIENT, observer=SILENT, **changes: open_client(
+        settings.model_copy(update=changes), client, observer
+    )
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ class Observer:
         """Observe the body of a request that has one, of so many bytes."""
 
     def problem(self, slug: str) -> None:
-        """Observe a response with a problem."""
+        """Observe a response with a problem, or a file of a batch that was refused."""
 
     def refusal(self, slug: str) -> None:
         """Observe what the server refused before it reached the application."""

@@ -52,7 +52,9 @@ class MetricsObserver(Observer):
             "http_request_size_bytes", "Bodies of requests that have one", _BYTES, "route"
         )
         self._by_request: dict[tuple[str, str, int], tuple[Histogram, Histogram]] = {}
-        self._problems = counter("http_problems", "Responses with a problem", "type")
+        self._problems = counter(
+            "http_problems", "Responses with a problem, and refused files of batches", "type"
+        )
         self._refusals = counter(
             "connections_refused", "What the server refused before the application", "reason"
         )
