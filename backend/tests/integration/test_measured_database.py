@@ -175,6 +175,7 @@ async def test_who_waits_for_a_connection_is_counted_and_who_has_waited_too_long
     assert noted.errors == {"PoolTimeout": 3}
     assert read() == PoolState(size=POOL, used=0, idle=2, waiting=0)
     await database.close()
+    assert read() == PoolState(size=POOL, used=0, idle=0, waiting=0)
 
 
 async def test_all_that_a_service_and_its_worker_execute_has_a_name(
