@@ -48,7 +48,7 @@ s3: $(VENV)/.s3 ## Install the client of S3, as the others do where STORAGE_URL 
 
 metrics: $(VENV)/.metrics ## Install the client of Prometheus, as the others do where METRICS_ADDRESS is set
 
-servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, Ceph, exiftool
+servers: ## Install from Debian what the tests run beside the service: browsers, nginx, PgBouncer, Ceph, Prometheus, exiftool
 	@.ci/servers
 
 migrate: $(RUN) ## Bring the schema of the database up to date (`make run` does it to its own)

@@ -20,6 +20,7 @@ from app.config.settings import Settings
 from app.database import engine
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
+from app.observability.observer import SILENT
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from testkit.asgi import CLIENT, OpenClient, Upload, image_of, open_client
@@ -178,7 +179,7 @@ async def open_storage() -> AsyncIterator[OpenStorage]:
     """Make storages over folders, which end with the test."""
     opened: list[LocalStorage] = []
 
-    def open_storage(root: Path, **limits: int) -> LocalStorage:
+    def open_storage(root: Path, **limits: Any) -> LocalStorage:
         opened.append(LocalStorage(root, **limits))
         return opened[-1]
 
@@ -206,7 +207,9 @@ def settings(database_url: URL, tmp_path: Path) -> Settings:
 @pytest.fixture(name="open_client")
 def _open_client(settings: Settings) -> OpenClient:
     """Open the application with some settings changed."""
-    return lambda client=CLIENT, **changes: open_client(settings.model_copy(update=changes), client)
+    return lambda client=CLIENT, observer=SILENT, **changes: open_client(
+        settings.model_copy(update=changes), client, observer
+    )
 
 
 @pytest.fixture

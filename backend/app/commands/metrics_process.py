@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from app.composition.metrics_app import create_metrics_app
+from app.composition.observation import make_observer
 from app.observability.logs import log_config
 from app.observability.metrics.folder import VARIABLE
 from app.server.http_server import Server
@@ -23,7 +24,8 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     settings = supervised.settings
     logging.config.dictConfig(log_config(settings.log_format))
     try:
-        app = create_metrics_app(settings, Path(os.environ[VARIABLE]))
+        observer = make_observer(settings, supervised.place)
+        app = create_metrics_app(settings, Path(os.environ[VARIABLE]), observer)
         server = Server(app, settings, listener, supervised.beat)
         signal.signal(signal.SIGTERM, server.handle_exit)
         supervised.heed()

@@ -13,6 +13,7 @@ from app.composition.roles import WORKER
 from app.composition.worker import open_worker
 from app.config.settings import Settings
 from app.database.embedded import shared_postgres
+from app.observability.metrics.sampling import sampled
 from app.observability.observer import SILENT, Observer
 from app.runtime import signals
 from app.server.listener import listen
@@ -72,6 +73,7 @@ async def take_jobs(
         observer: Told what the worker does.
     """
     async with AsyncExitStack() as opened:
+        await opened.enter_async_context(sampled(observer, "worker"))
         worker = await opened.enter_async_context(open_worker(settings, observer))
         if listener:
             # FastAPI and uvicorn, which only this needs.

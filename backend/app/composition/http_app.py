@@ -84,6 +84,7 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
                 api_key=settings.api_key.get_secret_value(),
                 access=settings.effective_access,
                 signing_keys=settings.signing_keys,
+                observer=observer,
             )
             opened.push_async_callback(services.close)
             if resources.cache:

@@ -14,23 +14,27 @@ from app.composition.roles import METRICS
 from app.config.settings import Settings
 from app.observability.metrics.exposition import Exposition
 from app.observability.metrics.figures import FiguresCollector
+from app.observability.observer import SILENT, Observer
 from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 
 
-def create_metrics_app(settings: Settings, folder: Path) -> FastAPI:
+def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SILENT) -> FastAPI:
     """Build the application; its lifespan opens the resources.
 
     Args:
         settings: Of the service.
         folder: Where its processes keep their metrics.
+        observer: Told what answering takes.
     """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[MetricsState]:
         async with AsyncExitStack() as opened:
-            resources = await opened.enter_async_context(open_resources(settings, METRICS))
+            resources = await opened.enter_async_context(
+                open_resources(settings, METRICS, observer)
+            )
             database, storage, cache = resources
             if cache:
                 cache.connect()

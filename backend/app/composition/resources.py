@@ -48,11 +48,7 @@ async def open_resources(
         observer: Told how they are used; what that costs is spared where it is silent.
     """
     async with AsyncExitStack() as opened:
-        database = Database(
-            settings.database_url.get_secret_value(),
-            settings.database_connections,
-            maintenance=not role.has_deadlines,
-        )
+        database = _open_database(settings, role, observer)
         opened.push_async_callback(database.close)
         storage = open_storage(settings, observer)
         opened.push_async_callback(storage.close)
@@ -60,6 +56,16 @@ async def open_resources(
         if cache:
             opened.push_async_callback(cache.close)
         yield Resources(database, storage, cache)
+
+
+def _open_database(settings: Settings, role: Role, observer: Observer) -> Database:
+    url, connections = settings.database_url.get_secret_value(), settings.database_connections
+    maintenance = not role.has_deadlines
+    if observer.is_silent:
+        return Database(url, connections, maintenance=maintenance)
+    from app.database.measured import MeasuredDatabase  # noqa: PLC0415
+
+    return MeasuredDatabase(url, connections, observer, maintenance=maintenance)
 
 
 def _open_cache(settings: Settings, observer: Observer) -> Cache | None:
@@ -107,7 +113,7 @@ def open_storage(settings: Settings, observer: Observer = SILENT) -> StorageBack
 
 def _open_measured(settings: Settings, url: str, observer: Observer) -> Place:
     place = storage_place(url)
-    storage = _open_place(settings, place)
+    storage = _open_place(settings, place, observer)
     if observer.is_silent:
         return storage
     from app.storage.measured import measured  # noqa: PLC0415
@@ -115,11 +121,16 @@ def _open_measured(settings: Settings, url: str, observer: Observer) -> Place:
     return measured(storage, "local" if place == "local" else "s3", observer)
 
 
-def _open_place(settings: Settings, place: S3Location | Literal["local"]) -> Place:
+def _open_place(
+    settings: Settings, place: S3Location | Literal["local"], observer: Observer
+) -> Place:
     if place != "local":
         return _open_s3(settings, place)
     return LocalStorage(
-        settings.data_dir / "images", settings.storage_threads, settings.max_connections
+        settings.data_dir / "images",
+        settings.storage_threads,
+        settings.max_connections,
+        observer,
     )
 
 

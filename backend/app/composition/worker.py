@@ -51,7 +51,9 @@ async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncI
         except StorageError as error:
             _log.error("the image storage cannot be used yet: %s", reason(error))
         await opened.enter_async_context(watched_schema(database))
-        without_deadlines = await opened.enter_async_context(open_resources(settings, COMMAND))
+        without_deadlines = await opened.enter_async_context(
+            open_resources(settings, COMMAND, observer)
+        )
         tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
         changes = Changes(database, cache)
         # Nobody is answered that the images are gone, so no lease of a proxy is waited for.

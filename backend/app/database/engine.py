@@ -1,7 +1,7 @@
 """The database: one engine, and the two kinds of session that services ask it for."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 from app.config.database_url import parse_database_url
 from app.database.connection import open_connection
 from app.database.failures import is_lost, translated_errors
-from app.domain.errors import DatabaseFull
+from app.domain.errors import DatabaseFull, DatabaseUnavailable
 
 CONNECTIONS: Final = 10
 POOL_TIMEOUT: Final = 5.0
@@ -70,7 +70,7 @@ class Database:
         Raises:
             DatabaseUnavailable: If it is unavailable, or no connection comes free in time.
         """
-        with translated_errors():
+        with self._translated_errors():
             async with ReadSession(self._reading, expire_on_commit=False) as session:
                 yield session
 
@@ -83,7 +83,7 @@ class Database:
             DatabaseUnavailable: As `read`; raised at the end of the block, it leaves open
                 whether the commit took place.
         """
-        with translated_errors(full=DatabaseFull):
+        with self._translated_errors(DatabaseFull):
             async with (
                 WriteSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
@@ -97,7 +97,7 @@ class Database:
         Raises:
             DatabaseUnavailable: As `write`; it leaves open whether the statement took place.
         """
-        with translated_errors(full=DatabaseFull):
+        with self._translated_errors(DatabaseFull):
             async with WriteSession(self._alone, expire_on_commit=False) as session:
                 yield session
 
@@ -109,13 +109,18 @@ class Database:
             DatabaseUnavailable: As `read`.
         """
         engine = self._make_engine(maintenance=True, poolclass=NullPool)
-        with translated_errors():
+        with self._translated_errors():
             async with engine.connect() as connection:
                 yield connection
 
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+    def _translated_errors(
+        self, full: type[DatabaseUnavailable] = DatabaseUnavailable
+    ) -> AbstractContextManager[None]:
+        return translated_errors(full)
 
     def _make_engine(self, *, maintenance: bool, **pool: Any) -> AsyncEngine:  # noqa: ANN401 - as SQLAlchemy
         engine = create_async_engine(

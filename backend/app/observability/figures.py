@@ -51,6 +51,15 @@ class Maintenance(NamedTuple):
     backup_at: datetime | None
 
 
+class StatementTotals(NamedTuple):
+    """What the database has counted of a statement."""
+
+    name: str
+    """As it names itself, or the number that the database has given it."""
+    seconds: float
+    calls: int
+
+
 class Figures(NamedTuple):
     """All that is read."""
 
@@ -64,3 +73,5 @@ class Figures(NamedTuple):
     space: Space | None
     """None also where the storage knows no bounds, as a bucket."""
     maintenance: Maintenance | None
+    statements: tuple[StatementTotals, ...] | None
+    """Those that took longest in all, where the database counts them."""

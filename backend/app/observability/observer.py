@@ -1,5 +1,19 @@
 """What a service tells of its work, to whom it may concern: to nobody, unless it is measured."""
 
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+
+class PoolState(NamedTuple):
+    """The connections of a process to its database."""
+
+    size: int
+    """The most."""
+    used: int
+    idle: int
+    waiting: int
+    """Who waits for one."""
+
 
 class Observer:
     """Hears of events, and does nothing with them."""
@@ -22,7 +36,7 @@ class Observer:
         """Observe the body of a request that has one, of so many bytes."""
 
     def problem(self, slug: str) -> None:
-        """Observe a response with a problem."""
+        """Observe a response with a problem, or a file of a batch that was refused."""
 
     def refusal(self, slug: str) -> None:
         """Observe what the server refused before it reached the application."""
@@ -65,6 +79,21 @@ class Observer:
 
     def render_child(self, end: str) -> None:
         """Observe how a rendering process has ended its work on an image."""
+
+    def watch_connections(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Look at each sample at the connections of clients: how many are in which state."""
+
+    def watch_requests(self, read: Callable[[], int]) -> None:
+        """Look at each sample at how many requests are in progress."""
+
+    def watch_pool(self, read: Callable[[], PoolState]) -> None:
+        """Look at each sample at the connections to the database."""
+
+    def loop_lag(self, process: str, seconds: float) -> None:
+        """Observe how much later than asked the event loop of a kind of process came back."""
+
+    def sample(self) -> None:
+        """Look at all that is watched."""
 
 
 SILENT = Observer()

@@ -12,6 +12,8 @@ from contextvars import Context
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
+from app.observability.observer import SILENT, Observer
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -30,26 +32,32 @@ class Batcher(Generic[_Item, _Result]):
     """Carries items out in batches, in the order in which they came.
 
     Args:
+        name: Of its batches, for whoever observes them.
         carry_out: Does the work for a batch, and returns a result for each item in its place; an
             exception among them is raised for that item, one that is raised for all.
         refusal: What is raised, from `Overloaded`, for an item that would wait too long.
         max_size: Most items of a batch.
         max_queue_delay: Seconds for which the first in the queue may have waited when one more is
             accepted.
+        observer: Told of each batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that bounds a queue
         self,
+        name: str,
         carry_out: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result | Exception]]],
         *,
         refusal: type[Exception],
         max_size: int = 200,
         max_queue_delay: float = 5.0,
+        observer: Observer = SILENT,
     ) -> None:
+        self._name = name
         self._carry_out = carry_out
         self._max_size = max_size
         self._max_queue_delay = max_queue_delay
         self._refusal = refusal
+        self._observer = observer
         self._queue: deque[_Queued[_Item, _Result]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
@@ -97,6 +105,8 @@ class Batcher(Generic[_Item, _Result]):
         return batch
 
     async def _process(self, batch: list[_Queued[_Item, _Result]]) -> None:
+        if not self._observer.is_silent:
+            self._observer.batch(self._name, len(batch), monotonic() - batch[0].since)
         try:
             results = await self._carry_out([queued.item for queued in batch])
         except BaseException as error:

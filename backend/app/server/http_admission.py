@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Protocol
 
+from app.observability.observer import SILENT, Observer
+
+CLOSED_TO_MAKE_ROOM: Final = "closed-to-make-room"
+"""The reason for which an idle connection is closed, beside the problems that others are."""
 _CANDIDATES: Final = 16
 """How many of the longest idle are examined."""
 
@@ -24,10 +28,15 @@ class Admission:
     Each further one closes the longest idle of its kind. So clients that send no request keep no
     others out, and a connection in use makes room for another request only. One that works is never
     closed: where all of them work, a request is refused.
+
+    Args:
+        most: As above.
+        observer: Told which are closed.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, observer: Observer = SILENT) -> None:
         self._most = most
+        self._observer = observer
         self._silent: dict[Connection, None] = {}
         """Before their first request, the longest first."""
         self._idle: dict[Connection, None] = {}
@@ -45,6 +54,14 @@ class Admission:
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
         self._working.discard(connection)
+
+    def count_by_state(self) -> dict[str, int]:
+        """Return how many connections are in each state."""
+        return {
+            "silent": len(self._silent),
+            "idle": len(self._idle),
+            "working": len(self._working),
+        }
 
     def has_room(self, tasks: int) -> bool:
         """Return whether one more connection may work.
@@ -76,4 +93,5 @@ class Admission:
         connection = next((one for one in longest if not one.has_unread_input()), None)
         if connection is not None:
             self.remove(connection)
+            self._observer.refusal(CLOSED_TO_MAKE_ROOM)
             connection.close()

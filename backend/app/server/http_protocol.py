@@ -48,9 +48,11 @@ def bounded_protocol(max_connections: int, observer: Observer = SILENT) -> type[
 
     Args:
         max_connections: As MAX_CONNECTIONS.
-        observer: Told what is refused.
+        observer: Told what is refused, and how many connections there are.
     """
-    factory = partial(BoundedHttpProtocol, Admission(max_connections), observer)
+    admission = Admission(max_connections, observer)
+    observer.watch_connections(admission.count_by_state)
+    factory = partial(BoundedHttpProtocol, admission, observer)
     return cast("type[asyncio.Protocol]", factory)
 
 

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.config.settings import Settings
+from app.observability.metrics.sampling import sampled
 from app.observability.observer import SILENT, Observer
 from app.server.http_protocol import BoundedHttpProtocol, bounded_protocol
 from app.server.process_handle import BEAT_SECONDS, DRAIN_SECONDS
@@ -36,7 +37,7 @@ class Server(uvicorn.Server):
         settings: Its bounds.
         listener: Where connections arrive; closed at the end.
         beat: Called when it serves, and then every BEAT_SECONDS.
-        observer: Told what is refused.
+        observer: Told what is refused, and what is in progress.
     """
 
     def __init__(
@@ -65,10 +66,15 @@ class Server(uvicorn.Server):
         )
         self._app = app
         self._listener = listener
+        self._observer = observer
+        observer.watch_requests(lambda: len(self.server_state.tasks))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the application's lifespan, and serve in it; signals are left to the caller."""
-        async with self._app.router.lifespan_context(self._app) as state:
+        async with (
+            sampled(self._observer, "service"),
+            self._app.router.lifespan_context(self._app) as state,
+        ):
             self._state = dict(state or {})
             await self._serve(sockets or [self._listener])
 

@@ -61,6 +61,8 @@ class ProcessHandle(subprocess.Popen[bytes]):
         """In a row."""
         self.since: float | None = None
         """When it began to serve."""
+        self.hangs = False
+        """Whether it was killed because it did not answer."""
 
     @property
     def place(self) -> str:
@@ -76,6 +78,11 @@ class ProcessHandle(subprocess.Popen[bytes]):
     def was_killed(self) -> bool:
         """Whether a signal has ended it."""
         return self.returncode < 0
+
+    @property
+    def end(self) -> str:
+        """How it has ended, of `processes.ENDS`."""
+        return "hung" if self.hangs else "killed" if self.was_killed else "ended"
 
     def seconds_served(self) -> float:
         """Return for how many seconds it has served."""

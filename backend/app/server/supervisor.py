@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from app.observability.metrics.folder import VARIABLE, forget_gauges
+from app.observability.metrics.folder import VARIABLE
+from app.observability.metrics.processes import ProcessRecord
 from app.server.listener import refuse_new_connections
 from app.server.process_handle import BEAT_SECONDS, END_SECONDS, ProcessHandle
 from app.server.process_kinds import ProcessKind
@@ -48,7 +49,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._kinds = kinds
-        self._metrics = metrics
+        self._record = ProcessRecord(metrics)
         self._environment = {VARIABLE: str(metrics)} if metrics else {}
         self._starts = [
             _Start(0, kind, number, "") for kind in kinds for number in range(kind.count)
@@ -103,6 +104,7 @@ class Supervisor:
                 continue
             self._processes[process.channel] = process
             self._selector.register(process.channel, selectors.EVENT_READ)
+            self._record.started(process.place, kind.role, process.pid)
             if ended:
                 _log.error("%s; %s %s takes its place", ended, kind.name, process.pid)
 
@@ -117,10 +119,12 @@ class Supervisor:
         due = min((start.due for start in self._starts), default=float("inf"))
         for channel in self._readable(min(BEAT_SECONDS, max(0.0, due - time.monotonic()))):
             process = self._processes[channel]
-            if process.receive():
-                process.kind.observe(self._count_serving(process.kind))
-            else:
+            has_served = process.since is not None
+            if not process.receive():
                 self._replace(process)
+            elif process.since is not None and not has_served:
+                self._record.serves(process.place)
+                process.kind.observe(self._count_serving(process.kind))
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_SECONDS
             self._kill_hanging()
@@ -154,6 +158,7 @@ class Supervisor:
             most = MOST_MISSED_AT_START if process.since is None else MOST_MISSED
             process.missed_beats += 1
             if process.missed_beats > most:
+                process.hangs = True
                 process.kill()
             if process.missed_beats == most + 1:
                 _log.error("%s %s hangs and is killed", process.kind.name, process.pid)
@@ -180,6 +185,5 @@ class Supervisor:
         self._selector.unregister(process.channel)
         del self._processes[process.channel]
         outcome = process.collect()
-        if self._metrics:
-            forget_gauges(self._metrics, process.place)
+        self._record.ended(process.place, process.end)
         return outcome

@@ -9,6 +9,7 @@ from app.database.engine import Database
 from app.domain.actor import ADMINISTRATOR, ANONYMOUS, Access, Actor
 from app.domain.errors import DatabaseUnavailable, InvalidKey
 from app.domain.user import KnownKey, prefix_of
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.runtime.expiring import ExpiringMap
 from app.services.last_used import LastUsed
@@ -31,12 +32,19 @@ class Authentication:
         access: What somebody without a key may do.
     """
 
-    def __init__(self, database: Database, secrets: Secrets, api_key: str, access: Access) -> None:
+    def __init__(
+        self,
+        database: Database,
+        secrets: Secrets,
+        api_key: str,
+        access: Access,
+        observer: Observer = SILENT,
+    ) -> None:
         self._database = database
         self._secrets = secrets
         self._api_key = api_key.encode()
         self._known = ExpiringMap[str, KnownKey](REMEMBERED, REMEMBERED_SECONDS)
-        self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
+        self._lookups = Batcher("keys", self._find, refusal=DatabaseUnavailable, observer=observer)
         self._last_used = LastUsed(database)
         self.anonymous = ANONYMOUS[access]
         """Whoever has sent no key."""

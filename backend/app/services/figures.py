@@ -24,6 +24,7 @@ from app.observability.figures import (
     Maintenance,
     QueuedJobs,
     Space,
+    StatementTotals,
     StoredImages,
 )
 from app.observability.reasons import reason
@@ -31,6 +32,7 @@ from app.services.readiness import Readiness
 from app.statements.fsck import sum_up_images
 from app.statements.installation import read_maintenance
 from app.statements.jobs import count_jobs
+from app.statements.slowest import list_slowest
 from app.storage.base import HasSpace, StorageBackend
 
 INTERVAL: Final = 5.0
@@ -46,6 +48,9 @@ MOST_PAUSE: Final = 60.0
 """Seconds from the start of one reading to that of the next, at most."""
 KEPT_SECONDS: Final = 120.0
 """After which a reading says nothing any more: nobody has asked for so long."""
+
+STATEMENTS: Final = 20
+"""Of all that the database counts."""
 
 _Value = TypeVar("_Value")
 _log = logging.getLogger(__name__)
@@ -83,6 +88,7 @@ class FigureReader:
         self._stored = _Reading(self._read_stored)
         self._space = _Reading(self._read_space)
         self._maintenance = _Reading(self._read_maintenance)
+        self._statements = _Reading(self._read_statements)
 
     async def read(self) -> Figures:
         """Return the figures, read now or some seconds ago."""
@@ -97,6 +103,7 @@ class FigureReader:
             self._stored.latest if has_database else None,
             self._space.latest,
             self._maintenance.latest if has_database else None,
+            self._statements.latest if has_database else None,
         )
         return self.latest
 
@@ -115,6 +122,7 @@ class FigureReader:
             self._stored,
             self._space,
             self._maintenance,
+            self._statements,
         )
 
     async def _probe(self, name: str) -> Dependency:
@@ -170,6 +178,10 @@ class FigureReader:
     async def _read_maintenance(self) -> Maintenance:
         async with self._database.read() as session:
             return await read_maintenance(session)
+
+    async def _read_statements(self) -> tuple[StatementTotals, ...] | None:
+        async with self._database.read() as session:
+            return tuple(await list_slowest(session, STATEMENTS)) or None
 
 
 class _Reading(Generic[_Value]):

@@ -10,6 +10,7 @@ from app.domain.errors import DatabaseUnavailable, ImageNotFound, InvalidFilenam
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Image, ImageDetails, Position
 from app.domain.search import NO_FILTERS, Filters
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
@@ -46,13 +47,21 @@ class Images:
     """
 
     def __init__(
-        self, database: Database, changes: Changes, cached: CachedRows | None = None
+        self,
+        database: Database,
+        changes: Changes,
+        cached: CachedRows | None = None,
+        observer: Observer = SILENT,
     ) -> None:
         self._database = database
         self._changes = changes
         self._cached = cached
-        self._lookups = Batcher(self._find, refusal=DatabaseUnavailable)
-        self._detailed_lookups = Batcher(self._find_details, refusal=DatabaseUnavailable)
+        self._lookups = Batcher(
+            "images", self._find, refusal=DatabaseUnavailable, observer=observer
+        )
+        self._detailed_lookups = Batcher(
+            "image_details", self._find_details, refusal=DatabaseUnavailable, observer=observer
+        )
 
     async def get(self, image_id: UUID) -> Image:
         """Return an image; those that are asked for at the same time share a statement.

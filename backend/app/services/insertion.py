@@ -8,6 +8,7 @@ from uuid import UUID
 from app.database.engine import Database, WriteSession
 from app.domain.errors import DatabaseUnavailable, ImageHostError, UploadUnderWay
 from app.domain.image import Image, NewImage
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.services.keyed import find_lost, record
 from app.services.quota import UploadQuota
@@ -38,12 +39,15 @@ class Insertion:
         quota: UploadQuota,
         storage_quota: StorageQuota,
         tasks: frozenset[str],
+        observer: Observer = SILENT,
     ) -> None:
         self._database = database
         self._quota = quota
         self._storage_quota = storage_quota
         self._tasks = tasks
-        self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
+        self._batches = Batcher(
+            "insertions", self._insert, refusal=DatabaseUnavailable, observer=observer
+        )
 
     async def insert(self, image: StagedImage) -> Image:
         """Commit the row of a published file, even if the caller is cancelled while it waits.

@@ -16,6 +16,7 @@ from app.domain.errors import DatabaseUnavailable, QuotaExceeded
 from app.domain.image import Image, NewImage
 from app.domain.ip_address import IpAddress
 from app.domain.limits import subscriber_of
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.runtime.expiring import ExpiringMap
 from app.statements.images import insert_images
@@ -40,10 +41,12 @@ class UploadQuota:
         limit: Images an hour; 0 = unlimited.
     """
 
-    def __init__(self, database: Database, limit: int) -> None:
+    def __init__(self, database: Database, limit: int, observer: Observer = SILENT) -> None:
         self._database = database
         self._limit = limit
-        self._usages = Batcher(self._count, refusal=DatabaseUnavailable)
+        self._usages = Batcher(
+            "address_quotas", self._count, refusal=DatabaseUnavailable, observer=observer
+        )
         self._places = ExpiringMap[IpAddress, _Places](REMEMBERED, REMEMBERED_SECONDS)
 
     async def require(self, address: IpAddress | None) -> None:

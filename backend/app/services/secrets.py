@@ -11,6 +11,7 @@ from typing import Final
 
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.statements.installation import read_secret
 
@@ -36,9 +37,9 @@ class Secrets:
         database: Has the secret, which never changes.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, observer: Observer = SILENT) -> None:
         self._database = database
-        self._reads = Batcher(self._read, refusal=DatabaseUnavailable)
+        self._reads = Batcher("secrets", self._read, refusal=DatabaseUnavailable, observer=observer)
         self._keys: dict[Purpose, bytes] = {}
 
     async def key(self, purpose: Purpose) -> bytes:

@@ -14,6 +14,7 @@ from app.database.engine import Database, WriteSession
 from app.domain.errors import DatabaseUnavailable, InvalidKey, StorageQuotaExceeded
 from app.domain.image import NewImage
 from app.domain.limits import StorageUse
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.runtime.expiring import ExpiringMap
 from app.statements.storage_use import add_use, find_uses, total_of
@@ -30,9 +31,11 @@ class StorageQuota:
         database: Where users and images are.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, observer: Observer = SILENT) -> None:
         self._database = database
-        self._uses = Batcher(self._find, refusal=DatabaseUnavailable)
+        self._uses = Batcher(
+            "user_quotas", self._find, refusal=DatabaseUnavailable, observer=observer
+        )
         self._with_room = ExpiringMap[UUID, bool](REMEMBERED, REMEMBERED_SECONDS)
 
     async def require(self, owner_id: UUID | None) -> None:

@@ -22,6 +22,7 @@ from app.domain.filenames import with_extension
 from app.domain.image import Image
 from app.domain.job import RENDER, NewJob, Priority
 from app.domain.thumbnails import CONTENT_TYPE, EXTENSION, thumbnail_key, thumbnail_keys
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.services.changes import Changes
 from app.services.files import ANYBODY, HotFile, ImageFiles, Viewer, original_of
@@ -67,20 +68,24 @@ class Thumbnails:
         sizes: Longest sides of the thumbnails that there are, in pixels.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it finds them with, and where
         self,
         changes: Changes,
         storage: StorageBackend,
         images: Images,
         files: ImageFiles,
         sizes: Sequence[int],
+        *,
+        observer: Observer = SILENT,
     ) -> None:
         self._changes = changes
         self._storage = storage
         self._images = images
         self._files = files
         self._sizes = {str(size): size for size in sizes}
-        self._requests = Batcher(self._insert, refusal=DatabaseUnavailable)
+        self._requests = Batcher(
+            "thumbnails", self._insert, refusal=DatabaseUnavailable, observer=observer
+        )
         self._waits: dict[tuple[UUID, str], _Wait] = {}
 
     async def find(self, image_id: UUID, size: str, viewer: Viewer = ANYBODY) -> HotFile | None:

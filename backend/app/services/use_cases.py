@@ -8,6 +8,7 @@ from app.database.engine import Database
 from app.domain.actor import Access
 from app.domain.job import RENDER, SHARE
 from app.domain.limits import UploadLimits
+from app.observability.observer import SILENT, Observer
 from app.services.authentication import Authentication
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
@@ -54,9 +55,10 @@ class Services:
         api_key: str = "",
         access: Access = Access.OPEN,
         signing_keys: Mapping[str, bytes] = MappingProxyType({}),
+        observer: Observer = SILENT,
     ) -> None:
-        self.secrets = Secrets(database)
-        self.authentication = Authentication(database, self.secrets, api_key, access)
+        self.secrets = Secrets(database, observer)
+        self.authentication = Authentication(database, self.secrets, api_key, access, observer)
         self.users = Users(database)
         self.keys = Keys(database, self.secrets)
         self.signer = AddressSigner(self.secrets, signing_keys)
@@ -64,17 +66,17 @@ class Services:
         self.cached_rows = CachedRows(database, cache) if cache else None
         identity = StorageIdentity(database, storage)
         staging = Staging(storage, identity, limits.max_upload_bytes, strip_metadata=strip_metadata)
-        quota = UploadQuota(database, limits.uploads_per_hour_per_ip)
-        storage_quota = StorageQuota(database)
+        quota = UploadQuota(database, limits.uploads_per_hour_per_ip, observer)
+        storage_quota = StorageQuota(database, observer)
         tasks = {RENDER: bool(thumbnail_sizes), SHARE: isinstance(storage, Shares)}
         wanted = frozenset(task for task, is_wanted in tasks.items() if is_wanted)
-        insertion = Insertion(database, quota, storage_quota, wanted)
+        insertion = Insertion(database, quota, storage_quota, wanted, observer)
         self.idempotency = Idempotency(database)
         equals = EqualImages(database, storage, finds_unowned=access is not Access.UPLOAD)
         self.uploads = Uploads(
             staging, insertion, quota, storage_quota, equals, limits.batch_max_files
         )
-        self.images = Images(database, changes, self.cached_rows)
+        self.images = Images(database, changes, self.cached_rows, observer)
         removal = Removal(storage, lease)
         self.deletion = Deletion(changes, removal)
         self.visibility = Visibility(
@@ -90,7 +92,9 @@ class Services:
         self.delete_tokens = DeleteTokens(self.secrets)
         self.statistics = Statistics(database, self.images)
         self.files = ImageFiles(self.images, storage, identity, lease, redirects=redirects)
-        self.thumbnails = Thumbnails(changes, storage, self.images, self.files, thumbnail_sizes)
+        self.thumbnails = Thumbnails(
+            changes, storage, self.images, self.files, thumbnail_sizes, observer=observer
+        )
         self.readiness = Readiness(database, storage, identity, cache)
 
     async def close(self) -> None:

@@ -123,7 +123,7 @@ async def insert_images(
 
     Those of `SHARE` only where there are equal images.
     """
-    return await images_by_id(session, _INSERT[tasks], columns_of(images))
+    return images_by_id(await session.execute(_INSERT[tasks], columns_of(images)))
 
 
 async def find_equal(
@@ -131,13 +131,13 @@ async def find_equal(
 ) -> Image | None:
     """Find the newest image with these bytes, of an owner or of nobody, and public or private."""
     parameters = {"sum": checksum, "owner": owner_id, "public": is_public}
-    found = await images_by_id(session, _EQUAL, parameters)
+    found = images_by_id(await session.execute(_EQUAL, parameters))
     return next(iter(found.values()), None)
 
 
 async def find_images(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, Image]:
     """Find rows by their ids; an id that no row has is left out."""
-    return await images_by_id(session, _BY_IDS, {"ids": list(image_ids)})
+    return images_by_id(await session.execute(_BY_IDS, {"ids": list(image_ids)}))
 
 
 async def find_details(session: ReadSession, image_ids: Iterable[UUID]) -> dict[UUID, ImageDetails]:
@@ -156,7 +156,7 @@ async def rename_image(session: WriteSession, image_id: UUID, filename: str) -> 
     """Change the file name of a row; return the image as it is then, None if there is no row."""
     search = await renewed_search(session, image_id, filename=filename)
     parameters = {"image_id": image_id, "new_filename": filename, "new_search": search}
-    return (await images_by_id(session, _RENAME, parameters)).get(image_id)
+    return images_by_id(await session.execute(_RENAME, parameters)).get(image_id)
 
 
 async def republish_image(
@@ -174,7 +174,7 @@ async def republish_image(
         "new_key": key,
         "new_is_public": is_public,
     }
-    return (await images_by_id(session, _REPUBLISH, parameters)).get(image.id)
+    return images_by_id(await session.execute(_REPUBLISH, parameters)).get(image.id)
 
 
 async def delete_images(
@@ -192,9 +192,6 @@ async def delete_images(
     return {row[2]: [row[3], *thumbnail_keys(*row[3:])] for row in rows}
 
 
-async def images_by_id(
-    session: ReadSession | WriteSession, statement: Executable, parameters: dict[str, Any]
-) -> dict[UUID, Image]:
-    """Execute a statement that returns the columns of `Image`."""
-    rows = await session.execute(statement, parameters)
+def images_by_id(rows: Iterable[Sequence[Any]]) -> dict[UUID, Image]:
+    """Return what a statement found that returns the columns of `Image`."""
     return {row[0]: Image(*row) for row in rows}

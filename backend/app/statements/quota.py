@@ -112,7 +112,7 @@ async def insert_within_quota(
         columns["subscriber"].append(subscriber and numbers[subscriber])
         columns["place"].append(subscriber and places[subscriber])
     parameters = columns | _bounds(counted) | {"quota": quota}
-    return await images_by_id(session, _INSERT[tasks], parameters)
+    return images_by_id(await session.execute(_INSERT[tasks], parameters))
 
 
 async def count_usage(

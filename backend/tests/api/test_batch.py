@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.observability.observer import Observer
 from testkit import samples
 from testkit.asgi import OpenClient
 from testkit.forms import CONTENT_TYPE, form, part
@@ -126,3 +127,25 @@ async def test_several_files_of_the_largest_size_fit_into_a_batch(
 ) -> None:
     large = samples.sized_jpeg(MAX_UPLOAD_BYTES)
     assert (await send(client, ("a.jpg", large), ("b.jpg", large))).status_code == 201
+
+
+async def test_each_file_that_is_refused_is_observed_as_its_problem(
+    open_client: OpenClient,
+) -> None:
+    noted = Problems()
+    async with open_client(observer=noted, uploads_per_hour_per_ip=1) as client:
+        files = (("a.txt", b"text"), ("b.jpg", JPEG), ("c.jpg", JPEG), ("d.jpg", JPEG))
+        assert (await send(client, *files)).status_code == 207
+    assert sorted(noted.slugs) == ["invalid-file-type", "quota-exceeded", "quota-exceeded"]
+
+
+class Problems(Observer):
+    """Remembers the problems."""
+
+    is_silent = False
+
+    def __init__(self) -> None:
+        self.slugs: list[str] = []
+
+    def problem(self, slug: str) -> None:
+        self.slugs.append(slug)

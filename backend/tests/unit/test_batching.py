@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 import pytest
 
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 
 
@@ -28,12 +30,19 @@ class Work:
         return [number**2 if number > 0 else ValueError(number) for number in numbers]
 
 
-def batcher(work: Work, max_size: int = 10, max_queue_delay: float = 60) -> Batcher[int, int]:
+def batcher(
+    work: Work,
+    max_size: int = 10,
+    max_queue_delay: float = 60,
+    observer: Observer = SILENT,
+) -> Batcher[int, int]:
     return Batcher(
+        "squares",
         work.carry_out,
         max_size=max_size,
         max_queue_delay=max_queue_delay,
         refusal=Refused,
+        observer=observer,
     )
 
 
@@ -171,3 +180,35 @@ async def test_draining_cancels_batches_that_are_not_done_in_time() -> None:
     await numbers.drain(0.01)
     assert work.batches == [[1]]
     assert all(result.cancelled() for result in results)
+
+
+class Noted(Observer):
+    """Remembers the batches."""
+
+    is_silent = False
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, int]] = []
+        self.delays: list[float] = []
+
+    def batch(self, name: str, size: int, seconds: float) -> None:
+        self.batches.append((name, size))
+        self.delays.append(seconds)
+
+
+async def test_a_batch_is_observed_with_its_size_and_how_long_its_first_item_was_queued() -> None:
+    work, noted = Work(), Noted()
+    work.may_end.clear()
+    numbers = batcher(work, observer=noted)
+    first = numbers.submit(1)
+    await started()
+    later = [numbers.submit(2)]
+    await started()
+    queued = monotonic()
+    later.append(numbers.submit(3))
+    held = monotonic() - queued
+    work.may_end.set()
+    await asyncio.gather(first, *later)
+    assert noted.batches == [("squares", 1), ("squares", 2)]
+    assert noted.delays[0] >= 0
+    assert held <= noted.delays[1]

@@ -28,6 +28,7 @@ from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
+from app.api.problems.problem import FILE_PROBLEMS
 from app.domain import errors
 from app.domain.actor import Actor
 from app.domain.image import ExistingImage, Image
@@ -213,6 +214,7 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         FailedFile(filename=filename, status=problem_of(error).status, detail=str(error))
         for filename, error in failures
     ]
+    request.scope[FILE_PROBLEMS] = [problem_of(error).slug for _, error in failures]
     if context.keyed:
         context.keyed.is_final = not any(_may_succeed_later(error) for _, error in failures)
     content = BatchOut(uploaded=uploaded, existing=existing, failed=failed).model_dump(mode="json")

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.proxy_headers import IS_FORWARDED
 from app.api.problems.kinds import INTERNAL_ERROR
-from app.api.problems.problem import PROBLEM
+from app.api.problems.problem import FILE_PROBLEMS, PROBLEM
 from app.observability.logs import request_id
 from app.observability.observer import SILENT, Observer
 
@@ -94,6 +94,8 @@ class AccessLog:
         route = getattr(scope.get("route"), "path", "")
         self._observer.request(route, scope["method"], status, seconds, sent)
         if problem := scope.get(PROBLEM):
+            self._observer.problem(problem)
+        for problem in scope.get(FILE_PROBLEMS, ()):
             self._observer.problem(problem)
 
     def _write_line(self, scope: Scope, status: int, seconds: float, sent: int) -> None:

@@ -13,6 +13,8 @@ from app.schemas.problem import PROBLEM_MEDIA_TYPE
 PROBLEMS_PATH: Final = "/problems"
 PROBLEM: Final = "image_host.problem"
 """Under which a scope has the slug of the problem that its request was answered with."""
+FILE_PROBLEMS: Final = "image_host.file_problems"
+"""Under which it has the slugs of why files of its batch were refused."""
 RETRY_AFTER_SECONDS: Final = 5
 """When to retry while something is unavailable or overloaded."""
 

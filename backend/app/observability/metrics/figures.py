@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.observability.figures import (
@@ -13,6 +13,7 @@ from app.observability.figures import (
     Maintenance,
     QueuedJobs,
     Space,
+    StatementTotals,
     StoredImages,
 )
 
@@ -43,6 +44,8 @@ class FiguresCollector(Collector):
             yield from _space(figures.space)
         if figures.maintenance:
             yield from _maintenance(figures.maintenance)
+        if figures.statements:
+            yield from _statements(figures.statements)
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:
@@ -92,6 +95,24 @@ def _maintenance(maintenance: Maintenance) -> Iterator[Metric]:
         yield _gauge("fsck_last_findings", what, maintenance.fsck_findings)
     if maintenance.backup_at:
         yield _timestamp("backup", "a backup was recorded", maintenance.backup_at)
+
+
+def _statements(statements: tuple[StatementTotals, ...]) -> Iterator[Metric]:
+    seconds = CounterMetricFamily(
+        "image_host_database_statement_seconds",
+        "What the slowest statements took in all, as the database counts it",
+        labels=("statement",),
+    )
+    calls = CounterMetricFamily(
+        "image_host_database_statement_calls",
+        "How often the slowest statements were executed, as the database counts it",
+        labels=("statement",),
+    )
+    for statement in statements:
+        seconds.add_metric((statement.name,), statement.seconds)
+        calls.add_metric((statement.name,), statement.calls)
+    yield seconds
+    yield calls
 
 
 def _timestamp(name: str, what: str, moment: datetime) -> Metric:

@@ -1,10 +1,11 @@
 """The observer that counts, in the metrics that the operations manual lists."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from app.observability.observer import Observer
+from app.observability.observer import Observer, PoolState
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SHORT_SECONDS: Final = (0.0005, *_SECONDS)
@@ -39,6 +40,7 @@ class MetricsObserver(Observer):
         def histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"image_host_{name}", what, labels, registry=registry, buckets=buckets)
 
+        self._samples: list[Callable[[], None]] = []
         self._requests = histogram(
             "http_request_duration_seconds",
             "From the head of a request to the last byte that the client took",
@@ -50,15 +52,17 @@ class MetricsObserver(Observer):
             "http_request_size_bytes", "Bodies of requests that have one", _BYTES, "route"
         )
         self._by_request: dict[tuple[str, str, int], tuple[Histogram, Histogram]] = {}
-        self._problems = counter("http_problems", "Responses with a problem", "type")
+        self._problems = counter(
+            "http_problems", "Responses with a problem, and refused files of batches", "type"
+        )
         self._refusals = counter(
             "connections_refused", "What the server refused before the application", "reason"
         )
-        self.requests_in_progress = gauge(
+        self._requests_in_progress = gauge(
             "http_requests_in_progress", "Requests that are being served"
         )
-        self.connections = gauge("connections", "Connections of clients", "state")
-        self.lag = histogram(
+        self._connections = gauge("connections", "Connections of clients", "state")
+        self._lag = histogram(
             "event_loop_lag_seconds",
             "How much later than asked the event loop came back",
             _LAG_SECONDS,
@@ -81,9 +85,9 @@ class MetricsObserver(Observer):
             "database_statement_duration_seconds", "Statements", _SHORT_SECONDS, "statement"
         )
         self._database_errors = counter("database_errors", "Errors of the database", "error")
-        self.pool = gauge("database_pool_connections", "Connections to the database", "state")
-        self.pool_waiting = gauge("database_pool_waiting", "Who waits for such a connection")
-        self.pool_size = gauge("database_pool_size", "Most such connections")
+        self._pool = gauge("database_pool_connections", "Connections to the database", "state")
+        self._pool_waiting = gauge("database_pool_waiting", "Who waits for such a connection")
+        self._pool_size = gauge("database_pool_size", "Most such connections")
         self._storage = histogram(
             "storage_operation_duration_seconds",
             "Operations of a storage backend",
@@ -189,3 +193,37 @@ class MetricsObserver(Observer):
     def render_child(self, end: str) -> None:
         """Count how a rendering process ended its work."""
         self._render_children.labels(end).inc()
+
+    def watch_connections(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Set at each sample how many connections of clients are in which state."""
+
+        def sample() -> None:
+            for state, count in read().items():
+                self._connections.labels(state).set(count)
+
+        self._samples.append(sample)
+
+    def watch_requests(self, read: Callable[[], int]) -> None:
+        """Set at each sample how many requests are in progress."""
+        self._samples.append(lambda: self._requests_in_progress.set(read()))
+
+    def watch_pool(self, read: Callable[[], PoolState]) -> None:
+        """Set at each sample the connections to the database."""
+
+        def sample() -> None:
+            state = read()
+            self._pool.labels("used").set(state.used)
+            self._pool.labels("idle").set(state.idle)
+            self._pool_waiting.set(state.waiting)
+            self._pool_size.set(state.size)
+
+        self._samples.append(sample)
+
+    def loop_lag(self, process: str, seconds: float) -> None:
+        """Count how late the event loop was."""
+        self._lag.labels(process).observe(seconds)
+
+    def sample(self) -> None:
+        """Set what is watched."""
+        for sample in self._samples:
+            sample()

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from app.domain.errors import ObjectNotFound
 from app.observability.figures import Space
+from app.observability.observer import SILENT, Observer
 from app.runtime.expiring import ExpiringMap
 from app.storage.base import (
     KEY,
@@ -64,12 +65,19 @@ class LocalStorage(MarkedFolder):
         root: The folder.
         threads: How many threads wait for the disk, for uploads and again for all else.
         uploads: How many objects may be written at once.
+        observer: Told of the batches in which they are.
     """
 
-    def __init__(self, root: Path, threads: int = THREADS, uploads: int = UPLOADS) -> None:
+    def __init__(
+        self,
+        root: Path,
+        threads: int = THREADS,
+        uploads: int = UPLOADS,
+        observer: Observer = SILENT,
+    ) -> None:
         super().__init__(root, Threads(threads, "storage"))
         self._staging = root / "staging"
-        self._writer = Writer(threads, uploads)
+        self._writer = Writer(threads, uploads, observer)
         self._warm = ExpiringMap[str, bool](WARM_FILES, WARM_SECONDS)
         self._is_prepared = False
         self._can_read_cached = False

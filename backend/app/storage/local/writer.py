@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from app.domain.errors import StorageUnavailable
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.storage.local.blocks import Block, SharedMemory
 from app.storage.local.calls import DISK_SECONDS, storage_errors
@@ -49,16 +50,19 @@ class Writer:
     Args:
         threads: How many fsyncs it may wait for at once.
         uploads: How many may hold a block at once.
+        observer: Told of the batches of orders.
     """
 
-    def __init__(self, threads: int, uploads: int) -> None:
+    def __init__(self, threads: int, uploads: int, observer: Observer = SILENT) -> None:
         self._threads = threads
         self._uploads = uploads
         self._items: Batcher[_Item, bytes | None] = Batcher(
+            "file_writes",
             self._carry_out,
             max_size=BATCH_SIZE,
             max_queue_delay=QUEUE_SECONDS,
             refusal=StorageUnavailable,
+            observer=observer,
         )
         self._memory: SharedMemory | None = None
         self._process: WriterProcess | None = None
