@@ -21,7 +21,7 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     """Answer until SIGTERM."""
     supervised = Supervised(channel)
     settings = supervised.settings
-    logging.config.dictConfig(log_config(settings.log_format))
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     try:
         app = create_metrics_app(settings, Path(os.environ[VARIABLE]))
         server = Server(app, settings, listener, supervised.beat)

@@ -121,7 +121,7 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
         generate_unique_id_function=lambda route: route.name,
         middleware=[  # each around the next, and all around the error handlers and the routes
             Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
-            Middleware(AccessLog, observer=observer),
+            Middleware(AccessLog, observer=observer, has_details=settings.log_format == "json"),
             Middleware(BodyLimit, caps=caps),
             Middleware(Authentication),
             *([Middleware(CrossSiteGuard, settings=settings)] if anonymous.rights else []),

@@ -33,9 +33,11 @@ def create_metrics_app(settings: Settings, folder: Path) -> FastAPI:
             if cache:
                 cache.connect()
             identity = StorageIdentity(database, storage)
+            readiness = Readiness(database, storage, identity, cache)
+            opened.push_async_callback(readiness.close)
             yield MetricsState(
                 settings=settings,
-                readiness=Readiness(database, storage, identity, cache),
+                readiness=readiness,
                 drain=asyncio.Event(),
                 exposition=Exposition(folder),
             )

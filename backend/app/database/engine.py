@@ -53,6 +53,8 @@ class Database:
         if isinstance(url, URL):
             url = url.render_as_string(hide_password=False)
         self._address = parse_database_url(url)
+        self.place = ", ".join(map(str, self._address.hosts))
+        """Where it is, for the operator."""
         # SQLAlchemy opens connections beyond a pool's size (`max_overflow`) for one use each, which
         # costs as much as many statements.
         pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
@@ -70,7 +72,7 @@ class Database:
         Raises:
             DatabaseUnavailable: If it is unavailable, or no connection comes free in time.
         """
-        with translated_errors():
+        with translated_errors(self.place):
             async with ReadSession(self._reading, expire_on_commit=False) as session:
                 yield session
 
@@ -83,7 +85,7 @@ class Database:
             DatabaseUnavailable: As `read`; raised at the end of the block, it leaves open
                 whether the commit took place.
         """
-        with translated_errors(full=DatabaseFull):
+        with translated_errors(self.place, full=DatabaseFull):
             async with (
                 WriteSession(self._engine, expire_on_commit=False) as session,
                 session.begin(),
@@ -97,7 +99,7 @@ class Database:
         Raises:
             DatabaseUnavailable: As `write`; it leaves open whether the statement took place.
         """
-        with translated_errors(full=DatabaseFull):
+        with translated_errors(self.place, full=DatabaseFull):
             async with WriteSession(self._alone, expire_on_commit=False) as session:
                 yield session
 
@@ -109,7 +111,7 @@ class Database:
             DatabaseUnavailable: As `read`.
         """
         engine = self._make_engine(maintenance=True, poolclass=NullPool)
-        with translated_errors():
+        with translated_errors(self.place):
             async with engine.connect() as connection:
                 yield connection
 

@@ -76,6 +76,7 @@ class Settlement(JobManager):
         attempt = Attempt(job.id, job.worker_id, job.attempts)
         outcome = self._outcome(job, status)
         failure = self._failures.pop(job.id, "It failed.")
+        _log.debug("job %s ends: %s", job.queueing_lock, outcome.name.lower())
 
         async def act() -> bool:
             async with self._database.write_alone() as session:

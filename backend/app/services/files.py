@@ -1,6 +1,5 @@
 """Finding and opening the files of images; one in demand is found without asking the database."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -21,7 +20,6 @@ from app.domain.image import Image
 from app.domain.thumbnails import stem
 from app.imaging.formats import EXTENSIONS
 from app.runtime.expiring import ExpiringMap
-from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
 from app.services.images import REMEMBERED_SECONDS, Images
 from app.services.lease import Lease
@@ -29,15 +27,10 @@ from app.storage.base import Locates, ObjectReader, Presigns, StorageBackend
 
 HOT_FILES: Final = 10_000
 """How many files are remembered."""
-DAMAGE_REPORTS: Final = 1_000
-DAMAGE_REPORT_SECONDS: Final = 60.0
-"""The log names a damaged image once within this time, and at most so many images."""
 
 FileName = UUID | tuple[UUID, str]
 """What a file is asked for by: the image's id; of a thumbnail, with the size."""
 _T = TypeVar("_T")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -109,6 +102,10 @@ ANYBODY: Final[Viewer] = _Anybody()
 class FileReplaced(StorageUnavailable):
     """The image has another file by now, for it was made private or public: find it again."""
 
+    def __init__(self, image_id: UUID) -> None:
+        super().__init__()
+        self.reason = f"image {image_id} is made private and public again and again"
+
 
 class ImageFiles:
     """Opens the files of images.
@@ -137,7 +134,6 @@ class ImageFiles:
         self.redirects = redirects
         self.hot = ExpiringMap[FileName, HotFile](HOT_FILES, REMEMBERED_SECONDS)
         """Files in demand, each since before its row was read."""
-        self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
     async def find(self, image_id: UUID, viewer: Viewer = ANYBODY) -> HotFile:
         """Return the original of an image, maybe from memory.
@@ -241,7 +237,7 @@ class ImageFiles:
         return reader
 
     async def _lost(self, file: HotFile, finding: str) -> ImageDamaged | ThumbnailNotReady:
-        """Return the error to raise; log what was found of an original, if it is due.
+        """Return the error to raise for what was found of a file.
 
         Raises:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
@@ -249,11 +245,11 @@ class ImageFiles:
             DatabaseUnavailable: If the database cannot be asked.
         """
         await self._require_current(file)
+        place = f" in {self._identity.location}" if self._identity.location else ""
+        found = f"its file {file.key}{place} {finding}"
         if file.is_thumbnail:
-            return ThumbnailNotReady()
-        if self._damage.is_due(file.image_id):
-            _log.error("image %s is damaged: its file %s %s", file.image_id, file.key, finding)
-        return ImageDamaged(file.image_id)
+            return ThumbnailNotReady(f"image {file.image_id}: {found}")
+        return ImageDamaged(file.image_id, found)
 
     async def _require_current(self, file: HotFile) -> None:
         """Make sure that a row still names a file that was found; else remember what it names."""
@@ -262,6 +258,6 @@ class ImageFiles:
         if stem(image.storage_key) == stem(file.key):
             return
         if file.is_thumbnail:
-            raise ThumbnailNotReady
+            raise ThumbnailNotReady(f"image {image.id} has got other thumbnails")
         self.hot.put(image.id, original_of(image), asked_at)
-        raise FileReplaced
+        raise FileReplaced(image.id)
