@@ -94,7 +94,8 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             await opened.enter_async_context(watched_schema(resources.database))
             if services.cached_rows:
-                await opened.enter_async_context(services.cached_rows.trust.watched())
+                watching = services.cached_rows.trust.watched(services.readiness.suspect)
+                await opened.enter_async_context(watching)
             await opened.enter_async_context(services.statistics.recorded())
             yield State(
                 settings=settings,

@@ -290,11 +290,13 @@ class ImageDamaged(ImageHostError):
     Args:
         image_id: Which image.
         finding: What is wrong with its file, for the operator.
+        is_known: Whether the operator was warned of that recently.
     """
 
-    def __init__(self, image_id: UUID, finding: str = "") -> None:
+    def __init__(self, image_id: UUID, finding: str = "", *, is_known: bool = False) -> None:
         super().__init__(f"The stored file of image {image_id} is missing or damaged.")
         self.reason = f"image {image_id}: {finding}"
+        self.is_known = is_known
 
 
 class UnknownThumbnailSize(ImageHostError):

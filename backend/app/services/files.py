@@ -20,6 +20,7 @@ from app.domain.image import Image
 from app.domain.thumbnails import stem
 from app.imaging.formats import EXTENSIONS
 from app.runtime.expiring import ExpiringMap
+from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
 from app.services.images import REMEMBERED_SECONDS, Images
 from app.services.lease import Lease
@@ -27,6 +28,9 @@ from app.storage.base import Locates, ObjectReader, Presigns, StorageBackend
 
 HOT_FILES: Final = 10_000
 """How many files are remembered."""
+DAMAGE_REPORTS: Final = 1_000
+DAMAGE_REPORT_SECONDS: Final = 60.0
+"""The operator is warned of a damaged image once within this time, and of at most so many."""
 
 FileName = UUID | tuple[UUID, str]
 """What a file is asked for by: the image's id; of a thumbnail, with the size."""
@@ -134,6 +138,7 @@ class ImageFiles:
         self.redirects = redirects
         self.hot = ExpiringMap[FileName, HotFile](HOT_FILES, REMEMBERED_SECONDS)
         """Files in demand, each since before its row was read."""
+        self._damage = DamageReports(DAMAGE_REPORTS, DAMAGE_REPORT_SECONDS)
 
     async def find(self, image_id: UUID, viewer: Viewer = ANYBODY) -> HotFile:
         """Return the original of an image, maybe from memory.
@@ -249,7 +254,8 @@ class ImageFiles:
         found = f"its file {file.key}{place} {finding}"
         if file.is_thumbnail:
             return ThumbnailNotReady(f"image {file.image_id}: {found}")
-        return ImageDamaged(file.image_id, found)
+        is_known = not self._damage.is_due(file.image_id)
+        return ImageDamaged(file.image_id, found, is_known=is_known)
 
     async def _require_current(self, file: HotFile) -> None:
         """Make sure that a row still names a file that was found; else remember what it names."""

@@ -146,7 +146,7 @@ CAUSES: Final[dict[str, Cause]] = {
 }
 ELSEWHERE: Final = {
     "too-many-connections",  # below
-    "no-answer",  # of nginx, whose own log has it: front/test_errors.py
+    "no-answer",  # of nginx, whose own log has it: test_front_log.py
 }
 
 

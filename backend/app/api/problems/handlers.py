@@ -129,8 +129,9 @@ def report(error: Exception, readiness: Readiness) -> None:
     match error:
         case DatabaseUnavailable() | StorageUnavailable() | StorageFull() | ThumbnailNotReady():
             _log.warning("%s: %s", problem.slug, reason(error))
-        case ImageDamaged():
-            _log.error("%s: %s", problem.slug, reason(error))
+        case ImageDamaged(is_known=is_known):
+            level = logging.INFO if is_known else logging.ERROR
+            _log.log(level, "%s: %s", problem.slug, reason(error))
         case _:
             _log.error("%s: %s", problem.slug, reason(error), exc_info=error)
     readiness.suspect(error)
