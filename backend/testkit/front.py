@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from app.commands.front import write_configuration
+from app.observability.logs import LogFormat
 from testkit.live import TIMEOUT, wait_until
 from testkit.programs import NGINX
 from testkit.tls import make_certificate
@@ -45,8 +46,14 @@ class Front:
 
 
 @contextmanager
-def front(
-    folder: Path, services: Sequence[int], images: Path, *, path: str = "", tls: bool = False
+def front(  # noqa: PLR0913 - the values of a configuration
+    folder: Path,
+    services: Sequence[int],
+    images: Path,
+    *,
+    path: str = "",
+    tls: bool = False,
+    log_format: LogFormat = "text",
 ) -> Iterator[Front]:
     """Run nginx on free ports during the block.
 
@@ -56,6 +63,7 @@ def front(
         images: The folder of their storage, `DATA_DIR/images`.
         path: The path of their PUBLIC_URL.
         tls: Whether it speaks TLS and HTTP/2 too, with a certificate of localhost.
+        log_format: Of its access log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -70,6 +78,7 @@ def front(
             FRONT_SERVERS=" ".join(f"server 127.0.0.1:{one} max_fails=0;" for one in services),
             FRONT_FILES=str(images),
             FRONT_LOG=str(folder / "log"),
+            FRONT_LOG_FORMAT=log_format,
             PUBLIC_PATH=path,
         )
         if tls:

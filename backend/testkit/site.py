@@ -64,12 +64,15 @@ class Site:
 
 @contextmanager
 def opened_site(settings: Settings, folder: Path, path: str = "", **changes: Any) -> Iterator[Site]:
+    """Run a service, with some settings changed, and nginx in front of it."""
     behind = {"front": "nginx", "trusted_proxies": (ip_network("127.0.0.1"),)}
     url = {"public_url": f"http://localhost{path}"} if path else {}
-    app = create_app(settings.model_copy(update=behind | url | changes))
+    changed = settings.model_copy(update=behind | url | changes)
+    app = create_app(changed)
     with ExitStack() as stopping:
         service = stopping.enter_context(serve(app))
-        with front(folder, [service.port], settings.data_dir / "images", path=path) as proxy:
+        images, log_format = changed.data_dir / "images", changed.log_format
+        with front(folder, [service.port], images, path=path, log_format=log_format) as proxy:
             stored = httpx.post(f"{service.url}{UPLOAD}", files={"file": ("photo.jpg", JPEG)})
             file = f"{IMAGES}/{stored.json()['id']}/file"
             yield Site(service, proxy, file, stopping)

@@ -1,6 +1,7 @@
 """Whether the process is alive, and whether the service can do its work."""
 
 import asyncio
+import logging
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
@@ -10,6 +11,9 @@ from app.api.context import ContextDep
 from app.api.problems.kinds import NOT_READY
 from app.api.problems.openapi import documented
 from app.cache.base import CacheFigures
+from app.observability.reasons import reason
+
+_log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -77,6 +81,7 @@ async def ready(context: ContextDep) -> Readiness | Response:
     A service that is stopping is not ready either, and nothing is down.
     """
     if context.is_draining:
+        _log.info("%s: the service is stopping", NOT_READY.slug)
         return NOT_READY.response("The service is stopping.", down=[])
     outages, oldest = await asyncio.gather(
         context.readiness.outages(), context.readiness.oldest_job_seconds()
@@ -84,6 +89,8 @@ async def ready(context: ContextDep) -> Readiness | Response:
     if not outages:
         queue = None if oldest is None else Queue(oldest_seconds=oldest)
         return Readiness(status="ok", queue=queue, cache=_cache(context.readiness.cache_figures()))
+    for name, error in outages.items():
+        _log.info("%s: %s: %s", NOT_READY.slug, name, reason(error))
     return NOT_READY.response(
         f"Not available at the moment: {', '.join(outages)}.", down=list(outages)
     )

@@ -4,7 +4,6 @@ A request never waits for a connection to be opened, and not for long for an ans
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
@@ -15,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 
 from app.cache.redis_link import CONNECT_SECONDS, PRIMARY, Compose, Link, deadline
 from app.domain.errors import CacheUnavailable
+from app.observability.availability import Availability
 from app.observability.reasons import reason
 
 CONNECTIONS: Final = 3
@@ -23,9 +23,6 @@ IDLE_SECONDS: Final = 20.0
 MAX_PAUSE: Final = 30.0
 """Seconds between two attempts to connect, at most. The first one after a failure is made at once,
 unless the server had been available for less than the next pause."""
-
-
-_log = logging.getLogger(__name__)
 
 
 class Links:
@@ -53,7 +50,7 @@ class Links:
         self._free: asyncio.Queue[Link] = asyncio.Queue()
         self._was_tried = asyncio.Event()
         self._is_missing = asyncio.Event()
-        self._has_failed = False
+        self._availability = Availability("cache")
         self._since = 0.0
         self._pause = 0.0
         self._keeping: asyncio.Task[None] | None = None
@@ -123,7 +120,7 @@ class Links:
             if self._links:
                 await self._wait_until_missing()
             self._is_missing.clear()
-            if self._has_failed:
+            if not self._availability.is_available:
                 await asyncio.sleep(self._pause)
                 self._pause = min(max(1.0, 2 * self._pause), MAX_PAUSE)
 
@@ -156,9 +153,7 @@ class Links:
             self._since = monotonic()
         self._links.add(link)
         self._free.put_nowait(link)
-        if self._has_failed:
-            self._has_failed = False
-            _log.warning("the cache is available again")
+        self._availability.regain()
 
     async def _drop(self, link: Link, error: BaseException) -> None:
         """Drop a connection, and if its server has failed, all of them."""
@@ -171,14 +166,11 @@ class Links:
 
     async def _fail(self, error: Exception) -> None:
         await self._drop_all()
-        if self._has_failed:
-            return
-        self._has_failed = True
-        if monotonic() - self._since >= self._pause:
+        if self._availability.is_available and monotonic() - self._since >= self._pause:
             self._pause = 0.0
         unavailable = CacheUnavailable()
         unavailable.__cause__ = error
-        _log.warning("the cache is unavailable: %s", reason(unavailable))
+        self._availability.lose(reason(unavailable))
 
     async def _drop_all(self) -> None:
         """Close what is free; what is in use is closed after that."""

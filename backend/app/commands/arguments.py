@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     except InvalidSettings as error:
         print(f"Bad settings:\n{error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
-    logging.config.dictConfig(log_config(settings.log_format))
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     return _run(settings, options)
 
 

@@ -49,6 +49,7 @@ def run(settings: Settings) -> int:
         FRONT_LISTEN=_host_port(settings.host, settings.front_port) + both,
         FRONT_SERVERS=f"server {address} max_fails=0;",
         FRONT_FILES=str(settings.data_dir.resolve() / "images"),
+        FRONT_LOG_FORMAT=settings.log_format,
         PUBLIC_PATH=settings.public_path,
     )
     shown = _host_port(host, settings.front_port)
@@ -75,6 +76,7 @@ def write_configuration(folder: Path, **values: str) -> Path:
         "FRONT_CACHE_SIZE": CACHE_SIZE,
         "FRONT_INCLUDE": str(folder / "include"),
         "FRONT_LOG": "/dev/stdout",
+        "FRONT_LOG_FORMAT": "text",
         "FRONT_STORE": _way_to_a_store(),
         "PUBLIC_PATH": "",
     }

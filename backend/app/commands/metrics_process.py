@@ -22,7 +22,7 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     """Answer until SIGTERM."""
     supervised = Supervised(channel)
     settings = supervised.settings
-    logging.config.dictConfig(log_config(settings.log_format))
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     try:
         observer = make_observer(settings, supervised.place)
         app = create_metrics_app(settings, Path(os.environ[VARIABLE]), observer)

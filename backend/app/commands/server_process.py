@@ -20,7 +20,7 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     """Serve until SIGTERM."""
     supervised = Supervised(channel)
     settings = supervised.settings
-    logging.config.dictConfig(log_config(settings.log_format))
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     try:
         observer = make_observer(settings, supervised.place)
         app = create_process_app(settings, observer)

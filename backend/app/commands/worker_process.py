@@ -25,7 +25,8 @@ def main(channel: socket.socket) -> int:
     """Do jobs until SIGTERM, after all that answers clients."""
     os.nice(NICENESS)
     supervised = Supervised(channel)
-    logging.config.dictConfig(log_config(supervised.settings.log_format))
+    settings = supervised.settings
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     try:
         signals.run(_work(supervised))
     except EXPECTED as error:

@@ -95,7 +95,8 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
                 _log.error("the image storage cannot be used yet: %s", reason(error))
             await opened.enter_async_context(watched_schema(resources.database))
             if services.cached_rows:
-                await opened.enter_async_context(services.cached_rows.trust.watched())
+                watching = services.cached_rows.trust.watched(services.readiness.suspect)
+                await opened.enter_async_context(watching)
             await opened.enter_async_context(services.statistics.recorded())
             yield State(
                 settings=settings,
@@ -122,7 +123,7 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
         generate_unique_id_function=lambda route: route.name,
         middleware=[  # each around the next, and all around the error handlers and the routes
             Middleware(ProxyHeaders, trusted=settings.trusted_proxies),
-            Middleware(AccessLog, observer=observer),
+            Middleware(AccessLog, observer=observer, has_details=settings.log_format == "json"),
             Middleware(BodyLimit, caps=caps),
             Middleware(Authentication),
             *([Middleware(CrossSiteGuard, settings=settings)] if anonymous.rights else []),

@@ -40,6 +40,7 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
                 cache.connect()
             identity = StorageIdentity(database, storage)
             readiness = Readiness(database, storage, identity, cache)
+            opened.push_async_callback(readiness.close)
             figures = FigureReader(database, storage, cache, readiness)
             opened.push_async_callback(figures.close)
             exposition = Exposition(folder)

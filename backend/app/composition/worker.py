@@ -46,6 +46,7 @@ async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncI
         if cache:
             cache.connect()
         readiness = Readiness(database, storage, StorageIdentity(database, storage), cache)
+        opened.push_async_callback(readiness.close)
         try:
             await readiness.prepare_storage()
         except StorageError as error:
@@ -68,7 +69,8 @@ async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncI
             rendering = Rendering(database, storage, renderer, cache)
             opened.push_async_callback(rendering.close)
             tasks.append(rendering_task(rendering))
-        yield Worker(QueueWorker(database, tasks, PROCESSES, observer), readiness)
+        queue = QueueWorker(database, tasks, PROCESSES, readiness.suspect, observer)
+        yield Worker(queue, readiness)
 
 
 def _make_renderer(settings: Settings, observer: Observer) -> Renderer:

@@ -44,7 +44,7 @@ async def served_health(
         openapi_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(AccessLog),
+            Middleware(AccessLog, has_details=settings.log_format == "json"),
             Middleware(Authentication),
         ],
     )

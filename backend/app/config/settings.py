@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from app.config.database_url import parse_database_url
 from app.config.storage_url import LOCAL, are_one_place, parse_storage_url
 from app.domain.actor import Access
+from app.observability.logs import LogFormat, LogLevel
 
 ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
 
@@ -109,8 +110,11 @@ class Settings(BaseModel):
     """How long the proxy in front may serve a file without asking again."""
     front_stale_seconds: int = Field(0, ge=0, le=86_400)
     """How long after that it may go on while no service can be reached; a delete cannot stop it."""
-    log_format: Literal["text", "json"] = "text"
+    log_format: LogFormat = "text"
     """Of each line of the log."""
+    log_level: LogLevel = "info"
+    """The least level of lines: debug (also the steps of jobs), info, warning (no access lines) or
+    error."""
     metrics_address: str = ""
     """host:port where Prometheus and operators ask what the service does; empty = nowhere."""
 

@@ -53,6 +53,8 @@ class Database:
         if isinstance(url, URL):
             url = url.render_as_string(hide_password=False)
         self._address = parse_database_url(url)
+        self.place = ", ".join(map(str, self._address.hosts))
+        """Where it is, for the operator."""
         # SQLAlchemy opens connections beyond a pool's size (`max_overflow`) for one use each, which
         # costs as much as many statements.
         pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT}
@@ -120,7 +122,7 @@ class Database:
     def _translated_errors(
         self, full: type[DatabaseUnavailable] = DatabaseUnavailable
     ) -> AbstractContextManager[None]:
-        return translated_errors(full)
+        return translated_errors(self.place, full)
 
     def _make_engine(self, *, maintenance: bool, **pool: Any) -> AsyncEngine:  # noqa: ANN401 - as SQLAlchemy
         engine = create_async_engine(

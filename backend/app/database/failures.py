@@ -80,25 +80,36 @@ def login_failure(
 
 @contextmanager
 def translated_errors(
-    full: type[DatabaseUnavailable] = DatabaseUnavailable,
+    place: str, full: type[DatabaseUnavailable] = DatabaseUnavailable
 ) -> Iterator[None]:
-    """Raise the service's own errors; `full` where the server's disk is full."""
+    """Raise the service's own errors.
+
+    Args:
+        place: Where the database is, for the operator.
+        full: What is raised where the server's disk is full.
+    """
     try:
         yield
     except PoolTimeoutError as error:
-        raise DatabaseUnavailable("All connections to the database are in use.") from error
+        raise DatabaseUnavailable(f"All connections to {place} are in use.") from error
     except DBAPIError as error:
         # SQLAlchemy's own error was raised from the driver's.
         cause = (error.orig and error.orig.__cause__) or error
         if _means_full(cause):
-            raise full(_explain(cause)) from error
+            raise full(unavailable_at(place, cause)) from error
         if error.connection_invalidated or _means_unavailable(cause):
-            raise DatabaseUnavailable(_explain(cause)) from error
+            raise DatabaseUnavailable(unavailable_at(place, cause)) from error
         raise
     except (OSError, InterfaceError, PostgresError) as error:  # SQLAlchemy does not wrap these
         if isinstance(error, PostgresError) and not _means_unavailable(error):
             raise
-        raise DatabaseUnavailable(_explain(error)) from error
+        raise DatabaseUnavailable(unavailable_at(place, error)) from error
+
+
+def unavailable_at(place: str, error: BaseException) -> str:
+    """Return why a database cannot be used, in one line for the operator."""
+    said = "no answer in time" if isinstance(error, TimeoutError) else _first_line(error)
+    return f"The database is not available: {place}: {said}."
 
 
 def is_lost(error: BaseException) -> bool:
@@ -124,11 +135,6 @@ def _has_state(error: BaseException, states: tuple[str, ...]) -> bool:
 
 def _mentions(error: Exception, words: tuple[str, ...]) -> bool:
     return isinstance(error, PostgresError) and any(word in str(error) for word in words)
-
-
-def _explain(error: BaseException) -> str:
-    said = "no answer in time" if isinstance(error, TimeoutError) else _first_line(error)
-    return f"The database is not available: {said}."
 
 
 def _first_line(error: BaseException) -> str:

@@ -159,7 +159,10 @@ class StorageQuotaExceeded(LimitExceeded):
 
 
 class UploadFailed(ImageHostError):
-    """A file of a batch met a defect of the program, such as a row that the database refuses."""
+    """A file of a batch met a defect of the program, such as a row that the database refuses.
+
+    It is raised from that.
+    """
 
     def __init__(self) -> None:
         super().__init__("The file could not be stored; the service's log says why.")
@@ -282,10 +285,18 @@ class ImageIsPublic(ImageHostError):
 
 
 class ImageDamaged(ImageHostError):
-    """The image is known, but its stored bytes are missing or have another length."""
+    """The image is known, but its stored bytes are missing or have another length.
 
-    def __init__(self, image_id: UUID) -> None:
+    Args:
+        image_id: Which image.
+        finding: What is wrong with its file, for the operator.
+        is_known: Whether the operator was warned of that recently.
+    """
+
+    def __init__(self, image_id: UUID, finding: str = "", *, is_known: bool = False) -> None:
         super().__init__(f"The stored file of image {image_id} is missing or damaged.")
+        self.reason = f"image {image_id}: {finding}"
+        self.is_known = is_known
 
 
 class UnknownThumbnailSize(ImageHostError):
@@ -297,10 +308,15 @@ class UnknownThumbnailSize(ImageHostError):
 
 
 class ThumbnailNotReady(ImageHostError):
-    """The thumbnail is not rendered yet."""
+    """The thumbnail is not rendered yet.
 
-    def __init__(self) -> None:
+    Args:
+        reason: Why not, for the operator.
+    """
+
+    def __init__(self, reason: str = "") -> None:
         super().__init__("The thumbnail is still being rendered; try again shortly.")
+        self.reason = reason
 
 
 class ImageNotRenderable(ImageHostError):

@@ -51,6 +51,8 @@ class NewJob(NamedTuple):
     subject: str
     """With what, such as the id of an image."""
     priority: Priority = Priority.NORMAL
+    trace_id: str = ""
+    """That its log lines have; empty = that of whoever inserts it."""
 
 
 class JobCount(NamedTuple):

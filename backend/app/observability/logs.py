@@ -10,8 +10,20 @@ from typing import Any, Final, Literal
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 """The id of the request that is served in this context; `-` outside of any."""
 
-ACCESS_FIELDS: Final = ("method", "path", "status", "duration_ms", "bytes", "client")
-"""The fields of an access line: attributes of its log record."""
+trace_id: Final[ContextVar[str]] = ContextVar("trace_id", default="")
+"""The trace that what happens in this context is part of (W3C Trace Context); empty = of none."""
+row_cache: Final[ContextVar[str]] = ContextVar("row_cache", default="")
+"""Whether the cache had the row that was looked up last in this context: `hit` or `miss`; empty =
+none was looked up there."""
+
+ACCESS_FIELDS: Final = (
+    *("method", "path", "status", "duration_ms", "bytes", "client"),
+    *("user_agent", "cache"),
+)
+"""The fields of an access line: attributes of its log record. The last two are in JSON only."""
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class TextFormatter(logging.Formatter):
@@ -19,10 +31,10 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        line = (
-            f"{_timestamp(record)} {record.levelname} {record.name} {request_id.get()} "
-            f"{record.getMessage()}"
-        )
+        request, trace = request_id.get(), trace_id.get()
+        # nginx in front makes one of the other.
+        ids = request if trace in {"", request} else f"{request} trace_id={trace}"
+        line = f"{_timestamp(record)} {record.levelname} {record.name} {ids} {record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -38,22 +50,34 @@ class JsonFormatter(logging.Formatter):
             "request_id": request_id.get(),
             "message": record.getMessage(),
         }
+        if trace := trace_id.get():
+            line["trace_id"] = trace
         line |= {name: getattr(record, name) for name in ACCESS_FIELDS if hasattr(record, name)}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
-def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
-    """Return the logging of the whole process, for `logging.config.dictConfig`."""
+def log_config(log_format: LogFormat, log_level: LogLevel) -> dict[str, Any]:
+    """Return the logging of the whole process, for `logging.config.dictConfig`.
+
+    Args:
+        log_format: Of each line.
+        log_level: The least level of lines. Libraries say nothing below INFO: at DEBUG some of them
+            log what they send, which may be secret.
+    """
     formatter = {"text": TextFormatter, "json": JsonFormatter}[log_format]
+    level = log_level.upper()
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "level": level}
+        },
         "root": {"level": "INFO", "handlers": ["stderr"]},
         "loggers": {
+            "app": {"level": level},
             # Logs a client's mistakes at WARNING; the response reports them.
             "python_multipart": {"level": "ERROR"},
             # Logs each step at INFO.

@@ -85,6 +85,7 @@ class Settlement(JobManager):
         outcome = self._outcome(job, status)
         failure = self._failures.pop(job.id, "It failed.")
         seconds = self._seconds.pop(job.id, 0.0)
+        _log.debug("job %s ends: %s", job.queueing_lock, outcome.name.lower())
 
         async def act() -> Outcome | None:
             async with self._database.write_alone() as session:

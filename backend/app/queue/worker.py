@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -13,6 +13,7 @@ from procrastinate.worker import Worker
 
 from app.database.engine import Database
 from app.domain.errors import CacheUnavailable, DatabaseUnavailable, StorageError
+from app.observability.logs import trace_id
 from app.observability.observer import SILENT, Observer
 from app.observability.reasons import reason
 from app.queue.connector import EngineConnector
@@ -50,6 +51,7 @@ class QueueWorker:
         database: Where the queue is; its statements have deadlines.
         tasks: The jobs of others are left to other workers.
         concurrency: Most jobs at once.
+        suspect: Called with each error that says that something is unavailable.
         observer: Told how attempts end.
     """
 
@@ -58,9 +60,11 @@ class QueueWorker:
         database: Database,
         tasks: Sequence[Task],
         concurrency: int,
+        suspect: Callable[[Exception], object] = lambda _: None,
         observer: Observer = SILENT,
     ) -> None:
         self._database = database
+        self._suspect = suspect
         self._queues = [task.name for task in tasks]
         self._concurrency = concurrency
         self._app = App(connector=EngineConnector(database))
@@ -86,7 +90,7 @@ class QueueWorker:
 
     async def run(self) -> None:
         """Execute jobs until `stop`."""
-        upkeep = Upkeep(self._database, self._worker_id, self._on_beat)
+        upkeep = Upkeep(self._database, self._worker_id, self._on_beat, self._suspect)
         consuming = asyncio.create_task(self._consume())
         beside = [asyncio.create_task(upkeep.run()), asyncio.create_task(self._stopping.wait())]
         try:
@@ -119,8 +123,8 @@ class QueueWorker:
             )
             try:
                 await self._worker.run()  # type: ignore[no-untyped-call]
-            except DatabaseUnavailable:
-                pass  # `Upkeep` reports it
+            except DatabaseUnavailable as error:
+                self._suspect(error)
             except Exception:  # noqa: BLE001 - a defect is no reason to execute nothing
                 _log.exception("the worker starts again")
             with suppress(TimeoutError):
@@ -130,6 +134,10 @@ class QueueWorker:
         """Make a task known to procrastinate, in a queue of its own."""
 
         async def attempt(context: JobContext, subject: str) -> None:
+            job = context.job
+            # For the attempt and its settling, which are an asyncio task of their own.
+            trace_id.set(job.lock or "")
+            _log.debug("job %s begins, after %s attempts", job.queueing_lock, job.attempts)
             self._running += 1
             begun = monotonic()
             try:
@@ -165,6 +173,7 @@ class QueueWorker:
                 self._settlement.fail(job, f"It took longer than {task.seconds:g} seconds.")
             elif isinstance(error, HINDRANCES):
                 self._settlement.hinder(job, reason(error))
+                self._suspect(error)
                 if isinstance(error, CacheUnavailable):
                     return  # the cache reports it once, not with each job
             else:

@@ -69,7 +69,10 @@ class Batcher(Generic[_Item, _Result]):
         """
         now = monotonic()
         if self._queue and now - self._queue[0].since > self._max_queue_delay:
-            raise self._refusal from Overloaded(f"{len(self._queue)} are queued")
+            waited = now - self._queue[0].since
+            raise self._refusal from Overloaded(
+                f"{len(self._queue)} are queued, the first for {waited:.1f} s"
+            )
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._queue.append(_Queued(item, result, now))
         if self._worker is None:

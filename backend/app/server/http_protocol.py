@@ -7,6 +7,7 @@ do not take their response (ADR 11, ADR 21).
 
 import asyncio
 import logging
+import os
 from asyncio import TimerHandle
 from functools import partial
 from typing import Any, Final, cast
@@ -15,6 +16,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api import health
+from app.api.middleware.access_log import sent_id
+from app.api.middleware.proxy_headers import is_trusted
 from app.api.middleware.request_body import LINGER_SECONDS
 from app.api.problems.kinds import (
     HEAD_TOO_LARGE,
@@ -24,6 +27,7 @@ from app.api.problems.kinds import (
 )
 from app.api.problems.problem import Problem
 from app.domain.ip_address import parse_address
+from app.observability.logs import request_id
 from app.observability.observer import SILENT, Observer
 from app.server import http_head
 from app.server.http_admission import Admission
@@ -295,7 +299,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._input_ended or self.transport.is_closing():
             return
         client = parse_address(self.client[0]) if self.client else None
+        refused_id = self._sent_id() or os.urandom(16).hex()
+        token = request_id.set(refused_id)
         _log.warning("refused a request of %s: %s: %s", client or "-", problem.slug, reason)
+        request_id.reset(token)
         self._observer.refusal(problem.slug)
         if self._answers_whole_requests():
             self._end_input()
@@ -310,7 +317,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._cancel_head_deadline()
         path = self.app_state["settings"].public_path
-        answer = problem.response(headers={"Connection": "close"}).below(path)
+        headers = {"X-Request-ID": refused_id, "Connection": "close"}
+        answer = problem.response(headers=headers).below(path)
         fields = [*self.server_state.default_headers, *answer.raw_headers]
         head = [b"%s: %s\r\n" % field for field in fields]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *head, b"\r\n", answer.body]))
@@ -318,6 +326,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
         self._linger = self.loop.call_later(LINGER_SECONDS, self.close)
+
+    def _sent_id(self) -> str:
+        """Return the id that a trusted proxy has given to the request; empty = none has."""
+        trusted = self.app_state["settings"].trusted_proxies
+        if not (trusted and self.client and is_trusted(self.client[0], trusted)):
+            return ""
+        return sent_id(self.headers or ())
 
     def _end_input(self) -> None:
         """Read no further request, and close when the complete ones are answered."""

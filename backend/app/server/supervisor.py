@@ -175,8 +175,11 @@ class Supervisor:
         deadline = time.monotonic() + END_SECONDS
         while self._processes:
             for channel in self._readable(max(KILL_SECONDS, deadline - time.monotonic())):
-                if not self._processes[channel].receive():
-                    self._remove(self._processes[channel])
+                process = self._processes[channel]
+                if not process.receive():
+                    outcome = self._remove(process)
+                    if process.was_killed and not self._is_forced:
+                        _log.error("%s while the service stopped", outcome)
             if self._is_forced or time.monotonic() >= deadline:
                 for process in self._processes.values():
                     process.kill()

@@ -29,6 +29,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+class CachedDetails(ImageDetails):
+    """A row that was in the cache."""
+
+
 class CachedRows:
     """Finds rows; those in the cache cost the database nothing.
 
@@ -92,7 +96,7 @@ def encode(details: ImageDetails) -> bytes:
     return FORMAT + crc32(content).to_bytes(_CHECK_BYTES) + content
 
 
-def decode(image_id: UUID, value: bytes) -> ImageDetails | None:
+def decode(image_id: UUID, value: bytes) -> CachedDetails | None:
     """Return the row of an id; None if the value is another's, damaged, or of another version."""
     content = value[_HEAD_BYTES:]
     head = FORMAT + crc32(content).to_bytes(_CHECK_BYTES)
@@ -106,4 +110,4 @@ def decode(image_id: UUID, value: bytes) -> ImageDetails | None:
         if row[place] is not None:
             row[place] = _EPOCH + row[place] * _MICROSECOND
     row[_OWNER] = row[_OWNER] and UUID(row[_OWNER])
-    return ImageDetails(Image(image_id, *row[:-1]), row[-1])
+    return CachedDetails(Image(image_id, *row[:-1]), row[-1])

@@ -1,4 +1,4 @@
-"""Which damaged images the log has named lately, so that one in demand does not fill it."""
+"""Of which damaged images the operator was warned recently, so that each is one warning."""
 
 from time import monotonic
 from uuid import UUID

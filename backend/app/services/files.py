@@ -1,6 +1,5 @@
 """Finding and opening the files of images; one in demand is found without asking the database."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -31,13 +30,11 @@ HOT_FILES: Final = 10_000
 """How many files are remembered."""
 DAMAGE_REPORTS: Final = 1_000
 DAMAGE_REPORT_SECONDS: Final = 60.0
-"""The log names a damaged image once within this time, and at most so many images."""
+"""The operator is warned of a damaged image once within this time, and of at most so many."""
 
 FileName = UUID | tuple[UUID, str]
 """What a file is asked for by: the image's id; of a thumbnail, with the size."""
 _T = TypeVar("_T")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -108,6 +105,10 @@ ANYBODY: Final[Viewer] = _Anybody()
 
 class FileReplaced(StorageUnavailable):
     """The image has another file by now, for it was made private or public: find it again."""
+
+    def __init__(self, image_id: UUID) -> None:
+        super().__init__()
+        self.reason = f"image {image_id} is made private and public again and again"
 
 
 class ImageFiles:
@@ -241,7 +242,7 @@ class ImageFiles:
         return reader
 
     async def _lost(self, file: HotFile, finding: str) -> ImageDamaged | ThumbnailNotReady:
-        """Return the error to raise; log what was found of an original, if it is due.
+        """Return the error to raise for what was found of a file.
 
         Raises:
             ImageNotFound: If the image was deleted since, so that nothing is wrong.
@@ -249,11 +250,12 @@ class ImageFiles:
             DatabaseUnavailable: If the database cannot be asked.
         """
         await self._require_current(file)
+        place = f" in {self._identity.location}" if self._identity.location else ""
+        found = f"its file {file.key}{place} {finding}"
         if file.is_thumbnail:
-            return ThumbnailNotReady()
-        if self._damage.is_due(file.image_id):
-            _log.error("image %s is damaged: its file %s %s", file.image_id, file.key, finding)
-        return ImageDamaged(file.image_id)
+            return ThumbnailNotReady(f"image {file.image_id}: {found}")
+        is_known = not self._damage.is_due(file.image_id)
+        return ImageDamaged(file.image_id, found, is_known=is_known)
 
     async def _require_current(self, file: HotFile) -> None:
         """Make sure that a row still names a file that was found; else remember what it names."""
@@ -262,6 +264,6 @@ class ImageFiles:
         if stem(image.storage_key) == stem(file.key):
             return
         if file.is_thumbnail:
-            raise ThumbnailNotReady
+            raise ThumbnailNotReady(f"image {image.id} has got other thumbnails")
         self.hot.put(image.id, original_of(image), asked_at)
-        raise FileReplaced
+        raise FileReplaced(image.id)

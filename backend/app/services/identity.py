@@ -50,6 +50,11 @@ class StorageIdentity:
         self._is_established = self._marked is None
         self._lock = asyncio.Lock()
 
+    @property
+    def location(self) -> str:
+        """Where the storage is, for the operator; empty if it is nowhere in particular."""
+        return self._marked.location if self._marked else ""
+
     async def require(self) -> None:
         """Do as `establish`, once.
 

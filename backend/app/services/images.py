@@ -10,9 +10,10 @@ from app.domain.errors import DatabaseUnavailable, ImageNotFound, InvalidFilenam
 from app.domain.filenames import sanitize_filename
 from app.domain.image import Image, ImageDetails, Position
 from app.domain.search import NO_FILTERS, Filters
+from app.observability.logs import row_cache
 from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
-from app.services.cached_rows import CachedRows
+from app.services.cached_rows import CachedDetails, CachedRows
 from app.services.changes import Changes
 from app.statements.images import find_details, find_images, rename_image
 from app.statements.listing import count_images, list_images
@@ -89,6 +90,8 @@ class Images:
             DatabaseUnavailable: As `get`.
         """
         details = await self._detailed_lookups.submit(image_id)
+        if self._cached:
+            row_cache.set("hit" if isinstance(details, CachedDetails) else "miss")
         if details is None or not actor.reaches(details.image):
             raise ImageNotFound(image_id)
         return details

@@ -1,7 +1,7 @@
 """Inserting the rows of published files; those of many uploads share a transaction (ADR 0014)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -103,18 +103,19 @@ class Insertion:
         keyed = {image.row.id: image.keyed for image in images if image.keyed}
         lost = await find_lost(session, keyed) if keyed else set()
         rows = [image.row for image in images if image.row.id not in lost]
-        inserted = await self._insert_within_quotas(session, rows)
+        traces = {image.row.id: image.trace_id for image in images if image.trace_id}
+        inserted = await self._insert_within_quotas(session, rows, traces)
         stored = {one: keyed[one] for one in keyed if isinstance(inserted.get(one), Image)}
         await record(session, stored)
         return {**inserted, **dict.fromkeys(lost, UploadUnderWay())}
 
     async def _insert_within_quotas(
-        self, session: WriteSession, rows: Sequence[NewImage]
+        self, session: WriteSession, rows: Sequence[NewImage], traces: Mapping[UUID, str]
     ) -> dict[UUID, Image | ImageHostError]:
         """Insert the rows that quotas allow; return for each its image, or why it is not stored."""
         refused = await self._storage_quota.admit(session, rows)
         admitted = [row for row in rows if row.id not in refused]
-        results = await self._quota.insert(session, admitted, self._tasks)
+        results = await self._quota.insert(session, admitted, self._tasks, traces)
         await self._storage_quota.release(
             session, [row for row in admitted if not isinstance(results[row.id], Image)]
         )

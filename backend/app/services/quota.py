@@ -5,7 +5,7 @@ count towards, counts once, and inserts what fits. Rows of many uploads share it
 subscriber who sends many at once costs the database no more than one who sends a few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -71,11 +71,21 @@ class UploadQuota:
         places.left -= 1
 
     async def insert(
-        self, session: WriteSession, rows: Sequence[NewImage], tasks: frozenset[str]
+        self,
+        session: WriteSession,
+        rows: Sequence[NewImage],
+        tasks: frozenset[str],
+        traces: Mapping[UUID, str],
     ) -> dict[UUID, Image | QuotaExceeded]:
         """Insert the rows for which a place is left, first come, first served, and jobs.
 
         Until the transaction ends, others that insert rows of the same subscribers wait.
+
+        Args:
+            session: The transaction.
+            rows: Of the images.
+            tasks: Of the jobs.
+            traces: Which the jobs of some images are part of.
 
         Returns:
             For each row its image, or why it is not stored.
@@ -84,9 +94,9 @@ class UploadQuota:
         if not rows:
             return {}
         if not self._limit or not subscribers:
-            return {**await insert_images(session, rows, tasks)}
+            return {**await insert_images(session, rows, tasks, traces)}
         await lock_quotas(session, subscribers.values())
-        stored = await insert_within_quota(session, rows, self._limit, tasks)
+        stored = await insert_within_quota(session, rows, self._limit, tasks, traces)
         refused = {row.id: subscribers[row.id] for row in rows if row.id not in stored}
         if not refused:
             return {**stored}

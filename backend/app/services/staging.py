@@ -11,6 +11,7 @@ from app.domain.image import NewImage
 from app.domain.ip_address import IpAddress
 from app.imaging.formats import HEAD_BYTES, ImageType, detect
 from app.imaging.inspection import Facts, Inspection
+from app.observability.logs import trace_id
 from app.services.identity import StorageIdentity
 from app.services.keyed import KeyedFile
 from app.services.stripping import without_metadata
@@ -51,6 +52,8 @@ class StagedImage(NamedTuple):
     """As that of the incoming file."""
     on_duplicate: Literal["store", "return"] = "store"
     """As in `UploadOptions`."""
+    trace_id: str = ""
+    """Which its jobs are part of: that of its request."""
 
 
 class Staging:
@@ -127,7 +130,8 @@ class Staging:
             is_public=file.options.is_public,
         )
         facts = asyncio.create_task(inspection.facts())
-        return StagedImage(row, staged, facts, file.keyed, file.options.on_duplicate)
+        options = file.options
+        return StagedImage(row, staged, facts, file.keyed, options.on_duplicate, trace_id.get())
 
     async def publish(self, image: StagedImage) -> StagedImage:
         """Make a file durable, and return it with its complete row; discard it on failure.

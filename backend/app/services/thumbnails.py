@@ -22,6 +22,7 @@ from app.domain.filenames import with_extension
 from app.domain.image import Image
 from app.domain.job import RENDER, NewJob, Priority
 from app.domain.thumbnails import CONTENT_TYPE, EXTENSION, thumbnail_key, thumbnail_keys
+from app.observability.logs import trace_id
 from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.services.changes import Changes
@@ -47,6 +48,8 @@ class _Request(NamedTuple):
     image: Image
     is_lost: bool
     """Whether a thumbnail that the row names is missing."""
+    trace_id: str
+    """Of the request that waits."""
 
 
 @dataclass
@@ -129,16 +132,18 @@ class Thumbnails:
         wait = self._waits.get(name)
         if wait is None:
             if len(self._waits) >= MOST_WAITS:
-                raise ThumbnailNotReady
+                raise ThumbnailNotReady(f"{MOST_WAITS} thumbnails are waited for already")
             # It serves many requests, so it logs under the id of none.
-            task = asyncio.create_task(self._wait(image_id, size), context=Context())
+            rendered = self._wait(image_id, size, trace_id.get())
+            task = asyncio.create_task(rendered, context=Context())
             wait = self._waits[name] = _Wait(task)
         wait.clients += 1
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 thumbnail = await asyncio.shield(wait.thumbnail)
         except TimeoutError as error:
-            raise ThumbnailNotReady from error
+            waited = f"image {image_id}: no worker has rendered it within {WAIT_SECONDS:g} s"
+            raise ThumbnailNotReady(waited) from error
         finally:
             wait.clients -= 1
             if not wait.clients:
@@ -152,8 +157,8 @@ class Thumbnails:
         """Wait until the jobs that were asked for are inserted, for a moment."""
         await self._requests.drain(DRAIN_SECONDS)
 
-    async def _wait(self, image_id: UUID, size: str) -> HotFile:
-        """Ask for a rendering, and wait for it, until cancelled."""
+    async def _wait(self, image_id: UUID, size: str, trace: str) -> HotFile:
+        """Ask for a rendering, as part of a trace, and wait for it, until cancelled."""
         is_requested = False
         while True:
             asked_at = monotonic()
@@ -168,7 +173,7 @@ class Thumbnails:
                 ):
                     await self._storage.delete(key)
             if is_lost or not is_requested:
-                await self._requests.submit(_Request(image, is_lost))
+                await self._requests.submit(_Request(image, is_lost, trace))
                 is_requested = True
             await asyncio.sleep(POLL_SECONDS)
 
@@ -199,9 +204,11 @@ class Thumbnails:
 
     async def _insert(self, requests: Sequence[_Request]) -> Sequence[None]:
         """Insert the jobs, and clear the rows whose thumbnails are lost."""
-        images = {request.image.id: request.image for request in requests}
         lost = {request.image.id: request.image for request in requests if request.is_lost}
-        jobs = [NewJob(RENDER, str(image_id), Priority.INTERACTIVE) for image_id in images]
+        jobs = [
+            NewJob(RENDER, str(request.image.id), Priority.INTERACTIVE, request.trace_id)
+            for request in requests
+        ]
         async with self._changes.of(lost, is_awaited=False) as session:
             await clear_renditions(session, [*lost.values()])
             await insert_jobs(session, jobs)

@@ -7,7 +7,7 @@ cache for a short time after each answer only (ADR 50).
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Final
@@ -45,9 +45,15 @@ class Trust:
         return monotonic() < self._ends and image_id not in self._pending
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Ask once, and then again and again until the end of the block."""
-        watching = asyncio.create_task(self._watch())
+    async def watched(
+        self, suspect: Callable[[Exception], object] = lambda _: None
+    ) -> AsyncIterator[None]:
+        """Ask once, and then again and again until the end of the block.
+
+        Args:
+            suspect: Called where the database is unavailable, with the error.
+        """
+        watching = asyncio.create_task(self._watch(suspect))
         try:
             yield
         finally:
@@ -55,13 +61,13 @@ class Trust:
             with suppress(asyncio.CancelledError):
                 await watching
 
-    async def _watch(self) -> None:
+    async def _watch(self, suspect: Callable[[Exception], object]) -> None:
         while True:
             begun = monotonic()
             try:
                 await self._ask(begun)
-            except DatabaseUnavailable:
-                pass  # readiness reports it
+            except DatabaseUnavailable as error:
+                suspect(error)
             except Exception:  # noqa: BLE001 - a defect is no reason to ask no more
                 _log.exception("it cannot be found out which rows the cache must not have")
             await asyncio.sleep(begun + QUESTION_SECONDS - monotonic())

@@ -3,7 +3,6 @@
 No database connection is held while a client sends.
 """
 
-import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -27,8 +26,6 @@ from app.services.keyed import KeyedFile
 from app.services.quota import UploadQuota
 from app.services.staging import IncomingFile, StagedImage, Staging
 from app.services.storage_quota import StorageQuota
-
-_log = logging.getLogger(__name__)
 
 
 class FailedUpload(NamedTuple):
@@ -195,9 +192,10 @@ class Uploads:
             raise
         except ImageHostError as error:
             return FailedUpload(image.row.filename, error)
-        except Exception:  # noqa: BLE001 - a defect, which the log reports
-            _log.exception("a file of a batch could not be stored")
-            return FailedUpload(image.row.filename, UploadFailed())
+        except Exception as error:  # noqa: BLE001 - a defect, which the log reports
+            failed = UploadFailed()
+            failed.__cause__ = error
+            return FailedUpload(image.row.filename, failed)
 
 
 async def _stored_image(file: IncomingFile, keyed: KeyedFile) -> Image:

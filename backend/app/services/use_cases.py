@@ -99,6 +99,7 @@ class Services:
 
     async def close(self) -> None:
         """Store what was promised, and drop what nobody waits for; no request may follow."""
+        await self.readiness.close()
         await self.uploads.close()
         await self.idempotency.close()
         await self.thumbnails.close()

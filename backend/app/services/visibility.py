@@ -16,6 +16,7 @@ from app.domain.errors import ImageDamaged, ObjectNotFound
 from app.domain.image import Image
 from app.domain.job import RENDER, NewJob
 from app.domain.thumbnails import CONTENT_TYPE, is_thumbnail, thumbnail_keys
+from app.observability.reasons import reason
 from app.services.changes import Changes
 from app.services.identity import StorageIdentity
 from app.services.images import Images, harmless_name
@@ -146,7 +147,7 @@ class Visibility:
                     continue
                 if (await self._images.get_stored(image.id)).storage_key != key:
                     return False
-                raise ImageDamaged(image.id) from result
+                raise ImageDamaged(image.id, reason(result)) from result
             if result:
                 raise result
         return True

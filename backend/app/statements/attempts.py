@@ -85,7 +85,7 @@ _TAKE_UP: Final = text(f"""
             SELECT FROM procrastinate_workers
             WHERE id = job.worker_id AND {ALIVE})
         FOR UPDATE SKIP LOCKED)
-    RETURNING queueing_lock
+    RETURNING queueing_lock, coalesce(lock, '')
 """)  # noqa: S608 - our own
 _PRUNE: Final = text("""
     DELETE FROM procrastinate_jobs
@@ -107,6 +107,14 @@ class Attempt(NamedTuple):
     worker: int
     number: int
     """How many attempts were made before it."""
+
+
+class LostJob(NamedTuple):
+    """A job whose worker has ended."""
+
+    name: str
+    """Task and subject."""
+    trace_id: str
 
 
 class EarlierAttempts(NamedTuple):
@@ -142,9 +150,9 @@ async def beat(session: WriteSession, worker: int) -> bool:
     return (await session.execute(_HEARTBEAT, {"worker": worker})).first() is not None
 
 
-async def take_up_lost_jobs(session: WriteSession) -> Sequence[str]:
-    """Queue the jobs again whose workers have no heartbeat within `STALE`; return their names."""
-    return (await session.scalars(_TAKE_UP, {"stale": STALE})).all()
+async def take_up_lost_jobs(session: WriteSession) -> Sequence[LostJob]:
+    """Queue the jobs again whose workers have no heartbeat within `STALE`; return them."""
+    return [LostJob(*row) for row in await session.execute(_TAKE_UP, {"stale": STALE})]
 
 
 async def prune_failed_jobs(session: WriteSession) -> None:

@@ -1,6 +1,6 @@
 """Statements of the use cases on images: insert, find, rename, delete."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from app.domain.job import RENDER, SHARE, Priority
 from app.domain.metadata import clean
 from app.domain.thumbnails import thumbnail_keys
 from app.models import IMAGES
-from app.statements.jobs import job_for_each
+from app.statements.jobs import TRACES, job_for_each
 from app.statements.search import renewed_search, search_of
 from app.statements.storage_use import add_use, total_of
 
@@ -117,13 +117,28 @@ _INSERT: Final = insertions(_ROWS)
 
 
 async def insert_images(
-    session: WriteSession, images: Sequence[NewImage], tasks: frozenset[str] = NO_TASKS
+    session: WriteSession,
+    images: Sequence[NewImage],
+    tasks: frozenset[str] = NO_TASKS,
+    traces: Mapping[UUID, str] = {},
 ) -> dict[UUID, Image]:
     """Insert rows, with jobs of some tasks; return them as they are stored.
 
     Those of `SHARE` only where there are equal images.
+
+    Args:
+        session: A transaction.
+        images: The rows.
+        tasks: Of the jobs.
+        traces: Which the jobs of some images are part of.
     """
-    return images_by_id(await session.execute(_INSERT[tasks], columns_of(images)))
+    parameters = columns_of(images) | traces_of(tasks, traces)
+    return images_by_id(await session.execute(_INSERT[tasks], parameters))
+
+
+def traces_of(tasks: frozenset[str], traces: Mapping[UUID, str]) -> dict[str, Any]:
+    """Return the parameter of a statement of `insertions` that has the traces of its jobs."""
+    return {TRACES: {str(image_id): trace for image_id, trace in traces.items()}} if tasks else {}
 
 
 async def find_equal(

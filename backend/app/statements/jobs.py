@@ -1,4 +1,8 @@
-"""Statements on jobs: insert, count, list, re-queue and discard."""
+"""Statements on jobs: insert, count, list, re-queue and discard.
+
+The trace of a job is in `lock`, a column of procrastinate's that its workers are handed with each
+job, and that we do not use otherwise (ADR 74).
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
@@ -10,6 +14,7 @@ from sqlalchemy import (
     Select,
     Text,
     TextClause,
+    bindparam,
     cast,
     column,
     func,
@@ -17,21 +22,27 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from app.database.engine import ReadSession, WriteSession
 from app.domain.job import INVALIDATE, STALE, FailedJob, JobCount, JobState, NewJob, Priority
+from app.observability.logs import trace_id
 
 _IS_TOO_LATE: Final = "excluded.priority > 0 AND job.scheduled_at > now() + interval '10 seconds'"
 """Of a job that failed before, and that somebody waits for now."""
 # It waits for a worker that is taking the job: one that is inserted while it is executed, is
 # executed once more after that.
 _INSERT: Final = text(f"""
-    INSERT INTO procrastinate_jobs AS job (queue_name, task_name, queueing_lock, args, priority)
-    SELECT task, task, task || ':' || subject, jsonb_build_object('subject', subject), priority
-    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[]), CAST(:priorities AS integer[]))
-         AS new(task, subject, priority)
+    INSERT INTO procrastinate_jobs AS job
+        (queue_name, task_name, queueing_lock, args, priority, lock)
+    SELECT task, task, task || ':' || subject, jsonb_build_object('subject', subject), priority,
+           nullif(trace, '')
+    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[]), CAST(:priorities AS integer[]),
+                CAST(:traces AS text[]))
+         AS new(task, subject, priority, trace)
     ORDER BY task, subject
     ON CONFLICT (queueing_lock) DO UPDATE SET
+        lock = coalesce(excluded.lock, job.lock),
         priority = greatest(job.priority, excluded.priority),
         again = job.status = 'doing',
         status = CASE job.status WHEN 'failed' THEN 'todo' ELSE job.status END,
@@ -87,8 +98,10 @@ _DISCARD: Final = text(f"DELETE FROM procrastinate_jobs WHERE {_CHOSEN} RETURNIN
 
 _JOBS: Final = table(
     "procrastinate_jobs",
-    *map(column, ("queue_name", "task_name", "queueing_lock", "args", "priority")),
+    *map(column, ("queue_name", "task_name", "queueing_lock", "args", "priority", "lock")),
 )
+TRACES: Final = "traces"
+"""Parameter of `job_for_each`: the traces of jobs, by the ids that these are for."""
 
 
 def job_for_each(
@@ -98,7 +111,8 @@ def job_for_each(
     (new_id,) = new_ids.selected_columns
     name, subject = literal(task), cast(new_id, Text)
     arguments = func.jsonb_build_object("subject", subject)
-    values = name, name, name + ":" + subject, arguments, literal(priority.value)
+    trace = bindparam(TRACES, type_=JSONB).op("->>")(subject)
+    values = name, name, name + ":" + subject, arguments, literal(priority.value), trace
     jobs = new_ids.with_only_columns(*values)
     return _JOBS.insert().from_select(_JOBS.c.keys(), jobs).cte(f"{task}_jobs")
 
@@ -110,12 +124,18 @@ async def insert_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> None:
     priority; postponed, it is due within 10 s if somebody waits for it; it is queued again where it
     had been set aside; and where it is being executed, it is executed once more after that.
     """
-    highest: dict[tuple[str, str], int] = {}
-    for task, subject, priority in jobs:
-        highest[task, subject] = max(priority, highest.get((task, subject), priority))
+    highest: dict[tuple[str, str], NewJob] = {}
+    for job in jobs:
+        known = highest.setdefault((job.task, job.subject), job)
+        if job.priority > known.priority:
+            highest[job.task, job.subject] = job
     if highest:
-        tasks, subjects = map(list, zip(*highest, strict=True))
-        parameters = {"tasks": tasks, "subjects": subjects, "priorities": [*highest.values()]}
+        parameters: dict[str, list[str] | list[int]] = {
+            "tasks": [job.task for job in highest.values()],
+            "subjects": [job.subject for job in highest.values()],
+            "priorities": [int(job.priority) for job in highest.values()],
+            TRACES: [job.trace_id or trace_id.get() for job in highest.values()],
+        }
         await session.execute(_INSERT, parameters)
 
 

@@ -1,7 +1,7 @@
 """Statements of the upload quota."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.statements.images import (
     columns_of,
     images_by_id,
     insertions,
+    traces_of,
 )
 
 LONGEST_HOLD: Final = timedelta(seconds=5)
@@ -92,7 +93,11 @@ async def lock_quotas(session: WriteSession, subscribers: Iterable[IpAddress]) -
 
 
 async def insert_within_quota(
-    session: WriteSession, images: Sequence[NewImage], quota: int, tasks: frozenset[str] = NO_TASKS
+    session: WriteSession,
+    images: Sequence[NewImage],
+    quota: int,
+    tasks: frozenset[str] = NO_TASKS,
+    traces: Mapping[UUID, str] = {},
 ) -> dict[UUID, Image]:
     """Insert the rows for which a quota, which must be locked, has a place, in their order.
 
@@ -111,7 +116,7 @@ async def insert_within_quota(
             places[subscriber] += 1
         columns["subscriber"].append(subscriber and numbers[subscriber])
         columns["place"].append(subscriber and places[subscriber])
-    parameters = columns | _bounds(counted) | {"quota": quota}
+    parameters = columns | _bounds(counted) | {"quota": quota} | traces_of(tasks, traces)
     return images_by_id(await session.execute(_INSERT[tasks], parameters))
 
 

@@ -1,3 +1,4 @@
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +7,10 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.middleware.access_log import AccessLog
+from app.api.middleware.access_log import MOST_OF_AN_AGENT, AccessLog
+from app.observability.logs import JsonFormatter, TextFormatter
 from testkit import samples
-from testkit.asgi import CLIENT, Upload
+from testkit.asgi import CLIENT, OpenClient, Upload
 
 Lines = Callable[[], list[Any]]
 
@@ -69,6 +71,55 @@ async def test_the_path_cannot_forge_a_line_and_the_query_is_not_logged(
     await client.get("/a%0aFORGED%1b[31m%20line?token=secret")
     assert lines()[-1].path == "/a%0AFORGED%1B%5B31m%20line"
     assert "secret" not in lines()[-1].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        (b"curl/8.5.0", "curl/8.5.0"),
+        (b'a "quoted" \\ agent', 'a "quoted" \\\\ agent'),
+        (b"\x9b31m\x7f caf\xc3\xa9\t", r"\x9b31m\x7f caf\xc3\xa9\t"),
+        (b"x" * 10_000, "x" * MOST_OF_AN_AGENT),
+        (b"", ""),
+    ],
+)
+async def test_a_json_line_names_the_program_that_asks_bounded_and_escaped(
+    open_client: OpenClient, lines: Lines, agent: bytes, shown: str
+) -> None:
+    async with open_client(log_format="json") as client:
+        await client.get("/health/live", headers={b"user-agent": agent})
+    line = JsonFormatter().format(lines()[-1])
+    assert json.loads(line)["user_agent"] == shown
+    assert line.isascii()
+    assert line.isprintable()
+
+
+async def test_a_json_line_of_a_client_that_names_no_program_has_no_such_field(
+    open_client: OpenClient, lines: Lines
+) -> None:
+    async with open_client(log_format="json") as client:
+        del client.headers["user-agent"]
+        await client.get("/health/live")
+    assert {"user_agent", "cache"} & json.loads(JsonFormatter().format(lines()[-1])).keys() == set()
+
+
+async def test_a_text_line_has_nothing_that_a_client_names_itself(
+    client: httpx.AsyncClient, lines: Lines
+) -> None:
+    await client.get("/health/live", headers={"user-agent": "forged"})
+    assert "forged" not in TextFormatter().format(lines()[-1])
+    assert not hasattr(lines()[-1], "user_agent")
+
+
+async def test_above_info_there_are_no_lines_and_none_are_made(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(logging.LogRecord, "__init__", lambda *made_of: made.append(made_of))
+    caplog.set_level(logging.WARNING, "app")
+    assert (await client.get("/health/live")).headers["x-request-id"]
+    assert made == []
+    assert caplog.records == []
 
 
 async def test_head_counts_no_bytes(

@@ -1,3 +1,4 @@
+import logging
 import shutil
 from base64 import b64encode
 from collections.abc import Callable
@@ -198,16 +199,20 @@ async def test_a_missing_file_is_an_error_not_a_404(
     stored_files: StoredFiles,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "app")
     image = await upload(JPEG)
-    stored_files()[0].unlink()
+    [path] = stored_files()
+    path.unlink()
     for _ in range(3):
         assert_problem(await client.get(image["url"]), 500, "image-damaged")
         assert_problem(await client.get(f"{image['url']}?download=1"), 500, "image-damaged")
     assert (await client.head(image["url"])).status_code == 500
-    reports = [record for record in caplog.records if record.levelname == "ERROR"]
+    reports = [one for one in caplog.records if one.name == "app.api.problems.handlers"]
+    key, folder = image["storage_key"], path.parents[1]
     assert [record.getMessage() for record in reports] == [
-        f"image {image['id']} is damaged: its file {image['storage_key']} is missing"
-    ]
+        f"image-damaged: image {image['id']}: its file {key} in {folder} is missing"
+    ] * 7
+    assert [one.levelname for one in reports] == ["ERROR", *["INFO"] * 6]
     assert "Traceback" not in caplog.text
 
 

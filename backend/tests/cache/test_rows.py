@@ -12,6 +12,7 @@ from app.statements.images import delete_images
 from testkit.cached_host import IMAGES, OLD, UNSEEN, CachedHost, id_of, name, until_named
 from testkit.database_proxy import DatabaseProxy
 from testkit.jobs import insert
+from testkit.logs import logging_to
 
 
 async def test_metadata_comes_from_the_cache_in_every_process(host: CachedHost) -> None:
@@ -22,6 +23,20 @@ async def test_metadata_comes_from_the_cache_in_every_process(host: CachedHost) 
     assert (await first.get(path)).json() == before
     await until_named(second, path, OLD)
     assert (await second.get(path)).json() == before
+
+
+async def test_the_access_log_says_whether_the_cache_had_the_row(host: CachedHost) -> None:
+    host.settings = host.settings.model_copy(update={"log_format": "json"})
+    client = await host.open()
+    path = await host.upload_cached(client)
+    with logging_to() as log:
+        await client.get(path)
+        host.server.ask("FLUSHALL")
+        await client.get(path)
+        await client.get("/health/live")
+        await client.get(f"{IMAGES}/{uuid4()}")
+    found = [line.get("cache") for line in log.lines if "duration_ms" in line]
+    assert found == ["hit", "miss", None, "miss"]
 
 
 async def test_lists_counts_and_searches_come_from_the_database(host: CachedHost) -> None:

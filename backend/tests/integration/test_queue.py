@@ -17,6 +17,7 @@ from app.statements.attempts import Outcome, become_due
 from testkit.database_proxy import Cut, DatabaseProxy
 from testkit.jobs import insert, rows
 from testkit.live import TIMEOUT, until
+from testkit.logs import logging_to
 from testkit.uploads import execute
 
 Run = Callable[[str], Awaitable[None]]
@@ -68,6 +69,62 @@ class Recorder:
 
     async def give_up(self, subject: str, reason: str) -> None:
         self.set_aside.append((subject, reason))
+
+
+async def test_lines_about_a_job_have_the_trace_that_it_was_inserted_with(
+    database: Database,
+) -> None:
+    trace, other = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
+    log_of_the_job = logging.getLogger("app.x")
+
+    async def run(subject: str) -> None:
+        log_of_the_job.info("within %s", subject)
+        if subject == "fails":
+            raise ZeroDivisionError
+
+    jobs = [
+        NewJob("render", "a", trace_id=trace),
+        NewJob("render", "b"),
+        NewJob("render", "fails", trace_id=other),
+    ]
+    await insert(database, *jobs)
+    with logging_to(level="debug") as log, logging_to("procrastinate", "warning") as library:
+        async with working(database, render(run)):
+            await until(lambda: log.about("job render:fails ends: failed"))
+    named = {
+        subject: [(line["message"], line.get("trace_id")) for line in log.about(subject)]
+        for subject in ("render:a", "render:b", "render:fails", "within")
+    }
+    begins = "begins, after 0 attempts"
+    assert named == {
+        "render:a": [
+            (f"job render:a {begins}", trace),
+            ("job render:a ends: succeeded", trace),
+        ],
+        "render:b": [
+            (f"job render:b {begins}", None),
+            ("job render:b ends: succeeded", None),
+        ],
+        "render:fails": [
+            (f"job render:fails {begins}", other),
+            ("job render:fails ends: failed", other),
+        ],
+        "within": [("within a", trace), ("within b", None), ("within fails", other)],
+    }
+    assert [line.get("trace_id") for line in library.about("render")] == [other]
+
+
+async def test_a_job_that_is_inserted_again_has_the_later_trace_if_there_is_one(
+    database: Database,
+) -> None:
+    urgent = NewJob("render", "a", Priority.INTERACTIVE)
+    for job, expected in (
+        (NewJob("render", "a", Priority.BACKLOG, "1" * 32), "1" * 32),
+        (A, "1" * 32),
+        (urgent._replace(trace_id="2" * 32), "2" * 32),
+    ):
+        await insert(database, job)
+        assert await rows(database, "lock") == [(expected,)]
 
 
 async def test_jobs_are_executed_once_and_deleted(database: Database) -> None:

@@ -101,6 +101,20 @@ def test_no_request_fails_while_one_of_the_server_processes_ends(start: StartSer
         assert httpx.get(f"{service.url}/health/live", timeout=TIMEOUT).status_code == 200
 
 
+def test_a_server_process_that_is_killed_while_the_service_stops_is_logged(
+    start: StartService,
+) -> None:
+    service = start("WORKERS=2").wait_until_it_serves()
+    stopped, other = service.serving()
+    stopped.suspend()
+    service.main.send_signal(signal.SIGTERM)
+    other.wait(TIMEOUT)
+    stopped.kill()
+    assert service.process.wait(TIMEOUT) == 0
+    (line,) = [one for one in service.output.splitlines() if " while the service stopped" in one]
+    assert f"server process {stopped.pid} was killed by SIGKILL (kill -9" in line
+
+
 @pytest.mark.parametrize("beats", [b".", b""], ids=["after a beat", "before the first"])
 def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beats: bytes) -> None:
     """With a beat of 0.2 s instead of 5."""

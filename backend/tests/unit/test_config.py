@@ -47,7 +47,7 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     good |= {"RENDER_MEMORY_MB": "256", "STRIP_METADATA": "true"}
     good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
     good |= {"STORAGE_URL": "s3://bucket", "STORAGE_PREVIOUS_URL": "local"}
-    good |= {"STORAGE_REDIRECT": "true"}
+    good |= {"STORAGE_REDIRECT": "true", "LOG_LEVEL": "error"}
     good |= {"ACCESS": "upload", "SIGNING_KEY": "a:" + "s" * 32}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
@@ -185,6 +185,7 @@ def test_a_misspelt_key_of_the_file_is_refused() -> None:
         ("BATCH_MAX_FILES", "-1"),
         ("UPLOADS_PER_HOUR_PER_IP", "-1"),
         ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "INFO"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("PUBLIC_URL", "images.example.org"),
         ("PUBLIC_URL", "ftp://images.example.org"),

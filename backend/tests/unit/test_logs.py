@@ -1,10 +1,32 @@
 import json
 import logging
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from app.observability.logs import JsonFormatter, TextFormatter, log_config, request_id
+from app.observability.logs import (
+    JsonFormatter,
+    LogFormat,
+    LogLevel,
+    TextFormatter,
+    log_config,
+    request_id,
+    trace_id,
+)
+from testkit.service import BACKEND
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@contextmanager
+def within(request: str, trace: str) -> Iterator[None]:
+    tokens = request_id.set(request), trace_id.set(trace)
+    yield
+    request_id.reset(tokens[0])
+    trace_id.reset(tokens[1])
 
 
 def record(message: str = "hello %s", **extra: object) -> logging.LogRecord:
@@ -48,9 +70,56 @@ def test_a_json_line_stays_one_line_with_a_trace() -> None:
     assert "RuntimeError: broken\nin two" in json.loads(line)["trace"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "shown"), [("4f1c", f"4f1c trace_id={TRACE}"), ("-", f"- trace_id={TRACE}")]
+)
+def test_a_line_has_the_trace_that_it_is_part_of(request_: str, shown: str) -> None:
+    with within(request_, TRACE):
+        assert f" app.x {shown} hello you" in TextFormatter().format(record())
+        line = json.loads(JsonFormatter().format(record()))
+    assert (line["request_id"], line["trace_id"]) == (request_, TRACE)
+
+
+def test_a_trace_that_nginx_has_made_of_the_request_id_is_not_written_twice() -> None:
+    with within(TRACE, TRACE):
+        assert TextFormatter().format(record()).endswith(f" app.x {TRACE} hello you")
+        assert json.loads(JsonFormatter().format(record()))["trace_id"] == TRACE
+
+
+LEVELS = ("debug", "info", "warning", "error")
+SCRIPT = """
+import logging.config, sys
+from app.observability.logs import log_config
+logging.config.dictConfig(log_config("text", sys.argv[1]))
+for name in ("app.x", "botocore.auth", "procrastinate.worker"):
+    for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        logging.getLogger(name).log(getattr(logging, level), "said")
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_lines_below_the_level_are_left_out_and_libraries_never_debug(level: LogLevel) -> None:
+    """At DEBUG, botocore logs what it signs."""
+    command = [sys.executable, "-c", SCRIPT, level]
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        command, cwd=BACKEND, capture_output=True, text=True, check=True
+    )
+    said = [tuple(line.split()[2:0:-1]) for line in run.stderr.splitlines()]
+    at_least = [name.upper() for name in LEVELS[LEVELS.index(level) :]]
+    assert [one for name, one in said if name == "app.x"] == at_least
+    libraries = {
+        "botocore.auth": ["INFO", "WARNING", "ERROR"],
+        "procrastinate.worker": ["WARNING", "ERROR"],
+    }
+    for library, levels in libraries.items():
+        assert [one for name, one in said if name == library] == [
+            one for one in levels if one in at_least
+        ]
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_the_configuration_is_valid_for_logging(log_format: str) -> None:
-    config = log_config("json" if log_format == "json" else "text")
+def test_the_configuration_is_valid_for_logging(log_format: LogFormat) -> None:
+    config = log_config(log_format, "info")
     formatter = config["formatters"]["line"]["()"]()
     assert isinstance(formatter, logging.Formatter)
     assert config["root"]["handlers"] == ["stderr"]

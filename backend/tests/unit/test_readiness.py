@@ -73,7 +73,6 @@ async def test_a_check_that_hangs_is_a_failure_and_no_other_begins_beside_it(
     for _ in range(3):
         for error in await ask(probe, 10):
             assert isinstance(error, StorageUnavailable)
-            assert isinstance(error.__cause__, TimeoutError)
     assert dependency.checks == 1
     dependency.answers.set()
     await asyncio.sleep(0.02)

@@ -25,7 +25,7 @@ from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.images.repeatable import KEY_PARAMETER, RepeatableRoute
 from app.api.images.shown import show, show_all
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
-from app.api.problems.handlers import problem_response
+from app.api.problems.handlers import problem_response, report
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
 from app.api.problems.problem import FILE_PROBLEMS
@@ -206,6 +206,8 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
         files, context.client_address, actor.user_id
     )
     failures = [result for result in results if isinstance(result, FailedUpload)]
+    for failure in failures:
+        report(failure.error, context.readiness)
     uploaded = [await _shown(image, context) for image in results if type(image) is Image]
     existing = await show_all(
         context, [image for image in results if isinstance(image, ExistingImage)]

@@ -1,14 +1,15 @@
 """The access log, and the last resort for errors that nothing else answered.
 
 Every request gets an id, which its log lines and its answer carry, or has that of the trusted proxy
-that it came through. A client's own id is ignored: it could forge log lines, and two requests could
-share one.
+that it came through; so with the trace that it is part of. A client's own ids are ignored: they
+could forge log lines, and two requests could share one.
 """
 
 import logging
 import os
 import re
 import time
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
@@ -18,11 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.middleware.proxy_headers import IS_FORWARDED
 from app.api.problems.kinds import INTERNAL_ERROR
 from app.api.problems.problem import FILE_PROBLEMS, PROBLEM
-from app.observability.logs import request_id
+from app.api.trace_context import parse_traceparent
+from app.observability.logs import request_id, row_cache, trace_id
 from app.observability.observer import SILENT, Observer
+from app.observability.reasons import reason
 
 CLIENT_CLOSED_REQUEST: Final = 499
 """Logged where the client disconnected before there was an answer (nginx's number for it)."""
+
+MOST_OF_AN_AGENT: Final = 200
+"""Bytes of User-Agent that are logged."""
 
 _ID: Final = re.compile(rb"[0-9a-f]{32}")
 """An id as it is made here, and by nginx ($request_id)."""
@@ -45,11 +51,16 @@ class AccessLog:
     Args:
         app: What answers.
         observer: Told the same.
+        has_details: Whether lines also say by which program the client asked, and whether the cache
+            had the row.
     """
 
-    def __init__(self, app: ASGIApp, observer: Observer = SILENT) -> None:
+    def __init__(
+        self, app: ASGIApp, observer: Observer = SILENT, *, has_details: bool = False
+    ) -> None:
         self._app = app
         self._observer = observer
+        self._has_details = has_details
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -57,8 +68,11 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        current_id = (IS_FORWARDED in scope and _id_of(scope)) or os.urandom(16).hex()
+        is_forwarded = IS_FORWARDED in scope
+        current_id = (is_forwarded and sent_id(scope["headers"])) or os.urandom(16).hex()
         token = request_id.set(current_id)
+        trace = is_forwarded and parse_traceparent(_values(scope, b"traceparent"))
+        trace_token = trace_id.set(trace) if trace else None
         status = CLIENT_CLOSED_REQUEST
         sent = 0
         started = False
@@ -78,8 +92,8 @@ class AccessLog:
             await self._app(scope, receive, send_and_count)
         except ClientDisconnect:
             pass
-        except Exception:  # noqa: BLE001 - the last resort: answered, and in the log
-            _log.exception("unhandled error")
+        except Exception as error:  # noqa: BLE001 - the last resort: answered, and in the log
+            _log.exception("%s: %s", INTERNAL_ERROR.slug, reason(error))
             if not started:
                 await INTERNAL_ERROR.response()(scope, receive, send_and_count)
             # A started answer stays incomplete, and the server closes the connection.
@@ -89,6 +103,8 @@ class AccessLog:
             if not self._observer.is_silent:
                 self._observe(scope, status, seconds, sent)
             request_id.reset(token)
+            if trace_token:
+                trace_id.reset(trace_token)
 
     def _observe(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
         route = getattr(scope.get("route"), "path", "")
@@ -110,13 +126,31 @@ class AccessLog:
             "bytes": sent,
             "client": client[0] if client else "-",
         }
+        details = _details(scope) if self._has_details else {}
         # As `info` would, in half the time: nothing is looked up that all records share.
         record = logging.LogRecord.__new__(logging.LogRecord)
-        vars(record).update(_RECORD, args=(*fields.values(),), created=time.time(), **fields)
+        shown = (*fields.values(),)
+        vars(record).update(_RECORD, args=shown, created=time.time(), **fields, **details)
         _log.handle(record)
 
 
-def _id_of(scope: Scope) -> str:
-    """Return the id that a request has already; empty = none."""
-    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+def sent_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the id that a request was sent with; empty = none. Only a proxy's is to be used."""
+    sent = next((value for name, value in headers if name == b"x-request-id"), b"")
     return sent.decode() if _ID.fullmatch(sent) else ""
+
+
+def _details(scope: Scope) -> dict[str, str]:
+    """Return what lines in JSON have beside the others, of what there is of it."""
+    details = {}
+    if agents := _values(scope, b"user-agent"):
+        visible = agents[0][:MOST_OF_AN_AGENT].decode("latin-1").encode("unicode_escape")
+        details["user_agent"] = visible.decode("ascii")
+    if found := row_cache.get():
+        details["cache"] = found
+        row_cache.set("")
+    return details
+
+
+def _values(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for field, value in scope["headers"] if field == name]

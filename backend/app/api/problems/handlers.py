@@ -25,7 +25,7 @@ from app.api.images.paths import FILE_URL
 from app.api.json_body import JSON_MEDIA_TYPE, UnsupportedMediaType
 from app.api.middleware.request_body import BodyTooLarge
 from app.api.problems import kinds
-from app.api.problems.problem import RETRY_AFTER_SECONDS, Problem, ProblemResponse
+from app.api.problems.problem import RETRY_AFTER_SECONDS, ProblemResponse
 from app.api.ranges import RangeNotSatisfiable
 from app.domain.errors import (
     DatabaseUnavailable,
@@ -44,6 +44,7 @@ from app.domain.errors import (
 )
 from app.domain.limits import QUOTA_PERIOD
 from app.observability.reasons import reason
+from app.services.readiness import Readiness
 
 _MOST_INPUTS: Final = 20
 """Bad inputs that an answer names."""
@@ -56,9 +57,8 @@ _log = logging.getLogger(__name__)
 
 def problem_response(error: Exception, members: Mapping[str, Any] = {}) -> ProblemResponse:
     """Return the answer to an error: its problem, headers, and extension members."""
-    problem = kinds.problem_of(error)
-    _log_failure(problem, error)
-    return problem.response(headers=_headers(error), **error_members(error), **members)
+    headers = _headers(error)
+    return kinds.problem_of(error).response(headers=headers, **error_members(error), **members)
 
 
 def error_members(error: Exception) -> dict[str, Any]:
@@ -118,17 +118,23 @@ def _headers(error: Exception) -> dict[str, str]:  # noqa: PLR0911 - one a kind
     return {}
 
 
-def _log_failure(problem: Problem, error: Exception) -> None:
-    """Log what is not the client's fault.
+def report(error: Exception, readiness: Readiness) -> None:
+    """Log why a request, or a file of one, is answered with a status of 5xx, if it is.
 
-    Damaged images the service has logged itself, and that a thumbnail is late is no failure.
+    And have checked what has failed.
     """
-    if isinstance(error, ImageDamaged | ThumbnailNotReady):
+    problem = kinds.problem_of(error)
+    if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return
-    if isinstance(error, DatabaseUnavailable | StorageUnavailable | StorageFull):
-        _log.warning("%s: %s", problem.slug, reason(error))
-    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("%s: %s", problem.slug, error, exc_info=error)
+    match error:
+        case DatabaseUnavailable() | StorageUnavailable() | StorageFull() | ThumbnailNotReady():
+            _log.warning("%s: %s", problem.slug, reason(error))
+        case ImageDamaged(is_known=is_known):
+            level = logging.INFO if is_known else logging.ERROR
+            _log.log(level, "%s: %s", problem.slug, reason(error))
+        case _:
+            _log.error("%s: %s", problem.slug, reason(error), exc_info=error)
+    readiness.suspect(error)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -141,6 +147,7 @@ async def _answer(request: Request, error: Exception) -> ProblemResponse:
     if isinstance(error, HTTPException):
         response = _router_response(request, error)
     else:
+        report(error, request.state.readiness)
         response = problem_response(error)
     if FILE_URL.fullmatch(request.scope["path"]):
         response.raw_headers += FOR_ANY_SITE
@@ -158,6 +165,7 @@ def _router_response(request: Request, error: HTTPException) -> ProblemResponse:
         allowed = ", ".join(_allowed_methods(request.scope) or ["GET", "HEAD"])
         detail = f"This URL does not take {request.method}; it takes {allowed}."
         return kinds.METHOD_NOT_ALLOWED.response(detail, {"Allow": allowed})
+    _log.error("%s: the router has raised %s", kinds.INTERNAL_ERROR.slug, error)
     return kinds.INTERNAL_ERROR.response()
 
 

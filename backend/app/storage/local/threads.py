@@ -89,7 +89,9 @@ class Threads:
         if is_stuck and (not call.must_run or len(self._unfinished) >= MOST_DEFERRED):
             raise StorageUnavailable from call.timed_out()
         if self._waiting >= MOST_CALLS and not call.must_run:
-            raise StorageUnavailable from Overloaded(f"{self._waiting} wait for a thread")
+            raise StorageUnavailable from Overloaded(
+                f"{self._waiting} calls wait for a thread: {call.name}: {call.path}"
+            )
 
     def _submit(self, future: Future[_Result], function: Callable[[], _Result]) -> None:
         self._unfinished.add(future)

@@ -7,7 +7,7 @@ take that lock from the loop: nearly half of what an upload cost.
 import asyncio
 import logging
 from collections.abc import Sequence
-from errno import ETIMEDOUT
+from errno import EPIPE, ETIMEDOUT
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -209,7 +209,7 @@ class Writer:
     def _shared_memory(self) -> SharedMemory:
         """Return the memory, which is made when it is first needed, unless the writer is closed."""
         if self._is_closed:
-            raise StorageUnavailable
+            raise StorageUnavailable from BrokenPipeError(EPIPE, "the writer of uploads is closed")
         if self._memory is None:
             self._memory = SharedMemory(self._uploads)
         return self._memory

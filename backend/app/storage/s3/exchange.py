@@ -91,7 +91,7 @@ class Exchange:
             StorageUnavailable: If all connections were closed.
         """
         if self._is_closed:
-            raise StorageUnavailable
+            raise StorageUnavailable from ConnectionError(f"closed to {self._address}")
         if self._session is None:
             self._session = self._open()
         url = URL(self._address + target, encoded=True)
