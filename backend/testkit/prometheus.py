@@ -101,7 +101,7 @@ class Prometheus(_Server):
         told = [f"127.0.0.1:{alertmanager.port}"] if alertmanager else []
         _write_targets(configuration / "targets" / "alertmanager.yml", told)
         _ask_each_second(configuration / "prometheus.yml")
-        _hurry(configuration / "rules.yml", quicker)
+        hurry(configuration / "rules.yml", quicker)
         super().__init__(
             folder,
             PROMETHEUS,
@@ -137,7 +137,7 @@ def _ask_each_second(file: Path) -> None:
     file.write_text(text)
 
 
-def _hurry(file: Path, quicker: int) -> None:
+def hurry(file: Path, quicker: int) -> None:
     """Divide each duration in the rules, and nothing else: neither an expression nor a threshold.
 
     `rate(…[5m])` and `for: 5m` become `rate(…[5000ms])` and `for: 5000ms`.
