@@ -77,6 +77,14 @@ class Alertmanager(_Server):
         """Return the names of the alerts that it knows."""
         return {alert["labels"]["alertname"] for alert in self.alerts()}
 
+    def suppressed(self) -> set[str]:
+        """Return the names of those that it keeps back, since another says why."""
+        return {
+            alert["labels"]["alertname"]
+            for alert in self.alerts()
+            if alert["status"]["state"] == "suppressed"
+        }
+
 
 class Prometheus(_Server):
     """What asks a service for its metrics.
