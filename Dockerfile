@@ -1,10 +1,12 @@
 # The service without its embedded database; docker-compose.yml gives it one. With
-# `--build-arg CACHE=cache` it has the client of Redis, with `--build-arg S3=s3` that of S3.
+# `--build-arg CACHE=cache` it has the client of Redis, with `--build-arg S3=s3` that of S3, with
+# `--build-arg METRICS=metrics` that of Prometheus.
 FROM python:3.11-slim AS build
 ARG CACHE=""
 ARG S3=""
+ARG METRICS=""
 COPY backend/locks /tmp/locks
-RUN python -m venv /opt/venv && for lock in core $CACHE $S3; do \
+RUN python -m venv /opt/venv && for lock in core $CACHE $S3 $METRICS; do \
     /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r "/tmp/locks/$lock.txt" || exit; \
     done
 

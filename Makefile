@@ -21,7 +21,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck record-backup jobs users keys torture bench perf load explain seed screens page-report lint format lock clean
+.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck record-backup jobs users keys torture bench perf load explain seed screens page-report dashboards lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,6 +98,9 @@ screens: $(VENV)/.dev ## Take screenshots of each state of the page (ARGS="FOLDE
 
 seed: $(VENV)/.dev ## Fill an empty host with a million images (ARGS="--count 1000", see ARGS="--help")
 	@PYTHONPATH=backend $(BIN)/python -m bench.seed $(ARGS)
+
+dashboards: $(VENV)/.dev ## Write deploy/grafana/dashboards again, from backend/dashboards
+	@cd backend && ../$(BIN)/python -m dashboards
 
 lint: $(VENV)/.dev $(MODULES) ## Lint, format check, strict types, import layers, types of the page
 	@cd backend && ../$(BIN)/ruff check . && ../$(BIN)/ruff format --check . \

