@@ -25,10 +25,15 @@ class CannotMount(Exception):
 
 
 class FrozenDisk:
-    """An ext4 filesystem on which nobody can write for a time, and all can read."""
+    """An ext4 filesystem on which nobody can write for a time, or that breaks for good."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image: Path) -> None:
         self.folder = folder
+        self._image = image
+
+    def break_down(self) -> None:
+        """Let all that is read or written fail from now on (EIO); what is cached can be read."""
+        os.truncate(self._image, 0)
 
     def freeze(self) -> None:
         self._control(_FREEZE)
@@ -80,7 +85,7 @@ def mounted_disk(folder: Path, size: int) -> Iterator[FrozenDisk]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise CannotMount(str(error)) from error
     try:
-        yield FrozenDisk(mounted / "data")
+        yield FrozenDisk(mounted / "data", image)
     finally:
         _run("umount", "--lazy", str(mounted))
 

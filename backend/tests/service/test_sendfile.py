@@ -1,5 +1,6 @@
 """Large files, which go from the page cache to the client: the answers are those of other files."""
 
+import errno
 import logging
 import os
 import re
@@ -18,7 +19,9 @@ from app.config.settings import Settings
 from app.storage.local.file_reader import READ_BLOCK, FileReader, can_read_cached
 from testkit import samples
 from testkit.descriptors import open_files_below
+from testkit.disks import disk_that_freezes
 from testkit.live import LiveServer, serve, wait_until
+from testkit.problems import assert_problem
 from testkit.sockets import UPLOAD, read_to_end
 
 SIZE = 3 * 1024 * 1024
@@ -180,6 +183,46 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
             taken += read_to_end(client)
     assert len(taken) < SIZE
     wait_until(lambda: not open_files_below(settings.data_dir))
+
+
+def test_a_disk_that_breaks_while_a_file_is_sent_ends_the_connection_and_nothing_else(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = []
+    sendfile = os.sendfile
+
+    def note(*arguments: int) -> int:
+        try:
+            return sendfile(*arguments)
+        except OSError as error:
+            failed.append(error.errno)
+            raise
+
+    monkeypatch.setattr(os, "sendfile", note)
+    with disk_that_freezes(tmp_path) as disk:
+        on_disk = settings.model_copy(update={"data_dir": disk.folder})
+        with hosted(on_disk, "uvloop") as host:
+            if not can_read_cached(str(host.file)):
+                pytest.skip("this filesystem does not report what is in the page cache")
+            with host.server.connect() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.sendall(host.request())
+                taken = client.recv(1000)
+                disk.break_down()
+                with host.file.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
+                with suppress(ConnectionResetError):
+                    taken += read_to_end(client)
+            body = taken.partition(b"\r\n\r\n")[2]
+            assert len(body) < SIZE
+            assert host.content.startswith(body)
+            assert errno.EIO in failed
+            wait_until(lambda: not open_files_below(disk.folder))
+            assert httpx.get(f"{host.server.url}/health/live").is_success
+            end = {"Range": "bytes=-1000000"}
+            answer = httpx.get(f"{host.server.url}{host.path}", headers=end)
+            assert_problem(answer, 503, "storage-unavailable")
 
 
 def test_the_access_log_counts_all_bytes_of_a_large_file(
