@@ -211,6 +211,7 @@ async def test_what_nobody_has_asked_for_in_a_while_is_not_answered_as_it_was(
         await reader.read()
         monkeypatch.setattr(figures, "KEPT_SECONDS", 0.0)
         monkeypatch.setattr(figures, "FIRST_DEADLINE", 0.2)
+        monkeypatch.setattr(figures, "DEADLINE", 0.2)
         async with database.write() as session:
             await session.execute(text("LOCK TABLE images"))
             assert (await reader.read()).stored is None
