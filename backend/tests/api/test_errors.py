@@ -3,6 +3,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
 
 from app.api.problems.handlers import problem_response
 from app.api.problems.kinds import INTERNAL_ERROR, PROBLEMS, problem_of
@@ -11,6 +12,7 @@ from app.domain.errors import ImageNotFound, QuotaExceeded
 from app.services.images import Images
 from testkit import samples
 from testkit.asgi import OpenClient
+from testkit.logs import logging_to
 from testkit.problems import assert_problem
 
 IMAGES = "/api/v1/images"
@@ -106,6 +108,22 @@ async def test_an_unexpected_error_is_answered_and_logged_but_not_shown(
     assert_problem(response, 500, "internal-error")
     assert "secret" not in response.text
     assert "a secret of the inside" in caplog.text
+
+
+async def test_what_a_library_raises_for_the_router_is_logged_too(
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise HTTPException(418, "no problem of ours")
+
+    monkeypatch.setattr(Images, "page", fail)
+    with logging_to() as log:
+        async with open_client() as client:
+            response = await client.get("/api/v1/images")
+    assert_problem(response, 500, "internal-error")
+    [line] = log.about("internal-error: ")
+    assert line["message"].endswith("418: no problem of ours")
+    assert line["request_id"] == response.headers["x-request-id"]
 
 
 async def test_the_type_of_every_problem_leads_to_its_description(
