@@ -1,6 +1,5 @@
 """The file of an upload: staged while its bytes arrive, then published, which makes it durable."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 from uuid import UUID, uuid4
@@ -45,8 +44,7 @@ class StagedImage(NamedTuple):
 
     row: NewImage
     object: StagedObject
-    facts: asyncio.Task[Facts]
-    """Runs in a thread, while another one makes the file durable."""
+    facts: Facts
     keyed: KeyedFile | None = None
     """As that of the incoming file."""
     on_duplicate: Literal["store", "return"] = "store"
@@ -126,8 +124,7 @@ class Staging:
             owner_id=owner_id,
             is_public=file.options.is_public,
         )
-        facts = asyncio.create_task(inspection.facts())
-        return StagedImage(row, staged, facts, file.keyed, file.options.on_duplicate)
+        return StagedImage(row, staged, inspection.facts(), file.keyed, file.options.on_duplicate)
 
     async def publish(self, image: StagedImage) -> StagedImage:
         """Make a file durable, and return it with its complete row; discard it on failure.
@@ -137,7 +134,7 @@ class Staging:
         """
         try:
             checksum = await image.object.publish()
-            facts = await image.facts
+            facts = image.facts
             if facts.truncated is None:
                 facts = facts._replace(truncated=await self._is_truncated(image.row))
         except BaseException:
