@@ -170,7 +170,7 @@ async def measure(folder: Path, url: str) -> None:
             begin = time.perf_counter()
             inspected = inspection.Inspection(image_type)
             inspected.feed(header)
-            await inspected.facts()
+            inspected.facts()
             needed.append(time.perf_counter() - begin)
         print(
             f"{name}: {statistics.median(needed) * 1000:.2f} ms, longest {max(needed) * 1000:.2f}"

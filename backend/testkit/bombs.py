@@ -8,13 +8,13 @@ from app.imaging.inspection import Inspection
 from testkit.samples import chunk, jpeg, jpeg_with, png_header, png_with, segment
 
 
-async def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:
+def measure(data: bytes, piece: int = 1 << 20) -> tuple[int, int] | None:
     image_type = detect(data[:HEAD_BYTES])
     assert image_type
     inspection = Inspection(image_type)
     for begin in range(0, len(data), piece):
         inspection.feed(data[begin : begin + piece])
-    return await inspection.dimensions()
+    return inspection.dimensions()
 
 
 def overlapping_exif(size: int) -> bytes:

@@ -6,10 +6,8 @@ given it alone: a KiB, whatever a client sends, so that neither its time nor its
 another limit.
 """
 
-import asyncio
 import math
 import warnings
-from contextlib import suppress
 from io import BytesIO
 from typing import Final
 
@@ -23,21 +21,14 @@ MAX_SIDE: Final = 2**31 - 1
 """Pixels of a PNG's side (PNG specification, section 11.2.2); the columns hold as much."""
 MAX_PIXELS: Final = 2**32
 """More than any JPEG or WebP has. A header with more is not believed."""
-THREAD_SECONDS: Final = 1.0
-"""How long to wait for a thread, where all are held up by a slow disk."""
 
 
-async def measure(header: Header) -> tuple[int, int] | None:
+def measure(header: Header) -> tuple[int, int] | None:
     """Return width and height in pixels, as viewers show the image; None if they are unknown.
 
-    Never raises. Pillow works in a thread. One that does not come in time is not waited for,
-    and where the system allows no more threads there is none.
+    Never raises.
     """
-    size = header.size
-    if header.frame:
-        with suppress(TimeoutError, RuntimeError):
-            async with asyncio.timeout(THREAD_SECONDS):
-                size = await asyncio.to_thread(_measure, header.frame)
+    size = _measure(header.frame) if header.frame else header.size
     if size is None or min(size) < 1 or max(size) > MAX_SIDE or math.prod(size) > MAX_PIXELS:
         return None
     return size[::-1] if header.is_turned else size

@@ -58,11 +58,11 @@ class Inspection:
             return True
         return self._end.truncated if self._walker.result else None
 
-    async def dimensions(self) -> tuple[int, int] | None:
+    def dimensions(self) -> tuple[int, int] | None:
         """Return width and height, as `measure`. Never raises."""
-        return await measure(self._header)
+        return measure(self._header)
 
-    async def facts(self) -> Facts:
+    def facts(self) -> Facts:
         """Return what was found out. Never raises."""
-        width, height = await self.dimensions() or (None, None)
+        width, height = self.dimensions() or (None, None)
         return Facts(width, height, self.truncated)

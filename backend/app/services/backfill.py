@@ -126,7 +126,7 @@ async def _read_all(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
     while block := await reader.read():
         checksum.update(block)
         inspection.feed(block)
-    width, height, truncated = await inspection.facts()
+    width, height, truncated = inspection.facts()
     return FoundFacts(row.id, width, height, checksum.digest(), truncated)
 
 
@@ -134,5 +134,5 @@ async def _read_header(row: IncompleteRow, reader: ObjectReader) -> FoundFacts:
     inspection = Inspection(ImageType(row.content_type))
     while not inspection.has_header and (block := await reader.read()):
         inspection.feed(block)
-    width, height = await inspection.dimensions() or (None, None)
+    width, height = inspection.dimensions() or (None, None)
     return FoundFacts(row.id, width, height, None, None)

@@ -1,6 +1,5 @@
 """The file of an upload: staged while its bytes arrive, then published, which makes it durable."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 from uuid import UUID, uuid4
@@ -46,8 +45,7 @@ class StagedImage(NamedTuple):
 
     row: NewImage
     object: StagedObject
-    facts: asyncio.Task[Facts]
-    """Runs in a thread, while another one makes the file durable."""
+    facts: Facts
     keyed: KeyedFile | None = None
     """As that of the incoming file."""
     on_duplicate: Literal["store", "return"] = "store"
@@ -129,8 +127,7 @@ class Staging:
             owner_id=owner_id,
             is_public=file.options.is_public,
         )
-        facts = asyncio.create_task(inspection.facts())
-        options = file.options
+        facts, options = inspection.facts(), file.options
         return StagedImage(row, staged, facts, file.keyed, options.on_duplicate, trace_id.get())
 
     async def publish(self, image: StagedImage) -> StagedImage:
@@ -141,7 +138,7 @@ class Staging:
         """
         try:
             checksum = await image.object.publish()
-            facts = await image.facts
+            facts = image.facts
             if facts.truncated is None:
                 facts = facts._replace(truncated=await self._is_truncated(image.row))
         except BaseException:

@@ -40,11 +40,11 @@ def outcomes() -> dict[str, Outcome]:
     return asyncio.run(_all())
 
 
-async def facts_of(content: bytes, image_type: ImageType) -> Facts:
+def facts_of(content: bytes, image_type: ImageType) -> Facts:
     """Return what is found out about a file as it arrives."""
     inspection = Inspection(image_type, everywhere=True)
     inspection.feed(content)
-    return await inspection.facts()
+    return inspection.facts()
 
 
 async def _all() -> dict[str, Outcome]:
@@ -67,7 +67,7 @@ async def _of(sample: Sample, renderer: Renderer) -> Outcome:
             stripped = strip(sample.content)
     return Outcome(
         detect(sample.content[:HEAD_BYTES]),
-        await facts_of(sample.content, sample.image_type),
+        facts_of(sample.content, sample.image_type),
         rendition,
         unrenderable,
         stripped,

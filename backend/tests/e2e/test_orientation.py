@@ -42,7 +42,7 @@ async def test_the_dimensions_we_read_are_those_that_a_browser_shows(browser: Br
         if sample.image_type not in NOT_SHOWN and sample.trait != "truncated"
     }
     for case, image in {**gifs(), **webps(), **avifs(), **whole}.items():
-        size = await measure(image)
+        size = measure(image)
         assert size
         assert await _shown(page, image) == [*size], case
     await page.close()

@@ -101,7 +101,7 @@ async def test_a_stripped_file_has_the_same_type_dimensions_and_end(name: str) -
     outcome, image_type = outcomes()[name], SAMPLES[name].image_type
     assert outcome.stripped is not None
     assert detect(outcome.stripped[:HEAD_BYTES]) is image_type
-    assert await facts_of(outcome.stripped, image_type) == outcome.facts
+    assert facts_of(outcome.stripped, image_type) == outcome.facts
 
 
 @needs_exiftool

@@ -1,12 +1,9 @@
 """Width and height from headers: of every kind of image, and of anything else."""
 
-import asyncio
 import struct
 import subprocess
 import sys
-import threading
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,7 +19,6 @@ from app.imaging.walker import MAX_STEPS
 from testkit import samples
 from testkit.bombs import BOMBS, measure
 from testkit.forms import split
-from testkit.live import TIMEOUT
 from testkit.orientations import EXIF, ORIENTATION, SHORT, TURNED, UPRIGHT, tiff
 from testkit.samples import chunk, exif, jpeg_header, jpeg_with, png_header, png_with, segment
 
@@ -39,18 +35,18 @@ def _configured() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
-async def test_an_image_of_every_kind_has_the_size_that_viewers_show(name: str, piece: int) -> None:
-    assert await measure(KINDS[name][0], piece) == samples.shown(name)
+def test_an_image_of_every_kind_has_the_size_that_viewers_show(name: str, piece: int) -> None:
+    assert measure(KINDS[name][0], piece) == samples.shown(name)
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_an_image_cut_anywhere_has_its_size_or_none(name: str) -> None:
+def test_an_image_cut_anywhere_has_its_size_or_none(name: str) -> None:
     image, content_type = KINDS[name]
     found = []
     for end in [*range(8, min(len(image), 3000), 7), len(image)]:
         inspection = Inspection(ImageType(content_type))
         inspection.feed(image[:end])
-        found.append(await inspection.dimensions())
+        found.append(inspection.dimensions())
     assert found[0] is None
     assert found[-1] == samples.shown(name)
     assert set(found) == {None, samples.shown(name)}
@@ -65,9 +61,9 @@ LARGEST = {
 
 
 @pytest.mark.parametrize("case", LARGEST)
-async def test_the_largest_and_the_smallest_sizes_are_measured(case: str) -> None:
+def test_the_largest_and_the_smallest_sizes_are_measured(case: str) -> None:
     header, size = LARGEST[case]
-    assert await measure(header) == size
+    assert measure(header) == size
 
 
 NO_PICTURE = {
@@ -104,16 +100,16 @@ NO_PICTURE = {
 
 
 @pytest.mark.parametrize("case", NO_PICTURE)
-async def test_a_header_without_a_size_measures_none(case: str) -> None:
-    assert await measure(NO_PICTURE[case]) is None
+def test_a_header_without_a_size_measures_none(case: str) -> None:
+    assert measure(NO_PICTURE[case]) is None
 
 
 @pytest.mark.parametrize("case", BOMBS)
-async def test_a_bomb_is_not_decompressed_and_has_the_size_of_its_header(case: str) -> None:
-    await measure(KINDS["baseline.jpg"][0])  # Pillow loads its parsers
+def test_a_bomb_is_not_decompressed_and_has_the_size_of_its_header(case: str) -> None:
+    measure(KINDS["baseline.jpg"][0])  # Pillow loads its parsers
     tracemalloc.start()
     try:
-        size = await measure(BOMBS[case], 65_536)
+        size = measure(BOMBS[case], 65_536)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -125,16 +121,14 @@ async def test_a_bomb_is_not_decompressed_and_has_the_size_of_its_header(case: s
 def test_bombs_do_not_grow_the_memory_of_the_process() -> None:
     """What tracemalloc does not see, such as what zlib takes for itself, RSS shows."""
     code = (
-        "import asyncio, re, pathlib; from testkit import bombs, samples\n"
+        "import re, pathlib; from testkit import bombs, samples\n"
         "from app.imaging.dimensions import configure_pillow; configure_pillow()\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
-        "async def main():\n"
-        "    await bombs.measure(samples.of_every_kind()['baseline.jpg'][0])\n"
-        "    before = peak()\n"
-        "    for bomb in bombs.BOMBS.values(): await bombs.measure(bomb, 65_536)\n"
-        "    print((peak() - before) * 1024)\n"
-        "asyncio.run(main())\n"
+        "bombs.measure(samples.of_every_kind()['baseline.jpg'][0])\n"
+        "before = peak()\n"
+        "for bomb in bombs.BOMBS.values(): bombs.measure(bomb, 65_536)\n"
+        "print((peak() - before) * 1024)\n"
     )
     found = subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-c", code],
@@ -149,66 +143,32 @@ def test_bombs_do_not_grow_the_memory_of_the_process() -> None:
 
 @pytest.mark.parametrize("case", TURNED | UPRIGHT)
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
-async def test_the_orientation_is_found_anywhere_in_the_exif(case: str, piece: int) -> None:
+def test_the_orientation_is_found_anywhere_in_the_exif(case: str, piece: int) -> None:
     """What a browser shows of these is asked in `e2e/test_orientation.py`."""
-    size = await measure((TURNED | UPRIGHT)[case], piece)
+    size = measure((TURNED | UPRIGHT)[case], piece)
     assert size == ((48, 64) if case in TURNED else (64, 48))
 
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_every_orientation_is_found_far_into_the_exif(orientation: int, order: str) -> None:
+def test_every_orientation_is_found_far_into_the_exif(orientation: int, order: str) -> None:
     entry = (ORIENTATION, SHORT, 1, orientation)
     image = jpeg_with(segment(0xE1, EXIF + tiff(entry, order=order, gap=40_000)))
-    assert await measure(image) == ((48, 64) if orientation > 4 else (64, 48))
+    assert measure(image) == ((48, 64) if orientation > 4 else (64, 48))
 
 
-async def test_damaged_exif_does_not_turn_an_image() -> None:
+def test_damaged_exif_does_not_turn_an_image() -> None:
     whole = exif(6)
     for end in range(6, len(whole)):
         image = jpeg_with(segment(0xE1, whole[:end]))
-        assert await measure(image) in {(64, 48), (48, 64)}
+        assert measure(image) in {(64, 48), (48, 64)}
     for orientation in (0, 9, 255, 65_535):
-        assert await measure(jpeg_with(segment(0xE1, exif(orientation)))) == (64, 48)
+        assert measure(jpeg_with(segment(0xE1, exif(orientation)))) == (64, 48)
 
 
-async def test_only_the_first_exif_counts() -> None:
+def test_only_the_first_exif_counts() -> None:
     two = segment(0xE1, exif(1)) + segment(0xE1, exif(6))
-    assert await measure(jpeg_with(two)) == (64, 48)
-
-
-async def test_measuring_times_out_where_no_thread_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("app.imaging.dimensions.THREAD_SECONDS", 0.05)
-    inspection = Inspection(ImageType.JPEG)
-    inspection.feed(KINDS["baseline.jpg"][0])
-    release = threading.Event()
-    with ThreadPoolExecutor(1) as threads:
-        asyncio.get_running_loop().set_default_executor(threads)
-        threads.submit(release.wait)
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                assert await inspection.dimensions() is None
-        finally:
-            release.set()
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-    assert await inspection.dimensions() == (64, 48)
-
-
-async def test_measuring_does_not_raise_where_no_thread_can_be_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    inspection = Inspection(ImageType.JPEG)
-    inspection.feed(KINDS["baseline.jpg"][0])
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")  # as Python does
-
-    with monkeypatch.context() as full:
-        full.setattr(threading.Thread, "start", refuse)
-        assert await inspection.dimensions() is None
-    assert await inspection.dimensions() == (64, 48)
+    assert measure(jpeg_with(two)) == (64, 48)
 
 
 @st.composite
@@ -231,7 +191,7 @@ def keeps(inspection: Inspection) -> int:
     return len(inspection._walker._buffer) + len(inspection._header.frame)
 
 
-async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
+def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
     """Measure what comes in pieces of these sizes, over and over; check what it keeps."""
     inspection = Inspection(ImageType.PNG if data[:1] == b"\x89" else ImageType.JPEG)
     position = 0
@@ -240,14 +200,13 @@ async def measured(data: bytes, sizes: list[int]) -> tuple[int, int] | None:
             inspection.feed(data[position : position + size])
             position += size
             assert keeps(inspection) <= 12 * MAX_ENTRIES + FRAME_BYTES + 64
-    return await inspection.dimensions()
+    return inspection.dimensions()
 
 
 @given(damaged(), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
 def test_damage_never_raises_whatever_the_pieces(data: bytes, sizes: list[int]) -> None:
-    with asyncio.Runner() as runner:
-        size = runner.run(measured(data, sizes))
-        assert runner.run(measured(data, [len(data)])) == size
+    size = measured(data, sizes)
+    assert measured(data, [len(data)]) == size
     if size is not None:
         assert min(size) > 0
         assert max(size) <= MAX_SIDE
@@ -255,20 +214,18 @@ def test_damage_never_raises_whatever_the_pieces(data: bytes, sizes: list[int]) 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]), st.binary(max_size=3000))
 def test_arbitrary_bytes_never_raise(begin: bytes, data: bytes) -> None:
-    with asyncio.Runner() as runner:
-        runner.run(measured(begin + data, [997]))
+    measured(begin + data, [997])
 
 
 @given(damaged())
 def test_damage_never_takes_more_memory_than_the_bound(data: bytes) -> None:
-    with asyncio.Runner() as runner:
-        runner.run(measured(data, [len(data)]))
-        tracemalloc.start()
-        try:
-            runner.run(measured(data, [len(data)]))
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+    measured(data, [len(data)])
+    tracemalloc.start()
+    try:
+        measured(data, [len(data)])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert peak < MEMORY
 
 

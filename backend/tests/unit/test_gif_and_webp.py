@@ -1,6 +1,5 @@
 """GIF and WebP: how large they are shown, and where they end."""
 
-import asyncio
 import struct
 import subprocess
 import sys
@@ -29,7 +28,7 @@ def look(content: bytes, piece: int = 1 << 20) -> Facts:
     for data in split(content, piece):
         inspection.feed(data)
     assert inspection.is_image
-    return asyncio.run(inspection.facts())
+    return inspection.facts()
 
 
 def by_pillow(content: bytes) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """AVIF and HEIC: which files are images, how large they are shown, and where they end."""
 
-import asyncio
 import struct
 import tracemalloc
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ def look(content: bytes, image_type: ImageType = HEIC, piece: int = 1 << 20) -> 
     inspection = Inspection(image_type)
     for data in split(content, piece):
         inspection.feed(data)
-    size = asyncio.run(inspection.dimensions())
+    size = inspection.dimensions()
     orientation = inspection._header.orientation
     return Outcome(inspection.is_image, size, orientation, inspection.truncated)
 

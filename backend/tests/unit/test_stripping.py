@@ -126,10 +126,10 @@ def orientation_by_pillow(content: bytes) -> int:
         return UPRIGHT
 
 
-async def facts(content: bytes) -> Facts:
+def facts(content: bytes) -> Facts:
     inspection = Inspection(type_of(content), everywhere=True)
     inspection.feed(content)
-    return await inspection.facts()
+    return inspection.facts()
 
 
 @needs_exiftool
@@ -188,7 +188,7 @@ async def test_dimensions_orientation_and_truncation_are_as_before(name: str) ->
     content = IMAGES[name]
     stripped = strip(content)
     assert orientation(stripped) == orientation(content)
-    assert await facts(stripped) == await facts(content)
+    assert facts(stripped) == facts(content)
     if name.endswith("truncated"):
         return  # Pillow reads all of a file for its Exif
     assert orientation_by_pillow(stripped) == orientation(content)
