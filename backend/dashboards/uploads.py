@@ -69,7 +69,11 @@ def uploads() -> Dashboard:
             "Refusals",
             "cps",
             (
-                rate("http_problems_total", "type", 'type=~".*quota.*|.*limit.*|.*full.*|.*large"'),
+                rate(
+                    "http_problems_total",
+                    "type",
+                    'type=~".*quota-exceeded|.*too-large|.*-full|too-many-.*"',
+                ),
                 "{{type}}",
             ),
             description="For a quota, a limit, or want of space.",
