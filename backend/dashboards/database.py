@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.panels import build, figure, graph, red_below, red_from
-from dashboards.queries import mean, quantile, rate, total
+from dashboards.queries import mean, most_rate, quantile, rate, total
 
 _STATEMENTS: Final = "database_statement_duration_seconds"
 
@@ -45,7 +45,7 @@ def database() -> Dashboard:
         graph(
             "Time spent, as PostgreSQL counts",
             "none",
-            (_top(rate("database_statement_seconds_total", "statement")), "{{statement}}"),
+            (_top(most_rate("database_statement_seconds_total", "statement")), "{{statement}}"),
             stacked=True,
             description="Where it has pg_stat_statements: whoever asks, without the network.",
         ),
@@ -54,8 +54,8 @@ def database() -> Dashboard:
             "s",
             (
                 _top(
-                    f"{rate('database_statement_seconds_total', 'statement')}"
-                    f" / {rate('database_statement_calls_total', 'statement')}"
+                    f"{most_rate('database_statement_seconds_total', 'statement')}"
+                    f" / {most_rate('database_statement_calls_total', 'statement')}"
                 ),
                 "{{statement}}",
             ),

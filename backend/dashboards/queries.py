@@ -26,6 +26,11 @@ def mean(histogram: str, by: str = "", where: str = "") -> str:
     return f"{rate(f'{histogram}_sum', by, where)} / {rate(f'{histogram}_count', by, where)}"
 
 
+def most_rate(counter: str, by: str) -> str:
+    """Return how fast a counter grows that all services of one database tell alike; as `rate`."""
+    return f"max by ({by}) (rate({series(counter)}[{_WINDOW}]))"
+
+
 def total(gauge: str, by: str = "", where: str = "") -> str:
     """Return the sum of a gauge over all services; as `rate`."""
     return f"{_sum(by)} ({series(gauge, where)})"

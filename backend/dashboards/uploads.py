@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.panels import build, figure, graph, red_below, red_from
-from dashboards.queries import mean, most, quantile, rate, series
+from dashboards.queries import mean, most, quantile, rate
 
 _REQUESTS: Final = "http_request_duration_seconds"
 _UPLOADS: Final = 'route=~".*/images/(upload|batch)"'
@@ -69,7 +69,11 @@ def uploads() -> Dashboard:
             "Refusals",
             "cps",
             (
-                rate("http_problems_total", "type", 'type=~".*quota.*|.*limit.*|.*full.*|.*large"'),
+                rate(
+                    "http_problems_total",
+                    "type",
+                    'type=~".*quota-exceeded|.*too-large|.*-full|too-many-.*"',
+                ),
                 "{{type}}",
             ),
             description="For a quota, a limit, or want of space.",
@@ -97,8 +101,8 @@ def uploads() -> Dashboard:
         graph(
             "Space",
             "bytes",
-            (series("storage_free_bytes"), "free"),
-            (series("storage_size_bytes"), "of the disk"),
+            ("min(image_host_storage_free_bytes)", "free"),
+            ("min(image_host_storage_size_bytes)", "of the disk"),
         ),
         graph("Bytes of the images", "bytes", (most("storage_used_bytes"), "originals")),
         graph("Images stored", "short", (most("images"), "stored")),

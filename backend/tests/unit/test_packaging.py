@@ -28,6 +28,7 @@ NGINX = ROOT / "deploy" / "nginx" / "image-host.conf.template"
 CACHE_OVERLAY = ROOT / "deploy" / "compose" / "cache.yml"
 S3_OVERLAY = ROOT / "deploy" / "compose" / "s3.yml"
 MONITORING_OVERLAY = ROOT / "deploy" / "compose" / "monitoring.yml"
+MONITORING = ("prometheus", "alertmanager", "grafana")
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
@@ -241,7 +242,7 @@ def test_service_and_worker_have_the_client_of_the_store_and_do_not_start_withou
 
 def test_prometheus_asks_the_containers_by_the_files_that_it_is_given() -> None:
     overlay = services(MONITORING_OVERLAY)
-    assert set(overlay) == {"api", "worker", "prometheus", "alertmanager", "grafana"}
+    assert set(overlay) == {"api", "worker", "postgres", *MONITORING}
     for name in ("api", "worker"):
         assert re.search("build: [&*]build\n", overlay[name])
         assert re.search("networks: [&*]both\n", overlay[name])
@@ -278,7 +279,7 @@ def test_grafana_is_provisioned_with_prometheus_and_our_dashboards() -> None:
 
 def test_programs_that_monitor_are_confined_and_for_this_machine_alone() -> None:
     overlay = services(MONITORING_OVERLAY)
-    for name in ("prometheus", "alertmanager", "grafana"):
+    for name in MONITORING:
         for line in (
             "read_only: true",
             "no-new-privileges:true",
