@@ -21,7 +21,7 @@ COMPILE := cd backend && ../$(BIN)/uv pip compile --quiet --universal --generate
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run cache s3 metrics worker front check test servers migrate backfill move-storage fsck record-backup jobs users keys torture bench perf load explain seed screens page-report dashboards lint format lock clean
+.PHONY: help run cache s3 metrics worker front monitoring check test servers migrate backfill move-storage fsck record-backup jobs users keys torture bench perf load explain seed screens page-report dashboards lint format lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ worker: $(RUN) ## Do jobs, beside a service or for one elsewhere (ARGS="--health
 
 front: $(VENV)/.run ## Run nginx in front of the service, on FRONT_PORT (needs FRONT=nginx)
 	@PYTHONPATH=backend exec $(BIN)/python -m app front
+
+monitoring: $(VENV)/.run ## Run Prometheus and Alertmanager over the service (needs METRICS_ADDRESS; ARGS="--port 9091")
+	@PYTHONPATH=backend exec $(BIN)/python -m app monitoring $(ARGS)
 
 test: lint $(if $(CI),servers) ## Lint, types, import layers, and every test against a real PostgreSQL
 	@cd backend && $(TEST_JS) && ../$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)

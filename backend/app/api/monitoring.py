@@ -6,7 +6,6 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.context import HealthState
 from app.observability.metrics.exposition import Exposition
-from app.services.figures import FigureReader
 
 router = APIRouter()
 
@@ -15,13 +14,11 @@ class MetricsState(HealthState):
     """What the lifespan opens for the metrics listener."""
 
     exposition: Exposition
-    figures: FigureReader
 
 
 @router.get("/metrics")
 async def metrics(request: Request, accept: Annotated[str, Header()] = "*/*") -> Response:
     """Return all metrics, as Prometheus reads them."""
     state = cast("MetricsState", request.scope["state"])
-    await state["figures"].read()
     body, content_type = state["exposition"].render(accept)
     return Response(body, headers={"Content-Type": content_type})

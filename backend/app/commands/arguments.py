@@ -7,7 +7,16 @@ from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from app.commands import fsck_options, jobs, keys, migrate, move_options, record_backup, users
+from app.commands import (
+    fsck_options,
+    jobs,
+    keys,
+    migrate,
+    monitoring_options,
+    move_options,
+    record_backup,
+    users,
+)
 from app.config.environment import InvalidSettings, load_settings
 from app.config.settings import Settings
 from app.observability.logs import log_config
@@ -54,6 +63,9 @@ def run(arguments: Sequence[str]) -> int:
         help="answer /health/live and /health/ready on HOST at this port; without it, nowhere",
     )
     commands.add_parser("front", help="run nginx in front of the service, on FRONT_PORT")
+    monitoring_options.add_arguments(
+        commands.add_parser("monitoring", help="run Prometheus and its Alertmanager")
+    )
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
@@ -88,6 +100,10 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR09
             with signals.held():
                 from app.commands import front  # noqa: PLC0415
             return front.run(settings)
+        case "monitoring":
+            with signals.held():
+                from app.commands import monitoring  # noqa: PLC0415
+            return monitoring.run(settings, options)
         case _:
             with signals.held():
                 from app.commands import serve  # noqa: PLC0415

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.api import monitoring
-from app.api.monitoring import MetricsState
+from app.api import monitoring, status
+from app.api.status import StatusState
 from app.composition.resources import open_resources
 from app.composition.roles import METRICS
 from app.config.settings import Settings
@@ -18,6 +18,7 @@ from app.observability.observer import SILENT, Observer
 from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
+from app.services.watch import Watch
 
 
 def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SILENT) -> FastAPI:
@@ -30,7 +31,7 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
     """
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[MetricsState]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[StatusState]:
         async with AsyncExitStack() as opened:
             resources = await opened.enter_async_context(
                 open_resources(settings, METRICS, observer)
@@ -45,12 +46,14 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
             opened.push_async_callback(figures.close)
             exposition = Exposition(folder)
             exposition.registry.register(FiguresCollector(lambda: figures.latest))
-            yield MetricsState(
+            watch = Watch(figures, folder)
+            await opened.enter_async_context(watch.following())
+            yield StatusState(
                 settings=settings,
                 readiness=readiness,
                 drain=asyncio.Event(),
                 exposition=exposition,
-                figures=figures,
+                watch=watch,
             )
 
     app = FastAPI(
@@ -60,4 +63,5 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.include_router(monitoring.router)
+    app.include_router(status.router)
     return app
