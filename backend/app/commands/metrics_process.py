@@ -9,12 +9,16 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 
 from app.composition.metrics_app import create_metrics_app
 from app.observability.logs import log_config
 from app.observability.metrics.folder import VARIABLE
 from app.server.http_server import Server
 from app.server.supervised import Supervised, failure
+
+MAX_CONNECTIONS: Final = 32
+"""Of those who ask: Prometheus opens one, a person a few."""
 
 
 def main(listener: socket.socket, channel: socket.socket) -> int:
@@ -24,7 +28,8 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     logging.config.dictConfig(log_config(settings.log_format))
     try:
         app = create_metrics_app(settings, Path(os.environ[VARIABLE]))
-        server = Server(app, settings, listener, supervised.beat)
+        bounds = settings.model_copy(update={"max_connections": MAX_CONNECTIONS})
+        server = Server(app, bounds, listener, supervised.beat)
         signal.signal(signal.SIGTERM, server.handle_exit)
         supervised.heed()
         server.run()

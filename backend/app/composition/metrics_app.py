@@ -12,7 +12,10 @@ from app.api.monitoring import MetricsState
 from app.composition.resources import open_resources
 from app.composition.roles import METRICS
 from app.config.settings import Settings
+from app.database.revisions import HEAD
+from app.observability.metrics.collectors import BuildInfo
 from app.observability.metrics.exposition import Exposition
+from app.observability.metrics.shared import shared_registry
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 
@@ -33,11 +36,13 @@ def create_metrics_app(settings: Settings, folder: Path) -> FastAPI:
             if cache:
                 cache.connect()
             identity = StorageIdentity(database, storage)
+            registry = shared_registry(folder)
+            registry.register(BuildInfo(HEAD))
             yield MetricsState(
                 settings=settings,
                 readiness=Readiness(database, storage, identity, cache),
                 drain=asyncio.Event(),
-                exposition=Exposition(folder),
+                exposition=Exposition(registry),
             )
 
     app = FastAPI(

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.database.engine import Database, WriteSession
 from app.domain.errors import DatabaseUnavailable, ImageHostError, UploadUnderWay
 from app.domain.image import Image, NewImage
+from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.services.keyed import find_lost, record
 from app.services.quota import UploadQuota
@@ -30,6 +31,7 @@ class Insertion:
         quota: How many each subscriber may add.
         storage_quota: How much each user may have.
         tasks: For which of them jobs are inserted too.
+        observer: Told what was stored.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Insertion:
         quota: UploadQuota,
         storage_quota: StorageQuota,
         tasks: frozenset[str],
+        observer: Observer = SILENT,
     ) -> None:
         self._database = database
         self._quota = quota
         self._storage_quota = storage_quota
         self._tasks = tasks
+        self._observer = observer
         self._batches = Batcher(self._insert, refusal=DatabaseUnavailable)
 
     async def insert(self, image: StagedImage) -> Image:
@@ -90,6 +94,9 @@ class Insertion:
             await _discard(images)
             raise
         await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
+        for result in results.values():
+            if isinstance(result, Image):
+                self._observer.upload(result.file_size)
         return [results[image.row.id] for image in images]
 
     async def _insert_held(

@@ -8,6 +8,7 @@ from app.database.engine import Database
 from app.domain.actor import Access
 from app.domain.job import RENDER, SHARE
 from app.domain.limits import UploadLimits
+from app.observability.observer import SILENT, Observer
 from app.services.authentication import Authentication
 from app.services.cached_rows import CachedRows
 from app.services.changes import Changes
@@ -54,6 +55,7 @@ class Services:
         api_key: str = "",
         access: Access = Access.OPEN,
         signing_keys: Mapping[str, bytes] = MappingProxyType({}),
+        observer: Observer = SILENT,
     ) -> None:
         self.secrets = Secrets(database)
         self.authentication = Authentication(database, self.secrets, api_key, access)
@@ -68,7 +70,7 @@ class Services:
         storage_quota = StorageQuota(database)
         tasks = {RENDER: bool(thumbnail_sizes), SHARE: isinstance(storage, Shares)}
         wanted = frozenset(task for task, is_wanted in tasks.items() if is_wanted)
-        insertion = Insertion(database, quota, storage_quota, wanted)
+        insertion = Insertion(database, quota, storage_quota, wanted, observer)
         self.idempotency = Idempotency(database)
         equals = EqualImages(database, storage, finds_unowned=access is not Access.UPLOAD)
         self.uploads = Uploads(
@@ -76,7 +78,7 @@ class Services:
         )
         self.images = Images(database, changes, self.cached_rows)
         removal = Removal(storage, lease)
-        self.deletion = Deletion(changes, removal)
+        self.deletion = Deletion(changes, removal, observer)
         self.visibility = Visibility(
             changes,
             storage,

@@ -115,6 +115,9 @@ class FileBacked(ABC):
     A class, since each large download asks for it: to look for a protocol's methods takes 20 µs.
     """
 
+    has_waited = False
+    """Whether the disk was waited for, so that not all that was read was in the page cache."""
+
     @abstractmethod
     def take_cached(self) -> FileSpan | None:
         """Return the next bytes, which count as read; None where they must be `read`."""

@@ -124,6 +124,7 @@ class FileReader(FileBacked):
         return self
 
     def _read(self) -> bytes | bytearray:
+        self.has_waited = True
         with named("read", self._name):
             block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:
