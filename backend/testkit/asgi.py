@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
+from app.observability.observer import SILENT, Observer
 
 CLIENT = "192.0.2.7"
 """The address that requests come from (RFC 5737)."""
@@ -19,10 +20,10 @@ Upload = Callable[..., Awaitable[dict[str, Any]]]
 
 @asynccontextmanager
 async def open_client(
-    settings: Settings, address: str = CLIENT
+    settings: Settings, address: str = CLIENT, observer: Observer = SILENT
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Run the application, and yield a client of it."""
-    app = create_app(settings)
+    app = create_app(settings, observer=observer)
     async with app.router.lifespan_context(app) as state:
         assert state is not None
 
