@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from app.api import monitoring
 from app.api.monitoring import MetricsState
@@ -13,9 +14,9 @@ from app.composition.resources import open_resources
 from app.composition.roles import METRICS
 from app.config.settings import Settings
 from app.database.revisions import HEAD
-from app.observability.metrics.collectors import BuildInfo
+from app.observability.metrics.collectors import BuildInfo, ProcessCounts
 from app.observability.metrics.exposition import Exposition
-from app.observability.metrics.shared import shared_registry
+from app.observability.metrics.merging import MergedFiles
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
 
@@ -36,13 +37,14 @@ def create_metrics_app(settings: Settings, folder: Path) -> FastAPI:
             if cache:
                 cache.connect()
             identity = StorageIdentity(database, storage)
-            registry = shared_registry(folder)
+            registry = CollectorRegistry()
             registry.register(BuildInfo(HEAD))
+            registry.register(ProcessCounts(folder))
             yield MetricsState(
                 settings=settings,
                 readiness=Readiness(database, storage, identity, cache),
                 drain=asyncio.Event(),
-                exposition=Exposition(registry),
+                exposition=Exposition(registry, MergedFiles(folder)),
             )
 
     app = FastAPI(

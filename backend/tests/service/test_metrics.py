@@ -61,13 +61,20 @@ class Measured:
         (found,) = self.service._children("app.commands.metrics_process")
         return found
 
-    def wait_until_all_serve(self) -> None:
-        """Wait until each has served for so long that its end is no failure to start."""
+    def wait_until_all_serve(self, *ended: psutil.Process) -> None:
+        """Wait until each has served for so long that its end is no failure to start.
+
+        Args:
+            ended: Are none of them, though the supervisor may not have seen that yet.
+        """
+        others = {one.pid for one in ended}
 
         def all_serve() -> bool:
             running = read_processes(self.folder).running.values()
             latest = time.time() - STABLE_SECONDS
-            return len(running) == 4 and all(one.since and one.since < latest for one in running)
+            return len(running) == 4 and all(
+                one.since and one.since < latest and one.pid not in others for one in running
+            )
 
         wait_until(all_serve)
 
@@ -91,7 +98,7 @@ def kill_all(processes: list[psutil.Process], measured: Measured) -> None:
     for process in processes:
         process.kill()
     assert_ended(processes)
-    measured.wait_until_all_serve()
+    measured.wait_until_all_serve(*processes)
 
 
 def test_no_count_goes_back_and_no_file_is_left_however_often_processes_are_killed(

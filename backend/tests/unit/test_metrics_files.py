@@ -9,10 +9,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.observability.metrics import folder as folder_module
-from app.observability.metrics.folder import VARIABLE, metrics_folder
+from app.observability.metrics.collectors import ProcessCounts
+from app.observability.metrics.exposition import Exposition
+from app.observability.metrics.folder import VARIABLE, forget_gauges, metrics_folder
+from app.observability.metrics.merging import MergedFiles
 from app.observability.metrics.processes import (
     ENDS,
     KINDS,
@@ -20,7 +24,6 @@ from app.observability.metrics.processes import (
     RunningProcess,
     read_processes,
 )
-from app.observability.metrics.shared import shared_registry
 from testkit.metrics import Metrics
 from testkit.service import BACKEND
 
@@ -57,7 +60,16 @@ def folder(memory: Path) -> Iterator[Path]:
 
 
 def scraped(folder: Path) -> Metrics:
-    return Metrics(generate_latest(shared_registry(folder)).decode())
+    registry = CollectorRegistry()
+    registry.register(ProcessCounts(folder))
+    return Metrics(Exposition(registry, MergedFiles(folder)).render().decode())
+
+
+def by_the_library(folder: Path) -> Metrics:
+    """Read the files as prometheus-client does."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return Metrics(generate_latest(registry).decode())
 
 
 def count_until_killed(folder: Path, place: str, lines: int) -> int:
@@ -91,6 +103,8 @@ def test_what_a_killed_process_has_counted_stays_and_its_successor_goes_on(folde
         before_the_end = scraped(folder)
         assert before_the_end.value("http_requests_in_progress") == 3
         record.ended(place, "killed")
+        library = by_the_library(folder).samples
+        assert library.items() <= scraped(folder).samples.items()
         metrics = scraped(folder)
         now = metrics.value("http_request_duration_seconds_count")
         assert counted <= now <= counted + 20 * (kill + 1), "the last of each was not said"
@@ -104,6 +118,35 @@ def test_what_a_killed_process_has_counted_stays_and_its_successor_goes_on(folde
         *(f"{kind}_service-{number}.db" for kind in ("counter", "histogram") for number in (0, 1)),
         "processes.json",
     }
+
+
+def test_files_are_read_on_as_they_grow_and_are_replaced(folder: Path) -> None:
+    """What is where in them is remembered from one scrape to the next."""
+    program = (
+        "import sys\n"
+        "from app.observability.metrics.shared import shared_observer\n"
+        "observer = shared_observer('service-0')\n"
+        "observer.watch_requests(lambda: int(sys.argv[1]))\n"
+        "observer.sample()\n"
+        "for number in range(int(sys.argv[1])):\n"
+        "    observer.problem(f'a \\\\ \"quoted\" one, {number}')\n"
+        "    observer.request(f'/{number}', 'GET', 200, 10.0 ** number / 1e4, number)\n"
+    )
+    files = MergedFiles(folder)
+    merged = Metrics("")
+    for count in (2, 7, 3, 30):
+        subprocess.run(  # noqa: S603
+            [sys.executable, "-c", program, str(count)],
+            cwd=BACKEND,
+            env=os.environ | {VARIABLE: str(folder)},
+            check=True,
+        )
+        merged = Metrics(files.render())
+        assert merged.samples == by_the_library(folder).samples
+        assert merged.value("http_requests_in_progress") == count
+        forget_gauges(folder, "service-0")
+        assert Metrics(files.render())["http_requests_in_progress"] == {}
+    assert len(merged["http_problems_total"]) == 30
 
 
 def test_a_file_that_is_not_yet_used_can_be_read(

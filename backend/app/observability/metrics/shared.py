@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, values
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import values
 from prometheus_client.values import MultiProcessValue
 
-from app.observability.metrics.collectors import ProcessCounts
 from app.observability.metrics.folder import VARIABLE
 from app.observability.metrics.observer import MetricsObserver
 
@@ -30,18 +28,6 @@ def shared_observer(place: str) -> MetricsObserver:
     shared = MultiProcessValue(process_identifier=lambda: place)  # type: ignore[no-untyped-call]
     values.ValueClass = shared
     return MetricsObserver(registry=None)
-
-
-def shared_registry(folder: Path) -> CollectorRegistry:
-    """Return what puts together the metrics of all processes.
-
-    Args:
-        folder: Where they keep theirs.
-    """
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
-    registry.register(ProcessCounts(folder))
-    return registry
 
 
 def _reserve(file: Path, size: int) -> None:
