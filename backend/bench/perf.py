@@ -39,6 +39,9 @@ from app.database.migration import migrate
 from app.domain.actor import Scope
 from app.domain.user import UserRole
 from app.observability.logs import TextFormatter, keep_records_short
+from app.observability.metrics.folder import VARIABLE, metrics_folder
+from app.observability.metrics.shared import shared_observer
+from app.observability.observer import SILENT, Observer
 from app.storage.local.backend import LocalStorage
 from bench import references
 from bench.__main__ import folder_of
@@ -135,16 +138,23 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(folder: Path, url: str) -> AsyncIterator[Client]:
-    """Open the application over an empty host."""
+async def opened(folder: Path, url: str, observer: Observer = SILENT) -> AsyncIterator[Client]:
+    """Open the application over a host, which is empty at first."""
     settings = Settings(database_url=SecretStr(url), data_dir=folder / "data")
-    app = create_app(settings)
+    app = create_app(settings, observer=observer)
     async with app.router.lifespan_context(app) as state:
         yield Client(app, dict(state or {}))
 
 
-async def works(client: Client, render: Render, key: str) -> dict[str, Work]:
-    """Fill the host, and make what is measured; with a key that reaches every image."""
+async def works(client: Client, observed: Client, render: Render, key: str) -> dict[str, Work]:
+    """Fill the host, and make what is measured.
+
+    Args:
+        client: Of a default service.
+        observed: Of one that keeps metrics.
+        render: Puts thumbnails of an image in place.
+        key: Reaches every image.
+    """
     with_key = [(b"authorization", b"Bearer " + key.encode())]
     content = SMALL.content(Random())
     body, content_type = form(content)
@@ -163,6 +173,7 @@ async def works(client: Client, render: Render, key: str) -> dict[str, Work]:
     return {
         BARE: lambda: bare.request("/bare", 200),
         "download 42 KB, hot": lambda: client.request(f"{hot}/file", 200),
+        "the same, with metrics": lambda: observed.request(f"{hot}/file", 200),
         "download 42 KB, cold": lambda: client.request(f"{next(cold)}/file", 200),
         "conditional GET, 304": lambda: client.request(
             f"{hot}/file", 304, [(b"if-none-match", etag)]
@@ -181,9 +192,12 @@ async def measure(folder: Path, url: str) -> dict[str, list[float]]:
     await migrate(Database(url), lambda _line: None)
     samples: dict[str, list[float]] = {}
     database, storage = Database(url), LocalStorage(folder / "data" / "images")
-    async with opened(folder, url) as client:
+    observer = shared_observer("perf-0")
+    async with opened(folder, url) as client, opened(folder, url, observer) as observed:
         holder = await make_key(database, *Scope, role=UserRole.ADMIN)
-        measured = await works(client, partial(put_rendition, database, storage), holder.key)
+        measured = await works(
+            client, observed, partial(put_rendition, database, storage), holder.key
+        )
         await storage.close()
         await database.close()
         for work in measured.values():
@@ -211,9 +225,11 @@ def main() -> None:
     logging.getLogger().setLevel(logging.INFO)
     with (
         folder_of(None) as folder,
+        metrics_folder() as metrics,
         embedded_postgres(folder / "postgres") as url,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        os.environ[VARIABLE] = str(metrics)
         spent = runner.run(measure(folder, url.render_as_string(hide_password=False)))
     figures = {name: Figure.of(values, spent[BARE]) for name, values in spent.items()}
     if options.json:

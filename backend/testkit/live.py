@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from app.observability.observer import SILENT, Observer
 from app.server.http_protocol import bounded_protocol
 
 TIMEOUT = 30.0
@@ -42,6 +43,7 @@ def serve(
     max_connections: int = 10_000,
     loop: Literal["uvloop", "asyncio"] = "uvloop",
     host: str = "127.0.0.1",
+    observer: Observer = SILENT,
 ) -> Iterator[LiveServer]:
     """Serve on a free port; on `::` for IPv4 too."""
     both = host == "::"
@@ -50,7 +52,7 @@ def serve(
         log_config=None,
         access_log=False,
         proxy_headers=False,
-        http=bounded_protocol(max_connections),
+        http=bounded_protocol(max_connections, observer),
         loop=loop,
         ws="none",
     )

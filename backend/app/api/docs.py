@@ -14,9 +14,11 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from app.api.access import DELETE_TOKEN
 from app.api.context import ContextDep
+from app.api.observed import ROUTE
 from app.api.problems.problem import PROBLEMS_PATH
 from app.domain.actor import Actor, Right
 from app.schemas.image import EXAMPLE_BASE_URL
@@ -71,9 +73,16 @@ def docs_router(app: FastAPI, public_path: str, anonymous: Actor) -> APIRouter:
     return router
 
 
-def docs_assets() -> StaticFiles:
-    """Serve Swagger UI's own files, so that a browser asks no other host (ADR 0010)."""
-    return StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
+class DocsAssets(StaticFiles):
+    """Serves Swagger UI's own files, so that a browser asks no other host (ADR 0010)."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=Path(fastapi_offline.__file__).parent / "static")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        scope[ROUTE] = ASSETS_PATH
+        await super().__call__(scope, receive, send)
 
 
 def describe(app: FastAPI, anonymous: Actor) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """What the metrics listener answers."""
 
-from typing import Annotated, cast
+from typing import cast
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api.context import HealthState
-from app.observability.metrics.exposition import Exposition
+from app.observability.metrics.exposition import CONTENT_TYPE, Exposition
 
 router = APIRouter()
 
@@ -17,8 +17,7 @@ class MetricsState(HealthState):
 
 
 @router.get("/metrics")
-async def metrics(request: Request, accept: Annotated[str, Header()] = "*/*") -> Response:
+async def metrics(request: Request) -> Response:
     """Return all metrics, as Prometheus reads them."""
     state = cast("MetricsState", request.scope["state"])
-    body, content_type = state["exposition"].render(accept)
-    return Response(body, headers={"Content-Type": content_type})
+    return Response(state["exposition"].render(), headers={"Content-Type": CONTENT_TYPE})

@@ -12,11 +12,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.status import HTTP_304_NOT_MODIFIED
 
 from app.api.conditional import is_current
+from app.api.observed import ROUTE
 
 WEB_DIR: Final = Path(__file__).parents[1] / "web"
 PAGE_PATH: Final = "/"
 DELETE_PATH: Final = "/delete"
 """Of the page that asks whether to delete an image, and does by the token behind its `#`."""
+_ASSETS: Final = "/assets"
 _DOCUMENTS: Final = {PAGE_PATH: "index.html", DELETE_PATH: "delete.html"}
 _MEDIA_TYPES: Final = {
     ".css": "text/css",
@@ -56,6 +58,8 @@ class WebFile:
     media_type: str
     cache_control: str
     policy: str
+    route: str
+    """What it is called where requests are counted: an asset's own path changes."""
     lease: Mapping[str, str] = field(default_factory=dict)
     """The header field for a proxy in front, if it may serve this by itself."""
 
@@ -66,6 +70,7 @@ class WebFile:
 
     async def answer(self, request: Request) -> Response:
         """Return the file, or 304 if the client's copy is current."""
+        request.scope[ROUTE] = self.route
         headers = {
             "ETag": self.etag,
             "Cache-Control": self.cache_control,
@@ -97,14 +102,16 @@ def page_router(*, has_front: bool = False, store: str = "") -> APIRouter:
     documents = {path: _read(name) for path, name in _DOCUMENTS.items()}
     assets = _read_assets(documents.values(), _REFERENCE)
     version = sha256("".join(assets.values()).encode()).hexdigest()[:12]
-    folder = f"assets/{version}/"
+    folder = f"{_ASSETS.removeprefix('/')}/{version}/"
     files: dict[str, WebFile] = {}
     for name, text in assets.items():
         media_type = _MEDIA_TYPES[Path(name).suffix]
-        files[f"/{folder}{name}"] = WebFile(text.encode(), media_type, _FOR_EVER, policy, lease)
+        files[f"/{folder}{name}"] = WebFile(
+            text.encode(), media_type, _FOR_EVER, policy, _ASSETS, lease
+        )
     for path, text in documents.items():
         page = _addressed(text, folder)
-        files[path] = WebFile(page.encode(), "text/html", "no-cache", policy)
+        files[path] = WebFile(page.encode(), "text/html", "no-cache", policy, path)
 
     router = APIRouter(include_in_schema=False)
     for path, file in files.items():

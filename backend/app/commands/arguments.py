@@ -18,7 +18,7 @@ from app.commands import (
     users,
 )
 from app.config.environment import InvalidSettings, load_settings
-from app.config.settings import Settings
+from app.config.settings import Settings, is_listener
 from app.observability.logs import log_config
 from app.runtime import signals
 
@@ -62,6 +62,12 @@ def run(arguments: Sequence[str]) -> int:
         type=int,
         help="answer /health/live and /health/ready on HOST at this port; without it, nowhere",
     )
+    for_worker.add_argument(
+        "--metrics-address",
+        metavar="HOST:PORT",
+        type=_listener,
+        help="answer /metrics there; without it, nowhere",
+    )
     commands.add_parser("front", help="run nginx in front of the service, on FRONT_PORT")
     monitoring_options.add_arguments(
         commands.add_parser("monitoring", help="run Prometheus and its Alertmanager")
@@ -74,6 +80,12 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_BAD_SETTINGS
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     return _run(settings, options)
+
+
+def _listener(text: str) -> str:
+    if not is_listener(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, such as 127.0.0.1:9465")
+    return text
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
@@ -95,7 +107,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:  # noqa: PLR09
         case "worker":
             with signals.held():
                 from app.commands import worker  # noqa: PLC0415
-            return worker.run(settings, options.health_port)
+            return worker.run(settings, options.health_port, options.metrics_address)
         case "front":
             with signals.held():
                 from app.commands import front  # noqa: PLC0415

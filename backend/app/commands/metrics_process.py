@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 
 from app.composition.metrics_app import create_metrics_app
 from app.composition.observation import make_observer
@@ -16,6 +17,9 @@ from app.observability.logs import log_config
 from app.observability.metrics.folder import VARIABLE
 from app.server.http_server import Server
 from app.server.supervised import Supervised, failure
+
+MAX_CONNECTIONS: Final = 32
+"""Of those who ask: Prometheus opens one, a person a few."""
 
 
 def main(listener: socket.socket, channel: socket.socket) -> int:
@@ -26,7 +30,8 @@ def main(listener: socket.socket, channel: socket.socket) -> int:
     try:
         observer = make_observer(settings, supervised.place)
         app = create_metrics_app(settings, Path(os.environ[VARIABLE]), observer)
-        server = Server(app, settings, listener, supervised.beat)
+        bounds = settings.model_copy(update={"max_connections": MAX_CONNECTIONS})
+        server = Server(app, bounds, listener, supervised.beat)
         signal.signal(signal.SIGTERM, server.handle_exit)
         supervised.heed()
         server.run()

@@ -69,7 +69,7 @@ def run(settings: Settings) -> int:
             metrics = opened.enter_context(_metrics(settings)) if settings.metrics_address else None
             located = opened.enter_context(located_database(settings, own_postgres))
             signals.run(require_usable(located, SERVICE))
-            announce = partial(_announce, settings, listener)
+            announce = partial(_announce, settings, listener, metrics)
             try:
                 if metrics or settings.workers > 1:
                     _serve_by_processes(located, listener, announce, metrics)
@@ -166,7 +166,7 @@ def _serve_by_processes(
     settings: Settings,
     listener: socket.socket,
     on_serving: Callable[[], None],
-    metrics: _Metrics | None,
+    metrics: _Metrics | None = None,
 ) -> None:
     """Serve in other processes, and watch these."""
     received: list[int] = []
@@ -203,12 +203,12 @@ def _command(module: str) -> list[str]:
     return [sys.executable, "-m", f"app.commands.{module}"]
 
 
-def _announce(settings: Settings, listener: socket.socket) -> None:
+def _announce(settings: Settings, listener: socket.socket, metrics: _Metrics | None) -> None:
     address = address_of(listener)
     print(f"Image host: {address}\nDocs:       {address}/docs", flush=True)
     _log.info("version %s serves at %s", __version__, address)
-    if settings.metrics_address:
-        print(f"Metrics:    http://{settings.metrics_address}/metrics", flush=True)
+    if metrics:
+        print(f"Metrics:    {address_of(metrics.listener)}/metrics", flush=True)
     if settings.is_open_to_the_network:
         _log.warning(
             "%s is reachable from other machines and ACCESS is open: anyone who reaches it may "

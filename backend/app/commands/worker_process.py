@@ -42,7 +42,7 @@ async def _work(supervised: Supervised) -> None:
     stopping = signals.stop_event(signal.SIGTERM)
     supervised.heed()
     observer = make_observer(supervised.settings, supervised.place)
-    await take_jobs(supervised.settings, stopping, supervised.beat, observer=observer)
+    await take_jobs(supervised.settings, stopping, supervised.beat, observer)
 
 
 if __name__ == "__main__":

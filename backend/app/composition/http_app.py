@@ -138,7 +138,7 @@ def create_app(settings: Settings, role: Role = SERVICE, observer: Observer = SI
     for router in (*routers.public, _page_router(settings)):
         app.include_router(router, responses=documented(INTERNAL_ERROR))
     app.include_router(docs.docs_router(app, settings.public_path, anonymous))
-    app.mount(docs.ASSETS_PATH, docs.docs_assets())
+    app.mount(docs.ASSETS_PATH, docs.DocsAssets())
     handlers.install_error_handlers(app)
     return app
 

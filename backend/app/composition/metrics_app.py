@@ -6,14 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from app.api import monitoring, status
 from app.api.status import StatusState
 from app.composition.resources import open_resources
 from app.composition.roles import METRICS
 from app.config.settings import Settings
+from app.database.revisions import HEAD
+from app.observability.metrics.collectors import BuildInfo, ProcessCounts
 from app.observability.metrics.exposition import Exposition
 from app.observability.metrics.figures import FiguresCollector
+from app.observability.metrics.merging import MergedFiles
 from app.observability.observer import SILENT, Observer
 from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
@@ -44,15 +48,17 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
             opened.push_async_callback(readiness.close)
             figures = FigureReader(database, storage, cache, readiness)
             opened.push_async_callback(figures.close)
-            exposition = Exposition(folder)
-            exposition.registry.register(FiguresCollector(lambda: figures.latest))
             watch = Watch(figures, folder)
             await opened.enter_async_context(watch.following())
+            registry = CollectorRegistry()
+            registry.register(BuildInfo(HEAD))
+            registry.register(ProcessCounts(folder))
+            registry.register(FiguresCollector(lambda: figures.latest))
             yield StatusState(
                 settings=settings,
                 readiness=readiness,
                 drain=asyncio.Event(),
-                exposition=exposition,
+                exposition=Exposition(registry, MergedFiles(folder)),
                 watch=watch,
             )
 

@@ -1,9 +1,13 @@
 """Who observes what a process does: nobody, or metrics."""
 
+import logging
 from importlib.util import find_spec
 
 from app.config.settings import Settings
 from app.observability.observer import SILENT, Observer
+from app.observability.reasons import reason
+
+_log = logging.getLogger(__name__)
 
 
 class CannotMeasure(Exception):
@@ -21,7 +25,7 @@ def require_metrics_package() -> None:
 
 
 def make_observer(settings: Settings, place: str) -> Observer:
-    """Return the observer of one of the processes of a service.
+    """Return the observer of one of the processes of a service; a silent one if it cannot count.
 
     Args:
         settings: Of the service.
@@ -31,4 +35,8 @@ def make_observer(settings: Settings, place: str) -> Observer:
         return SILENT
     from app.observability.metrics.shared import shared_observer  # noqa: PLC0415
 
-    return shared_observer(place)
+    try:
+        return shared_observer(place)
+    except OSError as error:
+        _log.error("there are no metrics of %s: %s", place, reason(error))
+        return SILENT

@@ -58,7 +58,9 @@ async def open_worker(settings: Settings, observer: Observer = SILENT) -> AsyncI
         tasks = [cleanup_task(without_deadlines.database, without_deadlines.storage)]
         changes = Changes(database, cache)
         # Nobody is answered that the images are gone, so no lease of a proxy is waited for.
-        deletion = UserDeletion(database, changes, Deletion(changes, Removal(storage)), storage)
+        deletion = UserDeletion(
+            database, changes, Deletion(changes, Removal(storage), observer), storage
+        )
         tasks.append(user_deletion_task(deletion))
         tasks.append(sharing_task(ByteSharing(database, storage)))
         if cache:

@@ -36,9 +36,6 @@ async def served_health(
     async def lifespan(_app: FastAPI) -> AsyncIterator[HealthState]:
         yield HealthState(settings=settings, readiness=readiness, drain=stopping)
 
-    async def beat() -> None:
-        """Do nothing: the worker's own beats say more."""
-
     app = Application(
         lifespan=lifespan,
         openapi_url=None,
@@ -50,6 +47,23 @@ async def served_health(
     )
     app.include_router(health.router)
     handlers.install_error_handlers(app)
+    async with served(app, settings, listener):
+        yield
+
+
+@asynccontextmanager
+async def served(app: FastAPI, settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve an application beside a worker until the end of the block.
+
+    Args:
+        app: The application.
+        settings: The bounds of the server.
+        listener: Where connections arrive; closed at the end.
+    """
+
+    async def beat() -> None:
+        """Do nothing: the worker's own beats say more."""
+
     server = Server(app, settings, listener, beat)
     serving = asyncio.create_task(server.serve())
     try:

@@ -30,6 +30,12 @@ def _listed(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def is_listener(text: str) -> bool:
+    """Return whether a text is the address of a listener, as METRICS_ADDRESS."""
+    found = _LISTENER.fullmatch(text)
+    return found is not None and int(found[2]) <= _MOST_PORT
+
+
 class Settings(BaseModel):
     """Every setting, by the name of its environment variable in lower case."""
 
@@ -162,8 +168,7 @@ class Settings(BaseModel):
     @field_validator("metrics_address")
     @classmethod
     def _is_listener(cls, value: str) -> str:
-        found = _LISTENER.fullmatch(value)
-        if value and not (found and int(found[2]) <= _MOST_PORT):
+        if value and not is_listener(value):
             raise ValueError("must be host:port, such as 127.0.0.1:9464 (or be empty: no metrics)")
         return value
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.domain.actor import ADMINISTRATOR, Actor
 from app.domain.errors import ImageNotFound
+from app.observability.observer import SILENT, Observer
 from app.services.changes import Changes
 from app.services.removal import Removal
 from app.statements.images import delete_images
@@ -16,11 +17,13 @@ class Deletion:
     Args:
         changes: Opens the transactions that delete rows.
         removal: Removes their files.
+        observer: Told how many.
     """
 
-    def __init__(self, changes: Changes, removal: Removal) -> None:
+    def __init__(self, changes: Changes, removal: Removal, observer: Observer = SILENT) -> None:
         self._changes = changes
         self._removal = removal
+        self._observer = observer
 
     async def delete(self, image_id: UUID, actor: Actor = ADMINISTRATOR) -> None:
         """Delete an image, as `delete_batch` does.
@@ -46,6 +49,7 @@ class Deletion:
         """
         async with self._changes.of(image_ids) as session:
             keys = await delete_images(session, image_ids, actor.reached_owner)
+        self._observer.deletion(len(keys))
         are_missing = len(keys) < len(set(image_ids))
         await self._removal.remove(
             [(key, one) for one in keys for key in keys[one]],

@@ -31,6 +31,7 @@ class Insertion:
         quota: How many each subscriber may add.
         storage_quota: How much each user may have.
         tasks: For which of them jobs are inserted too.
+        observer: Told what was stored.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Insertion:
         self._quota = quota
         self._storage_quota = storage_quota
         self._tasks = tasks
+        self._observer = observer
         self._batches = Batcher(
             "insertions", self._insert, refusal=DatabaseUnavailable, observer=observer
         )
@@ -94,6 +96,9 @@ class Insertion:
             await _discard(images)
             raise
         await _discard([image for image in images if not isinstance(results[image.row.id], Image)])
+        for result in results.values():
+            if isinstance(result, Image):
+                self._observer.upload(result.file_size)
         return [results[image.row.id] for image in images]
 
     async def _insert_held(

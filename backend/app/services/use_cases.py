@@ -78,7 +78,7 @@ class Services:
         )
         self.images = Images(database, changes, self.cached_rows, observer)
         removal = Removal(storage, lease)
-        self.deletion = Deletion(changes, removal)
+        self.deletion = Deletion(changes, removal, observer)
         self.visibility = Visibility(
             changes,
             storage,

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from bench import servers
 from bench.__main__ import folder_of
 from bench.site import Site
 from bench.wrk import BenchmarkFailed
+from testkit.live import free_port
 from testkit.valkey import cache_server
 
 USERS: Final = 100
@@ -38,25 +40,31 @@ def main() -> int:
     parser.add_argument(
         "--stop-redis", action="store_true", help="the same; it hangs from half of the time on"
     )
+    parser.add_argument(
+        "--metrics", action="store_true", help="compare the service's own metrics with Locust's"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then, stop all servers
     try:
         with folder_of(options.keep) as folder, ExitStack() as opened:
             host = Site(folder, opened).large_host
-            settings, stop = {}, ""
+            settings, variables = {}, dict[str, str]()
             if options.redis or options.stop_redis:
                 cache = opened.enter_context(cache_server(folder))
                 settings["REDIS_URL"] = cache.url
                 if options.stop_redis:
-                    stop = f"{cache.pid} {options.seconds}"
+                    variables["STOP"] = f"{cache.pid} {options.seconds}"
+            if options.metrics:
+                settings["METRICS_ADDRESS"] = variables["METRICS"] = f"127.0.0.1:{free_port()}"
             with servers.service(host.data, renders=True, **settings) as service:
                 statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
                 ids = folder / "ids"
+                variables["IMAGE_IDS"] = str(ids)
                 ids.write_text(
                     "\n".join(str(image_id) for (image_id,) in host.execute(statement, IDS))
                 )
                 try:
-                    return _run(service.url, ids, options.users, options.seconds, stop)
+                    return _run(service.url, options.users, options.seconds, variables)
                 finally:
                     host.remove_uploads()
     except BenchmarkFailed as error:
@@ -64,7 +72,7 @@ def main() -> int:
         return 1
 
 
-def _run(url: str, ids: Path, users: int, seconds: int, stop: str) -> int:
+def _run(url: str, users: int, seconds: int, variables: Mapping[str, str]) -> int:
     """Let locust print its table and judge."""
     return subprocess.run(
         [
@@ -75,8 +83,7 @@ def _run(url: str, ids: Path, users: int, seconds: int, stop: str) -> int:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(servers.BACKEND),
-            "IMAGE_IDS": str(ids),
-            **({"STOP": stop} if stop else {}),
+            **variables,
         },
         check=False,
     ).returncode

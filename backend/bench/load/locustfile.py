@@ -2,6 +2,7 @@
 
 The environment variable IMAGE_IDS names a file with ids of images that are there, one a line.
 STOP has the id of a process to stop when half of the run is over, and the seconds of the run.
+METRICS has the address where the service answers with its metrics, which are compared.
 """
 
 import os
@@ -14,6 +15,7 @@ from locust.env import Environment
 
 from bench.forms import form
 from bench.images import ImageSpec, typical_specs
+from bench.load.agreement import Agreement
 from bench.load.fault import Halves
 
 IMAGES: Final = "/api/v1/images"
@@ -27,6 +29,7 @@ _JPEG: Final = [p for p in typical_specs(_chance) if p.image_type == "image/jpeg
 _forms: Final = [form(spec.content(_chance)) for spec in _JPEG]
 _heavy_form: Final = form(ImageSpec(_JPEG[0].image_type, HEAVY_BYTES).content(_chance))
 _halves: Final = Halves(*map(int, os.environ["STOP"].split())) if "STOP" in os.environ else None
+_agreement: Final = Agreement(os.environ["METRICS"]) if "METRICS" in os.environ else None
 
 
 class _Person(FastHttpUser):
@@ -108,6 +111,8 @@ def judge(environment: Environment, **_: object) -> None:
     )
     if _halves:
         reached = _halves.judge() and reached
+    if _agreement:
+        reached = _agreement.judge(total) and reached
     environment.process_exit_code = 0 if reached else 1
 
 

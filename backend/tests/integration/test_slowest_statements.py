@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from secrets import token_hex
 from uuid import uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
@@ -164,19 +164,16 @@ async def test_an_extension_whose_library_is_not_loaded_counts_nothing() -> None
             assert await slowest(database) == {}
 
 
-async def test_a_scrape_has_the_slowest_statements(
-    administrator: URL, url: URL, tmp_path: Path
-) -> None:
+async def test_a_scrape_has_the_slowest_statements(administrator: URL, url: URL) -> None:
     await execute(administrator, EXTENSION)
     async with measured(url) as database:
         await find(database)
         await execute(administrator, "SELECT pg_stat_statements_reset()")
         await find(database, 3)
         found = await read_figures(database)
-    exposition = Exposition(tmp_path)
-    exposition.registry.register(FiguresCollector(lambda: found))
-    body, _ = exposition.render("*/*")
-    lines = body.decode().splitlines()
+    registry = CollectorRegistry()
+    registry.register(FiguresCollector(lambda: found))
+    lines = Exposition(registry).render().decode().splitlines()
     assert 'image_host_database_statement_calls_total{statement="images.find_images"} 3.0' in lines
     seconds = [line for line in lines if line.startswith("image_host_database_statement_seconds")]
     assert seconds

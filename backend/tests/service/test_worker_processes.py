@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from app import __version__
 from testkit.database_proxy import DatabaseProxy
 from testkit.live import TIMEOUT, wait_until
+from testkit.metrics import scrape
 from testkit.problems import assert_problem
 from testkit.processes import assert_ended, has_ended
 from testkit.service import (
@@ -88,7 +89,7 @@ def test_a_worker_that_cannot_start_is_tried_again_and_the_service_goes_on(
 ) -> None:
     module = project / "backend/app/composition/worker.py"
     whole = module.read_text()
-    module.write_text(whole + "\n\ndef open_worker(settings):\n    raise OSError('broken')\n")
+    module.write_text(whole + "\n\ndef open_worker(*_):\n    raise OSError('broken')\n")
     service = start_own(f"WORKERS={processes}", "WORKER_PROCESSES=1").wait_until_it_serves()
     wait_until(lambda: service.output.count(" takes its place in ") == 2)
     first, second = [line for line in service.output.splitlines() if " takes its place in" in line]
@@ -259,6 +260,27 @@ def test_a_health_port_in_use_is_reported(tmp_path: Path) -> None:
         assert process.wait(TIMEOUT) == 1
         port = taken.getsockname()[1]
     assert log.read_text().startswith(f"No jobs are done: Port {port} of 127.0.0.1 is in use")
+
+
+def test_a_worker_without_a_service_answers_with_its_own_metrics(
+    database_url: URL, tmp_path: Path
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    settings = {"DATABASE_URL": plain(database_url), "DATA_DIR": str(tmp_path / "data")}
+    with working(tmp_path, "--metrics-address", address, **settings) as (process, log):
+        wait_until(lambda: TAKES_JOBS in log.read_text() or process.poll() is not None)
+        wait_until(lambda: scrape(address).value("event_loop_lag_seconds_count", process="worker"))
+        assert scrape(address).value("build_info", version=__version__) == 1
+        assert httpx.get(f"http://{address}/health/live").status_code == 404
+        process.terminate()
+        assert process.wait(TIMEOUT) == 0
+
+
+def test_a_metrics_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    with working(tmp_path, "--metrics-address", "9464") as (process, log):
+        assert process.wait(TIMEOUT) == 2
+    last = log.read_text().splitlines()[-1]
+    assert last.endswith("'9464' is not host:port, such as 127.0.0.1:9465")
 
 
 def plain(url: URL) -> str:

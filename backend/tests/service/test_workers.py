@@ -43,7 +43,7 @@ def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
     start_own: StartService, project: Path, workers: int
 ) -> None:
     with (project / "backend/app/composition/http_app.py").open("a") as program:
-        program.write("\n\ndef create_process_app(settings):\n    raise RuntimeError('broken')\n")
+        program.write("\n\ndef create_process_app(*_):\n    raise RuntimeError('broken')\n")
     service = start_own(f"WORKERS={workers}")
     assert service.process.wait(TIMEOUT) != 0
     assert "The service cannot be kept up: RuntimeError: broken\n" in service.output
@@ -56,7 +56,7 @@ def test_server_processes_that_are_slow_to_load_are_waited_for(
 ) -> None:
     with (project / "backend/app/composition/http_app.py").open("a") as program:
         program.write(
-            "\n\ndef create_process_app(settings, build=create_process_app):\n"
+            "\n\ndef create_process_app(settings, observer, build=create_process_app):\n"
             "    __import__('time').sleep(8)\n"
             "    return build(settings)\n"
         )

@@ -5,12 +5,15 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.status import HTTP_302_FOUND, HTTP_304_NOT_MODIFIED
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.observed import FILE_WAY
 from app.storage.base import FileBacked, ObjectReader
 
 ZERO_COPY_SEND: Final = "http.response.zerocopysend"
 """The ASGI extension by which a server sends from an open file, and the type of its message."""
+_WAYS_OF_OTHERS: Final = {HTTP_302_FOUND: "redirect", HTTP_304_NOT_MODIFIED: "not_modified"}
 
 
 class FileResponse(Response):
@@ -38,6 +41,8 @@ class FileResponse(Response):
         self._length = length
         self._left = length if reader else 0
         self._start = start
+        self._by_kernel = False
+        """Whether the kernel has sent some of them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; stop reading when the client has gone."""
@@ -63,6 +68,18 @@ class FileResponse(Response):
                 await self._reader.close()
             if self.count and self._left < self._length:
                 self.count(self._start, self._length - self._left)
+            scope[FILE_WAY] = self._way()
+
+    def _way(self) -> str:
+        """Return how the bytes went to the client; empty where none were to go."""
+        if not self._reader:
+            return _WAYS_OF_OTHERS.get(self.status_code, "front")
+        if self._by_kernel:
+            return "sendfile"
+        if not self._length:
+            return ""
+        is_in_memory = isinstance(self._reader, FileBacked) and not self._reader.has_waited
+        return "memory" if is_in_memory else "stream"
 
     async def _send_cached(self, send: Send) -> bool:
         """Send what follows as far as it need not be read; return whether to go on."""
@@ -79,5 +96,6 @@ class FileResponse(Response):
                 await send(message)
             except OSError:  # the client has gone
                 return False
+            self._by_kernel = True
             self._left -= span.length
         return self._left > 0

@@ -6,17 +6,20 @@ from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.routing import BaseRoute, Match, NoMatchFound, compile_path
 from starlette.status import HTTP_204_NO_CONTENT
 from starlette.types import Receive, Scope, Send
 
 from app.api.images.file_headers import FOR_ANY_SITE
 from app.api.images.files import get_image_file
-from app.api.images.paths import FILE_URL
+from app.api.images.paths import FILE_PATH, FILE_URL, THUMBNAIL_PATH
 from app.api.images.thumbnails import get_image_thumbnail
+from app.api.observed import ROUTE
 
 _METHODS: Final = ("GET", "HEAD")
 _PREFLIGHT_FIELD: Final = b"access-control-request-method"
+_FILE, _THUMBNAIL = (compile_path(path)[1] for path in (FILE_PATH, THUMBNAIL_PATH))
+"""The paths as those of other routes are named, without the types of their parameters."""
 
 _uuid = lru_cache(1024)(UUID)  # of images in demand; making one costs as much as a layer
 
@@ -34,9 +37,10 @@ class FileRoute(BaseRoute):
             return Match.NONE, {}
         image_id, size, slash = found.groups()
         if scope["method"] in _METHODS and not (scope["query_string"] or slash):
-            return Match.FULL, {"path_params": {"image_id": image_id, "size": size}}
+            path_params = {"image_id": image_id, "size": size}
+            return Match.FULL, {"path_params": path_params, ROUTE: _template(size)}
         if scope["method"] == "OPTIONS" and _PREFLIGHT_FIELD in dict(scope["headers"]):
-            return Match.FULL, {}
+            return Match.FULL, {ROUTE: _template(size)}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,6 +60,10 @@ class FileRoute(BaseRoute):
     def url_path_for(self, name: str, /, **path_params: object) -> NoReturn:
         """Refuse: URLs are made from the paths in `paths`."""
         raise NoMatchFound(name, path_params)
+
+
+def _template(size: str | None) -> str:
+    return _THUMBNAIL if size else _FILE
 
 
 def _preflight(request: Request) -> Response:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.proxy_headers import IS_FORWARDED
+from app.api.observed import BODY_BYTES, FILE_WAY, ROUTE
 from app.api.problems.kinds import INTERNAL_ERROR
 from app.api.problems.problem import FILE_PROBLEMS, PROBLEM
 from app.api.trace_context import parse_traceparent
@@ -107,8 +108,12 @@ class AccessLog:
                 trace_id.reset(trace_token)
 
     def _observe(self, scope: Scope, status: int, seconds: float, sent: int) -> None:
-        route = getattr(scope.get("route"), "path", "")
+        route = getattr(scope.get("route"), "path_format", "") or scope.get(ROUTE, "")
         self._observer.request(route, scope["method"], status, seconds, sent)
+        if way := scope.get(FILE_WAY):
+            self._observer.file_response(way)
+        if received := scope.get(BODY_BYTES):
+            self._observer.request_body(route, received)
         if problem := scope.get(PROBLEM):
             self._observer.problem(problem)
         for problem in scope.get(FILE_PROBLEMS, ()):

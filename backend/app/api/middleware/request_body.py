@@ -16,6 +16,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.observed import BODY_BYTES
+
 FORM_ALLOWANCE: Final = 64 * 1024
 """Bytes that a form may have besides each file: boundaries, headers, other fields."""
 DEFAULT_CAP: Final = 64 * 1024
@@ -73,7 +75,10 @@ class BodyLimit:
         if b"content-length" in fields or b"transfer-encoding" in fields:
             cap = self._caps.get(scope["path"], DEFAULT_CAP)
             exchange = _Exchange(fields, receive, send, cap)
-            await self._app(scope, exchange.receive, exchange.send)
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            finally:
+                scope[BODY_BYTES] = exchange.received
         else:  # nothing to limit (RFC 9112, section 6.3)
             await self._app(scope, receive, send)
 
@@ -88,7 +93,8 @@ class _Exchange:
         self._send = send
         self._cap = cap
         self._declared = int(fields.get(b"content-length", b"0"))
-        self._received = 0
+        self.received = 0
+        """Bytes that the application has read."""
         self._answering = False
         self._wait_seconds = MAX_BODY_WAIT_SECONDS
         self._unread = self._declared > 0 or b"transfer-encoding" in fields
@@ -104,10 +110,10 @@ class _Exchange:
             raise BodyTooLarge(self._cap, self._declared)
         self._waits_for_100 = False
         message = await (self._receive_in_time() if self._unread else self._receive())
-        self._received += len(message.get("body", b""))
+        self.received += len(message.get("body", b""))
         self._unread = message.get("more_body", False)
-        if self._received > self._cap:
-            raise BodyTooLarge(self._cap, self._received)
+        if self.received > self._cap:
+            raise BodyTooLarge(self._cap, self.received)
         return message
 
     async def _receive_in_time(self) -> Message:
