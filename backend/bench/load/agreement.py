@@ -42,7 +42,9 @@ class Agreement:
             seconds = total.get_response_time_percentile(part) / 1000
             ours, locusts = bisect_left(grown, part * requests), bisect_left(bounds, seconds)
             agrees = agrees and abs(ours - locusts) <= 1
-            print(f"P{part:.0%}: up to {names[ours]} s by the metrics, {seconds:g} s by Locust")
+            print(
+                f"P{part * 100:.0f}: up to {names[ours]} s by the metrics, {seconds:g} s by Locust"
+            )
         print(f"The metrics and Locust {'agree' if agrees else 'do NOT agree'}")
         return agrees
 

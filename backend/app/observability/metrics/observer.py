@@ -1,5 +1,6 @@
 """The observer that counts, in the metrics that the operations manual lists."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -18,6 +19,15 @@ _ITEMS: Final = (1, 2, 5, 10, 20, 50, 100, 200)
 
 _FILE_WAYS: Final = ("memory", "stream", "sendfile", "front", "redirect", "not_modified")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"))
+
+
+class _Histogram(Histogram):
+    """As prometheus-client has it, without what only exemplars need."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002
+        """Count an amount."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
 
 class MetricsObserver(Observer):
@@ -39,7 +49,9 @@ class MetricsObserver(Observer):
             )
 
         def histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"image_host_{name}", what, labels, registry=registry, buckets=buckets)
+            return _Histogram(
+                f"image_host_{name}", what, labels, registry=registry, buckets=buckets
+            )
 
         self._samples: list[Callable[[], None]] = []
         self._requests = histogram(
