@@ -48,6 +48,7 @@ def test_a_name_with_the_prefix_wins_over_the_bare_one(
     good |= {"REDIS_URL": "redis://cache", "FRONT": "nginx"}
     good |= {"STORAGE_URL": "s3://bucket", "STORAGE_PREVIOUS_URL": "local"}
     good |= {"STORAGE_REDIRECT": "true", "LOG_LEVEL": "error"}
+    good |= {"METRICS_ADDRESS": "[::1]:9464"}
     good |= {"ACCESS": "upload", "SIGNING_KEY": "a:" + "s" * 32}
     good |= {"PUBLIC_URL": "https://x", "TRUSTED_PROXIES": "10.0.0.0/8", "DATA_DIR": "/pictures"}
     value = good.get(name, "17")
