@@ -84,11 +84,11 @@ class FigureReader:
         self._database_state = _Reading(partial(self._probe, "database"), share=1)
         self._storage_state = _Reading(partial(self._probe, "storage"), share=1)
         self._cache_state = _Reading(self._probe_cache, share=1)
-        self._queue = _Reading(self._read_queue)
-        self._stored = _Reading(self._read_stored)
-        self._space = _Reading(self._read_space)
-        self._maintenance = _Reading(self._read_maintenance)
-        self._statements = _Reading(self._read_statements)
+        self._queue = _Reading(self._read_queue, SHARE)
+        self._stored = _Reading(self._read_stored, SHARE)
+        self._space = _Reading(self._read_space, SHARE)
+        self._maintenance = _Reading(self._read_maintenance, SHARE)
+        self._statements = _Reading(self._read_statements, SHARE)
 
     async def read(self) -> Figures:
         """Return the figures, read now or some seconds ago."""
@@ -126,7 +126,12 @@ class FigureReader:
         )
 
     async def _probe(self, name: str) -> Dependency:
-        return self._judge(name, await self._readiness.outage(name))
+        was = self._found.get(name)
+        found = self._judge(name, await self._readiness.outage(name))
+        if was and found.is_up and not was.is_up:
+            for reading in self._readings:
+                reading.repeat()
+        return found
 
     async def _probe_cache(self) -> Dependency | None:
         if self._cache is None:
@@ -192,7 +197,7 @@ class _Reading(Generic[_Value]):
         share: How much of the time may be spent on it.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[_Value]], share: float = SHARE) -> None:
+    def __init__(self, read: Callable[[], Awaitable[_Value]], share: float) -> None:
         self.latest: _Value | None = None
         """What was read last; None if that has failed."""
         self._read = read
@@ -212,6 +217,10 @@ class _Reading(Generic[_Value]):
         if self._task:
             deadline = self._begun + (FIRST_DEADLINE if self.latest is None else DEADLINE)
             await asyncio.wait([self._task], timeout=deadline - monotonic())
+
+    def repeat(self) -> None:
+        """Let it be read again by who asks next: what it has waited for may be back."""
+        self._due = monotonic()
 
     async def cancel(self) -> None:
         """End what is in progress."""

@@ -178,6 +178,29 @@ async def test_what_cannot_be_used_is_known_since_it_was_first_found(
         assert (await reader.read()).storage == down
 
 
+async def test_all_is_read_again_once_something_is_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch, at_once: None
+) -> None:
+    monkeypatch.setattr(figures, "MOST_PAUSE", 1000.0)
+    monkeypatch.setattr(figures, "SHARE", 1e-9)
+
+    class Storage(MemoryStorage):
+        is_up = False
+
+        async def probe(self) -> None:
+            if not self.is_up:
+                raise StorageUnavailable
+
+    storage = Storage()
+    async with open_reader(database, storage) as reader:
+        assert (await reader.read()).stored == StoredImages(0, 0)
+        await add(database, row())
+        assert (await reader.read()).stored == StoredImages(0, 0)
+        storage.is_up = True
+        assert (await reader.read()).storage
+        assert (await reader.read()).stored == StoredImages(1, 1234)
+
+
 async def test_nothing_is_read_more_often_than_every_few_seconds(
     database: Database, storage: MemoryStorage
 ) -> None:
