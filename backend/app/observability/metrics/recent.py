@@ -1,14 +1,18 @@
 """What a service has done within the last minutes, from the counts of all its processes."""
 
+import re
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 
-from prometheus_client.multiprocess import MultiProcessCollector
+from app.observability.metrics.merging import MergedFiles
 
 _REQUESTS: Final = "image_host_http_request_duration_seconds"
 _JOBS: Final = "image_host_job_duration_seconds"
+_SAMPLE: Final = re.compile(rf"^({_REQUESTS}|{_JOBS})_(bucket|count){{(.*)}} (\S+)$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _CHECKS: Final = "/health/"
 """Begins the routes that are asked whether the service is well."""
 
@@ -46,7 +50,7 @@ class RecentCounts:
     """
 
     def __init__(self, folder: Path, most: int) -> None:
-        self._collector = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
+        self._files = MergedFiles(folder)
         self._samples: deque[_Counts] = deque(maxlen=most)
 
     def sample(self) -> None:
@@ -75,17 +79,19 @@ class RecentCounts:
     def _read(self) -> _Counts:
         requests = errors = jobs_done = 0
         by_seconds: dict[float, int] = {}
-        for metric in self._collector.collect():  # type: ignore[no-untyped-call]
-            for sample in metric.samples:
-                labels, value = sample.labels, int(sample.value)
-                if sample.name == f"{_JOBS}_count" and labels["outcome"] == "succeeded":
-                    jobs_done += value
-                if metric.name != _REQUESTS or labels["route"].startswith(_CHECKS):
-                    continue
-                if sample.name == f"{_REQUESTS}_count":
-                    requests += value
-                    errors += value if labels["status"] == "5xx" else 0
-                elif sample.name == f"{_REQUESTS}_bucket":
-                    seconds = float(labels["le"])
-                    by_seconds[seconds] = by_seconds.get(seconds, 0) + value
+        for metric, kind, labels, count in self._samples_now():
+            if metric == _JOBS:
+                jobs_done += count if kind == "count" and labels["outcome"] == "succeeded" else 0
+            elif labels["route"].startswith(_CHECKS):
+                continue
+            elif kind == "count":
+                requests += count
+                errors += count if labels["status"] == "5xx" else 0
+            else:
+                seconds = float(labels["le"])
+                by_seconds[seconds] = by_seconds.get(seconds, 0) + count
         return _Counts(monotonic(), requests, errors, jobs_done, by_seconds)
+
+    def _samples_now(self) -> Iterator[tuple[str, str, dict[str, str], int]]:
+        for metric, kind, labels, value in _SAMPLE.findall(self._files.render()):
+            yield metric, kind, dict(_LABEL.findall(labels)), int(float(value))
