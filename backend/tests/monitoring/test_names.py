@@ -1,53 +1,74 @@
 """Dashboards and rules ask for metrics that the service has, by labels that these have."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
+from app.observability.figures import (
+    Dependency,
+    Figures,
+    Maintenance,
+    QueuedJobs,
+    Space,
+    StatementTotals,
+    StoredImages,
+)
+from app.observability.metrics.collectors import BuildInfo, ProcessCounts
+from app.observability.metrics.figures import FiguresCollector
 from app.observability.metrics.observer import MetricsObserver
 from testkit.promql import Query, panel_queries, rule_queries
 
-AT_A_SCRAPE = {
-    "build_info": {"version", "python", "schema"},
-    "process_starts_total": {"kind"},
-    "process_ends_total": {"kind", "how"},
-    "storage_free_bytes": {"backend"},
-    "storage_size_bytes": {"backend"},
-    "storage_used_bytes": set[str](),
-    "images": set[str](),
-    "database_up": set[str](),
-    "storage_up": set[str](),
-    "cache_up": set[str](),
-    "queue_jobs": {"task", "state"},
-    "queue_oldest_seconds": {"task"},
-    "fsck_last_timestamp_seconds": set[str](),
-    "fsck_last_findings": set[str](),
-    "backup_last_timestamp_seconds": set[str](),
-    "database_statement_seconds_total": {"statement"},
-    "database_statement_calls_total": {"statement"},
-}
 OF_PROMETHEUS = {"instance", "job", "alertname"}
 
+NOW = datetime.now(UTC)
+UP = Dependency(is_up=True, since=NOW)
+FIGURES = Figures(
+    database=UP,
+    storage=UP,
+    cache=UP,
+    queue=(QueuedJobs("render", 0, 0, 0, 0, 0.0),),
+    stored=StoredImages(0, 0),
+    space=Space(0, 0),
+    maintenance=Maintenance(NOW, 0, NOW),
+    statements=(StatementTotals("images.find", 0.0, 0),),
+)
+"""All that may be known at a scrape."""
 
-def observed() -> Iterator[tuple[str, set[str]]]:
-    """Yield what the observer counts: the names of its series, and their labels."""
+
+def counted() -> Iterator[tuple[str, set[str]]]:
+    """Yield what processes count: the names of its series, and their labels."""
     registry = CollectorRegistry()
     MetricsObserver(registry)
     for metric in registry._collector_to_names:
         assert isinstance(metric, MetricWrapperBase)
-        name = metric._name.removeprefix("image_host_")
         labels = set(metric._labelnames)
         if isinstance(metric, Histogram):
-            yield f"{name}_bucket", labels | {"le"}
-            yield f"{name}_sum", labels
-            yield f"{name}_count", labels
+            yield f"{metric._name}_bucket", labels | {"le"}
+            yield f"{metric._name}_sum", labels
+            yield f"{metric._name}_count", labels
         else:
-            yield f"{name}_total" if isinstance(metric, Counter) else name, labels
+            yield f"{metric._name}_total" if isinstance(metric, Counter) else metric._name, labels
 
 
-KNOWN = AT_A_SCRAPE | dict(observed())
+def collected() -> Iterator[tuple[str, set[str]]]:
+    """Yield the same of what is found out at a scrape."""
+    families: list[Metric] = [
+        *BuildInfo("0012").collect(),
+        *ProcessCounts(Path(gettempdir())).collect(),
+        *FiguresCollector(lambda: FIGURES).collect(),
+    ]
+    for family in families:
+        name = f"{family.name}_total" if isinstance(family, CounterMetricFamily) else family.name
+        yield name, set(family.samples[0].labels)
+
+
+KNOWN = {name.removeprefix("image_host_"): labels for name, labels in (*counted(), *collected())}
 
 
 @pytest.mark.parametrize("query", panel_queries() + rule_queries(), ids=lambda query: query.place)
