@@ -33,7 +33,7 @@ class TextFormatter(logging.Formatter):
         """Return the line of a record."""
         request, trace = request_id.get(), trace_id.get()
         # nginx in front makes one of the other.
-        ids = request if trace in {"", request} else f"{request} trace_id={trace}"
+        ids = f"{request} trace_id={trace}" if trace and trace != request else request
         line = f"{_timestamp(record)} {record.levelname} {record.name} {ids} {record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
