@@ -47,7 +47,7 @@ class Promises:
         """
         async with httpx.AsyncClient(timeout=60) as client:
             await self._check_acknowledged(client)
-            await wait_for_jobs(self._service)
+            await wait_for_jobs(self._service, client)
             images = await self._list_all(client)
             numbers = self._book.stored | self._book.unsure
             for some in _groups(images, AT_ONCE):
@@ -62,7 +62,7 @@ class Promises:
         async with httpx.AsyncClient(timeout=60) as client:
             await self._check_acknowledged(client, MOST_READ_AGAIN)
             await self._delete_all(client, await self._list_all(client))
-            await wait_for_jobs(self._service)
+            await wait_for_jobs(self._service, client)
             await self._compare(0, undisturbed=False)
         self._book.clear()
 
