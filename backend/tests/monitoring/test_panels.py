@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from testkit.contrib_postgres import contrib_postgres
 
 from testkit import samples
+from testkit.contrib_postgres import contrib_postgres
 from testkit.daemons import lasting_port
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute, prepare
