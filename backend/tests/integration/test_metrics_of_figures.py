@@ -86,7 +86,7 @@ async def test_what_is_known_is_scraped(
         "UPDATE procrastinate_jobs SET created_at = now() - interval '1 hour' "
         "WHERE args->>'subject' = 'b'",
     )
-    await record_fsck(database, 4)
+    await record_fsck(database, 4, is_thorough=True)
     await record_backup(database)
     found = reach(server, lambda found: found.get("image_host_images") == 2)
     assert found["image_host_database_up"] == found["image_host_storage_up"] == 1
