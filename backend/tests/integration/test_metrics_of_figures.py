@@ -42,7 +42,7 @@ def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
 
 @pytest.fixture
 def server(proxy: DatabaseProxy, tmp_path: Path) -> Iterator[LiveServer]:
-    settings = make_settings(proxy.url, tmp_path / "data")
+    settings = make_settings(proxy.url, tmp_path / "data", metrics_address="127.0.0.1:0")
     (tmp_path / "metrics").mkdir()
     with serve(create_metrics_app(settings, tmp_path / "metrics")) as server:
         yield server
