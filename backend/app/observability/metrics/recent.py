@@ -1,11 +1,12 @@
 """What a service has done within the last minutes, from the counts of all its processes."""
 
 from collections import deque
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 
-from prometheus_client.multiprocess import MultiProcessCollector
+from app.observability.metrics.merging import MergedFiles
 
 _REQUESTS: Final = "image_host_http_request_duration_seconds"
 _JOBS: Final = "image_host_job_duration_seconds"
@@ -46,7 +47,7 @@ class RecentCounts:
     """
 
     def __init__(self, folder: Path, most: int) -> None:
-        self._collector = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
+        self._files = MergedFiles(folder)
         self._samples: deque[_Counts] = deque(maxlen=most)
 
     def sample(self) -> None:
@@ -73,19 +74,21 @@ class RecentCounts:
         )
 
     def _read(self) -> _Counts:
-        requests = errors = jobs_done = 0
-        by_seconds: dict[float, int] = {}
-        for metric in self._collector.collect():  # type: ignore[no-untyped-call]
-            for sample in metric.samples:
-                labels, value = sample.labels, int(sample.value)
-                if sample.name == f"{_JOBS}_count" and labels["outcome"] == "succeeded":
-                    jobs_done += value
-                if metric.name != _REQUESTS or labels["route"].startswith(_CHECKS):
-                    continue
-                if sample.name == f"{_REQUESTS}_count":
-                    requests += value
-                    errors += value if labels["status"] == "5xx" else 0
-                elif sample.name == f"{_REQUESTS}_bucket":
-                    seconds = float(labels["le"])
-                    by_seconds[seconds] = by_seconds.get(seconds, 0) + value
-        return _Counts(monotonic(), requests, errors, jobs_done, by_seconds)
+        requests = errors = 0
+        by_bound: dict[float, int] = {}
+        for labels, value in self._files.samples(f"{_REQUESTS}_bucket"):
+            if labels["route"].startswith(_CHECKS):
+                continue
+            count, bound = int(value), float(labels["le"])
+            requests += count
+            errors += count if labels["status"] == "5xx" else 0
+            by_bound[bound] = by_bound.get(bound, 0) + count
+        bounds = sorted(by_bound)
+        jobs = self._files.samples(f"{_JOBS}_bucket")
+        return _Counts(
+            monotonic(),
+            requests,
+            errors,
+            sum(int(value) for labels, value in jobs if labels["outcome"] == "succeeded"),
+            dict(zip(bounds, accumulate(by_bound[bound] for bound in bounds), strict=True)),
+        )
