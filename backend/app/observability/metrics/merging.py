@@ -8,7 +8,7 @@ appends to it; after that, all values of a file are one call.
 import json
 import os
 from bisect import insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
@@ -118,10 +118,24 @@ class MergedFiles:
         self._files: dict[Path, _File] = {}
         self._slots: dict[str, int] = {}
         """By what a sample is called in a file."""
+        self._labels: dict[str, dict[int, dict[str, str]]] = {}
+        """By the name of a sample and its slot."""
         self._families: dict[str, _Family] = {}
 
     def render(self) -> str:
         """Return them as Prometheus reads them."""
+        sums = self._read()
+        found = [sums.get(slot) for slot in range(len(self._slots))]
+        return "".join(line for family in self._families.values() for line in family.lines(found))
+
+    def samples(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        """Yield the labels and the value of each sample of a name; of a bucket without others."""
+        sums = self._read()
+        for slot, labels in self._labels.get(name, {}).items():
+            yield labels, sums.get(slot, 0.0)
+
+    def _read(self) -> dict[int, float]:
+        """Return what the values add up to, by their slots."""
         sums: dict[int, float] = {}
         for path in sorted(self._folder.glob("*.db")):
             try:
@@ -133,8 +147,7 @@ class MergedFiles:
             values = file.read(data, partial(self._slot, path.name.partition("_")[0]))
             for slot, value in zip(file.slots, values, strict=True):
                 sums[slot] = sums.get(slot, 0.0) + value
-        found = [sums.get(slot) for slot in range(len(self._slots))]
-        return "".join(line for family in self._families.values() for line in family.lines(found))
+        return sums
 
     def _file(self, path: Path, inode: int) -> _File:
         file = self._files.get(path)
@@ -147,6 +160,7 @@ class MergedFiles:
         if slot is None:
             slot = self._slots[key] = len(self._slots)
             metric, sample, labels, text = json.loads(key)
+            self._labels.setdefault(sample, {})[slot] = dict(labels)
             if metric not in self._families:
                 self._families[metric] = _Family(metric, kind, text)
             self._families[metric].add(sample, labels, slot)
