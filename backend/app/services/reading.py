@@ -17,7 +17,7 @@ DEADLINE: Final = 0.05
 """Seconds that anybody waits for what is known from the reading before."""
 SHARE: Final = 0.01
 """How much of the time may be spent on one reading: it is repeated after a hundred times as long as
-it took."""
+it took, or the one before it, so that one that had to connect first is soon repeated."""
 MOST_PAUSE: Final = 60.0
 """Seconds from the start of one reading to that of the next, at most."""
 KEPT_SECONDS: Final = 120.0
@@ -42,6 +42,8 @@ class Reading(Generic[_Value]):
         self._share = share
         self._begun = float("-inf")
         self._due = float("-inf")
+        self._seconds = 0.0
+        """What the last one took."""
         self._task: asyncio.Task[None] | None = None
 
     async def renew(self) -> None:
@@ -75,6 +77,7 @@ class Reading(Generic[_Value]):
             self.latest = None
             _log.exception("a figure cannot be read")
         finally:
-            pause = min((monotonic() - self._begun) / self._share, MOST_PAUSE)
+            before, self._seconds = self._seconds, monotonic() - self._begun
+            pause = min(min(before, self._seconds) / self._share, MOST_PAUSE)
             self._due = self._begun + max(INTERVAL, pause)
             self._task = None
