@@ -6,7 +6,6 @@ appends to it; after that, all values of a file are one call.
 """
 
 import json
-import os
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -83,8 +82,7 @@ def _escaped(value: str) -> str:
 class _File:
     """What is where in the file of a process."""
 
-    def __init__(self, inode: int) -> None:
-        self.inode = inode
+    def __init__(self) -> None:
         self.slots: list[int] = []
         """Of its values, in their order."""
         self._layout = f"={_USED.size}x"
@@ -139,21 +137,16 @@ class MergedFiles:
         sums: dict[int, float] = {}
         for path in sorted(self._folder.glob("*.db")):
             try:
-                with path.open("rb") as opened:
-                    file = self._file(path, os.fstat(opened.fileno()).st_ino)
-                    data = opened.read()
+                data = path.read_bytes()
             except FileNotFoundError:  # what a process had of something, which has just ended
                 continue
-            values = file.read(data, partial(self._slot, path.name.partition("_")[0]))
+            kind = path.name.partition("_")[0]
+            # Only the files of gauges are removed, and made anew with others in them.
+            file = _File() if kind == "gauge" else self._files.setdefault(path, _File())
+            values = file.read(data, partial(self._slot, kind))
             for slot, value in zip(file.slots, values, strict=True):
                 sums[slot] = sums.get(slot, 0.0) + value
         return sums
-
-    def _file(self, path: Path, inode: int) -> _File:
-        file = self._files.get(path)
-        if file is None or file.inode != inode:
-            file = self._files[path] = _File(inode)
-        return file
 
     def _slot(self, kind: str, key: str) -> int:
         slot = self._slots.get(key)
