@@ -90,6 +90,7 @@ class MeasuredDatabase(Database):
 class _Pool(AsyncAdaptedQueuePool):
     """Counts who waits for a connection."""
 
+    _sqla_logger_namespace = "sqlalchemy.pool"  # not by the name of this module, which logs more
     waiting = 0
 
     def connect(self) -> PoolProxiedConnection:

@@ -5,14 +5,10 @@ for long: what takes longer, such as counting a million rows, is ready for the n
 """
 
 import asyncio
-import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from contextvars import Context
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from app.cache.base import Cache
 from app.database.engine import Database
@@ -29,31 +25,15 @@ from app.observability.figures import (
 )
 from app.observability.reasons import reason
 from app.services.readiness import Readiness
+from app.services.reading import SHARE, Reading
 from app.statements.fsck import sum_up_images
 from app.statements.installation import read_maintenance
 from app.statements.jobs import count_jobs
 from app.statements.slowest import list_slowest
 from app.storage.base import HasSpace, StorageBackend
 
-INTERVAL: Final = 5.0
-"""Seconds from the start of one reading to that of the next, at least."""
-FIRST_DEADLINE: Final = 0.5
-"""Seconds that anybody waits for what is not known yet."""
-DEADLINE: Final = 0.05
-"""Seconds that anybody waits for what is known from the reading before."""
-SHARE: Final = 0.01
-"""How much of the time may be spent on one reading: it is repeated after a hundred times as long as
-it took."""
-MOST_PAUSE: Final = 60.0
-"""Seconds from the start of one reading to that of the next, at most."""
-KEPT_SECONDS: Final = 120.0
-"""After which a reading says nothing any more: nobody has asked for so long."""
-
 STATEMENTS: Final = 20
 """Of all that the database counts."""
-
-_Value = TypeVar("_Value")
-_log = logging.getLogger(__name__)
 
 
 class FigureReader:
@@ -81,14 +61,14 @@ class FigureReader:
         """What was read last."""
         self._found: dict[str, Dependency] = {}
         # However long a probe takes, so that what is back is not called down for a minute.
-        self._database_state = _Reading(partial(self._probe, "database"), share=1)
-        self._storage_state = _Reading(partial(self._probe, "storage"), share=1)
-        self._cache_state = _Reading(self._probe_cache, share=1)
-        self._queue = _Reading(self._read_queue, SHARE)
-        self._stored = _Reading(self._read_stored, SHARE)
-        self._space = _Reading(self._read_space, SHARE)
-        self._maintenance = _Reading(self._read_maintenance, SHARE)
-        self._statements = _Reading(self._read_statements, SHARE)
+        self._database_state = Reading(partial(self._probe, "database"), share=1)
+        self._storage_state = Reading(partial(self._probe, "storage"), share=1)
+        self._cache_state = Reading(self._probe_cache, share=1)
+        self._queue = Reading(self._read_queue, SHARE)
+        self._stored = Reading(self._read_stored, SHARE)
+        self._space = Reading(self._read_space, SHARE)
+        self._maintenance = Reading(self._read_maintenance, SHARE)
+        self._statements = Reading(self._read_statements, SHARE)
 
     async def read(self) -> Figures:
         """Return the figures, read now or some seconds ago."""
@@ -113,7 +93,7 @@ class FigureReader:
             await reading.cancel()
 
     @property
-    def _readings(self) -> "tuple[_Reading[Any], ...]":
+    def _readings(self) -> "tuple[Reading[Any], ...]":
         return (
             self._database_state,
             self._storage_state,
@@ -187,56 +167,3 @@ class FigureReader:
     async def _read_statements(self) -> tuple[StatementTotals, ...] | None:
         async with self._database.read() as session:
             return tuple(await list_slowest(session, STATEMENTS)) or None
-
-
-class _Reading(Generic[_Value]):
-    """Reads one thing, no more often than it may be.
-
-    Args:
-        read: Reads it.
-        share: How much of the time may be spent on it.
-    """
-
-    def __init__(self, read: Callable[[], Awaitable[_Value]], share: float) -> None:
-        self.latest: _Value | None = None
-        """What was read last; None if that has failed."""
-        self._read = read
-        self._share = share
-        self._begun = float("-inf")
-        self._due = float("-inf")
-        self._task: asyncio.Task[None] | None = None
-
-    async def renew(self) -> None:
-        """Read it if that is due, and wait for it until the deadline."""
-        if monotonic() - self._begun > KEPT_SECONDS:
-            self.latest = None
-        if self._task is None and monotonic() >= self._due:
-            self._begun = monotonic()
-            # For all who ask, so it logs under the id of none.
-            self._task = asyncio.create_task(self._renew(), context=Context())
-        if self._task:
-            deadline = self._begun + (FIRST_DEADLINE if self.latest is None else DEADLINE)
-            await asyncio.wait([self._task], timeout=deadline - monotonic())
-
-    def repeat(self) -> None:
-        """Let it be read again by who asks next: what it has waited for may be back."""
-        self._due = monotonic()
-
-    async def cancel(self) -> None:
-        """End what is in progress."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    async def _renew(self) -> None:
-        try:
-            self.latest = await self._read()
-        except ImageHostError:
-            self.latest = None
-        except Exception:  # noqa: BLE001 - whatever it is, the others are known
-            self.latest = None
-            _log.exception("a figure cannot be read")
-        finally:
-            pause = min((monotonic() - self._begun) / self._share, MOST_PAUSE)
-            self._due = self._begun + max(INTERVAL, pause)
-            self._task = None

@@ -33,6 +33,8 @@ PROBE_INTERVAL: Final = 1.0
 """Seconds from the start of one check to that of the next; its result serves until then."""
 PROBE_DEADLINE: Final = 5.0
 """Seconds for a check; one that takes longer counts as a failure, and no other starts beside it."""
+CLOSE_SECONDS: Final = 1.0
+"""How long a check that is cancelled may take to end: one of a disk that hangs ends with that."""
 
 
 class Readiness:
@@ -184,12 +186,12 @@ class Probe:
             self._watching = asyncio.create_task(self._watch(), context=Context())
 
     async def close(self) -> None:
-        """Cancel what is in progress."""
+        """Cancel what is in progress, as far as it can be."""
         tasks = [task for task in (self._watching, self._latest) if task]
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def _watch(self) -> None:
         try:

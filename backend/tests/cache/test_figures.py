@@ -9,7 +9,7 @@ from app.cache import redis_connections
 from app.cache.redis import RedisCache
 from app.database.engine import Database
 from app.observability.figures import Dependency
-from app.services import figures
+from app.services import reading
 from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
@@ -29,8 +29,8 @@ async def reach(reader: FigureReader, *, is_up: bool) -> Dependency:
 async def test_a_cache_is_up_until_it_ends_and_again_when_it_is_back(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "INTERVAL", 0.05)
-    monkeypatch.setattr(figures, "FIRST_DEADLINE", TIMEOUT)
+    monkeypatch.setattr(reading, "INTERVAL", 0.05)
+    monkeypatch.setattr(reading, "FIRST_DEADLINE", TIMEOUT)
     monkeypatch.setattr(redis_connections, "MAX_PAUSE", 0.1)
     storage = MemoryStorage()
     with cache_server(tmp_path) as server:

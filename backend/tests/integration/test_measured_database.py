@@ -1,6 +1,7 @@
 """Statements, errors and connections are observed, under names that operators recognise."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -176,6 +177,16 @@ async def test_who_waits_for_a_connection_is_counted_and_who_has_waited_too_long
     assert read() == PoolState(size=POOL, used=0, idle=2, waiting=0)
     await database.close()
     assert read() == PoolState(size=POOL, used=0, idle=0, waiting=0)
+
+
+async def test_the_pool_logs_no_more_than_where_nothing_is_measured(
+    measured: MeasuredDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app")
+    async with measured.read() as session:
+        await session.execute(text("SELECT 1"))
+    await measured.close()
+    assert caplog.messages == []
 
 
 async def test_all_that_a_service_and_its_worker_execute_has_a_name(

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from app.composition.metrics_app import create_metrics_app
 from app.database.engine import Database
 from app.domain.job import RENDER, NewJob
-from app.services import figures, readiness
+from app.services import readiness, reading
 from app.services.maintenance import record_backup, record_fsck
 from testkit.database_proxy import DatabaseProxy
 from testkit.jobs import insert
@@ -29,8 +29,8 @@ OF_THE_DATABASE = {
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read at each scrape."""
-    monkeypatch.setattr(figures, "INTERVAL", 0.0)
-    monkeypatch.setattr(figures, "MOST_PAUSE", 0.0)
+    monkeypatch.setattr(reading, "INTERVAL", 0.0)
+    monkeypatch.setattr(reading, "MOST_PAUSE", 0.0)
     monkeypatch.setattr(readiness, "PROBE_INTERVAL", 0.0)
 
 
@@ -76,7 +76,7 @@ async def test_what_is_known_is_scraped(
     server: LiveServer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FIRST_DEADLINE", "DEADLINE"):  # of a busy machine, which is not tested here
-        monkeypatch.setattr(figures, name, TIMEOUT)
+        monkeypatch.setattr(reading, name, TIMEOUT)
     reach(server, lambda found: found.get("image_host_storage_up") == 1)
     await add(database, row(file_size=5), row(file_size=7))
     await insert(database, NewJob(RENDER, "a"), NewJob(RENDER, "b"), NewJob(RENDER, "c"))

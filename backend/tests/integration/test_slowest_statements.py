@@ -16,7 +16,7 @@ from app.observability.figures import Figures, StatementTotals
 from app.observability.metrics.exposition import Exposition
 from app.observability.metrics.figures import FiguresCollector
 from app.observability.observer import SILENT
-from app.services import figures
+from app.services import figures, reading
 from app.services.figures import FigureReader
 from app.services.identity import StorageIdentity
 from app.services.readiness import Readiness
@@ -199,4 +199,4 @@ async def read_figures(database: Database) -> Figures:
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "DEADLINE", 20.0)
+    monkeypatch.setattr(reading, "DEADLINE", 20.0)

@@ -126,6 +126,7 @@ def test_files_are_read_on_as_they_grow_and_are_replaced(folder: Path) -> None:
         "import sys\n"
         "from app.observability.metrics.shared import shared_observer\n"
         "observer = shared_observer('service-0')\n"
+        "observer.watch_connections({'x' * int(sys.argv[1]): 5}.copy)\n"
         "observer.watch_requests(lambda: int(sys.argv[1]))\n"
         "observer.sample()\n"
         "for number in range(int(sys.argv[1])):\n"
@@ -162,7 +163,9 @@ def test_a_file_that_is_not_yet_used_can_be_read(
     subprocess.run(  # noqa: S603
         [sys.executable, "-c", program], cwd=BACKEND, env=environment, check=False
     )
-    assert len(list(folder.glob("*.db"))) == 3
+    made = [file.stat() for file in folder.glob("*.db")]
+    assert len(made) == 3
+    assert all(file.st_blocks * 512 >= file.st_size for file in made), "no hole in it"
     assert scraped(folder).value("images_uploaded_total") == 0
 
 
@@ -206,10 +209,12 @@ def test_the_folder_of_a_killed_service_is_removed_at_the_next_start(memory: Pat
         assert killed.stdout
         left = Path(killed.stdout.readline().strip())
         (left / "counter_service-0.db").touch()
-        with metrics_folder() as own:
-            assert left.exists(), "that of a service that runs"
-            assert own != left
-        killed.kill()
+        try:
+            with metrics_folder() as own:
+                assert left.exists(), "that of a service that runs"
+                assert own != left
+        finally:
+            killed.kill()
     assert left.exists()
     with metrics_folder() as own:
         assert list(memory.iterdir()) == [own]

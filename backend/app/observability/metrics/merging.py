@@ -6,9 +6,8 @@ appends to it; after that, all values of a file are one call.
 """
 
 import json
-import os
 from bisect import insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from struct import Struct
@@ -83,8 +82,7 @@ def _escaped(value: str) -> str:
 class _File:
     """What is where in the file of a process."""
 
-    def __init__(self, inode: int) -> None:
-        self.inode = inode
+    def __init__(self) -> None:
         self.slots: list[int] = []
         """Of its values, in their order."""
         self._layout = f"={_USED.size}x"
@@ -118,35 +116,44 @@ class MergedFiles:
         self._files: dict[Path, _File] = {}
         self._slots: dict[str, int] = {}
         """By what a sample is called in a file."""
+        self._labels: dict[str, dict[int, dict[str, str]]] = {}
+        """By the name of a sample and its slot."""
         self._families: dict[str, _Family] = {}
 
     def render(self) -> str:
         """Return them as Prometheus reads them."""
-        sums: dict[int, float] = {}
-        for path in sorted(self._folder.glob("*.db")):
-            try:
-                with path.open("rb") as opened:
-                    file = self._file(path, os.fstat(opened.fileno()).st_ino)
-                    data = opened.read()
-            except FileNotFoundError:  # what a process had of something, which has just ended
-                continue
-            values = file.read(data, partial(self._slot, path.name.partition("_")[0]))
-            for slot, value in zip(file.slots, values, strict=True):
-                sums[slot] = sums.get(slot, 0.0) + value
+        sums = self._read()
         found = [sums.get(slot) for slot in range(len(self._slots))]
         return "".join(line for family in self._families.values() for line in family.lines(found))
 
-    def _file(self, path: Path, inode: int) -> _File:
-        file = self._files.get(path)
-        if file is None or file.inode != inode:
-            file = self._files[path] = _File(inode)
-        return file
+    def samples(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        """Yield the labels and the value of each sample of a name; of a bucket without others."""
+        sums = self._read()
+        for slot, labels in self._labels.get(name, {}).items():
+            yield labels, sums.get(slot, 0.0)
+
+    def _read(self) -> dict[int, float]:
+        """Return what the values add up to, by their slots."""
+        sums: dict[int, float] = {}
+        for path in sorted(self._folder.glob("*.db")):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:  # what a process had of something, which has just ended
+                continue
+            kind = path.name.partition("_")[0]
+            # Only the files of gauges are removed, and made anew with others in them.
+            file = _File() if kind == "gauge" else self._files.setdefault(path, _File())
+            values = file.read(data, partial(self._slot, kind))
+            for slot, value in zip(file.slots, values, strict=True):
+                sums[slot] = sums.get(slot, 0.0) + value
+        return sums
 
     def _slot(self, kind: str, key: str) -> int:
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = len(self._slots)
             metric, sample, labels, text = json.loads(key)
+            self._labels.setdefault(sample, {})[slot] = dict(labels)
             if metric not in self._families:
                 self._families[metric] = _Family(metric, kind, text)
             self._families[metric].add(sample, labels, slot)

@@ -1,8 +1,7 @@
 """What a service has done within the last minutes, from the counts of all its processes."""
 
-import re
 from collections import deque
-from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
@@ -11,8 +10,6 @@ from app.observability.metrics.merging import MergedFiles
 
 _REQUESTS: Final = "image_host_http_request_duration_seconds"
 _JOBS: Final = "image_host_job_duration_seconds"
-_SAMPLE: Final = re.compile(rf"^({_REQUESTS}|{_JOBS})_(bucket|count){{(.*)}} (\S+)$", re.MULTILINE)
-_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _CHECKS: Final = "/health/"
 """Begins the routes that are asked whether the service is well."""
 
@@ -77,21 +74,21 @@ class RecentCounts:
         )
 
     def _read(self) -> _Counts:
-        requests = errors = jobs_done = 0
-        by_seconds: dict[float, int] = {}
-        for metric, kind, labels, count in self._samples_now():
-            if metric == _JOBS:
-                jobs_done += count if kind == "count" and labels["outcome"] == "succeeded" else 0
-            elif labels["route"].startswith(_CHECKS):
+        requests = errors = 0
+        by_bound: dict[float, int] = {}
+        for labels, value in self._files.samples(f"{_REQUESTS}_bucket"):
+            if labels["route"].startswith(_CHECKS):
                 continue
-            elif kind == "count":
-                requests += count
-                errors += count if labels["status"] == "5xx" else 0
-            else:
-                seconds = float(labels["le"])
-                by_seconds[seconds] = by_seconds.get(seconds, 0) + count
-        return _Counts(monotonic(), requests, errors, jobs_done, by_seconds)
-
-    def _samples_now(self) -> Iterator[tuple[str, str, dict[str, str], int]]:
-        for metric, kind, labels, value in _SAMPLE.findall(self._files.render()):
-            yield metric, kind, dict(_LABEL.findall(labels)), int(float(value))
+            count, bound = int(value), float(labels["le"])
+            requests += count
+            errors += count if labels["status"] == "5xx" else 0
+            by_bound[bound] = by_bound.get(bound, 0) + count
+        bounds = sorted(by_bound)
+        jobs = self._files.samples(f"{_JOBS}_bucket")
+        return _Counts(
+            monotonic(),
+            requests,
+            errors,
+            sum(int(value) for labels, value in jobs if labels["outcome"] == "succeeded"),
+            dict(zip(bounds, accumulate(by_bound[bound] for bound in bounds), strict=True)),
+        )
