@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from app.observability.metrics.processes import (
     RunningProcess,
     read_processes,
 )
+from app.observability.metrics.shared import _RESERVED
 from testkit.metrics import Metrics
 from testkit.service import BACKEND
 
@@ -191,6 +193,32 @@ def test_no_memory_left_is_an_error_before_anything_is_counted(folder: Path) -> 
     )
     assert done.stdout == "File too large\n"
     assert list(folder.glob("*.db")) == []
+
+
+EVERYTHING = """
+from app.composition.http_app import create_app
+from app.config.settings import Settings
+from app.observability.metrics.shared import shared_observer
+observer = shared_observer("service-0")
+for route, methods in [*create_app(Settings()).openapi()["paths"].items(), ("", {})]:
+    for method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "BREW"):
+        for status in (200, 304, 404, 503) if method.lower() in methods else (404,):
+            observer.request(route, method, status, 0.1, 1)
+for number in range(80):
+    observer.statement(f"images.a_statement_with_a_name_{number}", 0.1)
+"""
+"""Counts what a curious client can have a server process count."""
+
+
+def test_a_file_need_not_grow_whatever_is_asked(folder: Path) -> None:
+    """What it grows by is a hole, which ends the process where there is no memory for it."""
+    environment = os.environ | {VARIABLE: str(folder)}
+    program = [sys.executable, "-c", EVERYTHING]
+    subprocess.run(program, cwd=BACKEND, env=environment, check=True)  # noqa: S603
+    (file,) = folder.glob("histogram_*.db")
+    (used,) = struct.unpack_from("i", file.read_bytes())
+    assert used < 0.8 * _RESERVED["histogram"], "or reserve more"
+    assert file.stat().st_size == _RESERVED["histogram"]
 
 
 def test_the_folder_of_a_killed_service_is_removed_at_the_next_start(memory: Path) -> None:
