@@ -57,7 +57,7 @@ def test_no_panel_is_empty_that_should_not_be(tmp_path: Path) -> None:
         service.wait_until_it_serves()
         data = f"DATA_DIR={service.data_dir}"
         for command in ("fsck", "record-backup"):
-            done = make(checkout, command, database, data)
+            done = make(checkout, command, "ARGS=--checksums", database, data)
             assert done.returncode == 0, done.stderr
         service.wait_for_workers(1)
         with running_prometheus(tmp_path, address) as prometheus:

@@ -59,6 +59,17 @@ def test_methods_that_nobody_knows_are_one(
     assert len(observer._by_request) == 0
 
 
+def test_failures_are_counted_from_zero(
+    observer: MetricsObserver, registry: CollectorRegistry
+) -> None:
+    """What is not there before, has no rate when it is: a burst of errors would be no alert."""
+    series = (("method", "GET"), ("route", "/r"), ("status", "5xx"))
+    observer.request("/r", "GET", 200, 0.1, 1)
+    assert read(registry)["http_request_duration_seconds_count"][series] == 0
+    observer.request("/r", "GET", 503, 0.1, 1)
+    assert read(registry)["http_request_duration_seconds_count"][series] == 1
+
+
 def test_buckets_and_sums_are_of_what_was_observed(
     observer: MetricsObserver, registry: CollectorRegistry
 ) -> None:
@@ -67,7 +78,11 @@ def test_buckets_and_sums_are_of_what_was_observed(
     metrics = read(registry)
 
     def buckets(name: str) -> list[float]:
-        return sorted(metrics[f"{name}_bucket"].values())
+        return sorted(
+            count
+            for labels, count in metrics[f"{name}_bucket"].items()
+            if ("status", "5xx") not in labels
+        )
 
     assert buckets("http_request_duration_seconds") == [1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4]
     assert buckets("http_response_size_bytes") == [1, 2, 2, 2, 3, 3, 4]

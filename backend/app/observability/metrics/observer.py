@@ -18,6 +18,8 @@ _BYTES: Final = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 _ITEMS: Final = (1, 2, 5, 10, 20, 50, 100, 200)
 
 _FILE_WAYS: Final = ("memory", "stream", "sendfile", "front", "redirect", "not_modified")
+_SUCCEEDED: Final = ("2xx", "3xx")
+_FAILED: Final = "5xx"
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -137,6 +139,9 @@ class MetricsObserver(Observer):
             known = method if method in _METHODS else "other"
             labels = (route or "none", known, f"{status // 100}xx")
             found = (self._requests.labels(*labels), self._sent.labels(labels[0]))
+            if labels[-1] in _SUCCEEDED:
+                # Of a series that begins with failures, Prometheus would see no increase by them.
+                self._requests.labels(*labels[:2], _FAILED)
             if known == method:
                 self._by_request[key] = found
         found[0].observe(seconds)

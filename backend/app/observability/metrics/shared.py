@@ -14,7 +14,7 @@ from app.observability.metrics.folder import VARIABLE
 from app.observability.metrics.observer import MetricsObserver
 
 _RESERVED: Final = {"histogram": 1 << 21, "counter": 1 << 16, "gauge_livesum": 1 << 16}
-"""Bytes of each file of a process, more than it needs where clients try each method on each route."""
+"""Bytes of each file of a process: more than it needs if clients try each method on each route."""
 _DOUBLE: Final = Struct("d")
 
 
