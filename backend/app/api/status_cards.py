@@ -101,7 +101,8 @@ def _upkeep(status: Status) -> Iterable[tuple[str, str]]:
         return
     fsck, findings, backup = maintenance
     never = "never recorded"
-    yield "fsck", f"{ago_of(fsck, status.at)}, {findings or 'no'} findings" if fsck else never
+    checked = f"{ago_of(fsck, status.at)}, {findings or 'no'} findings" if fsck else never
+    yield "fsck --checksums", checked
     yield "Backup", ago_of(backup, status.at) if backup else never
 
 

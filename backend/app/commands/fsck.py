@@ -65,14 +65,14 @@ async def _check(options: argparse.Namespace, report: Report, resources: Resourc
     )
     status = await _compare(check, options, report)
     if not options.after:
-        await _record(resources, report)
+        await _record(resources, report, is_thorough=options.checksums)
     return status
 
 
-async def _record(resources: Resources, report: Report) -> None:
+async def _record(resources: Resources, report: Report, *, is_thorough: bool) -> None:
     """Record what was found in the whole; what is found is no less true where that fails."""
     try:
-        await record_fsck(resources.database, report.left)
+        await record_fsck(resources.database, report.left, is_thorough=is_thorough)
     except DatabaseUnavailable as error:
         print(f"Not recorded: {reason(error)}", file=sys.stderr)
 

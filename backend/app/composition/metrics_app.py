@@ -7,8 +7,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 
 from app.api import monitoring, status
+from app.api.middleware.local_names import LocalNames
 from app.api.status import StatusState
 from app.composition.resources import open_resources
 from app.composition.roles import METRICS
@@ -66,6 +68,7 @@ def create_metrics_app(settings: Settings, folder: Path, observer: Observer = SI
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
+        middleware=[Middleware(LocalNames, host=settings.metrics_listener[0])],
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.include_router(monitoring.router)

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 
 from app.api import monitoring
+from app.api.middleware.local_names import LocalNames
 from app.api.monitoring import MetricsState
 from app.composition.worker_health import served
 from app.config.settings import Settings
@@ -52,7 +54,12 @@ class WorkerMetrics:
                 exposition=Exposition(self._registry),
             )
 
-        app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+        app = FastAPI(
+            lifespan=lifespan,
+            openapi_url=None,
+            redirect_slashes=False,
+            middleware=[Middleware(LocalNames, host=self._listener.getsockname()[0])],
+        )
         app.include_router(monitoring.router)
         async with served(app, self._settings, self._listener):
             yield

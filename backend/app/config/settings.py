@@ -36,6 +36,15 @@ def is_listener(text: str) -> bool:
     return found is not None and int(found[2]) <= _MOST_PORT
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches what listens on a host."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 class Settings(BaseModel):
     """Every setting, by the name of its environment variable in lower case."""
 
@@ -268,11 +277,7 @@ class Settings(BaseModel):
     @property
     def is_on_loopback(self) -> bool:
         """Whether only this machine reaches the service."""
-        try:
-            address = ip_address(self.host)
-        except ValueError:
-            return self.host == "localhost"
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        return is_loopback(self.host)
 
     @property
     def metrics_listener(self) -> tuple[str, int]:

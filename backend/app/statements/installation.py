@@ -43,6 +43,12 @@ async def write_fsck(session: WriteSession, findings: int) -> None:
     await session.execute(update(Installation).values(changes))
 
 
+async def raise_fsck_findings(session: WriteSession, findings: int) -> None:
+    """Record so many findings, if fewer are recorded."""
+    most = func.greatest(Installation.fsck_findings, findings)  # the second where there is none
+    await session.execute(update(Installation).values(fsck_findings=most))
+
+
 async def write_backup(session: WriteSession) -> None:
     """Record that a backup has been made now."""
     await session.execute(update(Installation).values(backup_at=func.now()))

@@ -98,8 +98,8 @@ async def test_jobs_are_counted_by_task_and_state(
 
 
 async def test_what_operators_did_last_is_kept(database: Database, storage: MemoryStorage) -> None:
-    await record_fsck(database, 7)
-    await record_fsck(database, 3)
+    await record_fsck(database, 7, is_thorough=True)
+    await record_fsck(database, 3, is_thorough=True)
     await record_backup(database)
     maintenance = (await read(database, storage)).maintenance
     assert maintenance

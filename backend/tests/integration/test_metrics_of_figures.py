@@ -42,7 +42,7 @@ def proxy(database_url: URL) -> Iterator[DatabaseProxy]:
 
 @pytest.fixture
 def server(proxy: DatabaseProxy, tmp_path: Path) -> Iterator[LiveServer]:
-    settings = make_settings(proxy.url, tmp_path / "data")
+    settings = make_settings(proxy.url, tmp_path / "data", metrics_address="127.0.0.1:0")
     (tmp_path / "metrics").mkdir()
     with serve(create_metrics_app(settings, tmp_path / "metrics")) as server:
         yield server
@@ -86,7 +86,7 @@ async def test_what_is_known_is_scraped(
         "UPDATE procrastinate_jobs SET created_at = now() - interval '1 hour' "
         "WHERE args->>'subject' = 'b'",
     )
-    await record_fsck(database, 4)
+    await record_fsck(database, 4, is_thorough=True)
     await record_backup(database)
     found = reach(server, lambda found: found.get("image_host_images") == 2)
     assert found["image_host_database_up"] == found["image_host_storage_up"] == 1

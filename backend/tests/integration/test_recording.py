@@ -14,7 +14,7 @@ from app.config.settings import Settings
 from app.database.engine import Database
 from app.observability.figures import Maintenance
 from app.services.identity import StorageIdentity
-from app.statements.installation import read_maintenance
+from app.statements.installation import read_maintenance, write_fsck
 from app.storage.local.backend import LocalStorage
 from testkit.uploads import add, execute, row
 
@@ -57,21 +57,36 @@ async def test_fsck_records_its_end_and_what_is_left_of_its_findings(
     leave_file(settings, "0" * 32 + ".jpg")
     leave_file(settings, "0" * 32 + "-150-653a.webp")
     assert await recorded(database) == NEVER
-    assert await check(settings) == fsck.EXIT_FINDINGS
+    assert await check(settings, "--checksums") == fsck.EXIT_FINDINGS
     first = await recorded(database)
     assert first.fsck_at
     assert first.fsck_findings == 2, "a stale thumbnail is none"
 
-    assert await check(settings, "--repair") == fsck.EXIT_FINDINGS
+    assert await check(settings, "--checksums", "--repair") == fsck.EXIT_FINDINGS
     second = await recorded(database)
     assert second.fsck_at
     assert second.fsck_at > first.fsck_at
     assert second.fsck_findings == 1, "the row without a file is left"
 
-    remove = ("--repair", "--delete-broken-rows", "--expect", "1")
+    remove = ("--checksums", "--repair", "--delete-broken-rows", "--expect", "1")
     assert await check(settings, *remove) == fsck.EXIT_FINDINGS
-    assert await check(settings) == fsck.EXIT_CLEAN
+    assert await check(settings, "--checksums") == fsck.EXIT_CLEAN
     assert (await recorded(database)).fsck_findings == 0
+
+
+@pytest.mark.usefixtures("storage")
+async def test_a_check_that_reads_no_file_hides_nothing_that_another_one_found(
+    settings: Settings, database: Database
+) -> None:
+    async with database.write() as session:
+        await write_fsck(session, 3)  # corrupt files, say, which only `--checksums` sees
+    thorough = await recorded(database)
+    assert await check(settings) == fsck.EXIT_CLEAN
+    assert await recorded(database) == thorough
+    for number in range(4):
+        leave_file(settings, f"{number:032}.jpg")
+    assert await check(settings) == fsck.EXIT_FINDINGS
+    assert await recorded(database) == thorough._replace(fsck_findings=4)
 
 
 @pytest.mark.usefixtures("storage")

@@ -212,6 +212,13 @@ def test_the_public_listener_has_no_metrics(measured: Measured) -> None:
     assert httpx.get(f"{measured.service.url}/metrics").status_code == 404
 
 
+def test_pages_of_others_read_nothing_by_a_name_that_leads_here(measured: Measured) -> None:
+    for path in ("/metrics", "/status"):
+        answer = httpx.get(f"http://{measured.address}{path}", headers={"Host": "other.example"})
+        assert answer.status_code == 421
+        assert "image_host_" not in answer.text
+
+
 def test_an_address_in_use_is_reported(database_url: URL, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

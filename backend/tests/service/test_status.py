@@ -70,7 +70,7 @@ def test_a_service_that_is_well_says_what_it_has_and_does(
 ) -> None:
     with asking(start, "WORKERS=2", "WORKER_PROCESSES=1") as (service, ask):
         upload(service)
-        done = make(project, "fsck", f"DATA_DIR={service.data_dir}")
+        done = make(project, "fsck", "ARGS=--checksums", f"DATA_DIR={service.data_dir}")
         assert done.returncode == 0, done.stderr
         wait_until(lambda: ask()["recent"]["requests"] > 0)
         wait_until(lambda: ask()["maintenance"]["fsck_at"])

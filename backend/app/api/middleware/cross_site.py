@@ -58,24 +58,11 @@ class CrossSiteGuard:
             return None
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
-        if host and self._knows_names and not self._leads_here(host):
+        if host and self._knows_names and not leads_here(host, self._public_host):
             return UNKNOWN_HOST.response()
         if scope["method"] not in _SAFE_METHODS and self._is_of_another_site(headers, host):
             return CROSS_SITE_REQUEST.response()
         return None
-
-    def _leads_here(self, host: str) -> bool:
-        """Return whether a Host is one that nobody else can make resolve to this machine."""
-        name = _ROOT_AND_PORT.sub("", host, count=1).strip("[]")
-        if name in {"localhost", self._public_host} or name.endswith(".localhost"):
-            return True
-        if self._public_host and "." not in name:  # a proxy's own name for the service behind it
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True
 
     def _is_of_another_site(self, headers: Headers, host: str) -> bool:
         """Return whether the browser says so; older ones, and those without TLS, send Origin."""
@@ -87,6 +74,25 @@ class CrossSiteGuard:
         # Whether clients use TLS is not known here: a proxy may terminate it.
         ours = _origin(f"{origin.scheme}://{host}") if origin else None
         return origin is None or origin not in {ours, self._public_origin}
+
+
+def leads_here(host: str, public_host: str | None = None) -> bool:
+    """Return whether a Host is one that nobody else can make resolve to this machine.
+
+    Args:
+        host: As the client has sent it, in lower case.
+        public_host: By which people reach it through a proxy, if they do.
+    """
+    name = _ROOT_AND_PORT.sub("", host, count=1).strip("[]")
+    if name in {"localhost", public_host} or name.endswith(".localhost"):
+        return True
+    if public_host and "." not in name:  # a proxy's own name for the service behind it
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class _Origin(NamedTuple):
