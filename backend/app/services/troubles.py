@@ -185,7 +185,7 @@ def _maintenance(status: Status) -> Iterator[Trouble]:
         yield Trouble(
             "fsck-overdue",
             is_urgent=False,
-            what="fsck was not run for 35 days",
+            what="fsck --checksums was not run for 35 days",
             advice="Run make fsck ARGS=--checksums, beside the running service.",
             since=fsck,
         )

@@ -180,6 +180,7 @@ async def test_how_the_bytes_of_files_go_is_counted(client: httpx.AsyncClient, r
     await client.get(path, headers={"Range": "bytes=0-9"})
     await client.get(path, headers={"If-None-Match": etag})
     await client.head(path)
+    await client.head(path, headers={"If-None-Match": etag})
     await client.get(path, headers={"If-Match": '"another"'})
     ways = {dict(labels)["way"]: value for labels, value in read()["file_responses_total"].items()}
     assert ways.pop("memory") + ways.pop("stream") == 2, "the disk may have been waited for"

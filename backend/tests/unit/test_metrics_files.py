@@ -196,6 +196,8 @@ def test_no_memory_left_is_an_error_before_anything_is_counted(folder: Path) -> 
 
 
 EVERYTHING = """
+import os
+del os.posix_fallocate  # as on macOS
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.observability.metrics.shared import shared_observer

@@ -68,7 +68,8 @@ class FileResponse(Response):
                 await self._reader.close()
             if self.count and self._left < self._length:
                 self.count(self._start, self._length - self._left)
-            scope[FILE_WAY] = self._way()
+            if scope["method"] != "HEAD":
+                scope[FILE_WAY] = self._way()
 
     def _way(self) -> str:
         """Return how the bytes went to the client; empty where none were to go."""

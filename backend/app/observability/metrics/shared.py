@@ -85,6 +85,5 @@ def _reserve(file: Path, size: int) -> None:
     if file.exists():
         return
     made = file.with_suffix(".new")
-    with made.open("wb") as opened:
-        os.posix_fallocate(opened.fileno(), 0, size)
+    made.write_bytes(bytes(size))  # macOS has no posix_fallocate
     made.rename(file)
