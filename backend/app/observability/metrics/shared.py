@@ -73,7 +73,8 @@ class _Value:
 
     def inc(self, amount: float) -> None:
         """Add to it."""
-        self.set(self._value + amount)
+        self._value += amount
+        self._file._m[self._span] = _DOUBLE.pack(self._value)  # noqa: SLF001 - the same
 
 
 def _reserve(file: Path, size: int) -> None:
