@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import httpx
+
 from testkit.live import free_port, wait_until
 from testkit.programs import AMTOOL, PROMTOOL, needs_alertmanager, needs_prometheus
 from testkit.prometheus import CONFIGURATION, Prometheus, running_alertmanager, running_prometheus
@@ -37,6 +39,28 @@ def test_prometheus_asks_whom_its_targets_name_and_tells_alertmanager(tmp_path: 
     ):
         wait_until(lambda: prometheus.value(f'up{{job="image-host",instance="{nobody}"}}') == 0)
         wait_until(lambda: told_by(prometheus) == [f"{alertmanager.url}/api/v2/alerts"])
+
+
+@needs_alertmanager
+def test_a_database_that_is_down_keeps_errors_back_and_a_worker_that_is_down_does_not(
+    tmp_path: Path,
+) -> None:
+    with running_alertmanager(tmp_path) as alertmanager:
+
+        def tell(**labels: str) -> None:
+            sent = httpx.post(f"{alertmanager.url}/api/v2/alerts", json=[{"labels": labels}])
+            assert sent.is_success
+            wait_until(lambda: labels["alertname"] in alertmanager.names())
+
+        def state() -> str:
+            found = {one["labels"]["alertname"]: one for one in alertmanager.alerts()}
+            return str(found["BudgetBurning"]["status"]["state"])
+
+        tell(alertname="ServiceDown", instance="worker:9464", severity="critical")
+        tell(alertname="BudgetBurning", objective="requests", severity="critical")
+        wait_until(lambda: state() == "active")
+        tell(alertname="DatabaseDown", instance="api:9464", severity="critical")
+        wait_until(lambda: state() == "suppressed")
 
 
 def told_by(prometheus: Prometheus) -> list[str]:
