@@ -108,9 +108,9 @@ class Batcher(Generic[_Item, _Result]):
         return batch
 
     async def _process(self, batch: list[_Queued[_Item, _Result]]) -> None:
-        if not self._observer.is_silent:
-            self._observer.batch(self._name, len(batch), monotonic() - batch[0].since)
         try:
+            if not self._observer.is_silent:
+                self._observer.batch(self._name, len(batch), monotonic() - batch[0].since)
             results = await self._carry_out([queued.item for queued in batch])
         except BaseException as error:
             for queued in batch:

@@ -212,3 +212,17 @@ async def test_a_batch_is_observed_with_its_size_and_how_long_its_first_item_was
     assert noted.batches == [("squares", 1), ("squares", 2)]
     assert noted.delays[0] >= 0
     assert held <= noted.delays[1]
+
+
+class Full(Observer):
+    is_silent = False
+
+    def batch(self, name: str, size: int, seconds: float) -> None:
+        raise RuntimeError(name, size, seconds)
+
+
+async def test_nobody_waits_for_ever_where_a_batch_cannot_be_counted() -> None:
+    numbers = batcher(Work(), observer=Full())
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match="squares"):
+            await numbers.submit(3)
