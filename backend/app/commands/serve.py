@@ -22,7 +22,7 @@ from app.composition.http_app import create_process_app
 from app.composition.observation import require_metrics_package
 from app.composition.resources import located_database, open_storage
 from app.composition.roles import SERVICE
-from app.config.settings import Settings
+from app.config.settings import Settings, is_loopback
 from app.database.embedded import embedded_postgres, has_database
 from app.database.engine import Database
 from app.observability.metrics.folder import metrics_folder
@@ -209,6 +209,12 @@ def _announce(settings: Settings, listener: socket.socket, metrics: _Metrics | N
     _log.info("version %s serves at %s", __version__, address)
     if metrics:
         print(f"Metrics:    {address_of(metrics.listener)}/metrics", flush=True)
+        if not is_loopback(settings.metrics_listener[0]):
+            _log.warning(
+                "METRICS_ADDRESS %s is reachable from other machines: whoever reaches it reads how "
+                "much is stored and what fails",
+                settings.metrics_address,
+            )
     if settings.is_open_to_the_network:
         _log.warning(
             "%s is reachable from other machines and ACCESS is open: anyone who reaches it may "

@@ -20,6 +20,8 @@ SHARE: Final = 0.01
 it took, or the one before it, so that one that had to connect first is soon repeated."""
 MOST_PAUSE: Final = 60.0
 """Seconds from the start of one reading to that of the next, at most."""
+CANCEL_SECONDS: Final = 1.0
+"""How long a reading that is cancelled may take to end."""
 KEPT_SECONDS: Final = 120.0
 """After which a reading says nothing any more: nobody has asked for so long."""
 
@@ -63,10 +65,10 @@ class Reading(Generic[_Value]):
         self._due = monotonic()
 
     async def cancel(self) -> None:
-        """End what is in progress."""
+        """End what is in progress, and wait no longer for what cannot be, such as a disk."""
         if self._task:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=CANCEL_SECONDS)
 
     async def _renew(self) -> None:
         try:

@@ -70,6 +70,17 @@ def test_failures_are_counted_from_zero(
     assert read(registry)["http_request_duration_seconds_count"][series] == 1
 
 
+@pytest.mark.parametrize("outcome", ["failed", "set_aside"])
+def test_jobs_that_fail_are_counted_from_zero(
+    observer: MetricsObserver, registry: CollectorRegistry, outcome: str
+) -> None:
+    series = (("outcome", outcome), ("task", "render"))
+    observer.job("render", "succeeded", 0.1)
+    assert read(registry)["job_duration_seconds_count"][series] == 0
+    observer.job("render", outcome, 0.1)
+    assert read(registry)["job_duration_seconds_count"][series] == 1
+
+
 def test_buckets_and_sums_are_of_what_was_observed(
     observer: MetricsObserver, registry: CollectorRegistry
 ) -> None:

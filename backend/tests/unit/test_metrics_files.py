@@ -270,6 +270,8 @@ def test_the_record_says_which_processes_run_and_how_others_have_ended(folder: P
     assert found.starts == {"service": 2, "worker": 1, "metrics": 0}
     assert found.ends["service"] == {"ended": 0, "killed": 0, "hung": 1}
     metrics = scraped(folder)
+    serving = {kind: metrics.value("processes_serving", kind=kind) for kind in KINDS}
+    assert serving == {"service": 0, "worker": 1, "metrics": 0}
     assert len(metrics["process_ends_total"]) == len(KINDS) * len(ENDS)
     assert metrics.value("process_starts_total", kind="service") == 2
 

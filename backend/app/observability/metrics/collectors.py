@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app import __version__
-from app.observability.metrics.processes import read_processes
+from app.observability.metrics.processes import KINDS, read_processes
 
 
 class BuildInfo(Collector):
@@ -31,7 +31,7 @@ class BuildInfo(Collector):
 
 
 class ProcessCounts(Collector):
-    """How many processes have started and ended, by the record of their supervisor.
+    """How many processes serve, have started and have ended, by the record of their supervisor.
 
     Args:
         folder: Where that is.
@@ -43,6 +43,14 @@ class ProcessCounts(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
         processes = read_processes(self._folder)
+        serving = GaugeMetricFamily(
+            "image_host_processes_serving", "Processes that serve or take jobs", labels=("kind",)
+        )
+        for kind in KINDS:
+            running = processes.running.values()
+            count = sum(one.kind == kind and one.since is not None for one in running)
+            serving.add_metric((kind,), count)
+        yield serving
         starts = CounterMetricFamily(
             "image_host_process_starts", "Processes that were started", labels=("kind",)
         )

@@ -73,6 +73,7 @@ class MetricsObserver(Observer):
         self._refusals = counter(
             "connections_refused", "What the server refused before the application", "reason"
         )
+        self._refusals.labels("too-many-connections")
         self._requests_in_progress = gauge(
             "http_requests_in_progress", "Requests that are being served"
         )
@@ -127,6 +128,8 @@ class MetricsObserver(Observer):
         self._jobs = histogram(
             "job_duration_seconds", "Attempts of jobs", _JOB_SECONDS, *("task", "outcome")
         )
+        self._tasks: set[str] = set()
+        """That were attempted."""
         self._render_children = counter(
             "render_children", "How rendering processes ended their work on an image", "end"
         )
@@ -208,6 +211,10 @@ class MetricsObserver(Observer):
 
     def job(self, task: str, outcome: str, seconds: float) -> None:
         """Count an attempt of a job."""
+        if task not in self._tasks:
+            self._tasks.add(task)
+            for failure in ("failed", "set_aside"):  # from zero on, as those of requests
+                self._jobs.labels(task, failure)
         self._jobs.labels(task, outcome).observe(seconds)
 
     def render_child(self, end: str) -> None:
