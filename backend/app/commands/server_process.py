@@ -4,36 +4,22 @@ The supervisor starts it, with two descriptors: of the socket that all listen on
 which carries the settings, and beats or the reason of a failure (ADR 30).
 """
 
-import logging.config
-import signal
 import socket
 import sys
 
+from app.commands import supervised_server
 from app.composition.http_app import create_process_app
 from app.composition.observation import make_observer
-from app.observability.logs import log_config
 from app.server.http_server import Server
-from app.server.supervised import Supervised, failure
+from app.server.supervised import Supervised
 
 
-def main(listener: socket.socket, channel: socket.socket) -> int:
-    """Serve until SIGTERM."""
-    supervised = Supervised(channel)
+def _make_server(supervised: Supervised, listener: socket.socket) -> Server:
     settings = supervised.settings
-    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
-    try:
-        observer = make_observer(settings, supervised.place)
-        app = create_process_app(settings, observer)
-        server = Server(app, settings, listener, supervised.beat, observer)
-        signal.signal(signal.SIGTERM, server.handle_exit)
-        supervised.heed()
-        server.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor reports it
-        supervised.fail(failure(error))
-        return 1
-    return 0
+    observer = make_observer(settings, supervised.place)
+    app = create_process_app(settings, observer)
+    return Server(app, settings, listener, supervised.beat, observer)
 
 
 if __name__ == "__main__":
-    _listener, _channel = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    sys.exit(main(_listener, _channel))
+    sys.exit(supervised_server.run(_make_server))
