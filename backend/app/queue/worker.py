@@ -177,6 +177,7 @@ class QueueWorker:
                 if isinstance(error, CacheUnavailable):
                     return  # the cache reports it once, not with each job
             else:
+                _log.error("job %s fails: %s", job.queueing_lock, reason(error))
                 self._settlement.fail(job, reason(error))
             raise
 

@@ -25,7 +25,11 @@ MODULES = sorted(path.name for path in WEB_DIR.glob("*.js"))
 MEDIA_TYPES = {
     "icon.svg": "image/svg+xml",
     "later.html": "text/html; charset=utf-8",
-    **{path.name: "text/css; charset=utf-8" for path in WEB_DIR.glob("*.css")},
+    **{
+        path.name: "text/css; charset=utf-8"
+        for path in WEB_DIR.glob("*.css")
+        if path.name != "status.css"  # of the page on another listener, which has it within
+    },
     **dict.fromkeys(MODULES, "text/javascript; charset=utf-8"),
 }
 LATER = {"uploads.js", "uploads.css", "viewer.js", "viewer.css", "delete.js", "delete.css"}

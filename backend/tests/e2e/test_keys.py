@@ -71,6 +71,7 @@ async def test_keys_do_nothing_while_somebody_types_or_a_dialog_is_open(
 ) -> None:
     page = await open_with_keys(open_page, service)
     await page.keyboard.press("/")
+    await expect(page.get_by_label(LABEL)).to_be_focused()
     await page.keyboard.type("u?x/")
     await expect(page.get_by_label(LABEL)).to_have_value("u?x/")
     await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -5,11 +5,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from app.database.engine import Database
-from app.domain.errors import CacheUnavailable, StorageUnavailable
+from app.domain.errors import CacheUnavailable, ImageDamaged, StorageUnavailable
 from app.domain.job import INVALIDATE, MAX_REASON, STALE, NewJob, Priority
 from app.queue.task import Task
 from app.queue.worker import QueueWorker
@@ -107,6 +108,7 @@ async def test_lines_about_a_job_have_the_trace_that_it_was_inserted_with(
         ],
         "render:fails": [
             (f"job render:fails {begins}", other),
+            ("job render:fails fails: ZeroDivisionError", other),
             ("job render:fails ends: failed", other),
         ],
         "within": [("within a", trace), ("within b", None), ("within fails", other)],
@@ -237,10 +239,25 @@ async def test_a_job_that_waits_for_the_cache_logs_nothing_for_the_cache_does(
 ) -> None:
     failing = Recorder(CacheUnavailable())
     await insert(database, NewJob(INVALIDATE, "a"))
-    async with working(database, Task(INVALIDATE, failing.run, failing.give_up, TIMEOUT)):
-        await reach(database, "status::text, attempts", [("todo", 1)])
+    async with (
+        working(database, Task(INVALIDATE, failing.run, failing.give_up, TIMEOUT)),
+        asyncio.timeout(TIMEOUT),
+    ):
+        while await rows(database, "status::text, attempts") != [("todo", 1)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert failing.subjects == ["a"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_the_log_of_a_failed_attempt_has_what_was_found(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await insert(database, A)
+    failing = Recorder(ImageDamaged(UUID(int=1), "its file ab.jpg is missing"))
+    async with working(database, render(failing.run)), asyncio.timeout(TIMEOUT):
+        while "job render" not in caplog.text:  # noqa: ASYNC110 - nothing sets an event
+            await asyncio.sleep(0.02)
+    assert "its file ab.jpg is missing" in caplog.text
 
 
 async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_reason(

@@ -24,6 +24,7 @@ from app.imaging.rendering.child import Rendition
 from app.imaging.rendering.protocol import RenderingFailed, RenderLimits, TakesTooLong
 from app.imaging.rendering.renderer import Renderer
 from app.jobs.rendering import rendering_task
+from app.observability.reasons import reason
 from app.services.rendering import Rendering
 from app.services.use_cases import Services
 from app.storage.base import StagedObject, StorageBackend
@@ -265,21 +266,18 @@ async def test_an_image_that_is_unknown_is_no_error(
     assert await stored_keys(storage) == []
 
 
-async def test_a_missing_or_shortened_original_fails_the_attempt_and_is_logged(
-    services: Services,
-    storage: MemoryStorage,
-    rendering: Rendering,
-    caplog: pytest.LogCaptureFixture,
+async def test_a_missing_or_shortened_original_fails_the_attempt_and_is_named(
+    services: Services, storage: MemoryStorage, rendering: Rendering
 ) -> None:
     missing = await services.uploads.upload(file(JPEG), None)
     short = await services.uploads.upload(file(JPEG), None)
     await storage.delete(missing.storage_key)
     storage._objects[short.storage_key] = (JPEG[:100], short.created_at)
     for image in (missing, short):
-        with pytest.raises(ImageDamaged):
+        with pytest.raises(ImageDamaged) as raised:
             await rendering.render(image.id)
         assert (await found(services, image)).render_error is None
-        assert f"image {image.id} is damaged" in caplog.text
+        assert f"image {image.id}: its file {image.storage_key}" in reason(raised.value)
 
 
 class Interfering(Watched):

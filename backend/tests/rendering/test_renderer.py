@@ -183,7 +183,7 @@ LACKING: Final[dict[str, Callable[[], bytes]]] = {
 
 @pytest.mark.parametrize("name", LACKING)
 async def test_an_image_for_which_a_new_process_lacks_memory_cannot_be_rendered(name: str) -> None:
-    renderer = Renderer(LIMITS._replace(memory_mb=96, max_pixels=9_000_000), SIZES)
+    renderer = Renderer(LIMITS._replace(memory_mb=84, max_pixels=9_000_000), SIZES)
     with pytest.raises(Unrenderable, match="RENDER_MEMORY_MB"):
         await render(renderer, LACKING[name]())
     assert processes() == []
