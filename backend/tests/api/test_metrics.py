@@ -209,6 +209,7 @@ def test_what_the_server_refuses_is_counted_by_the_problem(
     assert read()["connections_refused_total"] == {
         (("reason", "malformed-request"),): 2,
         (("reason", "head-too-large"),): 1,
+        (("reason", "too-many-connections"),): 0,
     }
 
 

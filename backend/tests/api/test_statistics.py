@@ -116,7 +116,7 @@ async def test_of_a_download_that_is_broken_off_what_was_sent_counts() -> None:
 
     response = FileResponse(200, [], Reader(), 100, 7)
     response.count = lambda start, size: sent.append((start, size))
-    await response({"type": "http"}, receive, send)
+    await response({"type": "http", "method": "GET"}, receive, send)
     assert sent == [(7, 10)]
 
 
