@@ -99,7 +99,7 @@ async def take_jobs(
         stopping: As of `Worker.run`.
         beat: As of `Worker.run`.
         observer: Told what the worker does.
-        answers: What answers over HTTP meanwhile.
+        answers: Open what answers over HTTP, for as long as jobs are done.
     """
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(sampled(observer, "worker"))

@@ -36,9 +36,7 @@ class CannotStore(Exception):
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings,
-    role: Role,
-    observer: Observer = SILENT,
+    settings: Settings, role: Role, observer: Observer = SILENT
 ) -> AsyncIterator[Resources]:
     """Open what a role needs. Nothing is connected to, or written, before its first use.
 

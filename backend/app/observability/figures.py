@@ -1,4 +1,4 @@
-"""What is read of a service when somebody asks how it is; None = it cannot be known now."""
+"""What is read of a service to know how it is; None = it cannot be known now."""
 
 from datetime import datetime
 from typing import NamedTuple

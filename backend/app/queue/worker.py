@@ -177,8 +177,9 @@ class QueueWorker:
                 if isinstance(error, CacheUnavailable):
                     return  # the cache reports it once, not with each job
             else:
-                _log.error("job %s fails: %s", job.queueing_lock, reason(error))
-                self._settlement.fail(job, reason(error))
+                why = reason(error)
+                _log.error("job %s fails: %s", job.queueing_lock, why)
+                self._settlement.fail(job, why)
             raise
 
     async def _why_set_aside(self, job_id: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What is read of a service when somebody asks how it is (ADR 71).
+"""What is read of a service every few seconds, to know how it is (ADR 71).
 
 Each part is read by itself, beside the others, and is None while it cannot be known. Nobody waits
 for long: what takes longer, such as counting a million rows, is ready for the next who asks.
