@@ -25,6 +25,7 @@ async def open_with_keys(open_page: OpenPage, service: Service) -> Page:
     page = await open_page(service.url)
     await expect(page.locator("#gallery img")).to_have_count(3)
     await expect(page.locator(".selection")).to_be_attached()
+    await expect(page.locator("#filters")).to_be_attached()
     return page
 
 
