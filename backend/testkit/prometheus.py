@@ -18,6 +18,9 @@ from testkit.service import ROOT
 CONFIGURATION: Final = ROOT / "deploy" / "prometheus"
 QUICKER: Final = 60
 """How many times quicker time goes by in the rules of a test that waits for alerts."""
+MUCH_QUICKER: Final = 600
+"""The same for alerts that look at hours and days; what looks at minutes sees nothing then, since
+a service is asked once a second."""
 
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(?<=\[)\d+[smhd](?=\])|(?<=for: )\d+[smhd](?=\n)")

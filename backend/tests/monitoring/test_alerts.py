@@ -4,43 +4,22 @@ Each duration in the rules is divided by 60 (`testkit.prometheus`); nothing else
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import SIGTERM
 
-import httpx
 import psutil
-import pytest
 from sqlalchemy.engine import URL
 
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute
-from testkit.disks import CannotMount, mounted_disk
-from testkit.live import TIMEOUT, wait_until
+from testkit.live import wait_until
 from testkit.programs import needs_alertmanager, needs_prometheus
-from testkit.service import IMAGES, fsck, stored_files, upload
+from testkit.samples import jpeg
+from testkit.service import fsck, stored_files, upload
 from testkit.valkey import cache_server
-from testkit.watched import WAIT_SECONDS, Watched, watched_service
+from testkit.watched import address, crowd, held_up, watched_service
 
 pytestmark = [needs_prometheus, needs_alertmanager]
-
-DISK_BYTES = 32 * 1024 * 1024
-
-
-def address(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def ask_until_it_fires(watched: Watched, alert: str) -> None:
-    """Ask for the list, eight people at a time."""
-    url = f"{watched.service.url}{IMAGES}"
-
-    def fires() -> bool:
-        with ThreadPoolExecutor(8) as people:
-            list(people.map(lambda _: httpx.get(url, timeout=TIMEOUT), range(40)))
-        return watched.fires(alert)
-
-    wait_until(fires, WAIT_SECONDS)
 
 
 def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
@@ -50,59 +29,71 @@ def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
         pid_file = watched.service.data_dir / "postgres" / "postmaster.pid"
         psutil.Process(int(pid_file.read_text().split()[0])).kill()
         watched.wait_for("DatabaseDown")
-        ask_until_it_fires(watched, "BudgetBurning")
-        burning = next(
-            alert
-            for alert in watched.alertmanager.alerts()
-            if alert["labels"]["alertname"] == "BudgetBurning"
-        )
-        assert burning["labels"]["objective"] == "requests"
-        assert burning["labels"]["severity"] == "critical"
-        wait_until(lambda: "BudgetBurning" in watched.alertmanager.suppressed())
+        with crowd(watched.service, 8):
+            watched.wait_for("BudgetBurning")
+            burning = next(
+                alert
+                for alert in watched.alertmanager.alerts()
+                if alert["labels"]["alertname"] == "BudgetBurning"
+            )
+            assert burning["labels"]["objective"] == "requests"
+            assert burning["labels"]["severity"] == "critical"
+            wait_until(lambda: "BudgetBurning" in watched.alertmanager.suppressed())
         assert "DatabaseDown" not in watched.alertmanager.suppressed()
 
 
 def test_a_database_that_answers_slowly_is_told_by_the_objective_of_speed(
     tmp_path: Path, proxy: DatabaseProxy
 ) -> None:
-    with watched_service(tmp_path, f"DATABASE_URL={address(proxy.url)}") as watched:
+    with watched_service(tmp_path, database=proxy.url) as watched:
         proxy.delay = 0.1
-        ask_until_it_fires(watched, "BudgetBurning")
-        (burning,) = watched.prometheus.query('ALERTS{alertname="BudgetBurning"}')
-        assert burning["metric"]["objective"] == "speed"
-        assert burning["metric"]["severity"] == "warning"
+        with crowd(watched.service, 8):
+            watched.wait_for("BudgetBurning")
+            (burning,) = watched.labels("BudgetBurning")
+        assert burning["objective"] == "speed"
+        assert burning["severity"] == "warning"
 
 
-def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path, database_url: URL) -> None:
-    try:
-        with (
-            mounted_disk(tmp_path, DISK_BYTES) as disk,
-            watched_service(
-                tmp_path, f"DATABASE_URL={address(database_url)}", data_dir=disk.folder
-            ) as watched,
-        ):
-            free = watched.prometheus.value("image_host_storage_free_bytes")
-            assert free
-            with (disk.folder / "filling").open("wb") as filling:
-                filling.write(bytes(int(free * 0.97)))
-            watched.wait_for("DiskNearlyFull")
-    except CannotMount as error:
-        pytest.skip(f"NOT TESTED: a full disk; none can be mounted: {error}")
+def test_more_than_a_service_is_set_up_for_is_told(tmp_path: Path, proxy: DatabaseProxy) -> None:
+    """Jobs whose originals are lost, and then more clients than connections and processors."""
+    with watched_service(
+        tmp_path,
+        "DATABASE_CONNECTIONS=2",
+        "MAX_CONNECTIONS=12",
+        "WORKER_PROCESSES=1",
+        database=proxy.url,
+    ) as watched:
+        watched.service.wait_for_workers(1)
+        (worker,) = watched.service.workers()
+        worker.suspend()
+        for width in range(100, 108):
+            upload(watched.service, jpeg(width, 100))
+        for file in stored_files(watched.service):
+            file.unlink()
+        worker.resume()
+        watched.wait_for("JobsFailing")
+        (failing,) = watched.labels("JobsFailing")
+        assert failing["task"] == "render"
+        proxy.delay = 0.1
+        with crowd(watched.service, 20), held_up(worker):
+            watched.wait_for("PoolExhausted", "ConnectionsRefused", "EventLoopLagging")
+            assert [labels["process"] for labels in watched.labels("EventLoopLagging")] == [
+                "worker"
+            ]
 
 
 def test_what_nobody_looked_after_is_told(tmp_path: Path, database_url: URL) -> None:
-    """Jobs without a worker, one that was given up, a lost file, an old backup, no cache."""
+    """Jobs without a worker, one given up, a lost file, an old fsck and backup, no cache."""
     with (
         cache_server(tmp_path) as cache,
-        watched_service(
-            tmp_path, f"DATABASE_URL={address(database_url)}", f"REDIS_URL={cache.url}"
-        ) as watched,
+        watched_service(tmp_path, f"REDIS_URL={cache.url}", database=database_url) as watched,
     ):
         upload(watched.service)
         upload(watched.service)
         stored_files(watched.service)[0].unlink()
         checked = fsck(
             tmp_path / "checkout",
+            "--checksums",
             DATABASE_URL=address(database_url),
             DATA_DIR=str(watched.service.data_dir),
         )
@@ -110,17 +101,20 @@ def test_what_nobody_looked_after_is_told(tmp_path: Path, database_url: URL) -> 
         asyncio.run(
             execute(
                 database_url,
-                "UPDATE procrastinate_jobs SET created_at = now() - interval '11 minutes'",
+                """UPDATE procrastinate_jobs SET created_at = now()
+                   - CASE task_name WHEN 'share' THEN interval '61 minutes'
+                     ELSE interval '11 minutes' END""",
                 """UPDATE procrastinate_jobs SET status = 'failed'
                    WHERE id = (SELECT min(id) FROM procrastinate_jobs)""",
-                "UPDATE installation SET backup_at = now() - interval '49 hours'",
+                """UPDATE installation SET backup_at = now() - interval '49 hours',
+                   fsck_at = fsck_at - interval '36 days'""",
             )
         )
         cache.kill()
-        watched.wait_for(
-            "QueueStuck", "JobsSetAside", "FsckFoundDamage", "BackupTooOld", "CacheDown"
-        )
-        assert not watched.fires("QueueBehind")
+        watched.wait_for("QueueStuck", "QueueBehind", "JobsSetAside", "CacheDown")
+        watched.wait_for("FsckFoundDamage", "FsckOverdue", "BackupTooOld")
+        (behind,) = watched.labels("QueueBehind")
+        assert behind["task"] == "share"
         summaries = [alert["annotations"]["summary"] for alert in watched.alertmanager.alerts()]
         assert "Jobs (render) wait, and none is done" in summaries
         assert not any("error" in summary for summary in summaries)
@@ -129,14 +123,12 @@ def test_what_nobody_looked_after_is_told(tmp_path: Path, database_url: URL) -> 
 def test_workers_that_end_again_and_again_are_told_and_then_a_service_that_is_down(
     tmp_path: Path, database_url: URL
 ) -> None:
-    with watched_service(
-        tmp_path, f"DATABASE_URL={address(database_url)}", "WORKER_PROCESSES=1"
-    ) as watched:
+    with watched_service(tmp_path, "WORKER_PROCESSES=1", database=database_url) as watched:
         for starts in range(1, 5):
             watched.service.wait_for_workers(starts)
             watched.service.workers()[0].kill()
         watched.wait_for("ProcessesRestarting")
-        (restarting,) = watched.prometheus.query('ALERTS{alertname="ProcessesRestarting"}')
-        assert restarting["metric"]["kind"] == "worker"
+        (restarting,) = watched.labels("ProcessesRestarting")
+        assert restarting["kind"] == "worker"
         watched.service.stop(SIGTERM)
         watched.wait_for("ServiceDown")
