@@ -57,7 +57,7 @@ async def _require_deletion(
     """
     if token is None:
         return await context.require(Right.DELETE)
-    return await context.services.delete_tokens.holder(image_id, token)
+    return await context.token_holder(image_id, token)
 
 
 async def _require_key(context: ContextDep, _bearer: _Bearer, _header: _Header) -> Actor:

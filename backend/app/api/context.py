@@ -4,6 +4,7 @@ import asyncio
 from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Annotated, Final, TypedDict, cast
+from uuid import UUID
 
 from fastapi import Depends, Request
 from starlette.datastructures import URL, Headers, QueryParams
@@ -106,6 +107,21 @@ class Context:
         if self._key is None:
             raise InvalidKey
         return await self.actor()
+
+    async def token_holder(self, image_id: UUID, token: str) -> Actor:
+        """Return who may delete an image: whoever sends its token.
+
+        Raises:
+            ImageNotFound: If it is not that of the image.
+            DatabaseUnavailable: As `actor`.
+        """
+        self._actor = await self.services.delete_tokens.holder(image_id, token)
+        return self._actor
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether it was found out who has sent the request, so that the answer depends on that."""
+        return self._actor is not None
 
     @property
     def settings(self) -> Settings:

@@ -5,7 +5,7 @@ serve it below a path.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from app.api.access import DELETE_TOKEN
 from app.api.context import ContextDep
 from app.api.observed import ROUTE
+from app.api.problems.openapi import described_headers
 from app.api.problems.problem import PROBLEMS_PATH
 from app.domain.actor import Actor, Right
 from app.schemas.image import EXAMPLE_BASE_URL
@@ -98,8 +99,10 @@ def describe(app: FastAPI, anonymous: Actor) -> dict[str, Any]:
             content = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in content:
                 del operation["responses"]["422"]
-            if "security" in operation:
-                operation["security"] = _needed(operation["security"], anonymous)
+            if security := operation.get("security"):
+                if {} not in security:
+                    _describe_caching(operation["responses"])
+                operation["security"] = _needed(security, anonymous)
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -107,6 +110,13 @@ def describe(app: FastAPI, anonymous: Actor) -> dict[str, Any]:
     schemas.update(problem.pop("$defs"))
     schemas["ProblemDetails"] = problem
     return document
+
+
+def _describe_caching(responses: Mapping[str, dict[str, Any]]) -> None:
+    """Describe how answers that depend on who asks are cached: see `Authentication`."""
+    field = described_headers({"Cache-Control": "no-store: the answer is for this request alone"})
+    for response in responses.values():
+        response["headers"] = response.get("headers", {}) | field
 
 
 def _needed(security: Sequence[dict[str, list[str]]], anonymous: Actor) -> list[dict[str, Any]]:

@@ -67,9 +67,7 @@ async def list_keys(
         ),
     },
 )
-async def create_key(
-    request: Request, response: Response, context: ContextDep, actor: KeyManager
-) -> CreatedKeyOut:
+async def create_key(request: Request, context: ContextDep, actor: KeyManager) -> CreatedKeyOut:
     """Create a key. A user has 100 valid ones at most.
 
     `curl --json '{"scopes": ["read"], "expires_in": 86400}' http://localhost:8000/api/v1/keys`
@@ -77,7 +75,6 @@ async def create_key(
     new = await read_json(request, NewKeyIn)
     expires_in = None if new.expires_in is None else timedelta(seconds=new.expires_in)
     created = await context.services.keys.create(new.user_id, new.scopes, expires_in, actor)
-    response.headers["Cache-Control"] = "no-store"
     return CreatedKeyOut.of_created(created)
 
 

@@ -144,7 +144,7 @@ class StorageQuotaExceeded(LimitExceeded):
         limit: Which quota: `quota_bytes` or `quota_images`.
         allowed: Its value.
         used: How much of it is used.
-        needed: How much the file needs; before it has been read, the least that any file does.
+        needed: How much the file needs; before it has been read, the least that it can be.
     """
 
     def __init__(self, limit: str, allowed: int, used: int, needed: int) -> None:

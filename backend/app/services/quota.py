@@ -49,10 +49,14 @@ class UploadQuota:
         )
         self._places = ExpiringMap[IpAddress, _Places](REMEMBERED, REMEMBERED_SECONDS)
 
-    async def require(self, address: IpAddress | None) -> None:
+    async def require(self, address: IpAddress | None, files: int = 1) -> None:
         """Refuse an address that has used up its quota before it sends the next file.
 
         The database is asked once for as many files as it has places left, at most once a second.
+
+        Args:
+            address: Where the file comes from; None = it counts towards no quota.
+            files: How many places it takes, 0 if it will be asked about again.
 
         Raises:
             QuotaExceeded: If it has.
@@ -68,7 +72,7 @@ class UploadQuota:
             if usage.images >= self._limit:
                 raise self._exceeded(usage)
             places = self._places.put(subscriber, _Places(self._limit - usage.images), asked_at)
-        places.left -= 1
+        places.left -= files
 
     async def insert(
         self,

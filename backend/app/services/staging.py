@@ -38,6 +38,8 @@ class IncomingFile(NamedTuple):
     options: UploadOptions = UploadOptions()
     keyed: KeyedFile | None = None
     """Where it is of a request with an Idempotency-Key: what is known of it as such."""
+    least_bytes: int = 1
+    """How many bytes it has at least, as far as that is known before they arrive."""
 
 
 class StagedImage(NamedTuple):
@@ -77,6 +79,11 @@ class Staging:
         self._max_upload_bytes = max_upload_bytes
         self._strip_metadata = strip_metadata
 
+    def strips(self, file: IncomingFile) -> bool:
+        """Return whether a file loses its metadata, and with them some of its bytes."""
+        asked = file.options.strip_metadata
+        return self._strip_metadata if asked is None else asked
+
     async def stage(
         self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None = None
     ) -> StagedImage:
@@ -96,8 +103,7 @@ class Staging:
         image_type = detect(chunk)
         if image_type is None:
             raise InvalidFileType(is_named=file.filename is not None)
-        strips = file.options.strip_metadata
-        if self._strip_metadata if strips is None else strips:
+        if self.strips(file):
             chunks = without_metadata(chunk, chunks, image_type)
             chunk = await _read_head(chunks)
         image_id = uuid4()

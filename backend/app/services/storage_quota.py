@@ -21,7 +21,7 @@ from app.statements.storage_use import add_use, find_uses, total_of
 
 REMEMBERED: Final = 10_000
 REMEMBERED_SECONDS: Final = 1.0
-"""How many users are remembered to have room, and for how long."""
+"""How many users' room is remembered, and for how long."""
 
 
 class StorageQuota:
@@ -36,25 +36,34 @@ class StorageQuota:
         self._uses = Batcher(
             "user_quotas", self._find, refusal=DatabaseUnavailable, observer=observer
         )
-        self._with_room = ExpiringMap[UUID, bool](REMEMBERED, REMEMBERED_SECONDS)
+        self._with_room = ExpiringMap[UUID, StorageUse](REMEMBERED, REMEMBERED_SECONDS)
 
-    async def require(self, owner_id: UUID | None) -> None:
-        """Refuse the file of a user whose quota is used up, before it is read.
+    async def require(self, owner_id: UUID | None, size: int) -> None:
+        """Refuse the file of a user that has no room, before it is read.
 
         A user who has room is asked about once a second at most: this decides nothing, `admit`
         does. That there is none is never remembered, so a deleted image makes room at once.
 
+        Args:
+            owner_id: The user; None = the file will be nobody's.
+            size: Bytes that the file has at least.
+
         Raises:
-            StorageQuotaExceeded: If not even the smallest file has room.
+            StorageQuotaExceeded: If not even so many bytes have room.
             DatabaseUnavailable: If the database cannot be asked.
         """
-        if owner_id is None or self._with_room.get(owner_id):
+        if owner_id is None:
+            return
+        known = self._with_room.get(owner_id)
+        if known and not _excess(known, size):
             return
         asked_at = monotonic()
         use = await self._uses.submit(owner_id)
-        if use and (error := _excess(use, 1)):
+        if use is None:
+            return
+        if error := _excess(use, size):
             raise error
-        self._with_room.put(owner_id, True, asked_at)  # noqa: FBT003 - what is remembered
+        self._with_room.put(owner_id, use, asked_at)
 
     async def admit(
         self, session: WriteSession, rows: Sequence[NewImage]

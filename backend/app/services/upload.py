@@ -63,6 +63,17 @@ class Uploads:
         self._equals = equals
         self._batch_max_files = batch_max_files
 
+    async def require_place(self, address: IpAddress | None) -> None:
+        """Refuse an upload of which no file could be stored, before anything of it is read.
+
+        Whether a file that has its place has room, too, depends on what the form asks for it.
+
+        Raises:
+            QuotaExceeded: If the address has used up its quota.
+            DatabaseUnavailable: If the database cannot be asked.
+        """
+        await self._quota.require(address, files=0)
+
     async def upload(
         self, file: IncomingFile, address: IpAddress | None, owner_id: UUID | None = None
     ) -> Image:
@@ -147,7 +158,8 @@ class Uploads:
     ) -> StagedImage:
         """Stage a file, unless it is already certain that it has no room."""
         if file.options.on_duplicate == "store":  # one that is there already needs none
-            await self._storage_quota.require(owner_id)
+            size = 1 if self._staging.strips(file) else file.least_bytes
+            await self._storage_quota.require(owner_id, size)
         return await self._staging.stage(file, address, owner_id)
 
     async def _stage_and_seal(

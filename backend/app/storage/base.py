@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import Enum, auto
-from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Final, NamedTuple, NoReturn, Protocol, Self, runtime_checkable
 from uuid import UUID
 
+from app.domain.errors import StorageError
 from app.observability.figures import Space
 
 KEY: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{1,4}-[0-9a-f]{1,16})?(\.[0-9a-z]{1,8})?")
@@ -119,10 +120,23 @@ class FileBacked(ABC):
 
     has_waited = False
     """Whether the disk was waited for, so that not all that was read was in the page cache."""
+    on_failure: Callable[[StorageError], object] | None = None
+    """Called with each error of what follows the first block."""
 
     @abstractmethod
     def take_cached(self) -> FileSpan | None:
         """Return the next bytes, which count as read; None where they must be `read`."""
+
+    @abstractmethod
+    def fail(self, cause: BaseException | None) -> NoReturn:
+        """Raise what it means that bytes which were taken cannot be sent, because of the file.
+
+        Args:
+            cause: What the system says of it; None = the file ends before them.
+
+        Raises:
+            StorageError: Always.
+        """
 
 
 class UnlistedUploads(Exception):

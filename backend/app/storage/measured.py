@@ -78,8 +78,10 @@ class MeasuredStorage:
             raise
         if not isinstance(reader, FileBacked):
             reader = _Reader(reader, self)
-        elif not reader.has_waited:
-            return reader
+        else:
+            reader.on_failure = self._read_failed
+            if not reader.has_waited:
+                return reader
         self._end("open", perf_counter() - begun)
         return reader
 
@@ -123,6 +125,9 @@ class MeasuredStorage:
         self._observer.storage_operation(self._backend, operation, seconds)
         if isinstance(error, StorageError) and not isinstance(error, ObjectNotFound):
             self._observer.storage_error(self._backend, operation, type(error).__name__)
+
+    def _read_failed(self, error: StorageError) -> None:
+        self._observer.storage_error(self._backend, "read", type(error).__name__)
 
     def _measured(self, name: str, ability: Any) -> Any:  # noqa: ANN401 - of whatever type
         if name == "list_staged":

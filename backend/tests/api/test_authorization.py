@@ -49,6 +49,8 @@ class Call(NamedTuple):
     method: str
     path: str
     security: list[dict[str, list[str]]]
+    says_no_store: bool
+    """Whether each answer is described as one that no cache may keep."""
 
     def is_of_image(self, name: str) -> bool:
         return "{image_id}" in self.path or name in OF_IMAGES_BY_BODY
@@ -58,7 +60,16 @@ async def read_calls(client: httpx.AsyncClient) -> dict[str, Call]:
     """Return the calls of the document by their names, those last that remove images."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     calls = {
-        operation["operationId"]: Call(method.upper(), path, operation.get("security", []))
+        operation["operationId"]: Call(
+            method.upper(),
+            path,
+            operation.get("security", []),
+            all(
+                "no-store"
+                in answer.get("headers", {}).get("Cache-Control", {}).get("description", "")
+                for answer in operation["responses"].values()
+            ),
+        )
         for path, operations in paths.items()
         for method, operation in operations.items()
     }
@@ -81,6 +92,7 @@ async def test_every_call_has_a_rule_and_the_document_says_the_same(
             assert call.security, name
             assert scopes == (set() if needs == "a key" else {SCOPE_OF.get(needs, needs)}), name
             assert ({} in call.security) is (needs in RIGHTS_WITHOUT_KEY[access]), name
+        assert call.says_no_store is (needs not in {"", "the file"}), name
 
 
 def test_the_document_has_all_routes_but_those_that_answer_head() -> None:
@@ -198,6 +210,7 @@ class World:
         response = await self.client.request(
             call.method, call.path.format_map(names), headers=headers, **request
         )
+        _assert_kept_by_nobody_else(name, image, response)
         if name in OF_IMAGES_BY_BODY and response.is_success:
             body = response.json()
             ids = body["deleted"] if "deleted" in body else [item["id"] for item in body["items"]]
@@ -245,6 +258,18 @@ class World:
         async with self.database.write() as session:
             await session.execute(statement, {"user": holder.user.id})
         return holder.headers
+
+
+def _assert_kept_by_nobody_else(name: str, image: Subject, response: httpx.Response) -> None:
+    """Make sure that no cache gives to others what was answered to whoever asked."""
+    control = response.headers.get("cache-control", "")
+    match RULES[name].needs:
+        case "":
+            assert "private" not in control
+        case "the file" if response.is_success:
+            assert control.startswith("public, " if image.is_public else "private, "), name
+        case _:
+            assert control == "no-store", name
 
 
 def bearer(key: str) -> dict[str, str]:

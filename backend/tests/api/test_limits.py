@@ -106,6 +106,26 @@ async def test_an_exceeded_quota_is_answered_with_the_limit_and_the_use(
     assert limit_of(response) == ("uploads_per_hour", 2, 2)
 
 
+@pytest.mark.parametrize("url", [UPLOAD, BATCH])
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "new"}], ids=["no key", "a new key"])
+async def test_a_used_up_quota_is_answered_before_anything_of_the_body_is_asked_for(
+    open_client: OpenClient, url: str, key: dict[str, str]
+) -> None:
+    asked = []
+
+    async def body() -> AsyncIterator[bytes]:
+        asked.append(url)
+        yield b""
+
+    head = {"content-type": CONTENT_TYPE, "content-length": "99999", "expect": "100-continue"}
+    async with open_client(uploads_per_hour_per_ip=1) as client:
+        await upload(client)
+        for _ in range(2):
+            response = await client.post(url, content=body(), headers=head | key)
+            assert_problem(response, 429, "quota-exceeded")
+    assert not asked
+
+
 @pytest.mark.parametrize("quota", [1, 20])
 async def test_not_one_image_more_than_the_quota_is_stored_by_50_requests_at_once(
     open_client: OpenClient, stored_files: StoredFiles, quota: int

@@ -21,6 +21,7 @@ from testkit import samples
 from testkit.descriptors import open_files_below
 from testkit.disks import disk_that_freezes
 from testkit.live import LiveServer, serve, wait_until
+from testkit.logs import Log, logging_to
 from testkit.problems import assert_problem
 from testkit.sockets import UPLOAD, read_to_end
 
@@ -78,6 +79,15 @@ def hosted(settings: Settings, loop: Literal["uvloop", "asyncio"]) -> Iterator[I
         httpx.get(answer["url"])  # read from the disk, past whose cache it was written
         wait_until(lambda: not server.state.connections)  # and logged
         yield Image(server, content, file, httpx.URL(answer["url"]).path)
+
+
+def assert_names_the_file(log: Log, host: Image, words: str) -> None:
+    """Make sure that the log says in one line why a file was not sent to its end."""
+    [answered] = [line for line in log.lines if line.get("path") == host.path]
+    [line] = log.of_request(answered["request_id"])
+    assert line["message"].startswith("storage-unavailable: ")
+    assert words in line["message"]
+    assert "trace" not in line
 
 
 @pytest.fixture
@@ -170,10 +180,10 @@ def test_a_client_that_leaves_ends_the_sending_and_the_log_has_what_was_sent(
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
-def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
+def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection_and_is_named_in_the_log(
     host: Image, settings: Settings
 ) -> None:
-    with host.server.connect() as client:
+    with logging_to() as log, host.server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(host.request())
         taken = client.recv(1000)
@@ -181,8 +191,9 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
         with suppress(ConnectionResetError):
             taken += read_to_end(client)
+        wait_until(lambda: not open_files_below(settings.data_dir))
     assert len(taken) < SIZE
-    wait_until(lambda: not open_files_below(settings.data_dir))
+    assert_names_the_file(log, host, f"EOFError: {host.file} is shorter than it was")
 
 
 def test_a_disk_that_breaks_while_a_file_is_sent_ends_the_connection_and_nothing_else(
@@ -204,7 +215,7 @@ def test_a_disk_that_breaks_while_a_file_is_sent_ends_the_connection_and_nothing
         with hosted(on_disk, "uvloop") as host:
             if not can_read_cached(str(host.file)):
                 pytest.skip("this filesystem does not report what is in the page cache")
-            with host.server.connect() as client:
+            with logging_to() as log, host.server.connect() as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 client.sendall(host.request())
                 taken = client.recv(1000)
@@ -214,11 +225,12 @@ def test_a_disk_that_breaks_while_a_file_is_sent_ends_the_connection_and_nothing
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
                 with suppress(ConnectionResetError):
                     taken += read_to_end(client)
+                wait_until(lambda: not open_files_below(disk.folder))
+            assert_names_the_file(log, host, f"(EIO): {host.file}; ")
             body = taken.partition(b"\r\n\r\n")[2]
             assert len(body) < SIZE
             assert host.content.startswith(body)
             assert errno.EIO in failed
-            wait_until(lambda: not open_files_below(disk.folder))
             assert httpx.get(f"{host.server.url}/health/live").is_success
             end = {"Range": "bytes=-1000000"}
             answer = httpx.get(f"{host.server.url}{host.path}", headers=end)

@@ -1,5 +1,7 @@
 """What is observed of a storage backend. That it works as before is in the contract."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.observability.metrics.observer import MetricsObserver
+from app.observability.reasons import reason
 from app.storage import base
 from app.storage.base import FileBacked, StorageBackend
 from app.storage.local.backend import LocalStorage
@@ -95,6 +98,43 @@ async def test_errors_are_counted_by_operation_and_class(tmp_path: Path) -> None
         await put(measurement.storage, KEY, LARGE)
     unavailable = "StorageUnavailable"
     assert measurement.errors() == {("open", unavailable): 2, ("write", unavailable): 1}
+    await storage.close()
+
+
+async def test_a_file_that_fails_after_its_first_block_is_an_error_of_reading(
+    tmp_path: Path,
+) -> None:
+    storage = LocalStorage(tmp_path / "images")
+    await put(storage, KEY, LARGE)
+    measurement = Measurement(storage)
+    for count, first in ((1, "waits for a thread"), (2, "is in memory, where that can be told")):
+        reader = await measurement.storage.open(KEY)
+        assert await reader.read(), first
+        os.truncate(tmp_path / "images" / KEY[:2] / KEY, 1)
+        with pytest.raises(StorageUnavailable):
+            await read_all(reader)
+        os.truncate(tmp_path / "images" / KEY[:2] / KEY, len(LARGE))
+        assert measurement.errors() == {("read", "StorageUnavailable"): count}
+    await storage.close()
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"), [(None, "is shorter than it was"), (OSError(errno.EIO, "No"), "(EIO): ")]
+)
+async def test_bytes_that_the_kernel_cannot_send_are_an_error_of_reading(
+    tmp_path: Path, cause: OSError | None, words: str
+) -> None:
+    storage = LocalStorage(tmp_path / "images")
+    await put(storage, KEY, LARGE)
+    measurement = Measurement(storage)
+    reader = await measurement.storage.open(KEY)
+    assert isinstance(reader, FileBacked)
+    with pytest.raises(StorageUnavailable) as failure:
+        reader.fail(cause)
+    assert words in reason(failure.value)
+    assert str(tmp_path / "images" / KEY[:2] / KEY) in reason(failure.value)
+    assert measurement.errors() == {("read", "StorageUnavailable"): 1}
+    await reader.close()
     await storage.close()
 
 

@@ -9,6 +9,8 @@ from starlette.status import HTTP_302_FOUND, HTTP_304_NOT_MODIFIED
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.observed import FILE_WAY
+from app.api.problems.handlers import report
+from app.domain.errors import StorageError
 from app.storage.base import FileBacked, ObjectReader
 
 ZERO_COPY_SEND: Final = "http.response.zerocopysend"
@@ -45,7 +47,11 @@ class FileResponse(Response):
         """Whether the kernel has sent some of them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer; stop reading when the client has gone."""
+        """Send the answer; stop reading when the client has gone.
+
+        If the file cannot be read to its end, the log says why, and the server, whose client waits
+        for the rest, ends the connection.
+        """
         try:
             await send(
                 {
@@ -63,6 +69,8 @@ class FileResponse(Response):
                     more = await self._send_cached(send)
                 if not more or await Request(scope, receive).is_disconnected():
                     break
+        except StorageError as error:
+            report(error, scope["state"]["readiness"])
         finally:
             if self._reader:
                 await self._reader.close()
@@ -97,6 +105,8 @@ class FileResponse(Response):
                 await send(message)
             except OSError:  # the client has gone
                 return False
+            except EOFError as error:
+                reader.fail(error.__cause__)
             self._by_kernel = True
             self._left -= span.length
         return self._left > 0

@@ -36,7 +36,11 @@ _REPLACED_AT_MOST: Final = 2
 """How often an image may be made private or public while a request for its file is answered."""
 _BYTES: Final = {
     "headers": described_headers(
-        {"Repr-Digest": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), if known"}
+        {
+            "Cache-Control": "public, for ever; of a private image private, until its address "
+            "expires, or to be asked for each time",
+            "Repr-Digest": "SHA-256 of the whole file, as sha-256=:base64: (RFC 9530), if known",
+        }
     ),
     "content": {
         image_type.value: {"schema": {"type": "string", "format": "binary"}}

@@ -24,7 +24,7 @@ from app.api.forms.request import read_form
 from app.api.images.paths import BATCH_PATH, UPLOAD_PATH
 from app.api.images.repeatable import KEY_PARAMETER, RepeatableRoute
 from app.api.images.shown import show, show_all
-from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
+from app.api.middleware.request_body import FORM_ALLOWANCE, BodyTooLarge, RequestTooSlow
 from app.api.problems.handlers import problem_response, report
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
@@ -150,9 +150,10 @@ async def upload_image(
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
     """
-    await context.services.delete_tokens.prepare()
+    await _prepare(context)
     file = await read_form(request, "file").file("file")
     _require_may_hide(actor, file)
+    file = file._replace(least_bytes=_least_bytes(request))
     if context.keyed:
         file = keyed_file(context.keyed, file)
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
@@ -198,7 +199,7 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
 
     `curl -F files=@a.jpg -F files=@b.png http://localhost:8000/api/v1/images/batch`
     """
-    await context.services.delete_tokens.prepare()
+    await _prepare(context)
     files = _permitted(actor, read_form(request, "files").files("files"))
     if context.keyed:
         files = keyed_files(context.keyed, files)
@@ -228,6 +229,23 @@ async def upload_batch(request: Request, context: ContextDep, actor: Uploader) -
     if problem_of(worst).status >= HTTP_500_INTERNAL_SERVER_ERROR:
         return problem_response(worst, content)
     return NO_FILE_STORED.response(**content)
+
+
+async def _prepare(context: Context) -> None:
+    """Make sure, before the first byte is read, of all that need not wait for it.
+
+    Raises:
+        QuotaExceeded: If the address has used up its quota, and nothing is stored already.
+        DatabaseUnavailable: If the database cannot be asked.
+    """
+    await context.services.delete_tokens.prepare()
+    if not (context.keyed and context.keyed.may_have_stored):
+        await context.services.uploads.require_place(context.client_address)
+
+
+def _least_bytes(request: Request) -> int:
+    """Return how many bytes the one file of a form has at least, by what the head says."""
+    return max(1, int(request.headers.get("content-length", "0")) - FORM_ALLOWANCE)
 
 
 def _may_succeed_later(error: errors.ImageHostError) -> bool:

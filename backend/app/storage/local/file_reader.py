@@ -3,14 +3,14 @@
 import os
 import socket
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from app.domain.errors import StorageError, StorageUnavailable
 from app.runtime.page_cache import NO_WAIT, count_cached
 from app.storage.base import FileBacked, FileSpan
 from app.storage.local.calls import Call
 from app.storage.local.threads import Threads
-from app.storage.local.writer_program import named
+from app.storage.local.writer_program import named, named_error
 
 READ_BLOCK: Final = 128 * 1024
 """Bytes that a download holds in memory, and reads at a time."""
@@ -67,9 +67,7 @@ class FileReader(FileBacked):
         """Return the next block."""
         block, self._block = self._block, b""
         if not block and self._left:
-            block = self._read_cached() or await self._threads.run(
-                Call("read", self._name, self._read)
-            )
+            block = self._read_cached() or await self._read_in_thread()
         return block
 
     def take_cached(self) -> FileSpan | None:
@@ -90,6 +88,14 @@ class FileReader(FileBacked):
         self._position += count
         self._left -= count
         return span
+
+    def fail(self, cause: BaseException | None) -> NoReturn:
+        """Raise what it means that bytes which were taken cannot be sent: see `FileBacked`."""
+        error = StorageUnavailable()
+        self._report(error)
+        if isinstance(cause, OSError):
+            raise error from named_error(cause, "read", self._name)
+        raise error from self._end()
 
     async def close(self) -> None:
         """Close the file, if it is open: in a thread, since over a network that may wait.
@@ -124,12 +130,26 @@ class FileReader(FileBacked):
                 return None
         return self
 
+    async def _read_in_thread(self) -> bytes | bytearray:
+        try:
+            return await self._threads.run(Call("read", self._name, self._read))
+        except StorageError as error:
+            self._report(error)
+            raise
+
+    def _report(self, error: StorageError) -> None:
+        if self.on_failure:
+            self.on_failure(error)
+
+    def _end(self) -> EOFError:
+        return EOFError(f"{self._name} is shorter than it was")
+
     def _read(self) -> bytes | bytearray:
         self.has_waited = True
         with named("read", self._name):
             block = os.pread(self._descriptor, min(READ_BLOCK, self._left), self._position)
         if not block:
-            raise StorageUnavailable from EOFError(f"{self._name} is shorter than it was")
+            raise StorageUnavailable from self._end()
         return self._advance(block)
 
     def _read_cached(self, most: int = READ_BLOCK) -> bytes | bytearray:
