@@ -63,6 +63,7 @@ NO_FILE_STORED: Final = Problem(
     "None of the files could be stored; 'failed' has the reason for each.",
     {
         "uploaded": [],
+        "existing": [],
         "failed": [
             {"filename": "notes.txt", "status": 400, "detail": str(errors.InvalidFileType())}
         ],
