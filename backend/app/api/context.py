@@ -13,8 +13,8 @@ from starlette.types import Scope
 from app.api.images.paths import IMAGES_PATH
 from app.config.settings import Settings
 from app.domain.actor import Actor, Right
-from app.domain.errors import AdministratorsOnly, InvalidKey, MissingScope
 from app.domain.ip_address import IpAddress, parse_address
+from app.domain.user_errors import AdministratorsOnly, InvalidKey, MissingScope
 from app.services.keyed import KeyedRequest
 from app.services.readiness import Readiness
 from app.services.use_cases import Services

@@ -13,13 +13,8 @@ from app.api.json_body import UnsupportedMediaType, described_body, read_json
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.kinds import CROSS_SITE_REQUEST, INVALID_REQUEST
 from app.api.problems.openapi import documented
-from app.domain.errors import (
-    DatabaseFull,
-    DatabaseUnavailable,
-    KeyNotFound,
-    TooManyKeys,
-    UserNotFound,
-)
+from app.domain.errors import DatabaseFull, DatabaseUnavailable
+from app.domain.user_errors import KeyNotFound, TooManyKeys, UserNotFound
 from app.schemas.key import CreatedKeyOut, KeyList, KeyOut, NewKeyIn
 
 KEYS_PATH: Final = "/api/v1/keys"

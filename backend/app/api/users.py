@@ -12,14 +12,9 @@ from app.api.json_body import UnsupportedMediaType, described_body, read_json
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.kinds import CROSS_SITE_REQUEST, INVALID_REQUEST
 from app.api.problems.openapi import documented
-from app.domain.errors import (
-    AdministratorsOnly,
-    DatabaseFull,
-    DatabaseUnavailable,
-    UserExists,
-    UserNotFound,
-)
+from app.domain.errors import DatabaseFull, DatabaseUnavailable
 from app.domain.user import EMAIL_PATTERN, MAX_EMAIL, Deletion
+from app.domain.user_errors import AdministratorsOnly, UserExists, UserNotFound
 from app.schemas.user import HolderOut, NewUserIn, UserChangesIn, UserList, UserOut
 
 USERS_PATH: Final = "/api/v1/users"

@@ -18,7 +18,8 @@ from app.commands import (
     users,
 )
 from app.config.environment import InvalidSettings, load_settings
-from app.config.settings import Settings, is_listener
+from app.config.settings import Settings
+from app.config.values import is_listener
 from app.observability.logs import log_config
 from app.runtime import signals
 

@@ -13,8 +13,8 @@ from app.composition.resources import Resources
 from app.config.settings import Settings
 from app.database.revisions import require_head
 from app.domain.actor import Scope
-from app.domain.errors import KeyNotFound, TooManyKeys, UserNotFound
 from app.domain.user import DEFAULT_SCOPES, MAX_LIFETIME, ApiKey
+from app.domain.user_errors import KeyNotFound, TooManyKeys, UserNotFound
 from app.services.keys import Keys
 from app.services.secrets import Secrets
 from app.services.users import Users

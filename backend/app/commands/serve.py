@@ -22,7 +22,8 @@ from app.composition.http_app import create_process_app
 from app.composition.observation import require_metrics_package
 from app.composition.resources import located_database, open_storage
 from app.composition.roles import SERVICE
-from app.config.settings import Settings, is_loopback
+from app.config.settings import Settings
+from app.config.values import is_loopback
 from app.database.embedded import embedded_postgres, has_database
 from app.database.engine import Database
 from app.observability.metrics.folder import metrics_folder

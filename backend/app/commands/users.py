@@ -9,8 +9,8 @@ from app.commands import runner
 from app.composition.resources import Resources
 from app.config.settings import Settings
 from app.database.revisions import require_head
-from app.domain.errors import InvalidEmail, UserExists, UserNotFound
 from app.domain.user import MAX_QUOTA_BYTES, MAX_QUOTA_IMAGES, Deletion, User, UserRole
+from app.domain.user_errors import InvalidEmail, UserExists, UserNotFound
 from app.services.jobs import Jobs
 from app.services.users import Users
 

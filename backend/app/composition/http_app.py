@@ -31,8 +31,9 @@ from app.config.settings import Settings
 from app.config.storage_url import parse_storage_url
 from app.database.revisions import watched_schema
 from app.domain.actor import ANONYMOUS
-from app.domain.errors import InvalidKey, MissingScope, StorageError
+from app.domain.errors import StorageError
 from app.domain.limits import UploadLimits
+from app.domain.user_errors import InvalidKey, MissingScope
 from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
 from app.observability.observer import SILENT, Observer

@@ -1,48 +1,29 @@
 """The settings: their names, defaults and bounds. Once made, they never change."""
 
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from app.config.database_url import parse_database_url
-from app.config.storage_url import LOCAL, are_one_place, parse_storage_url
+from app.config.storage_url import are_one_place
+from app.config.values import (
+    BearerKey,
+    Folder,
+    HttpUrl,
+    Listener,
+    Networks,
+    PostgresUrl,
+    RedisUrl,
+    SigningKeys,
+    StorageUrl,
+    StoreUrl,
+    ThumbnailSizes,
+    is_loopback,
+    listed,
+)
 from app.domain.actor import Access
 from app.observability.logs import LogFormat, LogLevel
-
-ThumbnailSize = Annotated[int, Field(ge=16, le=2048)]
-
-_REDIS_URL: Final = re.compile(
-    r"(rediss?://([^/?#@]*@)?(\[[0-9A-Fa-f:.%]+\]|[^:/?#@\[\]]+)(:[0-9]{1,5})?(/[0-9]*)?"
-    r"|unix://([^/?#@]*@)?/[^?#@]+)(\?[^#@]*)?"
-)
-"""Strict, since what is taken for a host or port is logged, and must be no part of a password."""
-
-_LISTENER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]\s]+):([0-9]{1,5})")
-_MOST_PORT: Final = 65_535
-_SIGNING_KEY: Final = re.compile(r"[0-9A-Za-z]{1,8}:[^\s:,]{32,}")
-
-
-def _listed(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
-
-
-def is_listener(text: str) -> bool:
-    """Return whether a text is the address of a listener, as METRICS_ADDRESS."""
-    found = _LISTENER.fullmatch(text)
-    return found is not None and int(found[2]) <= _MOST_PORT
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches what listens on a host."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 class Settings(BaseModel):
@@ -56,27 +37,27 @@ class Settings(BaseModel):
     """TCP port to listen on; 0 takes a free one."""
     workers: int = Field(1, ge=1, le=64)
     """Server processes."""
-    database_url: SecretStr = SecretStr("")
+    database_url: PostgresUrl = SecretStr("")
     """postgresql://… of a PostgreSQL; empty = the embedded one."""
-    public_url: str = ""
+    public_url: HttpUrl = ""
     """Address that people use, with its path; empty = the one of the request."""
-    data_dir: Path = Path("data")
+    data_dir: Folder = Path("data")
     """Folder of the images, unless they are in a bucket, and of the embedded database."""
     max_upload_bytes: int = Field(52_428_800, ge=1)
     """Largest accepted file, in bytes."""
     batch_max_files: int = Field(20, ge=1, le=1000)
     """Most files in one batch upload."""
-    api_key: SecretStr = SecretStr("")
+    api_key: BearerKey = SecretStr("")
     """The administrator's key; empty = there is none but those of users."""
     access: Access | None = None
     """What is done without a key: "open" = all; "upload" = uploads, and deletes by token; "keys" =
     fetching public files; empty = open without API_KEY, keys with it."""
-    signing_key: SecretStr = SecretStr("")
+    signing_key: SigningKeys = SecretStr("")
     """What addresses of private images are signed with: id:secret, comma separated, the first for
     new ones; empty = the secret of the database."""
     uploads_per_hour_per_ip: int = Field(0, ge=0)
     """Most images one address may add within an hour; 0 = unlimited."""
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: Networks = ()
     """Addresses or networks, comma separated, whose X-Forwarded-For and X-Forwarded-Proto are
     believed, and behind which any Host is; empty = none."""
     max_connections: int = Field(1000, ge=1, le=100_000)
@@ -89,7 +70,7 @@ class Settings(BaseModel):
     """Most connections of one process to the database."""
     storage_threads: int = Field(8, ge=1, le=256)
     """Threads of one process that wait for the disk, each way."""
-    thumbnail_sizes: tuple[ThumbnailSize, ...] = (150, 300, 800)
+    thumbnail_sizes: ThumbnailSizes = (150, 300, 800)
     """Longest sides of thumbnails in pixels, comma separated; "none" = there are none."""
     worker_processes: int = Field(1, ge=0, le=64)
     """Processes that render thumbnails, beside the server processes; 0 = they run elsewhere."""
@@ -101,13 +82,13 @@ class Settings(BaseModel):
     """Most pixels of an image that is rendered; larger ones have no thumbnails."""
     strip_metadata: bool = False
     """Whether uploads that do not say lose what cameras and programs wrote into the file."""
-    redis_url: SecretStr = SecretStr("")
+    redis_url: RedisUrl = SecretStr("")
     """redis://… of a Redis or Valkey that caches rows; empty = no cache."""
     cache_ttl_seconds: int = Field(300, ge=1, le=86_400)
     """How long a row stays in the cache."""
-    storage_url: str = ""
+    storage_url: StoreUrl = ""
     """s3://… of a bucket that keeps the images; empty = a folder below the data folder."""
-    storage_previous_url: str = ""
+    storage_previous_url: StorageUrl = ""
     """Storage that the images are being moved from: s3://… or "local"; empty = none."""
     storage_redirect: bool = False
     """Whether clients are sent to the store for files that it keeps, for a short time each."""
@@ -130,34 +111,8 @@ class Settings(BaseModel):
     log_level: LogLevel = "info"
     """The least level of lines: debug (also the steps of jobs), info, warning (no access lines) or
     error."""
-    metrics_address: str = ""
+    metrics_address: Listener = ""
     """host:port where Prometheus and operators ask what the service does; empty = nowhere."""
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
-        if address := value.get_secret_value():
-            if not re.match(r"postgres(ql)?(\+asyncpg)?://", address):
-                raise ValueError("must start with postgresql:// (or be empty: embedded database)")
-            parse_database_url(address)
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not _REDIS_URL.fullmatch(value.get_secret_value()):
-            raise ValueError(
-                "must be as redis://user:password@host:6379/0, rediss://… or unix:///path (or be "
-                "empty: no cache); special characters of user and password are percent-encoded"
-            )
-        return value
-
-    @field_validator("storage_url", "storage_previous_url")
-    @classmethod
-    def _is_storage(cls, value: str, info: ValidationInfo) -> str:
-        if value and not (value == LOCAL and info.field_name == "storage_previous_url"):
-            parse_storage_url(value)
-        return value
 
     @field_validator("storage_previous_url")
     @classmethod
@@ -174,47 +129,6 @@ class Settings(BaseModel):
             raise ValueError("needs STORAGE_URL: a folder is nothing that clients can be sent to")
         return value
 
-    @field_validator("metrics_address")
-    @classmethod
-    def _is_listener(cls, value: str) -> str:
-        if value and not is_listener(value):
-            raise ValueError("must be host:port, such as 127.0.0.1:9464 (or be empty: no metrics)")
-        return value
-
-    @field_validator("data_dir", mode="before")
-    @classmethod
-    def _begins_at_home(cls, value: object) -> object:
-        if not isinstance(value, str) or not value.startswith("~"):
-            return value
-        try:
-            return Path(value).expanduser()
-        except RuntimeError as error:
-            home = value.partition("/")[0]
-            raise ValueError(f"begins with {home}, and there is no such home") from error
-
-    @field_validator("public_url")
-    @classmethod
-    def _is_http_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        if value and (
-            url.scheme not in {"http", "https"}
-            or not url.netloc
-            or not re.fullmatch(r"[!#-;=?-~]+", value)
-            or set(value) & {"?", "#"}
-        ):
-            raise ValueError(
-                "must be an address in ASCII such as https://images.example.org, without a query"
-            )
-        return value.rstrip("/")
-
-    @field_validator("api_key")
-    @classmethod
-    def _fits_in_a_header(cls, value: SecretStr) -> SecretStr:
-        """Allow what may follow `Bearer` (RFC 6750, section 2.1)."""
-        if not re.fullmatch(r"([A-Za-z0-9._~+/-]+=*)?", value.get_secret_value()):
-            raise ValueError("may hold letters, digits and . _ ~ + / - only, then = signs")
-        return value
-
     @field_validator("access")
     @classmethod
     def _is_not_open_with_a_key(cls, value: Access | None, info: ValidationInfo) -> Access | None:
@@ -222,29 +136,6 @@ class Settings(BaseModel):
         if value is Access.OPEN and key and key.get_secret_value():
             raise ValueError("is open, so that API_KEY protects nothing: leave one of them out")
         return value
-
-    @field_validator("signing_key")
-    @classmethod
-    def _has_ids(cls, value: SecretStr) -> SecretStr:
-        keys = _listed(value.get_secret_value())
-        if not all(_SIGNING_KEY.fullmatch(one) for one in keys):
-            raise ValueError(
-                "must be id:secret, or several of them with commas between; an id is up to 8 "
-                "letters and digits, a secret 32 characters or more, as of `openssl rand -hex 32`"
-            )
-        if len({one.partition(":")[0] for one in keys}) < len(keys):
-            raise ValueError("has two secrets of one id")
-        return value
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(ip_network(item.strip()) for item in value.split(",") if item.strip())
-        except ValueError as error:
-            raise ValueError(f"must be addresses or networks, comma separated: {error}") from error
 
     @field_validator("front")
     @classmethod
@@ -256,18 +147,6 @@ class Settings(BaseModel):
         if value != "none" and info.data.get("storage_redirect"):
             raise ValueError("sends files from the store by itself: leave STORAGE_REDIRECT out")
         return value
-
-    @field_validator("thumbnail_sizes", mode="before")
-    @classmethod
-    def _split_sizes(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return () if value.strip() == "none" else value.split(",")
-
-    @field_validator("thumbnail_sizes")
-    @classmethod
-    def _order_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(sorted(set(value)))
 
     @property
     def public_path(self) -> str:
@@ -295,7 +174,7 @@ class Settings(BaseModel):
     @property
     def signing_keys(self) -> dict[str, bytes]:
         """The secrets of `signing_key` by their ids, the first for what is signed now."""
-        pairs = (one.split(":") for one in _listed(self.signing_key.get_secret_value()))
+        pairs = (one.split(":") for one in listed(self.signing_key.get_secret_value()))
         return {name.strip(): secret.strip().encode() for name, secret in pairs}
 
     @property

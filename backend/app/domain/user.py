@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypedDict
 from uuid import UUID
 
 from app.domain.actor import Actor, Scope
-from app.domain.errors import InvalidEmail
+from app.domain.user_errors import InvalidEmail
 
 EMAIL_PATTERN: Final = "^[!-?A-~]+@[!-?A-~]+$"
 """Visible characters of ASCII around the only @."""

@@ -7,8 +7,9 @@ from typing import Final
 
 from app.database.engine import Database
 from app.domain.actor import ADMINISTRATOR, ANONYMOUS, Access, Actor
-from app.domain.errors import DatabaseUnavailable, InvalidKey
+from app.domain.errors import DatabaseUnavailable
 from app.domain.user import KnownKey, prefix_of
+from app.domain.user_errors import InvalidKey
 from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.runtime.expiring import ExpiringMap

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 from app.database.engine import Database
 from app.domain.actor import ADMINISTRATOR, Actor, Right, Scope
-from app.domain.errors import KeyNotFound, TooManyKeys, UserNotFound, UserNotNamed
 from app.domain.user import DEFAULT_SCOPES, ApiKey, NewKey, is_prefix, new_key, new_prefix
+from app.domain.user_errors import KeyNotFound, TooManyKeys, UserNotFound, UserNotNamed
 from app.services.secrets import Purpose, Secrets, digest_of
 from app.statements.keys import (
     count_valid_keys,

@@ -26,7 +26,7 @@ from app.imaging.rendering.protocol import RenderingFailed, Unrenderable
 from app.imaging.rendering.renderer import Renderer
 from app.observability.reasons import reason
 from app.services.changes import Changes
-from app.services.files import ImageFiles, original_of
+from app.services.files import FileReplaced, ImageFiles, original_of
 from app.services.identity import StorageIdentity
 from app.services.images import Images
 from app.statements.rendering import (
@@ -96,6 +96,8 @@ class Rendering:
                 await self._complete(details, copy.fileno())
         except ImageNotFound:
             return
+        except FileReplaced:
+            await self.render(image_id)  # of the file that it has been given since
 
     async def set_aside(self, image_id: UUID, why: str) -> None:
         """Record that an image is not rendered, or has no metadata that can be extracted.

@@ -11,9 +11,10 @@ from typing import Final
 from uuid import UUID
 
 from app.database.engine import Database, WriteSession
-from app.domain.errors import DatabaseUnavailable, InvalidKey, StorageQuotaExceeded
+from app.domain.errors import DatabaseUnavailable, StorageQuotaExceeded
 from app.domain.image import NewImage
 from app.domain.limits import StorageUse
+from app.domain.user_errors import InvalidKey
 from app.observability.observer import SILENT, Observer
 from app.runtime.batching import Batcher
 from app.runtime.expiring import ExpiringMap

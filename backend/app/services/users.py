@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 from app.database.engine import Database
-from app.domain.errors import UserExists, UserNotFound
 from app.domain.job import DELETE_USER, NewJob, Priority
 from app.domain.user import Deletion, User, UserChanges, UserRole, checked_email
+from app.domain.user_errors import UserExists, UserNotFound
 from app.statements.jobs import insert_jobs
 from app.statements.users import begin_deletion, change_user, find_user, insert_user, list_users
 

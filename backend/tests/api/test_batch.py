@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.problems.kinds import NO_FILE_STORED
 from app.observability.observer import Observer
 from testkit import samples
 from testkit.asgi import OpenClient
@@ -73,7 +74,8 @@ async def test_none_stored_is_a_problem_with_the_same_lists(
     response = await send(client, ("a.txt", b"text"), ("b.jpg", b""))
     assert_problem(response, 400, "no-file-stored")
     body = response.json()
-    assert body["uploaded"] == []
+    assert body.keys() == NO_FILE_STORED.body(**NO_FILE_STORED.example_members).keys()
+    assert body["uploaded"] == body["existing"] == []
     assert [failed["filename"] for failed in body["failed"]] == ["a.txt", "b.jpg"]
     assert stored_files() == []
 

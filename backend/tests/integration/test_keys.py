@@ -12,14 +12,9 @@ from sqlalchemy import event, text
 
 from app.database.engine import Database
 from app.domain.actor import ADMINISTRATOR, Actor, Right, Scope
-from app.domain.errors import (
-    DatabaseUnavailable,
-    InvalidKey,
-    KeyNotFound,
-    TooManyKeys,
-    UserNotFound,
-)
+from app.domain.errors import DatabaseUnavailable
 from app.domain.user import UserRole
+from app.domain.user_errors import InvalidKey, KeyNotFound, TooManyKeys, UserNotFound
 from app.services import keys, last_used
 from app.services.authentication import REMEMBERED_SECONDS
 from app.services.use_cases import Services

@@ -27,7 +27,7 @@ from app.jobs.rendering import rendering_task
 from app.observability.reasons import reason
 from app.services.rendering import Rendering
 from app.services.use_cases import Services
-from app.storage.base import StagedObject, StorageBackend
+from app.storage.base import ObjectReader, StagedObject, StorageBackend
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import Cut, DatabaseProxy
@@ -304,6 +304,25 @@ async def test_an_image_that_is_deleted_while_it_is_rendered_leaves_no_file(
     await Rendering(database, storage, open_renderer()).render(image.id)
     assert await stored_keys(storage) == await row_keys(database) == []
     assert len(storage.staged) == 1 + len(SIZES)
+
+
+async def test_an_image_that_is_made_private_before_it_is_read_is_rendered_all_the_same(
+    database: Database, open_renderer: OpenRenderer
+) -> None:
+    class Reading(MemoryStorage):
+        async def open(self, key: str, start: int = 0, length: int | None = None) -> ObjectReader:
+            if key == image.storage_key and not replaced:
+                replaced.append(key)
+                await services.visibility.change(image.id, is_public=False)
+            return await super().open(key, start, length)
+
+    replaced: list[str] = []
+    storage = Reading()
+    services = Services(database, storage, LIMITS)
+    image = await services.uploads.upload(file(JPEG), None)
+    await Rendering(database, storage, open_renderer()).render(image.id)
+    await assert_rendered(services, storage, await found(services, image))
+    assert replaced
 
 
 async def test_of_two_renderings_at_once_the_files_of_one_stay(

@@ -17,12 +17,12 @@ from app.database.engine import Database
 from app.domain.errors import (
     DatabaseUnavailable,
     ImageNotFound,
-    InvalidKey,
     QuotaExceeded,
     StorageQuotaExceeded,
 )
 from app.domain.image import Image
 from app.domain.limits import UploadLimits
+from app.domain.user_errors import InvalidKey
 from app.services.staging import IncomingFile, UploadOptions
 from app.services.upload import FailedUpload
 from app.services.use_cases import Services

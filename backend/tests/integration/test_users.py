@@ -6,16 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.database.engine import Database
-from app.domain.errors import (
-    InvalidEmail,
-    InvalidKey,
-    StorageUnavailable,
-    UserExists,
-    UserNotFound,
-)
+from app.domain.errors import StorageUnavailable
 from app.domain.image import Image
 from app.domain.job import DELETE_USER, NewJob
 from app.domain.user import Deletion, UserRole
+from app.domain.user_errors import InvalidEmail, InvalidKey, UserExists, UserNotFound
 from app.jobs.user_deletion import user_deletion_task
 from app.queue.task import Task
 from app.queue.worker import QueueWorker

@@ -29,7 +29,7 @@ from app.api.problems.handlers import problem_response, report
 from app.api.problems.kinds import CROSS_SITE_REQUEST, NO_FILE_STORED, problem_of
 from app.api.problems.openapi import described_headers, documented
 from app.api.problems.problem import FILE_PROBLEMS
-from app.domain import errors
+from app.domain import errors, user_errors
 from app.domain.actor import Actor
 from app.domain.image import ExistingImage, Image
 from app.imaging.formats import ImageType
@@ -270,7 +270,7 @@ def _require_may_hide(actor: Actor, file: IncomingFile) -> None:
         InvalidKey: If it is.
     """
     if not (file.options.is_public or actor.may_hide):
-        raise errors.InvalidKey
+        raise user_errors.InvalidKey
 
 
 async def _shown(image: Image, context: Context) -> UploadedImageOut:

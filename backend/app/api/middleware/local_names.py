@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.cross_site import leads_here
 from app.api.problems.kinds import UNKNOWN_HOST
-from app.config.settings import is_loopback
+from app.config.values import is_loopback
 
 _DETAIL: Final = "On loopback the metrics are known as localhost and by IP addresses only."
 

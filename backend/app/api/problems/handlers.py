@@ -32,9 +32,7 @@ from app.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     InvalidFilename,
-    InvalidKey,
     LimitExceeded,
-    MissingScope,
     QuotaExceeded,
     StorageFull,
     StorageQuotaExceeded,
@@ -43,6 +41,7 @@ from app.domain.errors import (
     UploadUnderWay,
 )
 from app.domain.limits import QUOTA_PERIOD
+from app.domain.user_errors import InvalidKey, MissingScope
 from app.observability.reasons import reason
 from app.services.readiness import Readiness
 

@@ -18,7 +18,7 @@ from app.api.json_body import UnsupportedMediaType
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
 from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
-from app.domain import errors
+from app.domain import errors, user_errors
 from app.schemas.image import EXAMPLE_ID
 
 TRAILING_SLASH: Final = Problem(
@@ -63,6 +63,7 @@ NO_FILE_STORED: Final = Problem(
     "None of the files could be stored; 'failed' has the reason for each.",
     {
         "uploaded": [],
+        "existing": [],
         "failed": [
             {"filename": "notes.txt", "status": 400, "detail": str(errors.InvalidFileType())}
         ],
@@ -73,21 +74,21 @@ INVALID_KEY: Final = Problem(
     401,
     "Send a key as `Authorization: Bearer <key>`, or as `X-API-Key: <key>`. The one that was sent "
     "may be wrong, have expired, or have been revoked.",
-    errors.InvalidKey(),
+    user_errors.InvalidKey(),
     exact_title="Invalid API key",
 )
 MISSING_SCOPE: Final = Problem(
     "missing-scope",
     403,
     "The key is valid, but not for this call. Create one with the scope that `detail` names.",
-    errors.MissingScope("delete"),
+    user_errors.MissingScope("delete"),
 )
 ADMINISTRATORS_ONLY: Final = Problem(
     "administrators-only",
     403,
     "The key has the scope `admin`, by which its user manages their own keys. To manage users, the "
     "user must be an administrator.",
-    errors.AdministratorsOnly(),
+    user_errors.AdministratorsOnly(),
 )
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
@@ -117,13 +118,13 @@ USER_NOT_FOUND: Final = Problem(
     404,
     "No user has this id. They may have been deleted, or are being deleted. Or the key is that of "
     "API_KEY, which is no user's: `user_id` must say whose keys these are.",
-    errors.UserNotFound(UUID(EXAMPLE_ID)),
+    user_errors.UserNotFound(UUID(EXAMPLE_ID)),
 )
 KEY_NOT_FOUND: Final = Problem(
     "key-not-found",
     404,
     "No API key of yours has this prefix, which is what it begins with: `ih_` and 8 characters.",
-    errors.KeyNotFound(),
+    user_errors.KeyNotFound(),
 )
 UNKNOWN_THUMBNAIL_SIZE: Final = Problem(
     "unknown-thumbnail-size",
@@ -148,13 +149,13 @@ USER_EXISTS: Final = Problem(
     "user-exists",
     409,
     "Another user has this email; upper and lower case are the same.",
-    errors.UserExists("ada@example.org"),
+    user_errors.UserExists("ada@example.org"),
 )
 TOO_MANY_KEYS: Final = Problem(
     "too-many-keys",
     409,
     "The user has as many valid API keys as there may be. Revoke those that are not used.",
-    errors.TooManyKeys(100),
+    user_errors.TooManyKeys(100),
 )
 IMAGE_IS_PUBLIC: Final = Problem(
     "image-is-public",
