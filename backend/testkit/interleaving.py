@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from app.storage.base import Mark, ObjectInfo, ObjectReader, Skipped, StagedObject, ignore
+from app.storage.abilities import Mark
+from app.storage.base import ObjectInfo, ObjectReader, Skipped, StagedObject, ignore
 from app.storage.memory import MemoryStorage
 
 _Result = TypeVar("_Result")

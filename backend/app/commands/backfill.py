@@ -21,7 +21,7 @@ from app.services.backfill_search import SearchBackfill
 from app.services.backfill_thumbnails import NoWorker, RenderOutcome, ThumbnailBackfill
 from app.services.identity import StorageIdentity
 from app.services.sharing import ByteSharing
-from app.storage.base import Sharing
+from app.storage.abilities import Sharing
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1

@@ -19,7 +19,8 @@ from app.services.copying import FAILED, Outcome
 from app.services.identity import StorageIdentity
 from app.services.move_record import MoveInProgress, MoveRecord, move_record
 from app.services.moving import Move, TooManyFailures
-from app.storage.base import Moving, ObjectInfo
+from app.storage.abilities import Moving
+from app.storage.base import ObjectInfo
 
 EXIT_DONE: Final = 0
 EXIT_NOT_DONE: Final = 1

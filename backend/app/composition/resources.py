@@ -14,7 +14,8 @@ from app.config.settings import Settings
 from app.config.storage_url import S3Location, storage_place
 from app.database.engine import Database
 from app.observability.observer import SILENT, Observer
-from app.storage.base import Place, StorageBackend
+from app.storage.abilities import Place
+from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 
 

@@ -13,7 +13,8 @@ from app.services.fsck_repair import repair
 from app.services.identity import StorageIdentity, WrongStorage
 from app.services.sharing import ByteSharing
 from app.statements.idempotency import forget_requests
-from app.storage.base import Sharing, StorageBackend
+from app.storage.abilities import Sharing
+from app.storage.base import StorageBackend
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,8 @@ from app.statements.fsck import sum_up_images
 from app.statements.installation import read_maintenance
 from app.statements.jobs import count_jobs
 from app.statements.slowest import list_slowest
-from app.storage.base import HasSpace, StorageBackend
+from app.storage.abilities import HasSpace
+from app.storage.base import StorageBackend
 
 STATEMENTS: Final = 20
 """Of all that the database counts."""

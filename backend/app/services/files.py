@@ -24,7 +24,8 @@ from app.services.damage import DamageReports
 from app.services.identity import StorageIdentity
 from app.services.images import REMEMBERED_SECONDS, Images
 from app.services.lease import Lease
-from app.storage.base import Locates, ObjectReader, Presigns, StorageBackend
+from app.storage.abilities import Locates, Presigns
+from app.storage.base import ObjectReader, StorageBackend
 
 HOT_FILES: Final = 10_000
 """How many files are remembered."""

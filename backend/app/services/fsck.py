@@ -25,14 +25,8 @@ from app.services.fsck_findings import BROKEN_ROWS, Finding, Kind
 from app.statements.fsck import Totals, find_file, list_files, sum_up_images
 from app.statements.images import delete_images
 from app.statements.storage_use import correct_use, find_wrong_uses
-from app.storage.base import (
-    ObjectInfo,
-    Skipped,
-    StagingArea,
-    StorageBackend,
-    UnlistedUploads,
-    ignore,
-)
+from app.storage.abilities import StagingArea, UnlistedUploads
+from app.storage.base import ObjectInfo, Skipped, StorageBackend, ignore
 
 ROWS_AT_ONCE: Final = 5000
 """Rows read with one query, and held in memory."""

@@ -17,7 +17,8 @@ from app.statements.installation import (
     sample_keys,
     write_storage_id,
 )
-from app.storage.base import Mark, Marked, StorageBackend
+from app.storage.abilities import Mark, Marked
+from app.storage.base import StorageBackend
 
 SAMPLE: Final = 20
 """How many rows' files are searched for where no id is known yet."""

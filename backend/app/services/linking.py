@@ -1,6 +1,7 @@
 """Having the bytes of an object under another key too, in any storage."""
 
-from app.storage.base import Links, StorageBackend
+from app.storage.abilities import Links
+from app.storage.base import StorageBackend
 
 
 async def link(storage: StorageBackend, key: str, new_key: str, content_type: str) -> None:

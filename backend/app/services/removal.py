@@ -10,7 +10,8 @@ from app.domain.errors import StorageError
 from app.observability.reasons import reason
 from app.services.images import REMEMBERED_SECONDS
 from app.services.lease import Lease
-from app.storage.base import Moving, StorageBackend
+from app.storage.abilities import Moving
+from app.storage.base import StorageBackend
 
 FILES_AT_ONCE: Final = 16
 """How many files of a batch are removed concurrently, so that others need not wait for the disk

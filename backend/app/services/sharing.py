@@ -17,7 +17,8 @@ from app.statements.sharing import (
     find_earlier_equals,
     list_with_earlier_equals,
 )
-from app.storage.base import Shares, Sharing, StorageBackend
+from app.storage.abilities import Shares, Sharing
+from app.storage.base import StorageBackend
 
 ROWS_READ_AT_ONCE: Final = 5000
 """Rows of one query, with equal ones or not."""

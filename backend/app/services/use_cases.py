@@ -35,7 +35,8 @@ from app.services.thumbnails import Thumbnails
 from app.services.upload import Uploads
 from app.services.users import Users
 from app.services.visibility import Visibility
-from app.storage.base import Shares, StorageBackend
+from app.storage.abilities import Shares
+from app.storage.base import StorageBackend
 
 
 class Services:

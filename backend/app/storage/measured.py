@@ -7,23 +7,18 @@ from typing import Any, Final, TypeVar, cast
 
 from app.domain.errors import ObjectNotFound, StorageError
 from app.observability.observer import Observer
-from app.storage.base import (
+from app.storage.abilities import (
     FileBacked,
     HasSpace,
     Links,
     Locates,
     Marked,
-    ObjectInfo,
-    ObjectReader,
     Place,
     Presigns,
     Shares,
-    Skipped,
-    StagedObject,
     StagingArea,
-    StorageBackend,
-    ignore,
 )
+from app.storage.base import ObjectInfo, ObjectReader, Skipped, StagedObject, StorageBackend, ignore
 
 _ABILITIES: Final[dict[type, tuple[str, ...]]] = {
     HasSpace: ("space",),

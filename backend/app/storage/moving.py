@@ -11,18 +11,8 @@ from uuid import UUID, uuid4
 
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.observability.figures import Space
-from app.storage.base import (
-    HasSpace,
-    Links,
-    Mark,
-    ObjectInfo,
-    ObjectReader,
-    Place,
-    Skipped,
-    StagedObject,
-    UnlistedUploads,
-    ignore,
-)
+from app.storage.abilities import HasSpace, Links, Mark, Place, UnlistedUploads
+from app.storage.base import ObjectInfo, ObjectReader, Skipped, StagedObject, ignore
 
 
 class MovingStorage:

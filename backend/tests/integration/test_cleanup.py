@@ -24,7 +24,7 @@ from app.services.identity import StorageIdentity
 from app.services.use_cases import Services
 from app.statements.jobs import insert_jobs
 from app.statements.storage_use import find_uses, find_wrong_uses
-from app.storage.base import Mark
+from app.storage.abilities import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, write_mark
 from testkit import samples

@@ -16,7 +16,7 @@ from app.services.identity import StorageIdentity, WrongStorage, require_unused
 from app.services.readiness import PROBE_INTERVAL
 from app.services.use_cases import Services
 from app.statements.images import insert_images
-from app.storage.base import Mark
+from app.storage.abilities import Mark
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME, read_mark, write_mark
 from app.storage.memory import MemoryStorage

@@ -20,7 +20,8 @@ from app.services.identity import StorageIdentity, WrongStorage
 from app.services.move_record import MoveInProgress, move_record
 from app.services.moving import Move
 from app.services.use_cases import Services
-from app.storage.base import Mark, ObjectInfo, Skipped, ignore
+from app.storage.abilities import Mark
+from app.storage.base import ObjectInfo, Skipped, ignore
 from app.storage.local.backend import LocalStorage
 from app.storage.local.marking import NAME
 from app.storage.moving import MovingStorage

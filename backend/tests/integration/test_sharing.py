@@ -20,7 +20,7 @@ from app.services.fsck_findings import GRACE, Kind
 from app.services.identity import StorageIdentity
 from app.services.sharing import ByteSharing
 from app.services.use_cases import Services
-from app.storage.base import Sharing
+from app.storage.abilities import Sharing
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit import jobs, samples

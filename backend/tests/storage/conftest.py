@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from app.observability.metrics.observer import MetricsObserver
 from app.observability.observer import Observer
-from app.storage.base import Moving, StorageBackend
+from app.storage.abilities import Moving
+from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.measured import measured
 from app.storage.memory import MemoryStorage

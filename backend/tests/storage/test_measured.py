@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.observability.metrics.observer import MetricsObserver
 from app.observability.reasons import reason
-from app.storage import base
-from app.storage.base import FileBacked, StorageBackend
+from app.storage import abilities
+from app.storage.abilities import FileBacked
+from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.measured import MeasuredStorage
 from app.storage.memory import MemoryStorage
@@ -24,7 +25,9 @@ KEY: Final = "0123456789abcdef0123456789abcdef.jpg"
 OTHER_KEY: Final = "fedcba9876543210fedcba9876543210.jpg"
 LARGE: Final = bytes(3_000_000)
 ABILITIES: Final = [
-    protocol for protocol in vars(base).values() if getattr(protocol, "_is_runtime_protocol", False)
+    protocol
+    for protocol in vars(abilities).values()
+    if getattr(protocol, "_is_runtime_protocol", False)
 ]
 
 
@@ -169,11 +172,11 @@ async def test_abilities_are_observed_too(tmp_path: Path) -> None:
     await put(storage, KEY, b"data")
     measurement = Measurement(storage)
     measured = measurement.storage
-    assert isinstance(measured, base.Links)
-    assert isinstance(measured, base.Marked)
-    assert isinstance(measured, base.StagingArea)
+    assert isinstance(measured, abilities.Links)
+    assert isinstance(measured, abilities.Marked)
+    assert isinstance(measured, abilities.StagingArea)
     await measured.link(KEY, OTHER_KEY)
-    await measured.write_mark(base.Mark(uuid4()))
+    await measured.write_mark(abilities.Mark(uuid4()))
     assert measured.location == str(tmp_path / "images")
     assert [info async for info in measured.list_staged()] == []
     assert measurement.operations() == {"link": 1, "write_mark": 1, "list_staged": 1}
@@ -181,7 +184,7 @@ async def test_abilities_are_observed_too(tmp_path: Path) -> None:
 
 
 def test_there_are_abilities() -> None:
-    assert {base.Links, base.Marked, base.Presigns} <= set(ABILITIES)
+    assert {abilities.Links, abilities.Marked, abilities.Presigns} <= set(ABILITIES)
 
 
 async def test_a_measured_storage_has_the_abilities_of_the_other_one(
@@ -191,5 +194,5 @@ async def test_a_measured_storage_has_the_abilities_of_the_other_one(
     assert [ability for ability in ABILITIES if isinstance(measured, ability)] == [
         ability
         for ability in ABILITIES
-        if isinstance(storage, ability) and ability is not base.Moving
+        if isinstance(storage, ability) and ability is not abilities.Moving
     ], "of one that moves objects, both places are measured, and not itself"

@@ -4,15 +4,19 @@ import os
 from collections.abc import Callable
 from errno import EINVAL, EMLINK, ENOSPC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from app.domain.errors import ObjectNotFound, StorageFull
-from app.storage.base import Shares, Sharing, StorageBackend
+from app.storage.abilities import Shares, Sharing
 from app.storage.local import sharing
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit.storages import OpenStorage, put, read_all
+
+if TYPE_CHECKING:
+    from app.storage.base import StorageBackend
 
 FIRST, SECOND = "ab23456789abcdef0123456789abcdef.jpg", "cd23456789abcdef0123456789abcdef.jpg"
 BYTES = bytes(range(256)) * 3

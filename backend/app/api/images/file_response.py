@@ -11,7 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.observed import FILE_WAY
 from app.api.problems.handlers import report
 from app.domain.errors import StorageError
-from app.storage.base import FileBacked, ObjectReader
+from app.storage.abilities import FileBacked
+from app.storage.base import ObjectReader
 
 ZERO_COPY_SEND: Final = "http.response.zerocopysend"
 """The ASGI extension by which a server sends from an open file, and the type of its message."""

@@ -22,15 +22,8 @@ from app.domain.errors import ObjectNotFound
 from app.observability.figures import Space
 from app.observability.observer import SILENT, Observer
 from app.runtime.expiring import ExpiringMap
-from app.storage.base import (
-    KEY,
-    ObjectInfo,
-    ObjectReader,
-    Sharing,
-    Skipped,
-    ignore,
-    require_key,
-)
+from app.storage.abilities import Sharing
+from app.storage.base import KEY, ObjectInfo, ObjectReader, Skipped, ignore, require_key
 from app.storage.local.calls import Call
 from app.storage.local.file_reader import FileReader, can_read_cached, can_send_cached
 from app.storage.local.folder_scan import object_info, scan, stat_file

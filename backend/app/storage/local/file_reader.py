@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from app.domain.errors import StorageError, StorageUnavailable
 from app.runtime.page_cache import NO_WAIT, count_cached
-from app.storage.base import FileBacked, FileSpan
+from app.storage.abilities import FileBacked, FileSpan
 from app.storage.local.calls import Call
 from app.storage.local.threads import Threads
 from app.storage.local.writer_program import named, named_error

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
 from app.domain.errors import ObjectNotFound
-from app.storage.base import Mark, is_key
+from app.storage.abilities import Mark
+from app.storage.base import is_key
 from app.storage.local.calls import Call
 from app.storage.local.threads import Threads
 from app.storage.local.writer_program import Proof, named, require, sync_folder

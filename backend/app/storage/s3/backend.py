@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from app.config.storage_url import S3Location
 from app.domain.errors import ObjectNotFound, StorageError, StorageUnavailable
-from app.storage.base import ObjectInfo, Skipped, UnlistedUploads, ignore, is_key, require_key
+from app.storage.abilities import UnlistedUploads
+from app.storage.base import ObjectInfo, Skipped, ignore, is_key, require_key
 from app.storage.s3.budget import ByteBudget
 from app.storage.s3.buffer import Buffer
 from app.storage.s3.client import S3Client

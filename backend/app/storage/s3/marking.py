@@ -9,7 +9,8 @@ from uuid import UUID
 
 from app.config.storage_url import S3Location
 from app.domain.errors import ObjectNotFound, StorageUnavailable
-from app.storage.base import Mark, is_key
+from app.storage.abilities import Mark
+from app.storage.base import is_key
 from app.storage.s3.client import S3Client
 from app.storage.s3.refusals import StoreFailure
 

@@ -11,7 +11,7 @@ import pytest
 from app.config.storage_url import parse_storage_url
 from app.domain.errors import StorageFull, StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.base import UnlistedUploads
+from app.storage.abilities import UnlistedUploads
 from app.storage.s3 import backend, calls, exchange
 from app.storage.s3.backend import CHECK, S3Storage
 from app.storage.s3.budget import PART, ByteBudget

@@ -9,7 +9,7 @@ from app.database.engine import Database
 from app.domain.errors import ObjectNotFound, StorageUnavailable
 from app.observability.reasons import reason
 from app.services.identity import StorageIdentity, WrongStorage, require_unused
-from app.storage.base import Mark
+from app.storage.abilities import Mark
 from app.storage.s3 import marking
 from app.storage.s3.backend import S3Storage
 from app.storage.s3.marking import NAME

@@ -13,7 +13,7 @@ from botocore.session import Session
 
 from app.config.storage_url import DEFAULT_REGION, parse_storage_url
 from app.domain.errors import ObjectNotFound
-from app.storage.base import Mark
+from app.storage.abilities import Mark
 from app.storage.s3.backend import S3Storage
 from app.storage.s3.budget import PART
 from app.storage.s3.credentials import Credentials
