@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -20,7 +21,9 @@ import uvloop
 from app.api.images.paths import UPLOAD_PATH
 from app.config.storage_url import parse_storage_url
 from app.imaging.formats import ImageType
+from app.storage.s3.backend import CHECK
 from app.storage.s3.budget import BUDGET
+from app.storage.s3.checksums import take
 from app.storage.s3.client import S3Client
 from app.storage.s3.credentials import Credentials
 from bench.forms import form
@@ -53,7 +56,9 @@ def upload(site: Site, spec: ImageSpec) -> Iterator[Contenders]:
     post = ("send", site.write(f"post-{spec.size}", body), "POST", content_type)
 
     async def put(client: S3Client) -> None:
-        await client.put_object(f"{uuid4().hex}.jpg", [content], _TYPE)
+        checksum = sha256()
+        await take([content], checksum.update)
+        await client.put_object(f"{uuid4().hex}.jpg", [content], _TYPE, checksum.digest())
 
     def by_service(seconds: float) -> Sample:
         with _store() as (ceph, bucket), _service(site, ceph, bucket) as service:
@@ -127,6 +132,7 @@ def _rate(ceph: Ceph, bucket: str, ask: Ask, seconds: float) -> Sample:
         credentials = Credentials(ceph.access_key, ceph.secret_key)
         client = S3Client(parse_storage_url(ceph.url(bucket)), credentials, CLIENTS)
         try:
+            await client.probe_sha256(CHECK)
             await _ask_for(client, ask, WARM_UP_SECONDS)
             begin = time.monotonic()
             asked = await _ask_for(client, ask, seconds)

@@ -155,9 +155,10 @@ class S3Storage(MarkedBucket):
         await self._client.abort_upload(key, upload_id)
 
     async def prepare(self) -> None:
-        """Write an object."""
+        """Write an object, and find out what the store compares the bytes of others with."""
         if not self._is_prepared:
             await self._write()
+            await self._client.probe_sha256(CHECK)
             self._is_prepared = True
 
     async def probe(self) -> None:

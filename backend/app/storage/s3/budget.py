@@ -93,11 +93,17 @@ class ByteBudget:
 
     def __init__(self, size: int = BUDGET, part: int = PART) -> None:
         self.part = part
+        self._size = size
         self._free = size
         self._numbers = count()
         self._holding: set[Share] = set()
         self._waiting: list[Share] = []
         """In the order in which their parts were begun."""
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether more than half of the memory is taken."""
+        return self._free < self._size / 2
 
     async def grant(self, share: Share, size: int) -> None:
         """Count bytes for an upload, which must have no more than those of a part then.

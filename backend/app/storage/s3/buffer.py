@@ -15,8 +15,8 @@ class Buffer(Share):
     """The bytes of one upload, and their share of the memory.
 
     Copying them takes long: each page must be cleared and mapped first. So they are kept as they
-    arrived, unless they are many: then they go to pages of their own, which the system has back at
-    once, where a heap would be left in pieces.
+    arrived, unless they are many, or memory is scarce: then they go to pages of their own, which
+    the system has back at once, where a heap would be left in pieces.
 
     Args:
         budget: Grants the memory.
@@ -48,7 +48,7 @@ class Buffer(Share):
         await self._budget.grant(self, size)
         self._require_bytes()
         self._pieces.append(data[:size])
-        if self._pages is not None or len(self._pieces) > _PIECES:
+        if self._pages or len(self._pieces) > _PIECES or self._budget.is_scarce:
             self._copy()
         return size
 

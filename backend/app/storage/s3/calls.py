@@ -78,9 +78,26 @@ class Calls:
         pauses = _Pauses()
         while True:
             try:
-                return await self._ask_once(call)
+                return await self.ask_once(call)
             except StoreFailure as failure:
                 await pauses.wait(failure)
+
+    async def ask_once(self, call: Call) -> Answer:
+        """Return the answer to a call, which is not repeated.
+
+        Raises:
+            StoreFailure: As `ask`.
+        """
+        response = await self._open_once(call)
+        try:
+            with self.failing(call):
+                body = await _read(response, MAX_ANSWER)
+        finally:
+            response.close()
+        if body is None:
+            raise self.failed(call, f"the answer is longer than {MAX_ANSWER} bytes")
+        root = self._parse(call, response, body) if call.root else Element("")
+        return Answer(response.status, response.headers, root)
 
     async def open(self, call: Call) -> ClientResponse:
         """Return the answer to a call, its body unread; it must be closed.
@@ -139,18 +156,6 @@ class Calls:
     async def close(self) -> None:
         """Close every connection."""
         await self._exchange.close()
-
-    async def _ask_once(self, call: Call) -> Answer:
-        response = await self._open_once(call)
-        try:
-            with self.failing(call):
-                body = await _read(response, MAX_ANSWER)
-        finally:
-            response.close()
-        if body is None:
-            raise self.failed(call, f"the answer is longer than {MAX_ANSWER} bytes")
-        root = self._parse(call, response, body) if call.root else Element("")
-        return Answer(response.status, response.headers, root)
 
     async def _open_once(self, call: Call, *, again: bool = False) -> ClientResponse:
         path, query = self._path(call), encode_query(call.query)

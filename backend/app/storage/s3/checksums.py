@@ -9,29 +9,34 @@ from typing import Final
 from app.storage.s3.exchange import Parts
 
 HASH_IN_THREAD: Final = 256 * 1024
-"""Bytes from which on a checksum is computed in a thread: MD5 takes 1.2 ms for 947 KB."""
+"""Bytes from which on checksums are computed in a thread: SHA-256 takes 0.5 ms for 947 KB, MD5
+1.2."""
+
+Update = Callable[[bytes | bytearray | memoryview], object]
+"""Lets a checksum take bytes, one part after another."""
 
 
-Also = Callable[[bytes | bytearray | memoryview], object]
-"""Takes bytes as well, one part after another."""
-
-
-async def content_md5(parts: Parts, also: Also | None = None) -> str:
-    """Return what the store compares bytes with (RFC 1864).
+async def take(parts: Parts, *updates: Update) -> None:
+    """Let checksums take bytes, all in one visit to a thread.
 
     Args:
         parts: The bytes.
-        also: Takes them as well, in the same thread: another checksum.
+        updates: That of each checksum.
     """
     if sum(map(len, parts)) < HASH_IN_THREAD:
-        return _md5_here(parts, also)
-    return await asyncio.to_thread(_md5_here, parts, also)
+        _take_here(parts, updates)
+    else:
+        await asyncio.to_thread(_take_here, parts, updates)
 
 
-def _md5_here(parts: Parts, also: Also | None) -> str:
+async def content_md5(parts: Parts) -> str:
+    """Return the MD5 of bytes, as a store wants it (RFC 1864)."""
     checksum = md5(usedforsecurity=False)
-    for part in parts:
-        checksum.update(part)
-        if also:
-            also(part)
+    await take(parts, checksum.update)
     return base64.b64encode(checksum.digest()).decode()
+
+
+def _take_here(parts: Parts, updates: tuple[Update, ...]) -> None:
+    for part in parts:
+        for update in updates:
+            update(part)

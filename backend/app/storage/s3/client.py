@@ -11,7 +11,7 @@ from app.domain.errors import ObjectNotFound, StorageError
 from app.storage.s3 import answers
 from app.storage.s3.answers import Upload
 from app.storage.s3.calls import Call, storage_errors
-from app.storage.s3.checksums import Also, content_md5
+from app.storage.s3.checksums import content_md5
 from app.storage.s3.credentials import Credentials
 from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.objects import Objects
@@ -51,7 +51,7 @@ class S3Client(Objects):
             raise
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, parts: Parts, also: Also | None = None
+        self, key: str, upload_id: str, number: int, parts: Parts, checksum: bytes = b""
     ) -> str:
         """Send a part of an upload and return its entity tag, which `complete_upload` wants.
 
@@ -60,13 +60,13 @@ class S3Client(Objects):
             upload_id: As `create_upload` returned it.
             number: From 1 on. All parts but the last have one size, at least 5 MiB.
             parts: The bytes.
-            also: Takes them once, as `content_md5` does.
+            checksum: As that of `put_object`.
 
         Raises:
             StorageError: If it may not be there.
         """
         query = {"partNumber": str(number), "uploadId": upload_id}
-        headers = {"content-md5": await content_md5(parts, also)}
+        headers = await self._protection(parts, checksum)
         call = Call("PUT", self._prefix + key, query, headers, Body(parts))
         with storage_errors():
             return self._require_etag(call, await self._calls.ask(call))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from typing import Final
 
 from aiohttp import ClientResponse
@@ -17,12 +18,12 @@ from app.storage.base import ObjectInfo
 from app.storage.s3 import answers
 from app.storage.s3.answers import Page
 from app.storage.s3.calls import Answer, Call, Calls, storage_errors
-from app.storage.s3.checksums import Also, content_md5
+from app.storage.s3.checksums import content_md5
 from app.storage.s3.credentials import Credentials
 from app.storage.s3.exchange import Body, Parts
 from app.storage.s3.opened import ObjectBody
-from app.storage.s3.refusals import MISSING, StoreFailure
-from app.storage.s3.signing import encode_path
+from app.storage.s3.refusals import CHANGED, MISSING, StoreFailure
+from app.storage.s3.signing import PAYLOAD, encode_path
 
 _OK: Final = 200
 _NO_CONTENT: Final = 204
@@ -43,9 +44,11 @@ class Objects:
         self._prefix = location.prefix
         self._bucket = location.bucket
         self._calls = Calls(location, credentials, connections)
+        self._compares_sha256 = False
+        """Whether the store is known to compare a signed SHA-256 with the bytes."""
 
     async def put_object(
-        self, key: str, parts: Parts, content_type: str, also: Also | None = None
+        self, key: str, parts: Parts, content_type: str, checksum: bytes = b""
     ) -> None:
         """Write an object, whole and durable, in place of one that is there.
 
@@ -53,15 +56,31 @@ class Objects:
             key: Its key.
             parts: Its bytes.
             content_type: Its media type.
-            also: Takes the bytes once, as `content_md5` does.
+            checksum: Their SHA-256, if the caller has taken it: where the store compares that, it
+                spares the MD5.
 
         Raises:
             StorageError: If it may not be there.
         """
-        headers = {"content-type": content_type, "content-md5": await content_md5(parts, also)}
+        headers = {"content-type": content_type, **await self._protection(parts, checksum)}
         call = Call("PUT", self._prefix + key, {}, headers, Body(parts))
         with storage_errors():
             self._require_etag(call, await self._calls.ask(call))
+
+    async def probe_sha256(self, key: str) -> None:
+        """Find out whether the store compares a signed SHA-256 with the bytes: some do not.
+
+        It does if it refuses a wrong one for that reason, and accepts the right one.
+
+        Args:
+            key: That of an object which may be written.
+        """
+        content = b"written\n"
+        wrong, right = sha256().hexdigest(), sha256(content).hexdigest()
+        self._compares_sha256 = (
+            await self._refusal_of(key, content, wrong) in CHANGED
+            and await self._refusal_of(key, content, right) is None
+        )
 
     async def get_object(self, key: str, start: int = 0, length: int | None = None) -> ObjectBody:
         """Open an object, or up to `length` bytes (at least one) of it from `start` on.
@@ -169,6 +188,27 @@ class Objects:
     async def close(self) -> None:
         """Close all connections."""
         await self._calls.close()
+
+    async def _protection(self, parts: Parts, checksum: bytes) -> dict[str, str]:
+        """Return the header field with what the store compares bytes with.
+
+        Args:
+            parts: The bytes.
+            checksum: Their SHA-256; empty = it was not taken.
+        """
+        if checksum and self._compares_sha256:
+            return {PAYLOAD: checksum.hex()}
+        return {"content-md5": await content_md5(parts)}
+
+    async def _refusal_of(self, key: str, content: bytes, checksum: str) -> str | None:
+        """Return by which code a store refuses bytes with a signed SHA-256; None if it does not."""
+        headers = {"content-type": "text/plain", PAYLOAD: checksum}
+        call = Call("PUT", self._prefix + key, {}, headers, Body([content]))
+        try:
+            self._require_etag(call, await self._calls.ask_once(call))
+        except StoreFailure as failure:
+            return failure.code
+        return None
 
     async def _open(self, call: Call, key: str) -> ClientResponse:
         try:

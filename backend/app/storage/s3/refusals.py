@@ -12,14 +12,16 @@ from app.storage.s3.answers import parse
 MISSING: Final = "NoSuchKey"
 """The only code that says that an object is missing; 404 may have other reasons."""
 
+CHANGED: Final = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"})
+"""The codes of bytes that are not those of their checksum."""
+
 _FULL: Final = frozenset(
     {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"}
 )
 _INSUFFICIENT_STORAGE: Final = 507  # RFC 4918, section 11.5
 _TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
-_TEMPORARY_CODES: Final = frozenset(
+_TEMPORARY_CODES: Final = CHANGED | frozenset(
     {
-        "BadDigest",
         "IncompleteBody",
         "InternalError",
         "OperationAborted",
@@ -36,7 +38,7 @@ _ADVICE: Final = {
     "AccessDenied": "the key may not do that: allow it to get, put, delete and list objects, and "
     "to list and abort uploads (without the right to list, missing objects are denied, too)",
     "AuthorizationHeaderMalformed": _REGION,
-    "BadDigest": "the bytes were changed on their way there",
+    **dict.fromkeys(CHANGED, "the bytes were changed on their way there"),
     "ExpiredToken": "the temporary credentials are no longer valid",
     "InvalidAccessKeyId": "the store does not know AWS_ACCESS_KEY_ID",
     "InvalidBucketName": "STORAGE_URL names a bucket that the store does not allow",

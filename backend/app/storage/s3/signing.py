@@ -11,6 +11,8 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+PAYLOAD: Final = "x-amz-content-sha256"
+"""The header field with the SHA-256 of the body, in hexadecimal digits."""
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 """The body is protected by its Content-MD5, which is signed."""
 
@@ -63,21 +65,17 @@ class Signer:
             method: Of HTTP.
             path: Encoded by `encode_path`.
             query: Encoded by `encode_query`.
-            headers: Further fields, by lower-case names; all are signed.
+            headers: Further fields, by lower-case names; all are signed. Without `PAYLOAD` the body
+                is not.
         """
         now = _now()
-        fields = {
-            **headers,
-            "host": self._host,
-            "x-amz-content-sha256": _UNSIGNED,
-            "x-amz-date": now,
-        }
+        fields = {PAYLOAD: _UNSIGNED, **headers, "host": self._host, "x-amz-date": now}
         if keys.token:
             fields["x-amz-security-token"] = keys.token
         names = sorted(fields)
         lines = "".join([f"{name}:{fields[name]}\n" for name in names])
         signed = ";".join(names)
-        request = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{_UNSIGNED}"
+        request = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{fields[PAYLOAD]}"
         signature = self._signature(keys, now, request)
         fields["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={keys.access}/{self._scope(now)}, "

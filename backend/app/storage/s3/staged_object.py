@@ -10,6 +10,7 @@ from typing import Final
 from app.domain.errors import StorageError, StorageUnavailable
 from app.observability.reasons import reason
 from app.storage.s3.buffer import Buffer
+from app.storage.s3.checksums import take
 from app.storage.s3.client import S3Client
 from app.storage.s3.exchange import Parts
 
@@ -74,6 +75,8 @@ class StagedUpload:
             await self._send_part()
         parts = self._buffer.send()
         self._size += self._buffer.held
+        if not self._upload_id:
+            await take(parts, self._checksum.update)
         self._may_exist = True
         async with self._writing():
             try:
@@ -106,17 +109,20 @@ class StagedUpload:
         if self._upload_id:
             await self._client.complete_upload(self._key, self._upload_id, self._etags)
         else:
-            also = self._checksum.update
-            await self._client.put_object(self._key, parts, self._content_type, also)
+            checksum = self._checksum.digest()
+            await self._client.put_object(self._key, parts, self._content_type, checksum)
 
     async def _send_part(self) -> None:
         parts = self._buffer.send()
         self._size += self._buffer.held
+        checksum = sha256()
+        await take(parts, checksum.update, self._checksum.update)
         async with self._writing():
             if self._upload_id is None:
                 self._upload_id = await self._client.create_upload(self._key, self._content_type)
-            number, also = len(self._etags) + 1, self._checksum.update
-            etag = await self._client.upload_part(self._key, self._upload_id, number, parts, also)
+            etag = await self._client.upload_part(
+                self._key, self._upload_id, len(self._etags) + 1, parts, checksum.digest()
+            )
             self._etags.append(etag)
         self._buffer.release()
 

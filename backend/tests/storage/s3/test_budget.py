@@ -147,6 +147,19 @@ def test_all_bytes_are_sent_in_their_order_however_many_pieces_they_came_in(
     virtual.run(main())
 
 
+async def test_pieces_are_copied_once_more_than_half_of_the_memory_is_taken(
+    uploads: Uploads,
+) -> None:
+    content = memoryview(bytes(PART))
+    buffers = [uploads.begin() for _ in range(3)]
+    for buffer in buffers:
+        await buffer.fill(content)
+    (first,), (second,), (third,) = (buffer.send() for buffer in buffers)
+    assert first.obj is second.obj is content.obj
+    assert third.obj is not content.obj
+    assert third == content
+
+
 @pytest.fixture
 def virtual(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
     """Let the budget live in virtual time."""

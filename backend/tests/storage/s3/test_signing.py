@@ -1,3 +1,4 @@
+from hashlib import sha256
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,7 +13,7 @@ from app.config.storage_url import parse_storage_url
 from app.storage.s3 import signing
 from app.storage.s3.client import S3Client
 from app.storage.s3.credentials import Credentials
-from app.storage.s3.signing import Keys, Signer, encode_path, encode_query
+from app.storage.s3.signing import PAYLOAD, Keys, Signer, encode_path, encode_query
 
 HOST = "bucket.store.example:9000"
 QUERIES = st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=3)
@@ -30,19 +31,23 @@ def their_credentials(keys: Keys) -> TheirCredentials:
     method=st.sampled_from(["GET", "PUT"]),
     path=st.text(min_size=1, max_size=10).map(lambda path: f"/{path}"),
     query=QUERIES,
+    payload=st.sampled_from(["", sha256(b"bytes").hexdigest()]),
 )
 def test_requests_are_signed_as_botocore_signs_them(
-    keys: Keys, method: str, path: str, query: dict[str, str]
+    keys: Keys, method: str, path: str, query: dict[str, str], payload: str
 ) -> None:
     encoded = encode_query(query)
     headers = {"content-type": "image/jpeg", "content-md5": "x/y+z=="}
+    if payload:
+        headers[PAYLOAD] = payload
     ours = Signer(HOST, "eu-west-1").sign(keys, method, encode_path(path), encoded, headers)
     request = AWSRequest(method, f"https://{HOST}{encode_path(path)}?{encoded}", headers)
     request.context["client_config"] = Config(s3={"payload_signing_enabled": False})
     theirs = S3SigV4Auth(their_credentials(keys), "s3", "eu-west-1")
     request.context["timestamp"] = ours["x-amz-date"]
     request.headers["X-Amz-Date"] = ours["x-amz-date"]
-    request.headers["X-Amz-Content-SHA256"] = "UNSIGNED-PAYLOAD"
+    del request.headers[PAYLOAD]
+    request.headers["X-Amz-Content-SHA256"] = payload or "UNSIGNED-PAYLOAD"
     if keys.token:
         request.headers["X-Amz-Security-Token"] = keys.token
     text = theirs.string_to_sign(request, theirs.canonical_request(request))
