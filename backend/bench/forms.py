@@ -9,10 +9,12 @@ _BOUNDARY: Final = f"{'-' * 24}0PUb7dHkQn3mZ8rYwVsLfC"
 """As long as curl's, a little longer than browsers'. A short one is slower to search for."""
 
 
-def form(content: bytes, *, strip_metadata: bool = False) -> tuple[bytes, str]:
-    """Make the body of an upload, and its content type."""
-    flag = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="strip_metadata"\r\n\r\n'
-    asked = f"{flag}true\r\n" if strip_metadata else ""
+def form(content: bytes, **options: bool) -> tuple[bytes, str]:
+    """Make the body of an upload, and its content type; options are fields before the file."""
+    asked = "".join(
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in options.items()
+    )
     disposition = f'Content-Disposition: form-data; name="file"; filename="{UPLOADED_NAME}"'
     head = f"{asked}--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n"
     body = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()

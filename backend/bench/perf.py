@@ -98,6 +98,7 @@ class Client:
         Raises:
             AssertionError: If the answer has another status than expected.
         """
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -106,7 +107,7 @@ class Client:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "root_path": "",
             "headers": [(b"host", b"localhost:8000"), *(headers or [])],
             "client": ("127.0.0.1", 50_000),
@@ -157,14 +158,16 @@ async def works(client: Client, observed: Client, render: Render, key: str) -> d
     """
     with_key = [(b"authorization", b"Bearer " + key.encode())]
     content = SMALL.content(Random())
-    body, content_type = form(content)
-    sent = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    public, private = form(content), form(content, is_public=False)
 
-    async def upload() -> str:
+    async def upload(form: tuple[bytes, str] = public) -> str:
+        body, content_type = form
+        sent = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
         image: dict[str, str] = json.loads(await client.request(UPLOAD_PATH, 201, sent, body))
-        return f"{IMAGES_PATH}/{image['id']}"
+        return image["url"].removeprefix("http://localhost:8000").removesuffix("/file")
 
     hot = await upload()
+    signed = await upload(private)
     etag = f'"{hot.rpartition("/")[2].replace("-", "")}"'.encode()
     assert await client.request(f"{hot}/file", 200) == content
     await render(UUID(hot.rpartition("/")[2]))
@@ -174,6 +177,7 @@ async def works(client: Client, observed: Client, render: Render, key: str) -> d
         BARE: lambda: bare.request("/bare", 200),
         "download 42 KB, hot": lambda: client.request(f"{hot}/file", 200),
         "the same, with metrics": lambda: observed.request(f"{hot}/file", 200),
+        "the same, private": lambda: client.request(signed, 200),
         "download 42 KB, cold": lambda: client.request(f"{next(cold)}/file", 200),
         "conditional GET, 304": lambda: client.request(
             f"{hot}/file", 304, [(b"if-none-match", etag)]

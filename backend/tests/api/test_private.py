@@ -11,7 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 from pydantic import SecretStr
+from starlette.routing import Match
 
+from app.api.images.file_route import FileRoute
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.actor import Access
@@ -82,6 +84,24 @@ def replaced(url: str, **parameters: str) -> str:
     return f"{bare(url)}?{urlencode(query)}"
 
 
+def forms_of(query: str) -> list[str]:
+    """Return a query as addresses have it, and others that mean the same."""
+    return [query, "&".join(reversed(query.split("&"))), f"{query}&download=0"]
+
+
+def is_of_the_first_route(path: str, query: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode()}
+    return FileRoute().matches(scope)[0] is Match.FULL
+
+
+def answer_of(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    """Return all of an answer but what no other one has."""
+    others = {"x-request-id", "date", "cache-control"}
+    fields = {name: value for name, value in response.headers.items() if name not in others}
+    kept = response.headers["cache-control"].partition("=")[0]  # until a moment
+    return response.status_code, fields | {"cache-control": kept}, response.content
+
+
 async def assert_absent(client: httpx.AsyncClient, url: str, **headers: str) -> None:
     """Make sure that an address is answered as that of an image which does not exist."""
     response = await client.get(url, headers=headers)
@@ -144,6 +164,31 @@ async def test_browsers_may_keep_a_private_file_until_its_address_expires(
             assert 0 <= expires - time.time() - int(seconds) + 2 <= 60
         saved = (await client.get(f"{url}&download=1")).headers["cache-control"]
         assert saved == "private, no-cache"
+
+
+async def test_an_address_is_answered_by_the_first_route_as_it_is_in_any_other_form(
+    client: httpx.AsyncClient, settings: Settings, database: Database
+) -> None:
+    image = await upload_private(client, settings, database)
+    for url in addresses(image):
+        path, query = urlsplit(url).path, urlsplit(url).query
+        ways = [is_of_the_first_route(path, form) for form in forms_of(query)]
+        assert ways == [True, False, False]
+        for method, fields in (
+            ("GET", {}),
+            ("HEAD", {}),
+            ("GET", {"range": "bytes=1-9"}),
+            ("GET", {"range": "bytes=99999999-"}),
+            ("GET", {"if-none-match": "*"}),
+            ("GET", {"if-match": '"other"'}),
+        ):
+            for sent in (query, replaced(url, signature="A" * 22).partition("?")[2]):
+                first, *others = [
+                    await client.request(method, f"{path}?{form}", headers=fields)
+                    for form in forms_of(sent)
+                ]
+                for other in others:
+                    assert answer_of(other) == answer_of(first)
 
 
 async def test_an_address_is_good_for_its_own_file_until_its_own_time_only(
