@@ -1,7 +1,10 @@
-"""Every kind of problem, by status, and which exception is of which kind (RFC 9457, ADR 0007)."""
+"""Every kind of problem, and which exception is of which kind (RFC 9457, ADR 0007).
 
+Those that only HTTP knows are here, by status; those of the domain in `domain_kinds`.
+"""
+
+from operator import attrgetter
 from typing import Final
-from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
 
@@ -16,10 +19,10 @@ from app.api.forms.rejections import (
 from app.api.images.cursor import InvalidCursor
 from app.api.json_body import UnsupportedMediaType
 from app.api.middleware.request_body import BodyTooLarge, RequestTooSlow
+from app.api.problems.domain_kinds import DOMAIN_KINDS
 from app.api.problems.problem import Problem
 from app.api.ranges import RangeNotSatisfiable
-from app.domain import errors, user_errors
-from app.schemas.image import EXAMPLE_ID
+from app.domain import errors
 
 TRAILING_SLASH: Final = Problem(
     "trailing-slash",
@@ -42,20 +45,6 @@ MALFORMED_FORM: Final = Problem(
     "takes. Nothing of it was stored.",
     MalformedMultipart("The form ends before its final boundary."),
 )
-INVALID_FILE_TYPE: Final = Problem(
-    "invalid-file-type",
-    400,
-    "The bytes of the file are not those of a JPEG, PNG, GIF, WebP, AVIF or HEIC image. Convert "
-    "it; renaming it does not help, because names and declared types are ignored.",
-    errors.InvalidFileType(),
-)
-EMPTY_FILE: Final = Problem("empty-file", 400, "The file has no bytes.", errors.EmptyFile())
-TOO_MANY_FILES: Final = Problem(
-    "too-many-files",
-    400,
-    "Send the files in several batches. Nothing of this one was stored.",
-    errors.TooManyFiles(20, 21),
-)
 NO_FILE_STORED: Final = Problem(
     "no-file-stored",
     400,
@@ -68,27 +57,6 @@ NO_FILE_STORED: Final = Problem(
             {"filename": "notes.txt", "status": 400, "detail": str(errors.InvalidFileType())}
         ],
     },
-)
-INVALID_KEY: Final = Problem(
-    "invalid-key",
-    401,
-    "Send a key as `Authorization: Bearer <key>`, or as `X-API-Key: <key>`. The one that was sent "
-    "may be wrong, have expired, or have been revoked.",
-    user_errors.InvalidKey(),
-    exact_title="Invalid API key",
-)
-MISSING_SCOPE: Final = Problem(
-    "missing-scope",
-    403,
-    "The key is valid, but not for this call. Create one with the scope that `detail` names.",
-    user_errors.MissingScope("delete"),
-)
-ADMINISTRATORS_ONLY: Final = Problem(
-    "administrators-only",
-    403,
-    "The key has the scope `admin`, by which its user manages their own keys. To manage users, the "
-    "user must be an administrator.",
-    user_errors.AdministratorsOnly(),
 )
 CROSS_SITE_REQUEST: Final = Problem(
     "cross-site-request",
@@ -107,32 +75,6 @@ NOT_FOUND: Final = Problem(
     "The service has no such URL; its documentation lists those that it has.",
     "No such URL; see /docs.",
 )
-IMAGE_NOT_FOUND: Final = Problem(
-    "image-not-found",
-    404,
-    "No image has this id. It may have been deleted.",
-    errors.ImageNotFound(UUID(EXAMPLE_ID)),
-)
-USER_NOT_FOUND: Final = Problem(
-    "user-not-found",
-    404,
-    "No user has this id. They may have been deleted, or are being deleted. Or the key is that of "
-    "API_KEY, which is no user's: `user_id` must say whose keys these are.",
-    user_errors.UserNotFound(UUID(EXAMPLE_ID)),
-)
-KEY_NOT_FOUND: Final = Problem(
-    "key-not-found",
-    404,
-    "No API key of yours has this prefix, which is what it begins with: `ih_` and 8 characters.",
-    user_errors.KeyNotFound(),
-)
-UNKNOWN_THUMBNAIL_SIZE: Final = Problem(
-    "unknown-thumbnail-size",
-    404,
-    "There are thumbnails of some sizes only: `thumbnails` of an image has their URLs, and "
-    "`thumbnail_sizes` of the limits the sizes.",
-    errors.UnknownThumbnailSize([150, 300, 800]),
-)
 METHOD_NOT_ALLOWED: Final = Problem(
     "method-not-allowed",
     405,
@@ -145,54 +87,11 @@ REQUEST_TOO_SLOW: Final = Problem(
     "The request stalled, or came too slowly. Nothing of it was stored; send it again.",
     RequestTooSlow(),
 )
-USER_EXISTS: Final = Problem(
-    "user-exists",
-    409,
-    "Another user has this email; upper and lower case are the same.",
-    user_errors.UserExists("ada@example.org"),
-)
-TOO_MANY_KEYS: Final = Problem(
-    "too-many-keys",
-    409,
-    "The user has as many valid API keys as there may be. Revoke those that are not used.",
-    user_errors.TooManyKeys(100),
-)
-IMAGE_IS_PUBLIC: Final = Problem(
-    "image-is-public",
-    409,
-    "A link that expires was asked for, but anybody can fetch this image by its address. Make it "
-    "private first.",
-    errors.ImageIsPublic(UUID(EXAMPLE_ID)),
-)
-UPLOAD_UNDER_WAY: Final = Problem(
-    "upload-under-way",
-    409,
-    "The service is still carrying out a request with the same Idempotency-Key: the first of two, "
-    "or one whose client has disconnected. Send the same request again after the seconds in "
-    "Retry-After; it is then answered as the first one was. Where a process of the service was "
-    "killed, that takes up to 30 seconds.",
-    errors.UploadUnderWay(),
-)
 PRECONDITION_FAILED: Final = Problem(
     "precondition-failed",
     412,
     "If-Match or If-Unmodified-Since names another file than the one stored.",
     PreconditionFailed(),
-)
-FILE_TOO_LARGE: Final = Problem(
-    "file-too-large",
-    413,
-    "The file has more bytes than the service takes: more than `allowed`. `actual` is how many "
-    "had been counted when reading stopped.",
-    errors.FileTooLarge(52_428_800, 52_490_240),
-)
-STORAGE_QUOTA_EXCEEDED: Final = Problem(
-    "storage-quota-exceeded",
-    413,
-    "Your images would be more than your quota. Of the quota that `limit` names, `allowed` is all "
-    "there is, `used` what your images take, and `needed` what this one would take. Delete images, "
-    "or ask the operator for more; a deleted image makes room at once.",
-    errors.StorageQuotaExceeded("quota_bytes", 1_000_000_000, 999_800_000, 482_113),
 )
 BODY_TOO_LARGE: Final = Problem(
     "body-too-large",
@@ -241,35 +140,6 @@ INVALID_REQUEST: Final = Problem(
         [{"loc": ("query", "limit"), "msg": "Input should be less than or equal to 100"}]
     ),
 )
-METADATA_NOT_REMOVABLE: Final = Problem(
-    "metadata-not-removable",
-    422,
-    "The upload was to lose its metadata, which cannot be removed from this file with certainty: "
-    "it is AVIF or HEIC, or its structure cannot be followed. It was not stored. Convert it, or "
-    "send it with strip_metadata=false, which keeps all that is in it, the place where it was "
-    "taken included.",
-    errors.MetadataNotRemovable(),
-)
-IDEMPOTENCY_KEY_REUSED: Final = Problem(
-    "idempotency-key-reused",
-    422,
-    "An Idempotency-Key stands for one request: one call with the same files, names and options. "
-    "Make a new key for each upload, and send it again only with the same upload.",
-    errors.IdempotencyKeyReused(),
-)
-IMAGE_NOT_RENDERABLE: Final = Problem(
-    "image-not-renderable",
-    422,
-    "No thumbnail can be made of this image, for the reason in `detail`. Its file can be fetched.",
-    errors.ImageNotRenderable("The image has more than 100000000 pixels."),
-)
-QUOTA_EXCEEDED: Final = Problem(
-    "quota-exceeded",
-    429,
-    "Your address has added as many images as it may within an hour. Retry-After has the seconds "
-    "until the next one is possible; RateLimit and RateLimit-Policy say the same to programs.",
-    errors.QuotaExceeded(100, 100, 1260),
-)
 HEAD_TOO_LARGE: Final = Problem(
     "head-too-large",
     431,
@@ -283,12 +153,6 @@ INTERNAL_ERROR: Final = Problem(
     500,
     "The service met an unexpected error. Its log has the details under the X-Request-ID.",
     "The service met an unexpected error; the log has it under this X-Request-ID.",
-)
-IMAGE_DAMAGED: Final = Problem(
-    "image-damaged",
-    500,
-    "The image is listed, but its file is missing or has another length than it should.",
-    errors.ImageDamaged(UUID(EXAMPLE_ID)),
 )
 NO_ANSWER: Final = Problem(
     "no-answer",
@@ -311,39 +175,11 @@ NOT_READY: Final = Problem(
     "Not available at the moment: database.",
     {"down": ["database"]},
 )
-THUMBNAIL_NOT_READY: Final = Problem(
-    "thumbnail-not-ready",
-    503,
-    "The thumbnail is being rendered, which takes longer than the request may wait. Try again "
-    "after the seconds in Retry-After.",
-    errors.ThumbnailNotReady(),
-)
-DATABASE_UNAVAILABLE: Final = Problem(
-    "database-unavailable",
-    503,
-    "Try again after the seconds in Retry-After.",
-    errors.DatabaseUnavailable(),
-)
-STORAGE_UNAVAILABLE: Final = Problem(
-    "storage-unavailable",
-    503,
-    "Try again after the seconds in Retry-After.",
-    errors.StorageUnavailable(),
-)
-DATABASE_FULL: Final = Problem(
-    "database-full",
-    507,
-    "The operator must make room for the database before uploads can go on.",
-    errors.DatabaseFull(),
-)
-STORAGE_FULL: Final = Problem(
-    "storage-full",
-    507,
-    "The operator must make room before uploads can go on.",
-    errors.StorageFull(),
-)
 
-KINDS: Final = [value for value in list(vars().values()) if isinstance(value, Problem)]
+KINDS: Final = sorted(
+    (*DOMAIN_KINDS, *(kind for kind in list(vars().values()) if isinstance(kind, Problem))),
+    key=attrgetter("status"),
+)
 PROBLEMS: Final[dict[type[Exception], Problem]] = {
     **{type(kind.example): kind for kind in KINDS if isinstance(kind.example, Exception)},
     InvalidCursor: INVALID_REQUEST,
