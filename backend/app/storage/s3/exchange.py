@@ -61,6 +61,10 @@ class Body(Payload):
         """Write all bytes, as aiohttp asks for it."""
         await self.write(writer)
 
+    def begin(self) -> None:
+        """Be sent, maybe again: an earlier connection may serve another request by now."""
+        self._transport = None
+
     def abort(self) -> None:
         """Drop what is still to be sent; aiohttp would wait for a store that takes no bytes."""
         if self._transport is not None:
@@ -95,6 +99,8 @@ class Exchange:
         if self._session is None:
             self._session = self._open()
         url = URL(self._address + target, encoded=True)
+        if body is not None:
+            body.begin()
         try:
             return await self._session.request(
                 method, url, headers=headers, data=body, allow_redirects=False
