@@ -24,7 +24,8 @@ from app.statements.statistics import Day, Totals, add_downloads, find_downloads
 INTERVAL_SECONDS: Final = 5.0
 """How long downloads are in memory alone."""
 MOST_COUNTED: Final = 50_000
-"""Images and days that are in memory, 15 MB; more are not counted while the database is away."""
+"""Images and days that are in memory, 15 MB; more are not counted while the database is
+unavailable."""
 AT_ONCE: Final = 2_000
 """Rows of one statement."""
 MOST_DAYS: Final = 366

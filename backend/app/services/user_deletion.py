@@ -76,7 +76,7 @@ class UserDeletion:
                 # One may have been uploaded since, by a request that began before.
                 return await delete_user(session, user_id)
         if user.deletion is Deletion.DELETE:
-            # Or else all rows would go while it is away, and leave their files behind.
+            # Or else all rows would go while it is unavailable, and leave their files behind.
             with suppress(StorageFull):  # which has room afterwards
                 await self._storage.probe()
             await self._images.delete_batch(image_ids, Actor(user_id=user_id))

@@ -17,7 +17,7 @@ Update = Callable[[bytes | bytearray | memoryview], object]
 
 
 async def take(parts: Parts, *updates: Update) -> None:
-    """Let checksums take bytes, all in one visit to a thread.
+    """Let checksums take bytes, all in one call in a thread.
 
     Args:
         parts: The bytes.
