@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 BACKEND = ROOT / "backend"
 IMAGES = "/api/v1/images"
 JPEG = samples.jpeg(640, 480)
+START_SECONDS = 120.0
+"""How long a start may take, with a new database and all processes on a busy machine."""
 RENDERED_SECONDS = 120.0
 """How long rendering may take: it has the processor time that no other test wants."""
 TAKES_JOBS = f"version {__version__} takes jobs\n"
@@ -48,7 +50,9 @@ class Service:
         return found[1]
 
     def wait_until_it_serves(self) -> "Service":
-        wait_until(lambda: "Docs: " in self.output or self.process.poll() is not None)
+        wait_until(
+            lambda: "Docs: " in self.output or self.process.poll() is not None, START_SECONDS
+        )
         assert self.process.poll() is None, self.output
         return self
 
@@ -77,7 +81,7 @@ class Service:
 
     def wait_for_workers(self, starts: int) -> None:
         """Wait until so many workers have begun to take jobs since the start."""
-        wait_until(lambda: self.output.count(TAKES_JOBS) == starts)
+        wait_until(lambda: self.output.count(TAKES_JOBS) == starts, START_SECONDS)
 
     def wait_until_rendered(self) -> None:
         """Wait until the newest hundred images are rendered, with the time that no test wants."""
