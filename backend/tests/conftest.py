@@ -21,6 +21,7 @@ from app.database import engine
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.observability.observer import SILENT
+from app.services import thumbnails
 from app.storage.local import process
 from app.storage.local.backend import LocalStorage
 from testkit.asgi import CLIENT, OpenClient, Upload, image_of, open_client
@@ -89,8 +90,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test that is about something else wait for a connection longer than a client would."""
+    """Let a test that is about something else wait longer than a client would.
+
+    For a connection to the database, and for a thumbnail.
+    """
     monkeypatch.setattr(engine, "CONNECT_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
 
 
 @pytest.fixture(scope="session")

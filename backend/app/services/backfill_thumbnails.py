@@ -119,8 +119,9 @@ class ThumbnailBackfill:
             # The jobs first: when one is gone, its row says what has become of it.
             with_job = await find_unfinished(session, RENDER, map(str, before))
             states = await find_rendering_states(session, self._sizes, before)
-            if await has_workers(session):
-                self._worker_seen = monotonic()
+            has_worker = await has_workers(session)
+        if has_worker:
+            self._worker_seen = monotonic()
         unrendered = {state.id for state in states if state.is_unrendered}
         failed = sum(state.is_failed for state in states if not state.is_unrendered)
         self._queued = {image_id for image_id in unrendered if str(image_id) in with_job}
@@ -134,5 +135,6 @@ class ThumbnailBackfill:
                 }
             )
         )
-        if self._queued and monotonic() - self._worker_seen > WORKERLESS_SECONDS:
+        workerless = 0.0 if has_worker else monotonic() - self._worker_seen
+        if self._queued and workerless > WORKERLESS_SECONDS:
             raise NoWorker

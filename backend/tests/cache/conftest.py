@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.cache import redis_link
+from app.cache import redis, redis_connections, redis_link
 from app.cache.base import Cache
 from app.cache.measured import MeasuredCache
 from app.cache.redis import RedisCache
@@ -14,7 +14,7 @@ from app.config.settings import Settings
 from app.database.engine import Database
 from app.observability.metrics.observer import MetricsObserver
 from testkit.cached_host import CachedHost, cached_host
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.programs import REDIS, needs_redis
 from testkit.valkey import VALKEY, CacheServer, cache_server
 
@@ -23,8 +23,11 @@ PROGRAMS = [pytest.param(VALKEY, id="valkey"), pytest.param(REDIS, id="redis", m
 
 @pytest.fixture(autouse=True)
 def _ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time: 0.1 seconds are not tested here."""
-    monkeypatch.setattr(redis_link, "OPERATION_SECONDS", 1.0)
+    """Let a busy machine take its time: a server that does not answer is waited for."""
+    monkeypatch.setattr(redis_link, "OPERATION_SECONDS", TIMEOUT)
+    monkeypatch.setattr(redis_link, "CONNECT_SECONDS", TIMEOUT)
+    monkeypatch.setattr(redis_connections, "CONNECT_SECONDS", TIMEOUT)
+    monkeypatch.setattr(redis, "FENCE_SECONDS", int(TIMEOUT))
 
 
 @pytest.fixture(params=PROGRAMS)

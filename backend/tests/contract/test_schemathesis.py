@@ -26,9 +26,8 @@ from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.actor import Access, Scope
 from app.domain.user import UserRole
-from app.services import thumbnails
 from testkit.keys import make_key
-from testkit.live import TIMEOUT, LiveServer, serve, wait_until
+from testkit.live import LiveServer, serve, wait_until
 from testkit.renditions import rendering_all
 
 BACKEND = Path(__file__).parents[2]
@@ -77,10 +76,8 @@ async def test_no_call_violates_the_document(
     database: Database,
     tmp_path: Path,
     access: Access,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where keys are needed, with that of an administrator, and without any: `ignored_auth`."""
-    monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
     app = create_app(settings.model_copy(update={"access": access}))
     (tmp_path / "schemathesis.toml").write_text(EXCEPTIONS)
     header = "X-Nothing: nothing"

@@ -16,6 +16,7 @@ from app.database.revisions import require_head
 from app.domain.errors import DatabaseUnavailable
 from app.models import ImageRow
 from testkit.databases import execute, select_one
+from testkit.live import until
 
 
 async def test_a_write_is_committed_at_the_end_of_its_block(database: Database) -> None:
@@ -198,6 +199,9 @@ async def test_a_connection_that_the_server_closed_is_replaced_without_an_error(
 ) -> None:
     async with database.read() as session:
         pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar()
+        pooled = await (await session.connection()).get_raw_connection()
+        closed = pooled.driver_connection
+        assert closed
     async with database.read() as first, database.read() as second:
         pids = [
             (await s.execute(text("SELECT pg_backend_pid()"))).scalar() for s in (first, second)
@@ -206,7 +210,7 @@ async def test_a_connection_that_the_server_closed_is_replaced_without_an_error(
             session for session, its in zip((first, second), pids, strict=True) if its != pid
         )
         await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
-    await asyncio.sleep(0.1)
+    await until(closed.is_closed)
     for _ in range(3):
         assert await select_one(database) == 1
 

@@ -42,7 +42,7 @@ async def read(database: Database, storage: StorageBackend) -> Figures:
 
 
 @pytest.fixture(autouse=True)
-def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def _ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer than a scrape would, for a test that is not about the deadline."""
     monkeypatch.setattr(reading, "FIRST_DEADLINE", TIMEOUT)
     monkeypatch.setattr(reading, "DEADLINE", TIMEOUT)
@@ -203,8 +203,10 @@ async def test_all_is_read_again_once_something_is_back(
 
 
 async def test_nothing_is_read_more_often_than_every_few_seconds(
-    database: Database, storage: MemoryStorage
+    database: Database, storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert reading.INTERVAL == 5
+    monkeypatch.setattr(reading, "INTERVAL", 3600.0)
     async with open_reader(database, storage) as reader:
         first = await reader.read()
         await add(database, row())

@@ -60,10 +60,13 @@ async def look_at(services: Services, image: Image) -> bytes:
 
 
 async def test_an_image_in_demand_is_looked_up_once(
-    workers: tuple[Services, Services],
     database: Database,
+    root: Path,
+    open_storage: OpenStorage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    services, _ = workers
+    monkeypatch.setattr(files_module, "REMEMBERED_SECONDS", 3600.0)
+    services = Services(database, open_storage(root), LIMITS)
     image = await services.uploads.upload(file(JPEG), None)
     await look_at(services, image)
     statements = Statements(database)

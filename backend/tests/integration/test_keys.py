@@ -208,6 +208,7 @@ async def test_without_a_database_a_key_is_neither_accepted_nor_refused(
 async def test_when_a_key_was_last_used_is_written_in_groups_and_at_the_end(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(last_used, "END_SECONDS", TIMEOUT)
     holder = await make_key(database)
     services = Services(database, MemoryStorage(), LIMITS)
     await services.authentication.actor_of(holder.key)

@@ -38,7 +38,7 @@ from app.models import Base
 from app.services.use_cases import Services
 from app.storage.local.backend import LocalStorage
 from testkit.databases import execute
-from testkit.live import TIMEOUT
+from testkit.live import TIMEOUT, until
 from testkit.schema import (
     LEAN_IMAGES,
     copy_lean_files,
@@ -277,12 +277,13 @@ async def test_a_migration_waits_for_a_locked_table_without_blocking_readers(
     monkeypatch.setattr("app.database.migration.PAUSE_SECONDS", 0.05)
     async with Database(lean).maintain() as backup:
         await backup.execute(text("SELECT FROM images"))
-        migrating = asyncio.create_task(migrated(lean))
-        for _ in range(3):
-            await asyncio.sleep(0.5)
-            assert len(await rows_as_legacy_code_reads_them(lean)) == len(LEAN_IMAGES)
-            assert not migrating.done()
-    assert (await migrating)[-1] == "Waiting for a transaction that locks the tables"
+        lines: list[str] = []
+        migrating = asyncio.create_task(migrate(Database(lean), lines.append))
+        async with asyncio.timeout(TIMEOUT):
+            while lines[-1:] != ["Waiting for a transaction that locks the tables"]:
+                assert len(await rows_as_legacy_code_reads_them(lean)) == len(LEAN_IMAGES)
+                assert not migrating.done()
+    await migrating
     await assert_at_head(lean)
 
 
@@ -460,12 +461,13 @@ async def test_a_process_that_waits_for_the_migration_lock_blocks_no_concurrent_
     async with Database(lean).maintain() as other:
         await other.execution_options(isolation_level="AUTOCOMMIT")
         await other.execute(text(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})"))
-        waiting = asyncio.create_task(migrated(lean))
-        await asyncio.sleep(0.5)
+        lines: list[str] = []
+        waiting = asyncio.create_task(migrate(Database(lean), lines.append))
+        await until(lambda: lines == ["Waiting for another process that is migrating"])
         async with asyncio.timeout(TIMEOUT):
             await other.execute(text("CREATE INDEX CONCURRENTLY mine ON images (filename)"))
         assert not waiting.done()
-    assert (await waiting)[0] == "Waiting for another process that is migrating"
+    await waiting
     await assert_at_head(lean)
 
 

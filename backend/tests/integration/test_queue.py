@@ -23,6 +23,7 @@ from testkit.uploads import execute
 
 Run = Callable[[str], Awaitable[None]]
 A = NewJob("render", "a")
+FIRST_PAUSE = timedelta(seconds=10)
 
 
 def render(run: Run, seconds: float = TIMEOUT) -> Task:
@@ -184,18 +185,17 @@ async def test_an_attempt_that_fails_is_repeated_later_with_its_reason_in_the_ro
 ) -> None:
     failing = Recorder(ValueError("of two\nlines\0 " + "x" * 600))
     await insert(database, A)
+    began = datetime.now(UTC)
     async with working(database, render(failing.run)), asyncio.timeout(TIMEOUT):
         while not (await rows(database, "reason"))[0][0]:  # noqa: ASYNC110 - nothing sets an event
             await asyncio.sleep(0.02)
-    ((reason, attempts, seconds),) = await rows(
-        database, "reason, attempts, extract(epoch FROM scheduled_at - now())::float"
-    )
+    ((reason, attempts, due),) = await rows(database, "reason, attempts, scheduled_at")
     assert isinstance(reason, str)
-    assert isinstance(seconds, float)
+    assert isinstance(due, datetime)
     assert reason.startswith("ValueError: of two lines xxx")
     assert len(reason) == MAX_REASON
     assert attempts == 1
-    assert 5 < seconds <= 10
+    assert began + FIRST_PAUSE <= due <= datetime.now(UTC) + FIRST_PAUSE
     assert failing.subjects == ["a"]
     assert "Traceback" in caplog.text
     assert "subject='a'" in caplog.text
@@ -265,13 +265,17 @@ async def test_each_attempt_waits_longer_until_the_job_is_set_aside_with_its_rea
 ) -> None:
     failing = Recorder(ValueError("broken"))
     task = Task("render", failing.run, failing.give_up, TIMEOUT)
-    waits = "round(extract(epoch FROM scheduled_at - now()) / 10)::integer, attempts"
     await insert(database, A)
+    began = datetime.now(UTC)
     async with working(database, task):
-        for number, wait in enumerate((1, 6, 36, 216), start=1):
+        for number, times in enumerate((1, 6, 36, 216), start=1):
             async with asyncio.timeout(TIMEOUT):
-                while await rows(database, waits) != [(wait, number)]:  # noqa: ASYNC110
+                while (found := await rows(database, "scheduled_at, attempts"))[0][1] != number:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
+            due, pause = found[0][0], times * FIRST_PAUSE
+            assert isinstance(due, datetime)
+            assert began + pause <= due <= datetime.now(UTC) + pause
+            began = datetime.now(UTC)
             await execute(database, "UPDATE procrastinate_jobs SET scheduled_at = NULL")
         await reach(
             database, "status::text, attempts, reason", [("failed", 5, "ValueError: broken")]
@@ -496,9 +500,8 @@ async def test_a_worker_all_of_whose_places_are_taken_is_consuming(
     await insert(database, A)
     async with working(database, render(run)) as worker:
         await begun.wait()
-        for _ in range(10):
-            await asyncio.sleep(0.1)
-            assert worker.is_consuming
+        await asyncio.sleep(1)  # twice the silence
+        await until(lambda: worker.is_consuming)
         end.set()
 
 
@@ -506,6 +509,7 @@ async def test_a_worker_stops_soon_while_the_database_hangs(
     proxy: DatabaseProxy, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.queue.worker.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("app.database.engine.COMMAND_TIMEOUT", 2 * TIMEOUT)
     begun = asyncio.Event()
 
     async def run(_subject: str) -> None:
@@ -517,7 +521,7 @@ async def test_a_worker_stops_soon_while_the_database_hangs(
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(working(through, render(run)))
         await asyncio.wait_for(begun.wait(), TIMEOUT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TIMEOUT):
             await opened.aclose()
     proxy.release()
     await until(lambda: through._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]

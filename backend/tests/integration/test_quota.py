@@ -26,7 +26,7 @@ from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import explain
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.uploads import (
     ADDRESS,
     add,
@@ -206,6 +206,7 @@ async def test_a_process_that_stops_while_it_holds_a_quota_holds_it_for_a_bounde
         services_with_quota(behind_proxy, storage, 2).uploads.upload(file(JPEG), ADDRESS)
     )
     await until(lambda: proxy.statements and proxy.statements[-1].startswith("INSERT"))
+    monkeypatch.setattr(quota, "LONGEST_HOLD", timedelta(seconds=TIMEOUT))
     image = await services_with_quota(database, storage, 2).uploads.upload(file(JPEG), ADDRESS)
     proxy.release()
     with pytest.raises(DatabaseUnavailable):

@@ -25,6 +25,7 @@ from app.statements.slowest import list_slowest
 from app.storage.memory import MemoryStorage
 from testkit.contrib_postgres import contrib_postgres
 from testkit.databases import execute, prepare
+from testkit.live import TIMEOUT
 from testkit.programs import needs_postgres
 
 pytestmark = needs_postgres
@@ -198,5 +199,6 @@ async def read_figures(database: Database) -> Figures:
 
 
 @pytest.fixture(autouse=True)
-def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "DEADLINE", 20.0)
+def _ample_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than a scrape would for what is not known yet."""
+    monkeypatch.setattr(reading, "FIRST_DEADLINE", TIMEOUT)

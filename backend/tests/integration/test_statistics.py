@@ -186,6 +186,7 @@ async def test_what_is_counted_is_stored_after_the_interval_and_at_the_end(
     await add(database, image)
     counting = services_of(database).statistics
     monkeypatch.setattr(statistics, "INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(statistics, "CLOSE_SECONDS", TIMEOUT)
     async with counting.recorded():
         counting.count(image.id, 0, 5)
         async with asyncio.timeout(TIMEOUT):

@@ -33,7 +33,7 @@ from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.database_proxy import DatabaseProxy
 from testkit.keys import make_user
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.uploads import ADDRESS, broken_off, execute, file, files, row_keys, stored_keys
 
 JPEG = samples.jpeg()
@@ -356,6 +356,7 @@ async def test_a_process_that_stops_while_it_holds_a_user_does_so_for_a_bounded_
         services_of(behind_proxy, storage).uploads.upload(file(JPEG), None, owner)
     )
     await until(lambda: proxy.statements and proxy.statements[-1].startswith("INSERT"))
+    monkeypatch.setattr(storage_use, "LONGEST_HOLD", timedelta(seconds=TIMEOUT))
     await services_of(database, storage).uploads.upload(file(JPEG), None, owner)
     proxy.release()
     with pytest.raises(DatabaseUnavailable):

@@ -29,6 +29,7 @@ from app.statements.rendering import clear_renditions
 from app.storage.memory import MemoryStorage
 from testkit import samples
 from testkit.jobs import rows
+from testkit.live import TIMEOUT, until
 from testkit.renditions import put_rendition
 from testkit.storages import OpenStorage, read_all
 from testkit.uploads import LIMITS, execute, file, stored_keys
@@ -72,7 +73,7 @@ async def queued_subjects(database: Database) -> list[object]:
 
 
 async def until_queued(database: Database, count: int = 1) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT):
         while len(await queued_subjects(database)) < count:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.01)
 
@@ -84,10 +85,12 @@ async def test_a_thousand_requests_in_two_processes_ask_for_one_rendering(
     image = await processes[0].uploads.upload(file(JPEG), None)
     asked = [asyncio.create_task(ask(services, image)) for services in processes * 500]
     await until_queued(database)
-    await asyncio.sleep(0.3)
+
+    def waiting() -> list[int]:
+        return [wait.clients for each in processes for wait in each.thumbnails._waits.values()]
+
+    await until(lambda: waiting() == [500, 500])
     assert await queued_subjects(database) == [str(image.id)]
-    for services in processes:
-        assert [wait.clients for wait in services.thumbnails._waits.values()] == [500]
     thumbnails = await put_rendition(database, storage, image.id, SIZES)
     assert set(await asyncio.gather(*asked)) == {thumbnails[300]}
     assert not any(services.thumbnails._waits for services in processes)
@@ -100,7 +103,8 @@ async def test_what_a_worker_renders_is_sent(
     image = await services.uploads.upload(file(samples.jpeg(200, 150, quality=10)), None)
     asked = asyncio.create_task(ask(services, image, "150"))
     await until_queued(database)
-    renderer = Renderer(RenderLimits(memory_mb=512, seconds=30, max_pixels=1_000_000), SIZES)
+    limits = RenderLimits(memory_mb=512, seconds=int(TIMEOUT), max_pixels=1_000_000)
+    renderer = Renderer(limits, SIZES)
     await Rendering(database, storage, renderer).render(image.id)
     await renderer.close()
     with PillowImage.open(BytesIO(await asked)) as thumbnail:
@@ -130,8 +134,7 @@ async def test_a_wait_ends_with_the_last_who_waits(services: Services, database:
         leaving.cancel()
     await asyncio.wait(asked)
     assert services.thumbnails._waits == {}
-    await asyncio.sleep(0)
-    assert asyncio.all_tasks() - before == set()
+    await until(lambda: asyncio.all_tasks() - before == set())
 
 
 async def test_who_comes_late_waits_as_long_as_the_others(
@@ -144,7 +147,7 @@ async def test_who_comes_late_waits_as_long_as_the_others(
     monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", 0.2)
     first = asyncio.create_task(ask(services, image))
     await until_queued(database)
-    monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", TIMEOUT)
     second = asyncio.create_task(ask(services, image))
     with pytest.raises(ThumbnailNotReady):
         await first
@@ -156,7 +159,6 @@ async def test_more_waits_than_allowed_are_refused_at_once(
     services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thumbnails_module, "MOST_WAITS", 2)
-    monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", 30.0)
     images = [await services.uploads.upload(file(JPEG), None) for _ in range(3)]
     asked = [asyncio.create_task(ask(services, image)) for image in images[:2]]
     await until_queued(database, 2)

@@ -44,7 +44,7 @@ async def test_a_worker_beats_while_it_takes_jobs_and_while_it_waits_for_the_dat
     async with open_worker(make_settings(proxy.url, tmp_path)) as worker:
         running = asyncio.create_task(worker.run(stopping, beats.beat))
         await beats.wait_for(10)
-        assert await worker.readiness.outages() == {}
+        await until_down(worker, [])
         proxy.hold()
         await until_down(worker, ["database", "queue"])
         await beats.wait_for(10)

@@ -1,6 +1,7 @@
 """What is counted, and by which labels."""
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -179,6 +180,7 @@ def test_metrics_are_put_together_once_a_second_however_often_they_are_asked_for
 ) -> None:
     exposition = Exposition(registry)
     first = exposition.render()
+    exposition._until = inf
     observer.upload(7)
     assert exposition.render() is first
     exposition._until = 0
