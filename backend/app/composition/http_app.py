@@ -38,6 +38,7 @@ from app.imaging.dimensions import configure_pillow
 from app.observability.logs import keep_records_short
 from app.observability.observer import SILENT, Observer
 from app.observability.reasons import reason
+from app.runtime.freed_memory import keep_freed_memory
 from app.services.lease import Lease
 from app.services.use_cases import Services
 
@@ -156,6 +157,7 @@ def _lease(settings: Settings) -> Lease:
 def create_process_app(settings: Settings, observer: Observer = SILENT) -> FastAPI:
     """Build the application of a process that only serves it."""
     keep_records_short()
+    keep_freed_memory()
     app = create_app(settings, observer=observer)
     # What is loaded by now stays: the collector need not traverse it again and again.
     gc.freeze()
