@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import fastapi.dependencies.models
 import httpx
 import hypothesis
 import pytest
@@ -96,6 +97,18 @@ def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(engine, "CONNECT_TIMEOUT", TIMEOUT)
     monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
+
+
+@pytest.fixture(autouse=True)
+def _freed_applications() -> Iterator[None]:
+    """Let no application outlive its test: each is megabytes, and all that it works with.
+
+    FastAPI remembers thousands of functions, those of routes too, which know their application.
+    """
+    yield
+    for remembering in vars(fastapi.dependencies.models).values():
+        if hasattr(remembering, "cache_clear"):
+            remembering.cache_clear()
 
 
 @pytest.fixture(scope="session")

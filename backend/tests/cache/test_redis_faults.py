@@ -136,7 +136,7 @@ async def test_a_server_that_drops_idle_connections_stays_available(
     cache.connect()
 
     def used_lately() -> list[bool]:
-        connections = [one for one in server.ask("CLIENT", "LIST") if one["cmd"] == "get"]
+        connections = [one for one in server.ask("CLIENT LIST") if one["cmd"] == "get"]
         return [int(one["age"]) >= 3 and int(one["idle"]) <= 1 for one in connections]
 
     await until(lambda: used_lately() == [True] * redis_connections.CONNECTIONS)
