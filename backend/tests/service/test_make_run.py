@@ -36,7 +36,8 @@ def test_upload_restart_download_delete_restart_stop(start: StartService, worker
     image = upload(service)
     assert download(service, image) == JPEG
     processes = service.all_processes()
-    assert len(of_program(processes, "server_process")) == (workers if workers > 1 else 0)
+    servers = of_program(processes, "app.commands.server_process")
+    assert len(servers) == (workers if workers > 1 else 0)
     service.stop(signal.SIGINT)
     assert_ended(processes)
 
@@ -75,7 +76,7 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
 def test_server_processes_whose_supervisor_was_killed_release_the_port(start: StartService) -> None:
     service = start("WORKERS=2").wait_until_it_serves()
     upload(service)
-    workers = of_program(service.all_processes(), "server_process")
+    workers = of_program(service.all_processes(), "app.commands.server_process")
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2
     parent.kill()
