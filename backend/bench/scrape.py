@@ -17,7 +17,7 @@ from app.observability.metrics.exposition import KEPT_SECONDS
 from bench import wrk
 from bench.__main__ import folder_of
 from bench.site import SMALL, Site
-from testkit.live import free_port
+from testkit.daemons import lasting_port
 
 SCRAPES: Final = 15
 MOST_SECONDS: Final = 0.1
@@ -27,7 +27,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
 
 def main() -> None:
     """Measure, and print what was seen; the processor time is all that the process took."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{lasting_port()}"
     with folder_of(None) as folder, ExitStack() as opened:
         site = Site(folder, opened)
         service = opened.enter_context(

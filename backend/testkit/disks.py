@@ -140,6 +140,14 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+@contextmanager
+def disk_deadlines(seconds: float) -> Iterator[None]:
+    """Let every call that waits for the disk have a timeout of so many seconds in the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        set_deadlines(patch, seconds)
+        yield
+
+
 def set_deadlines(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Set every timeout of calls that wait for the disk."""
     for module, name in (

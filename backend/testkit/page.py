@@ -21,6 +21,13 @@ def a_file(name: str, content: bytes) -> Any:
     return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
 
 
+async def all_loaded(page: Page) -> None:
+    """Wait until the page has all its modules, those that the first screen does without too."""
+    await page.evaluate(
+        "import(document.querySelector('script[type=module]').src).then(() => null)"
+    )
+
+
 async def a_transfer(page: Page, name: str, content: bytes) -> JSHandle:
     """Make what a drop or a paste of a file brings."""
     return await page.evaluate_handle(

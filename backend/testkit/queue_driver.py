@@ -27,7 +27,7 @@ TABLES: Final = (
     "CREATE TABLE given_up (subject text, reason text)",
     "CREATE TABLE gates (pid integer)",
 )
-STALE: Final = timedelta(seconds=1.5)
+STALE: Final = timedelta(seconds=4)
 BEAT_SECONDS: Final = 0.3
 """Shorter than in the service, to save time."""
 

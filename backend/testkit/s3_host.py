@@ -5,17 +5,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
+from app.storage.s3 import calls
 from testkit.ceph import Ceph
 from testkit.databases import execute
 from testkit.live import TIMEOUT, serve
@@ -26,6 +33,14 @@ from testkit.sockets import UPLOAD
 
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 """Ample for uploads of several parts."""
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let no service wait for its store for long during the block, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "RETRY_SECONDS", 2.0)
+        yield
 
 
 class S3Host:

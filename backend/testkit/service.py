@@ -27,7 +27,7 @@ IMAGES = "/api/v1/images"
 JPEG = samples.jpeg(640, 480)
 START_SECONDS = 120.0
 """How long a start may take, with a new database and all processes on a busy machine."""
-RENDERED_SECONDS = 120.0
+RENDERED_SECONDS = 240.0
 """How long rendering may take: it has the processor time that no other test wants."""
 TAKES_JOBS = f"version {__version__} takes jobs\n"
 """In the log of a worker."""

@@ -30,18 +30,13 @@ def read_to_end(client: socket.socket) -> bytes:
     return answer
 
 
-def ask(server: LiveServer, data: bytes) -> bytes:
-    """Send bytes, and read until the server closes, or has nothing more to say."""
+def ask(server: LiveServer, *pieces: bytes) -> bytes:
+    """Send requests and the end of them, then read until the server closes too."""
     with server.connect() as client:
-        client.sendall(data)
-        client.settimeout(1)
-        answer = b""
-        try:
-            while received := client.recv(65536):
-                answer += received
-        except TimeoutError:
-            pass
-        return answer
+        for piece in pieces:
+            client.sendall(piece)
+        client.shutdown(socket.SHUT_WR)
+        return read_to_end(client)
 
 
 def connections(server: LiveServer) -> int:

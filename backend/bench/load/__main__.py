@@ -17,7 +17,7 @@ from bench import servers
 from bench.__main__ import folder_of
 from bench.site import Site
 from bench.wrk import BenchmarkFailed
-from testkit.live import free_port
+from testkit.daemons import lasting_port
 from testkit.valkey import cache_server
 
 USERS: Final = 100
@@ -55,7 +55,7 @@ def main() -> int:
                 if options.stop_redis:
                     variables["STOP"] = f"{cache.pid} {options.seconds}"
             if options.metrics:
-                settings["METRICS_ADDRESS"] = variables["METRICS"] = f"127.0.0.1:{free_port()}"
+                settings["METRICS_ADDRESS"] = variables["METRICS"] = f"127.0.0.1:{lasting_port()}"
             with servers.service(host.data, renders=True, **settings) as service:
                 statement = "SELECT id FROM images ORDER BY random() LIMIT $1"
                 ids = folder / "ids"

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from testkit.live import TIMEOUT, free_port, wait_until
+from testkit.daemons import lasting_port
+from testkit.live import TIMEOUT, wait_until
 from testkit.torture.processes import children, kill
 
 
@@ -15,7 +16,7 @@ class Front:
     """The proxy of a service; its log is in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = lasting_port()
         self._folder = folder
         self._environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None

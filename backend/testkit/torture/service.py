@@ -13,9 +13,9 @@ from sqlalchemy.engine import make_url
 
 from app.database.embedded import embedded_postgres
 from testkit.ceph import Ceph
+from testkit.daemons import lasting_port
 from testkit.databases import execute, prepare
 from testkit.disks import FrozenDisk
-from testkit.live import free_port
 from testkit.torture.front import Front
 from testkit.torture.processes import busy_renderers, children, running
 from testkit.valkey import CacheServer
@@ -56,7 +56,7 @@ class Service:
         self.data = disk.folder if disk else folder / "data"
         self.log = folder / "log"
         self.url = ""
-        self.port = free_port()
+        self.port = lasting_port()
         self._database = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 

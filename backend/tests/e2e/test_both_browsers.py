@@ -71,6 +71,7 @@ async def test_the_address_names_the_open_image(service: Service, open_page: Ope
     older, newer = upload(service, JPEG, "older.jpg"), upload(service, JPEG, "newer.jpg")
     page = await open_page(f"{service.url}/#{older['id']}")
     await expect(page.get_by_role("dialog", name="older.jpg")).to_be_visible()
+    await expect(page.locator("#gallery img")).to_have_count(2)  # it is known what is beside it
     await page.keyboard.press("ArrowLeft")
     await expect(page.get_by_role("dialog", name="newer.jpg")).to_be_visible()
     await expect(page).to_have_url(f"{service.url}/#{newer['id']}")

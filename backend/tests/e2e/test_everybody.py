@@ -9,7 +9,7 @@ from playwright.async_api import FileChooser, Page, expect
 
 from testkit import samples
 from testkit.format_samples import named
-from testkit.page import OpenPage, a_file, choose
+from testkit.page import OpenPage, a_file, all_loaded, choose
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names, upload
 
@@ -67,6 +67,7 @@ async def show_selection(page: Page, check: Check) -> None:
 
 async def show_each_state(page: Page, service: Service, check: Check) -> None:
     """Bring the page into each of its main states, and check it there."""
+    await all_loaded(page)
     await expect(page.get_by_text("No pictures yet")).to_be_visible()
     await check("empty")
     await page.get_by_role("button", name="Upload").click()
@@ -159,6 +160,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
     page.on("filechooser", pick)
     upload(service, JPEG, "older.jpg")
     await page.reload()
+    await all_loaded(page)
     await expect(page.locator("#gallery img")).to_have_count(1)
 
     async def tab_to(name: str) -> None:

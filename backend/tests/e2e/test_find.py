@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from testkit import samples
-from testkit.page import OpenPage
+from testkit.page import OpenPage, all_loaded
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, upload
 
@@ -178,6 +178,7 @@ async def test_on_a_phone_the_search_is_behind_an_icon(
     service: Service, open_page: OpenPage
 ) -> None:
     page = await open_page(service.url, viewport=PHONE, has_touch=True)
+    await all_loaded(page)
     await expect(page.locator("#gallery img")).to_have_count(4)
     field = page.get_by_label("Search pictures")
     closed = await field.bounding_box()

@@ -20,7 +20,8 @@ pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="session")]
 
 FIRST_SCREEN = 1_500_000
 """Bytes that the page may need for a first screen of photographs."""
-MANY = 200
+MANY = 60
+"""More than are on a screen, and few enough for a worker that has only what time others leave."""
 MAX_PIXELS = 2_000_000
 
 

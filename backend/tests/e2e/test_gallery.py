@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from testkit import samples
 from testkit.live import TIMEOUT
-from testkit.page import OpenPage, shown
+from testkit.page import OpenPage, all_loaded, shown
 from testkit.programs import needs_chromium
 from testkit.service import (
     IMAGES,
@@ -82,7 +82,7 @@ async def test_300_images_are_loaded_while_scrolling_also_after_being_offline(
     page = await open_page(service.url)
     await expect(page.locator("#gallery img").first).to_be_visible()
     assert len(await shown(page)) < 150, "not all at once"
-    await page.wait_for_load_state("networkidle")  # all modules are there
+    await all_loaded(page)
     await page.context.set_offline(True)
     failure = page.get_by_text("There is no connection to the service.")
     async with asyncio.timeout(2 * TIMEOUT):
@@ -139,8 +139,19 @@ def upload_many(service: Service, count: int) -> None:
         assert len(stored.json()["uploaded"]) == 20
 
 
+SETTLED = """() => new Promise((resolve) => {
+  let timer = setTimeout(resolve, 300);
+  addEventListener("scroll", () => {
+    clearTimeout(timer);
+    timer = setTimeout(resolve, 300);
+  });
+})"""
+"""Ends when nothing has scrolled for a while, by the clock of the page."""
+
+
 async def scroll_down(page: Page) -> str:
     """Scroll below the first page of images; return the name of one that is in sight."""
+    await all_loaded(page)
     async with asyncio.timeout(TIMEOUT):
         while await page.evaluate("scrollY") < 1600:
             await page.mouse.wheel(0, 200)
@@ -148,7 +159,7 @@ async def scroll_down(page: Page) -> str:
     await until(page, "history.state?.anchor?.offset > -200")
     middle = """() => [...document.querySelectorAll("#gallery img")]
       .find((img) => img.getBoundingClientRect().top > 300).alt"""
-    await page.wait_for_timeout(300)  # what is kept is the position after the last scroll
+    await page.evaluate(SETTLED)  # what is kept is the position after the last scroll
     name: str = await page.evaluate(middle)
     return name
 
@@ -163,10 +174,12 @@ async def test_reloading_and_coming_back_keep_the_scroll_position(
     position = await position_of(page, name)
     img = page.locator(f'#gallery img[alt="{name}"]')
     await page.reload()
+    await all_loaded(page)
     await expect(img).to_be_in_viewport()
     assert await position_of(page, name) == pytest.approx(position, abs=2)
     await page.goto(f"{service.url}/docs")
     await page.go_back()
+    await all_loaded(page)
     await expect(img).to_be_in_viewport()
     assert await position_of(page, name) == pytest.approx(position, abs=2)
 
@@ -227,7 +240,7 @@ async def test_a_long_press_selects_and_a_touch_opens(
 ) -> None:
     upload(service, JPEG, "held.jpg")
     page = await open_page(service.url, has_touch=True, viewport={"width": 375, "height": 700})
-    await page.wait_for_load_state("networkidle")
+    await all_loaded(page)
     img = page.locator("#gallery img")
     touch = {"pointerType": "touch", "bubbles": True}
     await img.dispatch_event("pointerdown", touch)

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from testkit import samples
-from testkit.page import OpenPage
+from testkit.page import OpenPage, all_loaded
 from testkit.programs import needs_chromium
 from testkit.service import Service, listed_names, upload
 
@@ -23,9 +23,8 @@ def _images(service: Service) -> None:
 
 async def open_with_keys(open_page: OpenPage, service: Service) -> Page:
     page = await open_page(service.url)
+    await all_loaded(page)
     await expect(page.locator("#gallery img")).to_have_count(3)
-    await expect(page.locator(".selection")).to_be_attached()
-    await expect(page.locator("#filters")).to_be_attached()
     return page
 
 

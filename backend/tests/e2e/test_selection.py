@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
 from testkit import samples
-from testkit.page import OpenPage
+from testkit.page import OpenPage, all_loaded
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, delete, listed_names, upload
 
@@ -36,7 +36,7 @@ def tile(page: Page, name: str) -> Locator:
 async def open_ready(open_page: OpenPage, service: Service, **options: Any) -> Page:
     """Open the page, and wait until images can be selected."""
     page = await open_page(service.url, **options)
-    await expect(page.locator(".selection")).to_be_attached()
+    await all_loaded(page)
     return page
 
 

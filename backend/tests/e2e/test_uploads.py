@@ -13,7 +13,7 @@ from playwright.async_api import Page, Route, expect
 
 from testkit import samples
 from testkit.live import until
-from testkit.page import KEY, OpenPage, a_file, a_transfer, choose, row_of, shown
+from testkit.page import KEY, OpenPage, a_file, a_transfer, all_loaded, choose, row_of, shown
 from testkit.programs import needs_chromium
 from testkit.relay import relaying
 from testkit.service import (
@@ -145,7 +145,7 @@ async def test_many_files_have_rows_for_what_is_sent_and_was_done_last(
     panel = page.get_by_role("region", name="Uploads")
     rows = panel.get_by_role("listitem")
     small, large = samples.jpeg(), samples.sized_jpeg(400_000)
-    async with slow_network(page, 60_000):
+    async with slow_network(page, 30_000):
         files = [(f"small-{n}.jpg", small) for n in range(8)]
         files += [(f"large-{n}.jpg", large) for n in range(30)]
         await choose(page, *[a_file(*file) for file in files])
@@ -229,7 +229,7 @@ async def test_what_is_dropped_before_the_page_is_ready_is_sent(
     async def hold(route: Route) -> None:
         held.append(route)
 
-    await page.wait_for_load_state("networkidle")
+    await all_loaded(page)
     await page.route("**/uploads.js", hold)
     await page.reload(wait_until="commit")
     await until(lambda: held)
@@ -242,7 +242,7 @@ async def test_what_is_dropped_before_the_page_is_ready_is_sent(
 
 async def test_leaving_the_page_while_it_sends_asks(page: Page, service: Service) -> None:
     leaves = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    async with slow_network(page, 60_000):
+    async with slow_network(page, 10_000):
         await choose(page, a_file("slow.jpg", samples.sized_jpeg(400_000)))
         await expect(page.get_by_text("Sending", exact=True)).to_be_visible()
         assert not await page.evaluate(leaves)
@@ -255,7 +255,7 @@ async def test_cancel_in_the_middle_of_a_large_upload_stores_nothing(
 ) -> None:
     large = tmp_path / "large.jpg"
     large.write_bytes(samples.sized_jpeg(LARGE))
-    async with slow_network(page, 2_000_000):
+    async with slow_network(page, 500_000):
         await choose(page, large, strips=False)
         await until(lambda: any(file.stat().st_size for file in stored_files(service)))
         row = row_of(page, "large.jpg")
@@ -321,7 +321,7 @@ async def test_the_list_of_uploads_never_covers_the_focused_tile(
     for _ in range(20):
         upload(service, JPEG)
     page = await open_page(service.url, viewport={"width": 360, "height": 740})
-    await page.wait_for_load_state("networkidle")
+    await all_loaded(page)
     await choose(page, *[TEXT] * 6)
     await expect(page.get_by_text("6 of 6 done")).to_be_visible()
     if not is_folded:
@@ -344,7 +344,7 @@ async def test_the_list_of_uploads_never_covers_the_focused_tile(
 
 async def test_an_upload_while_offline_resumes_when_online(page: Page, service: Service) -> None:
     upload(service, JPEG, "there.jpg")
-    await page.wait_for_load_state("networkidle")
+    await all_loaded(page)
     await page.context.set_offline(True)
     await choose(page, a_file("late.jpg", JPEG))
     await expect(page.get_by_text("There is no connection to the service.")).to_be_visible()
@@ -359,7 +359,7 @@ async def test_an_upload_whose_connection_breaks_is_retried(
 ) -> None:
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
-        async with slow_network(page, 1_000_000):
+        async with slow_network(page, 200_000):
             await choose(page, a_file("broken.jpg", samples.sized_jpeg(5_000_000)), strips=False)
             await until(lambda: any(file.stat().st_size for file in stored_files(service)))
             relay.is_broken = True
@@ -377,7 +377,7 @@ async def test_an_upload_whose_answer_is_lost_is_sent_again_and_stored_once(
 ) -> None:
     async with relaying(service.url) as (url, relay):
         page = await open_page(url)
-        await page.wait_for_load_state("networkidle")
+        await all_loaded(page)
         relay.cut()  # browsers repeat by themselves what an idle connection lost
         relay.loses_answers = True
         await choose(page, a_file("once.jpg", JPEG))

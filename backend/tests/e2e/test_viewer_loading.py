@@ -7,10 +7,10 @@ from io import BytesIO
 import httpx
 import pytest
 from PIL import ExifTags, Image
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Request, Route, expect
 
 from testkit import samples
-from testkit.live import TIMEOUT, wait_until
+from testkit.live import TIMEOUT, until, wait_until
 from testkit.page import OpenPage
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, RENDERED_SECONDS, Service, upload
@@ -30,15 +30,19 @@ def ids(rendering: Service) -> list[str]:
 
 
 async def opened(page: Page, url: str, name: str) -> list[str]:
-    """Open an image from the gallery, and return the ids of those whose thumbnails are loaded."""
+    """Open an image from the gallery; return the list of those whose thumbnails are asked for."""
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+
+    def note(request: Request) -> None:
+        if LARGEST.search(request.url):
+            asked.append(request.url.split("/")[-3])
+
+    page.on("request", note)
     await page.goto(url)
     await page.locator(f'#gallery img[alt="{name}"]').click()
     viewer = page.get_by_role("dialog", name=name)
     await expect(viewer.locator("img")).to_have_js_property("naturalWidth", 1200)
-    await page.wait_for_load_state("networkidle")
-    return [address.split("/")[-3] for address in asked if LARGEST.search(address)]
+    return asked
 
 
 async def test_the_neighbours_thumbnails_are_loaded_ahead(
@@ -47,7 +51,7 @@ async def test_the_neighbours_thumbnails_are_loaded_ahead(
     page = await open_page(f"{rendering.url}/docs")
     asked = await opened(page, rendering.url, "older.jpg")
     oldest, older, newer, _ = ids
-    assert asked == [older, oldest, newer]
+    await until(lambda: asked == [older, oldest, newer])
 
 
 async def test_nothing_is_loaded_ahead_where_data_is_to_be_saved(
@@ -57,7 +61,9 @@ async def test_nothing_is_loaded_ahead_where_data_is_to_be_saved(
     await page.add_init_script(
         "Object.defineProperty(navigator, 'connection', { value: { saveData: true } })"
     )
-    assert await opened(page, rendering.url, "older.jpg") == [ids[1]]
+    asked = await opened(page, rendering.url, "older.jpg")
+    await page.evaluate("new Promise((resolve) => setTimeout(resolve, 500))")
+    assert asked == [ids[1]]
 
 
 async def test_what_was_loaded_ahead_in_vain_is_cancelled_by_the_next_step(

@@ -1,6 +1,7 @@
 """An open image zoomed, moved and swiped: by mouse, keys and fingers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -76,12 +77,16 @@ class Fingers:
 
     def __init__(self, session: CDPSession) -> None:
         self._session = session
+        self._time = time.time()
+        """When they touch the screen, however long the browser takes: a tap is not to be slow."""
 
     async def touch(
         self, kind: Literal["touchStart", "touchMove", "touchEnd"], points: Points
     ) -> None:
+        self._time += 0.02
         touches = [{"x": x, "y": y, "id": place} for place, (x, y) in enumerate(points)]
-        await self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+        event = {"type": kind, "touchPoints": touches, "timestamp": self._time}
+        await self._session.send("Input.dispatchTouchEvent", event)
 
     @asynccontextmanager
     async def swiping(self, start: Points, end: Points) -> AsyncIterator[None]:
@@ -151,14 +156,19 @@ async def test_the_wheel_zooms_to_what_is_below_the_pointer(page: Page) -> None:
     x, y = await middle_of(page)
     await page.mouse.move(x + 100, y + 50)
     before = await box_of(image_of(page))
-    await page.mouse.wheel(0, -500)
-    await expect(page.locator(".frame.zoomed")).to_have_count(1)
+    async with asyncio.timeout(TIMEOUT):
+        while not await page.locator(".frame.zoomed").count():
+            await page.mouse.wheel(0, -500)  # a busy browser may drop the turn of a wheel
+            await asyncio.sleep(0.2)
     after = await box_of(image_of(page))
     assert after["width"] > 2 * before["width"]
     for axis, side, point in (("x", "width", x + 100), ("y", "height", y + 50)):
         parts = [(point - box[axis]) / box[side] for box in (before, after)]  # type: ignore[literal-required]
         assert parts[0] == pytest.approx(parts[1], abs=0.005)
-    await page.mouse.wheel(0, 5000)
+    async with asyncio.timeout(TIMEOUT):
+        while await page.locator(".frame.zoomed").count():
+            await page.mouse.wheel(0, 5000)
+            await asyncio.sleep(0.2)
     await expect_width(page, before["width"])
 
 
@@ -250,7 +260,7 @@ async def test_an_image_follows_the_finger_that_swipes_to_the_next(phone: Page) 
     await expect(phone.get_by_role("dialog", name="oldest.jpg")).to_be_visible()
     await expect(image_of(phone)).to_have_js_property("naturalWidth", 640)
     last = await box_of(image_of(phone))
-    assert last["x"] + last["width"] / 2 == pytest.approx(x, abs=1), "it went back to its place"
+    await expect_left(phone, x - last["width"] / 2)  # it goes back to its place
     await fingers.swipe([(x - 100, y)], [(x + 60, y)])
     await expect(phone.get_by_role("dialog", name="large.jpg")).to_be_visible()
 

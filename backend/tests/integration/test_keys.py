@@ -19,8 +19,9 @@ from app.services import keys, last_used
 from app.services.authentication import REMEMBERED_SECONDS
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
+from testkit.daemons import lasting_port
 from testkit.keys import make_key, make_user
-from testkit.live import TIMEOUT, free_port
+from testkit.live import TIMEOUT
 from testkit.uploads import LIMITS
 
 
@@ -195,7 +196,7 @@ async def test_without_a_database_a_key_is_neither_accepted_nor_refused(
     database: Database,
 ) -> None:
     holder = await make_key(database)
-    nowhere = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
+    nowhere = Database(f"postgresql://nobody@127.0.0.1:{lasting_port()}/nothing")
     services = Services(nowhere, MemoryStorage(), LIMITS, api_key="geheim")
     with pytest.raises(DatabaseUnavailable):
         await services.authentication.actor_of(holder.key)

@@ -17,9 +17,17 @@ from testkit.programs import needs_alertmanager, needs_prometheus
 from testkit.samples import jpeg
 from testkit.service import fsck, stored_files, upload
 from testkit.valkey import cache_server
-from testkit.watched import address, crowd, held_up, watched_service
+from testkit.watched import WAIT_SECONDS, Watched, address, crowd, held_up, watched_service
 
 pytestmark = [needs_prometheus, needs_alertmanager]
+
+
+def burning(watched: Watched) -> set[tuple[str, str]]:
+    """Return the objective and the severity of each BudgetBurning that Alertmanager has."""
+    labels = [alert["labels"] for alert in watched.alertmanager.alerts()]
+    return {
+        (one["objective"], one["severity"]) for one in labels if one["alertname"] == "BudgetBurning"
+    }
 
 
 def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
@@ -31,13 +39,8 @@ def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
         watched.wait_for("DatabaseDown")
         with crowd(watched.service, 8):
             watched.wait_for("BudgetBurning")
-            burning = next(
-                alert
-                for alert in watched.alertmanager.alerts()
-                if alert["labels"]["alertname"] == "BudgetBurning"
-            )
-            assert burning["labels"]["objective"] == "requests"
-            assert burning["labels"]["severity"] == "critical"
+            # On a busy machine that of speed may fire as well.
+            wait_until(lambda: ("requests", "critical") in burning(watched))
             wait_until(lambda: "BudgetBurning" in watched.alertmanager.suppressed())
         assert "DatabaseDown" not in watched.alertmanager.suppressed()
 
@@ -48,10 +51,7 @@ def test_a_database_that_answers_slowly_is_told_by_the_objective_of_speed(
     with watched_service(tmp_path, database=proxy.url) as watched:
         proxy.delay = 0.1
         with crowd(watched.service, 8):
-            watched.wait_for("BudgetBurning")
-            (burning,) = watched.labels("BudgetBurning")
-        assert burning["objective"] == "speed"
-        assert burning["severity"] == "warning"
+            wait_until(lambda: ("speed", "warning") in burning(watched), WAIT_SECONDS)
 
 
 def test_more_than_a_service_is_set_up_for_is_told(tmp_path: Path, proxy: DatabaseProxy) -> None:
@@ -124,9 +124,17 @@ def test_workers_that_end_again_and_again_are_told_and_then_a_service_that_is_do
     tmp_path: Path, database_url: URL
 ) -> None:
     with watched_service(tmp_path, "WORKER_PROCESSES=1", database=database_url) as watched:
-        for starts in range(1, 5):
-            watched.service.wait_for_workers(starts)
-            watched.service.workers()[0].kill()
+        killed: list[psutil.Process] = []
+
+        def kill_each_that_starts() -> bool:
+            """Before it works, however long that takes: the rule looks at a quarter of a minute."""
+            for worker in watched.service.workers():
+                if worker not in killed:
+                    worker.kill()
+                    killed.append(worker)
+            return len(killed) == 4
+
+        wait_until(kill_each_that_starts)
         watched.wait_for("ProcessesRestarting")
         (restarting,) = watched.labels("ProcessesRestarting")
         assert restarting["kind"] == "worker"

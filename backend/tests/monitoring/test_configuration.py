@@ -5,7 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from testkit.live import free_port, wait_until
+from testkit.daemons import lasting_port
+from testkit.live import wait_until
 from testkit.programs import AMTOOL, PROMTOOL, needs_alertmanager, needs_prometheus
 from testkit.prometheus import CONFIGURATION, Prometheus, running_alertmanager, running_prometheus
 
@@ -32,7 +33,7 @@ def test_alertmanager_reads_its_configuration() -> None:
 @needs_prometheus
 @needs_alertmanager
 def test_prometheus_asks_whom_its_targets_name_and_tells_alertmanager(tmp_path: Path) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
+    nobody = f"127.0.0.1:{lasting_port()}"
     with (
         running_alertmanager(tmp_path) as alertmanager,
         running_prometheus(tmp_path, nobody, alertmanager=alertmanager) as prometheus,

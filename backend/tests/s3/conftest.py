@@ -1,4 +1,4 @@
-"""The service over Ceph, with short deadlines."""
+"""The service over Ceph."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -9,16 +9,15 @@ from sqlalchemy.engine import URL
 
 from app.storage.s3 import calls, exchange
 from testkit.ceph import Ceph
+from testkit.live import TIMEOUT
 from testkit.s3_host import OpenS3Host, S3Host, s3_hosting
-
-SECONDS = 2.0
-"""Deadlines in these tests: shorter than usual, and yet ample."""
 
 
 @pytest.fixture(autouse=True)
-def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "RETRY_SECONDS", SECONDS)
-    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", SECONDS)
+def _own_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service wait for a store on a busy machine, but for a stopped one not for long."""
+    monkeypatch.setattr(calls, "RETRY_SECONDS", TIMEOUT)
+    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 5.0)
 
 
 @pytest.fixture

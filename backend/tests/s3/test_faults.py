@@ -14,7 +14,7 @@ from testkit.ceph import Ceph, running_ceph
 from testkit.live import TIMEOUT, until
 from testkit.problems import assert_problem
 from testkit.programs import needs_ceph
-from testkit.s3_host import OpenS3Host, S3Host, s3_hosting
+from testkit.s3_host import OpenS3Host, S3Host, impatient, s3_hosting
 
 pytestmark = needs_ceph
 
@@ -32,9 +32,11 @@ def durable_ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
 
 async def assert_unavailable(host: S3Host, image_id: str) -> None:
     """Check that the service says so to everybody, and nobody what is behind it."""
-    answers = await asyncio.gather(
-        host.upload(JPEG), host.upload(LARGE), host.get(image_id), host.client.get("/health/ready")
-    )
+    with impatient():
+        ready = host.client.get("/health/ready")
+        answers = await asyncio.gather(
+            host.upload(JPEG), host.upload(LARGE), host.get(image_id), ready
+        )
     for answer in answers[:3]:
         assert_problem(answer, 503, "storage-unavailable")
     assert_problem(answers[3], 503, "not-ready")

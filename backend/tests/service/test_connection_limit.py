@@ -19,6 +19,8 @@ from testkit.sockets import UPLOAD, ask, head
 
 MOST = 20
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LIMITS = b"GET /api/v1/limits HTTP/1.1\r\nHost: localhost\r\n\r\n"
+"""Which asks no database."""
 LIST = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = form(part(samples.jpeg()))
 BEGUN_UPLOAD = head(UPLOAD, f"Content-Length: {len(BODY)}") + BODY[:-10]
@@ -107,22 +109,24 @@ def test_of_connections_without_a_request_only_the_oldest_is_closed(
 
 
 def test_returning_clients_are_served_under_a_flood_of_silent_ones(
-    server: LiveServer,
+    server: LiveServer, clients: ExitStack
 ) -> None:
-    over = threading.Event()
+    over, connecting = threading.Event(), threading.Lock()
+    silent: list[socket.socket] = []
 
     def flood() -> None:
-        with ExitStack() as silent:
-            while not over.is_set():
-                with suppress(OSError):
-                    silent.enter_context(server.connect())
+        while not over.wait(0.001):
+            with suppress(OSError), connecting:
+                silent.append(clients.enter_context(server.connect()))
 
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        for _ in range(30):
-            answer = httpx.get(f"{server.url}/api/v1/images", timeout=TIMEOUT)
-            assert answer.status_code == 200
+        for number in range(1, 31):
+            wait_until(lambda least=number * MOST: len(silent) > least)  # type: ignore[misc]
+            with connecting:  # until it has sent something, a client is as silent as the others
+                (client,) = connect(server, clients, 1, LIMITS)
+            assert client.recv(65536)[9:12] == b"200"
         wait_until(lambda: len(server.state.connections) <= 2 * MOST)
     finally:
         over.set()

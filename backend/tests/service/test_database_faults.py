@@ -41,7 +41,7 @@ def host(proxy: DatabaseProxy, database_url: URL, tmp_path: Path) -> Iterator[Ho
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up sooner than is wise, to save time."""
     for name in ("POOL_TIMEOUT", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"):
-        monkeypatch.setattr(database_module, name, 2.0)
+        monkeypatch.setattr(database_module, name, 5.0)
 
 
 REFUSALS = {

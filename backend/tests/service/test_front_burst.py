@@ -69,6 +69,7 @@ def test_a_thousand_clients_of_an_image_that_is_not_cached_are_one_request_for_t
     assert bodies == {httpx.get(f"{proxy.url}{path}", timeout=TIMEOUT).content}
     asked = re.compile(rf"GET {path}\b")
     wait_until(lambda: len([line for line in proxy.requests if path in line]) == CLIENTS + 1)
+    wait_until(lambda: asked.search(service.output))
     assert len(asked.findall(service.output)) == 1
 
 

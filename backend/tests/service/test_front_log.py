@@ -24,7 +24,8 @@ PARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 @pytest.fixture
 def site(settings: Settings, tmp_path: Path) -> Iterator[Site]:
-    with opened_site(settings, tmp_path / "front", log_format="json") as site:
+    lasting = settings.model_copy(update={"front_lease_seconds": 20})
+    with opened_site(lasting, tmp_path / "front", log_format="json") as site:
         yield site
 
 

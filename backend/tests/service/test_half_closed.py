@@ -20,7 +20,7 @@ from testkit.forms import form, part
 from testkit.live import LiveServer, StoredFiles, assert_nothing_stored, serve, wait_until
 from testkit.programs import NC, needs_nc
 from testkit.settings import MAX_UPLOAD_BYTES
-from testkit.sockets import BATCH, UPLOAD, connections, head, read_to_end
+from testkit.sockets import BATCH, UPLOAD, ask, connections, head, read_to_end
 
 JPEG = samples.jpeg()
 LARGE = samples.sized_jpeg(MAX_UPLOAD_BYTES)
@@ -34,15 +34,6 @@ def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveS
         yield server
 
 
-def ask_and_half_close(server: LiveServer, *pieces: bytes) -> bytes:
-    """Send requests and the end of them, then read until the server closes too."""
-    with server.connect() as client:
-        for piece in pieces:
-            client.sendall(piece)
-        client.shutdown(socket.SHUT_WR)
-        return read_to_end(client)
-
-
 def statuses(answers: bytes) -> list[bytes]:
     return re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)
 
@@ -54,7 +45,7 @@ def test_a_client_that_half_closes_after_its_request_gets_its_answer(
     server: LiveServer, version: str, method: str, path: str
 ) -> None:
     request = f"{method} {path} HTTP/{version}\r\nHost: localhost\r\n\r\n"
-    answer = ask_and_half_close(server, request.encode())
+    answer = ask(server, request.encode())
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n") == (method == "HEAD")
     wait_until(lambda: not server.state.connections)
@@ -74,7 +65,7 @@ def test_an_upload_that_is_complete_before_the_half_close_is_stored_and_answered
             len(body),
             body,
         )
-    answer = ask_and_half_close(server, request)
+    answer = ask(server, request)
     assert statuses(answer) == [b"201"]
     assert [file.read_bytes() for file in stored_files()] == [LARGE]
 
@@ -84,7 +75,7 @@ def test_a_delete_before_the_half_close_is_answered(
 ) -> None:
     image = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()
     request = f"DELETE /api/v1/images/{image['id']} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    assert statuses(ask_and_half_close(server, request.encode())) == [b"204"]
+    assert statuses(ask(server, request.encode())) == [b"204"]
     assert stored_files() == []
 
 
@@ -106,7 +97,7 @@ def test_a_client_that_half_closed_gets_its_complete_download(
 def test_pipelined_requests_before_the_half_close_are_all_answered(server: LiveServer) -> None:
     body = form(part(JPEG))
     upload = head(UPLOAD, f"Content-Length: {len(body)}") + body
-    answers = ask_and_half_close(server, LIST, upload, LIST + upload, LIST)
+    answers = ask(server, LIST, upload, LIST + upload, LIST)
     assert statuses(answers) == [b"200", b"201", b"200", b"201", b"200"]
 
 
@@ -119,7 +110,7 @@ def test_complete_requests_are_answered_though_the_next_is_broken_off(
         "a body": head(UPLOAD, "Content-Length: 9999") + form(part(JPEG))[:-9],
         "no HTTP": head(UPLOAD, "Transfer-Encoding: chunked") + b"no size\r\n",
     }[broken]
-    assert statuses(ask_and_half_close(server, LIST + LIST + rest)) == [b"200", b"200"]
+    assert statuses(ask(server, LIST + LIST + rest)) == [b"200", b"200"]
     assert_nothing_stored(server, stored_files)
 
 
@@ -151,7 +142,7 @@ def test_a_client_that_half_closes_before_its_request_is_complete_is_disconnecte
         "all but the last chunk": head(UPLOAD, "Transfer-Encoding: chunked")
         + b"%x\r\n%s\r\n" % (len(body), body),
     }[sent]
-    assert ask_and_half_close(server, request) == b""
+    assert ask(server, request) == b""
     wait_until(lambda: not server.state.tasks and not stored_files())
     logged = [vars(record)["status"] for record in caplog.records if hasattr(record, "status")]
     assert logged == ([499] if "a body" in sent or "chunk" in sent else [])

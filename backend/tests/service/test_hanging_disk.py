@@ -17,14 +17,16 @@ from sqlalchemy.engine import URL
 from app.storage.local import writer_program
 from testkit import samples
 from testkit.asgi import image_of
-from testkit.disks import disk_that_freezes, network_disk, set_deadlines
+from testkit.disks import disk_deadlines, disk_that_freezes, network_disk, set_deadlines
 from testkit.host import Host, hosting
-from testkit.live import wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.problems import assert_problem
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()
 READY = "/health/ready"
+SHORT = 3.0
+"""Seconds of a deadline that is to pass."""
 NOBODY = 65534
 CHOOSE = "this file system cannot do that: choose another one for DATA_DIR"
 READ_ONLY = "the file system there is mounted read-only"
@@ -33,8 +35,9 @@ HostOn = Callable[[Path], Host]
 
 
 @pytest.fixture(autouse=True)
-def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_deadlines(monkeypatch, 2.0)
+def _ample_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only what hangs exceed its deadline."""
+    set_deadlines(monkeypatch, TIMEOUT)
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_uploads_to_a_stopped_writer_answer_503_and_the_next_is_stored(
     image = host.upload(JPEG).json()
     stopped = writer_of_this_process()
     stopped.send_signal(signal.SIGSTOP)
-    with ThreadPoolExecutor(5) as pool:
+    with disk_deadlines(SHORT), ThreadPoolExecutor(5) as pool:
         uploads = [pool.submit(host.upload, JPEG) for _ in range(5)]
         assert host.client.get("/health/live").status_code == 200
         assert host.download(image["id"]) == JPEG
@@ -87,8 +90,9 @@ def test_readiness_reports_a_stopped_writer_and_the_log_its_cause_once(
     caplog.set_level(logging.INFO)
     assert host.client.get(READY).status_code == 200
     writer_of_this_process().send_signal(signal.SIGSTOP)
-    while (answer := host.client.get(READY)).is_success:
-        time.sleep(0.1)  # the result of the last probe is returned for a second
+    with disk_deadlines(SHORT):
+        while (answer := host.client.get(READY)).is_success:
+            time.sleep(0.1)  # the result of the last probe is returned for a second
     assert_problem(answer, 503, "not-ready")
     assert answer.json()["down"] == ["storage"]
     [line] = lines_about(caplog, "the storage is unavailable")
@@ -105,7 +109,7 @@ def test_a_hanging_disk_leaves_downloads_and_lists_working_and_recovers(
     with disk_that_freezes(tmp_path) as disk, host_on(disk.folder, database_url) as host:
         image = image_of(host.upload(JPEG))
         assert host.download(image["id"]) == JPEG
-        with disk.frozen():
+        with disk.frozen(), disk_deadlines(SHORT):
             with ThreadPoolExecutor(3) as pool:
                 uploads = [pool.submit(host.upload, JPEG) for _ in range(2)]
                 batch = pool.submit(host.batch, ("a.jpg", JPEG), ("b.jpg", JPEG))
@@ -133,7 +137,7 @@ def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
 ) -> None:
     with network_disk(tmp_path) as disk, host_on(disk.folder, database_url) as host:
         first, second = (image_of(host.upload(JPEG)) for _ in range(2))
-        with disk.hanging(), ThreadPoolExecutor(20) as pool:
+        with disk.hanging(), disk_deadlines(SHORT), ThreadPoolExecutor(20) as pool:
             downloads = [
                 pool.submit(host.client.get, f"/api/v1/images/{first['id']}/file")
                 for _ in range(12)  # more than there are threads
@@ -152,10 +156,13 @@ def test_a_hanging_folder_answers_503_and_what_needs_no_disk_goes_on(
         assert host.upload(JPEG).status_code == 201
 
 
-def test_a_service_stops_although_its_disk_hangs(database_url: URL, tmp_path: Path) -> None:
+def test_a_service_stops_although_its_disk_hangs(
+    database_url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with network_disk(tmp_path) as disk:
         with host_on(disk.folder, database_url) as host:
             image = host.upload(JPEG).json()
+            set_deadlines(monkeypatch, SHORT)
             hanging = disk.hanging()
             hanging.__enter__()
             host.client.timeout = 0.5

@@ -16,7 +16,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
-from app.api.middleware.request_body import FORM_ALLOWANCE, LINGER_SECONDS
+from app.api.middleware.request_body import FORM_ALLOWANCE
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
@@ -67,12 +67,12 @@ def test_200_slow_uploads_do_not_delay_others_and_leave_nothing(
 ) -> None:
     url = httpx.post(f"{server.url}{UPLOAD}", files={"file": JPEG}).json()["url"]
     calm = get_times(url, 200)
-    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 6.0)
     start = form(part(samples.sized_jpeg(BLOCK + 1000)))[: BLOCK + 500]
     slow = [server.connect() for _ in range(200)]
     for client in slow:
         client.sendall(head(UPLOAD, "Content-Length: 1000000") + start)
     wait_until(lambda: len(stored_files()) == 201)  # each has its staging file
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 6.0)  # for what is still to come
     trickling = list(slow)
 
     def trickle() -> None:
@@ -116,7 +116,7 @@ def test_a_body_that_stalls_is_aborted(  # noqa: PLR0913, PLR0917 - fixtures and
     path: str,
     framing: str,
 ) -> None:
-    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 1.0)
     monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 0.1)
     field = "file" if path == UPLOAD else "files"
     body = form(part(JPEG, field), part(samples.sized_jpeg(BLOCK * 2), field))[: -BLOCK // 2]
@@ -151,14 +151,14 @@ def test_a_fast_start_does_not_extend_the_deadline_of_a_slow_end(
 def test_a_slow_but_steady_upload_completes(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(f"{LIMITS}.MAX_BODY_WAIT_SECONDS", 4.0)
     body = form(part(JPEG))
     step = len(body) // 16 + 1
-    monkeypatch.setattr(f"{LIMITS}.BODY_MIN_RATE", step)  # a fifth of what follows
+    monkeypatch.setattr(f"{LIMITS}.BODY_MIN_RATE", step // 4)  # so that each step is enough for 4 s
     with server.connect() as client:
         client.sendall(head(UPLOAD, f"Content-Length: {len(body)}"))
         for start in range(0, len(body), step):
-            time.sleep(0.2)
+            time.sleep(0.3)  # all of them take longer than the service waits for one
             client.sendall(body[start : start + step])
         assert client.recv(65536).startswith(b"HTTP/1.1 201 ")
 
@@ -167,7 +167,7 @@ def test_a_slow_but_steady_upload_completes(
 def test_a_head_that_does_not_arrive_is_aborted(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(f"{PROTOCOL}.HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(f"{PROTOCOL}.HEAD_SECONDS", 1.0)
     with server.connect() as client:
         client.sendall(sent)
         answer = read_to_end(client)
@@ -571,11 +571,13 @@ def test_bytes_of_an_image_that_look_like_a_response_are_never_taken_for_one(
     assert answer.partition(b"\r\n\r\n")[2] == forged
 
 
-def test_a_head_does_not_wait_for_a_body_that_is_late(server: LiveServer) -> None:
+def test_a_head_does_not_wait_for_a_body_that_is_late(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """HEAD with a body of its own that does not come: the answer is there all the same."""
+    monkeypatch.setattr(f"{LIMITS}.LINGER_SECONDS", 2 * TIMEOUT)
     with server.connect() as client:
         client.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
-        client.settimeout(LINGER_SECONDS / 2)
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 

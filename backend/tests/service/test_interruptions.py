@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,7 +44,8 @@ def run_and_interrupt(
         )
         wait_until(lambda: handles(process.pid, signal.SIGTERM) or process.poll() is not None)
         time.sleep(seconds)
-        os.killpg(process.pid, number)
+        with suppress(ProcessLookupError):  # it has ended by itself, and that was seen
+            os.killpg(process.pid, number)
         status = process.wait(TIMEOUT)
         log.seek(0)
         return status, log.read().decode()

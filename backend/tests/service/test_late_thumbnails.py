@@ -28,6 +28,7 @@ def test_a_client_that_resets_its_connection_is_waited_for_no_longer(
 ) -> None:
     caplog.set_level(logging.INFO, "app")
     image = httpx.post(server.url + UPLOAD, files={"file": samples.jpeg()}).json()
+    wait_until(lambda: not server.state.tasks)
     path = httpx.URL(image["thumbnails"]["300"]["url"]).path
     question = head(path).replace(b"POST", b"GET")
 

@@ -85,6 +85,7 @@ class Lean:
     worker_bytes: list[int]
     """With all that a worker has started, before the first upload: no child renders yet."""
     threads: int
+    """At the least: on a busy machine a thread may be asked before the one before it is free."""
     postgres_processes: int
     others: list[str]
     """Command lines of further processes."""
@@ -102,6 +103,7 @@ def lean(folder: Path) -> Lean:
     first, *others = [_run(folder) for _ in range(STARTS)]
     for other in others:
         first.start_seconds += other.start_seconds
+        first.threads = min(first.threads, other.threads)
     return first
 
 
@@ -164,9 +166,9 @@ def test_a_worker_imports_no_library_of_what_it_does_not_do(lean: Lean, folder: 
 
 
 def test_a_service_without_workers_pays_nothing_for_them(lean: Lean, folder: Path) -> None:
-    without = _run(folder, WORKER_PROCESSES="0")
-    assert without.worker_bytes == []
-    assert without.threads < lean.threads
+    runs = [_run(folder, WORKER_PROCESSES="0") for _ in range(STARTS)]
+    assert [run.worker_bytes for run in runs] == [[]] * STARTS
+    assert min(run.threads for run in runs) < lean.threads
 
 
 def _run(folder: Path, **settings: str) -> Lean:
@@ -184,7 +186,9 @@ def _run(folder: Path, **settings: str) -> Lean:
         if _is_worker(worker)
     ]
     _use(url)
-    postgres = [child for child in process.children(recursive=True) if child.name() == "postgres"]
+    postgres = [
+        child for child in process.children(recursive=True) if _name_of(child) == "postgres"
+    ]
     children = [child for child in process.children() if child not in postgres]
     writers = [child for child in children if "writer_program" in " ".join(child.cmdline())]
     workers = [child for child in children if _is_worker(child)]
@@ -203,6 +207,14 @@ def _run(folder: Path, **settings: str) -> Lean:
     assert process.wait(TIMEOUT) == 0
     seen.modules = set((folder / "modules").read_text().split())
     return seen
+
+
+def _name_of(process: psutil.Process) -> str:
+    """Return its name; of PostgreSQL's, one that has just ended has none."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _is_worker(process: psutil.Process) -> bool:

@@ -9,17 +9,12 @@ import httpx
 import psutil
 import pytest
 
+from testkit.daemons import lasting_port
 from testkit.live import TIMEOUT, wait_until
 from testkit.programs import needs_nginx
 from testkit.service import StartService, make, upload
 
 BEHIND = ("FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def answers_at(url: str) -> bool:
@@ -34,8 +29,8 @@ def answers_at(url: str) -> bool:
 def test_it_serves_what_the_service_has_until_a_signal(
     start: StartService, project: Path, number: int
 ) -> None:
-    ports = (f"PORT={free_port()}", f"FRONT_PORT={free_port()}")
-    service = start(*BEHIND, *ports).wait_until_it_serves()
+    ports = (f"PORT={lasting_port()}", f"FRONT_PORT={lasting_port()}")
+    service = start(*BEHIND, *ports, "FRONT_LEASE_SECONDS=20").wait_until_it_serves()
     image = upload(service)
     url = f"http://127.0.0.1:{ports[1].removeprefix('FRONT_PORT=')}"
     log = project / "front.log"

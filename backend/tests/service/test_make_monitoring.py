@@ -103,7 +103,7 @@ def test_it_records_what_the_service_does_until_a_signal(
             return [one["value"][1] for one in up] == ["1"]
 
         wait_until(is_up, 2 * TIMEOUT)
-        assert len(running.ask("alertmanagers")["activeAlertmanagers"]) == 1
+        wait_until(lambda: len(running.ask("alertmanagers")["activeAlertmanagers"]) == 1)
         assert running.ask("rules?type=alert")["groups"]
         recorded = service.data_dir / "monitoring"
         assert (recorded / "recorded").is_dir()

@@ -19,8 +19,13 @@ from testkit import samples
 from testkit.forms import CONTENT_TYPE, form, part
 from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended
-from testkit.service import JPEG, StartService, download, listed_ids, upload
+from testkit.service import JPEG, StartService, command_of, download, listed_ids, upload
 from testkit.sockets import UPLOAD
+
+
+def of_program(processes: list[psutil.Process], name: str) -> list[psutil.Process]:
+    """Return those whose command line has a name; one of PostgreSQL's may have ended by now."""
+    return [process for process in processes if name in " ".join(command_of(process))]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -31,9 +36,8 @@ def test_upload_restart_download_delete_restart_stop(start: StartService, worker
     image = upload(service)
     assert download(service, image) == JPEG
     processes = service.all_processes()
-    assert len(
-        [p for p in processes if "app.commands.server_process" in " ".join(p.cmdline())]
-    ) == (workers if workers > 1 else 0)
+    servers = of_program(processes, "app.commands.server_process")
+    assert len(servers) == (workers if workers > 1 else 0)
     service.stop(signal.SIGINT)
     assert_ended(processes)
 
@@ -72,12 +76,7 @@ def test_what_was_acknowledged_survives_kill_9_of_everything(start: StartService
 def test_server_processes_whose_supervisor_was_killed_release_the_port(start: StartService) -> None:
     service = start("WORKERS=2").wait_until_it_serves()
     upload(service)
-    processes = service.all_processes()
-    workers = [
-        process
-        for process in processes
-        if "app.commands.server_process" in " ".join(process.cmdline())
-    ]
+    workers = of_program(service.all_processes(), "app.commands.server_process")
     parent = psutil.Process(workers[0].ppid())
     assert len(workers) == 2
     parent.kill()
@@ -90,11 +89,7 @@ def test_the_writer_process_ends_with_a_killed_service(
 ) -> None:
     service = start().wait_until_it_serves()
     upload(service)
-    (writer,) = [
-        process
-        for process in service.all_processes()
-        if "writer_program" in " ".join(process.cmdline())
-    ]
+    (writer,) = of_program(service.all_processes(), "writer_program")
     writer.parents()[0].kill()
     assert_ended([writer])
     assert len(listed_ids(start().wait_until_it_serves())) == 1  # and stops the database in the end
@@ -103,7 +98,7 @@ def test_the_writer_process_ends_with_a_killed_service(
 def test_a_database_that_outlived_its_service_is_replaced(start: StartService) -> None:
     service = start().wait_until_it_serves()
     image = upload(service)
-    database = [p for p in service.all_processes() if "postgres" in p.name()]
+    database = of_program(service.all_processes(), "postgres")
     for process in psutil.Process(service.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # the writer ends with its service
             process.kill()

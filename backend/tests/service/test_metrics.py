@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 
 from app import __version__
 from app.database.revisions import HEAD
+from app.observability.metrics.exposition import KEPT_SECONDS
 from app.observability.metrics.folder import VARIABLE
 from app.observability.metrics.processes import read_processes
 from app.server.process_kinds import STABLE_SECONDS
@@ -56,6 +57,11 @@ class Measured:
 
     def scrape(self) -> Metrics:
         return scrape(self.address)
+
+    def scrape_anew(self) -> Metrics:
+        """Ask for what is counted by now, also a moment after somebody else has asked."""
+        time.sleep(KEPT_SECONDS)
+        return self.scrape()
 
     def metrics_process(self) -> psutil.Process:
         (found,) = self.service._children("app.commands.metrics_process")
@@ -107,7 +113,7 @@ def test_no_count_goes_back_and_no_file_is_left_however_often_processes_are_kill
     service = measured.service
     wait_until(lambda: measured.scrape().value("event_loop_lag_seconds_count") > 3)
     files = {file.name for file in measured.folder.iterdir()}
-    first = before = measured.scrape()
+    first = before = measured.scrape_anew()
 
     def grown(name: str, **labels: str) -> float:
         return before.value(name, **labels) - first.value(name, **labels)
@@ -117,7 +123,7 @@ def test_no_count_goes_back_and_no_file_is_left_however_often_processes_are_kill
             httpx.get(f"{service.url}/api/v1/limits")
         upload(service)
         kill_all(service.serving(), measured)
-        metrics = measured.scrape()
+        metrics = measured.scrape_anew()
         assert [
             sample
             for sample, value in before.samples.items()
@@ -135,11 +141,11 @@ def test_no_count_goes_back_and_no_file_is_left_however_often_processes_are_kill
 
 
 def test_the_metrics_process_may_end_and_no_count_is_lost(measured: Measured) -> None:
-    before = measured.scrape()
+    before = measured.scrape_anew()
     delete(measured.service, upload(measured.service))
     killed = measured.metrics_process()
     kill_all([killed], measured)
-    metrics = measured.scrape()
+    metrics = measured.scrape_anew()
     for name in ("images_uploaded_total", "images_deleted_total", "process_ends_total"):
         assert metrics.value(name) == before.value(name) + 1
     assert measured.metrics_process() != killed
@@ -148,7 +154,7 @@ def test_the_metrics_process_may_end_and_no_count_is_lost(measured: Measured) ->
 def test_a_stopped_process_holds_up_no_scrape_and_a_stopped_scrape_no_request(
     measured: Measured,
 ) -> None:
-    before = measured.scrape().value("images_uploaded_total")
+    before = measured.scrape_anew().value("images_uploaded_total")
     upload(measured.service)
     stopped = [*measured.service.serving(), *measured.service.workers()]
     for process in stopped:

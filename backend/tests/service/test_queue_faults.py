@@ -24,7 +24,11 @@ from testkit.databases import execute, prepare
 from testkit.live import TIMEOUT, wait_until
 from testkit.pgbouncer import pooled
 from testkit.programs import needs_pgbouncer
+from testkit.queue_driver import STALE
 from testkit.service import ROOT
+
+WAIT_SECONDS = 4 * TIMEOUT
+"""What is lost is taken up again after a while, by processes that take a while to start."""
 
 
 class Workers:
@@ -118,7 +122,7 @@ def kill_again_and_again(workers: Workers, kills: int) -> None:
         time.sleep(random.uniform(0.3, 1.2))  # noqa: S311 - at any moment, its start too
         random.choice(workers.processes).kill()  # noqa: S311
     workers.start(2)
-    wait_until(lambda: not workers.unfinished())
+    wait_until(lambda: not workers.unfinished(), WAIT_SECONDS)
 
 
 def test_no_job_is_lost_when_workers_are_killed_at_any_moment(workers: Workers) -> None:
@@ -145,7 +149,7 @@ def test_a_job_that_ends_its_worker_each_time_is_set_aside_and_hinders_no_other(
         asyncio.run(execute(workers.url, "UPDATE procrastinate_jobs SET scheduled_at = NULL"))
         return not workers.unfinished()
 
-    wait_until(is_over)
+    wait_until(is_over, WAIT_SECONDS)
     assert ("kill:x", "The worker ended.") in workers.select("subject, reason", "given_up")
     assert len(workers.select("pid", "begun WHERE subject = 'kill:x'")) == 3
     assert ("failed", 3, 3) in workers.select("status::text, attempts, lost")
@@ -197,10 +201,10 @@ def test_every_job_is_done_when_the_database_is_killed_and_stopped(tmp_path: Pat
             running.enter_context(embedded_postgres(folder))
         for process in (stopped := processes_of(folder)):
             process.suspend()
-        time.sleep(3)
+        time.sleep(STALE.total_seconds() + 1)
         for process in stopped:
             process.resume()
-        wait_until(lambda: not workers.unfinished())
+        wait_until(lambda: not workers.unfinished(), WAIT_SECONDS)
         workers.assert_all_are_done(notes(400))
         assert workers.select("subject", "given_up") == []
         assert all(process.poll() is None for process in workers.processes)

@@ -16,10 +16,11 @@ from app.composition.http_app import create_app
 from app.services import thumbnails
 from app.services.images import Images
 from testkit import samples
+from testkit.daemons import lasting_port
 from testkit.database_proxy import DatabaseProxy
 from testkit.faulty_disk import FaultyDisk
 from testkit.host import Host, hosting
-from testkit.live import TIMEOUT, free_port, serve, wait_until
+from testkit.live import TIMEOUT, serve, wait_until
 from testkit.logs import Line, Log, logging_to
 from testkit.problems import assert_problem
 from testkit.settings import make_settings
@@ -194,7 +195,7 @@ def test_a_refusal_for_too_many_connections_has_an_id_too_or_that_of_a_trusted_p
 
 
 def test_an_unreachable_database_is_named_with_its_address(tmp_path: Path, log: Log) -> None:
-    port = free_port()
+    port = lasting_port()
     url = URL.create("postgresql", "nobody", host="127.0.0.1", port=port, database="none")
     with (
         serve(create_app(make_settings(url, tmp_path / "data"))) as server,

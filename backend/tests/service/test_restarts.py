@@ -11,10 +11,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy.engine import URL
 
 from testkit import samples
+from testkit.daemons import lasting_port
 from testkit.front import front
 from testkit.live import TIMEOUT, wait_until
 from testkit.programs import needs_nginx
@@ -45,6 +47,13 @@ def ask(client: socket.socket) -> bytes:
     return client.recv(65536)
 
 
+def is_pending(number: int, process: psutil.Process) -> bool:
+    """Return whether a signal waits for a process that is stopped."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    waiting = [int(line.split()[1], 16) for line in status.splitlines() if "Pnd:" in line]
+    return any(signals >> (number - 1) & 1 for signals in waiting)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_connections_in_the_backlog_are_served_before_the_service_ends(
     start: StartService, workers: int
@@ -57,7 +66,8 @@ def test_connections_in_the_backlog_are_served_before_the_service_ends(
         for client in clients[:40]:
             client.sendall(REQUEST)
         service.main.send_signal(signal.SIGTERM)
-        time.sleep(0.2)  # the supervisor stops listening while none of its workers can accept
+        # The supervisor stops listening while none of its workers can accept.
+        wait_until(lambda: all(is_pending(signal.SIGTERM, one) for one in service.serving()))
         for client in clients[40:]:
             client.sendall(REQUEST)
         for process in service.serving():
@@ -117,12 +127,19 @@ def test_a_request_on_a_kept_connection_is_answered_after_the_signal(
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     with connect(service) as kept, connect(service) as half_sent:
         half_sent.sendall(READINESS[:20])
-        answers = [ask(kept)]
+        assert ask(kept).startswith(b"HTTP/1.1 200 ")
+        serving = service.serving()
+        for process in serving:
+            process.send_signal(signal.SIGSTOP)
+        kept.sendall(READINESS)
         service.main.send_signal(signal.SIGTERM)
-        while b"connection: close\r\n" not in answers[-1].lower():
-            answers.append(ask(kept))
+        wait_until(lambda: all(is_pending(signal.SIGTERM, process) for process in serving))
+        for process in serving:
+            process.send_signal(signal.SIGCONT)
+        answer = kept.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 ")
+        assert b"connection: close\r\n" in answer.lower()
         assert kept.recv(65536) == b"", "closed as announced, not reset"
-        assert all(answer.startswith(b"HTTP/1.1 ") for answer in answers)
         time.sleep(1)  # longer than idle connections are kept
         half_sent.sendall(READINESS[20:])
         answer = read_answer(half_sent)
@@ -142,19 +159,13 @@ def test_idle_connections_do_not_delay_the_end(start: StartService) -> None:
         assert service.process.wait(TIMEOUT) == 0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
-
-
 @needs_nginx
 @pytest.mark.parametrize("path", ["", "/pics"])
 def test_a_rolling_restart_behind_nginx_shows_no_error(
     start: StartService, database_url: URL, tmp_path: Path, path: str
 ) -> None:
     url = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
-    ports = [free_port(), free_port()]
+    ports = [lasting_port(), lasting_port()]
 
     def begin(number: int) -> Service:
         settings = (f"PORT={ports[number]}", f"WORKERS={number + 1}", f"DATABASE_URL={url}")

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -67,7 +68,7 @@ def read_slowly(client: socket.socket, seconds: float) -> bytes:
 def test_a_client_that_reads_slowly_gets_its_whole_file(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch, size: int, then: str
 ) -> None:
-    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.5)
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 4.0)
     content = samples.sized_jpeg(size)
     with begin_download(server, content, f"Connection: {then}") as client:
         taken = read_slowly(client, 6)  # longer than the connection is kept alive
@@ -98,7 +99,7 @@ def test_a_client_that_reads_nothing_is_disconnected(
 def test_a_client_that_stalls_after_a_fast_start_is_disconnected(
     server: LiveServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 2.0)
     with begin_download(server, samples.sized_jpeg(SIZE)) as client:
         for _ in range(100):
             assert client.recv(65536)
@@ -111,17 +112,21 @@ def test_a_client_that_reads_a_byte_now_and_then_is_disconnected(
 ) -> None:
     monkeypatch.setattr(f"{WRITER}.WRITE_SECONDS", 1.0)
     monkeypatch.setattr(f"{WRITER}.WRITE_MIN_RATE", 1024 * 1024)
-    with begin_download(server, samples.sized_jpeg(SIZE)) as client:
+    with (
+        begin_download(server, samples.sized_jpeg(SIZE)) as client,
+        suppress(ConnectionResetError),  # once it has read what was there before
+    ):
         while server.state.connections:
             read_slowly(client, 0.5)
+    wait_until(lambda: not server.state.connections)
 
 
 def test_the_buffer_for_a_client_that_does_not_read_is_bounded(server: LiveServer) -> None:
     with begin_download(server, samples.sized_jpeg(SIZE)) as client:
         client.recv(100)
+        wait_until(lambda: waiting_in_kernel(server.port))
         time.sleep(0.5)  # the service has written what it may
-        queued = waiting_in_kernel(server.port)
-        assert 0 < queued < 2 * MAX_UNSENT
+        assert waiting_in_kernel(server.port) < 2 * MAX_UNSENT
 
 
 @needs_nginx

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app import __version__
+from testkit.daemons import lasting_port
 from testkit.database_proxy import DatabaseProxy
 from testkit.live import TIMEOUT, wait_until
 from testkit.metrics import scrape
@@ -102,18 +103,20 @@ def test_a_worker_that_cannot_start_is_tried_again_and_the_service_goes_on(
 
 def test_a_worker_that_the_system_cannot_start_is_tried_again() -> None:
     program = (
-        "import logging, threading\n"
+        "import logging, signal\n"
         "from app.server import process_kinds, supervisor\n"
         "logging.basicConfig(format='%(message)s')\n"
         "workers = process_kinds.Workers(['/nowhere/python'], 1)\n"
         "one = supervisor.Supervisor(b'', [workers])\n"
-        "threading.Timer(2, one.stop).start()\n"
+        "signal.signal(signal.SIGTERM, lambda *_: one.stop())\n"
         "one.run()\n"
     )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", program], cwd=BACKEND, capture_output=True, text=True, check=True
-    )
-    first, second = done.stderr.splitlines()
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=BACKEND, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stderr
+        first, second = (process.stderr.readline().rstrip() for _ in range(2))
+        process.terminate()
+        assert process.wait(TIMEOUT) == 0
     assert first.startswith("a worker cannot be started: FileNotFoundError: ")
     assert first.endswith("'/nowhere/python'; another takes its place in 1 s")
     assert second.endswith("'/nowhere/python'; another takes its place in 2 s")
@@ -225,7 +228,7 @@ def test_a_worker_without_a_database_says_so_in_one_line(tmp_path: Path) -> None
 def test_a_worker_is_ready_while_it_takes_jobs_and_has_its_database_and_storage(
     proxy: DatabaseProxy, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = lasting_port()
     settings = {"DATABASE_URL": plain(proxy.url), "DATA_DIR": str(tmp_path / "data")}
     with (
         working(tmp_path, "--health-port", str(port), **settings) as (process, log),
@@ -265,7 +268,7 @@ def test_a_health_port_in_use_is_reported(tmp_path: Path) -> None:
 def test_a_worker_without_a_service_answers_with_its_own_metrics(
     database_url: URL, tmp_path: Path
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{lasting_port()}"
     settings = {"DATABASE_URL": plain(database_url), "DATA_DIR": str(tmp_path / "data")}
     with working(tmp_path, "--metrics-address", address, **settings) as (process, log):
         wait_until(lambda: TAKES_JOBS in log.read_text() or process.poll() is not None)
@@ -285,9 +288,3 @@ def test_a_metrics_address_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def plain(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -115,8 +115,12 @@ def test_a_server_process_that_is_killed_while_the_service_stops_is_logged(
     assert f"server process {stopped.pid} was killed by SIGKILL (kill -9" in line
 
 
-@pytest.mark.parametrize("beats", [b".", b""], ids=["after a beat", "before the first"])
-def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beats: bytes) -> None:
+@pytest.mark.parametrize(
+    ("beats", "most_missed"), [(b".", 100), (b"", 9)], ids=["after a beat", "before the first"]
+)
+def test_a_server_process_that_hangs_is_killed_and_replaced(
+    tmp_path: Path, beats: bytes, most_missed: int
+) -> None:
     """With a beat of 0.2 s instead of 5."""
     program_file = tmp_path / "hanging.py"
     program_file.write_text(
@@ -130,7 +134,7 @@ def test_a_server_process_that_hangs_is_killed_and_replaced(tmp_path: Path, beat
         "from app.server import process_kinds, supervisor\n"
         "logging.basicConfig()\n"
         "supervisor.BEAT_SECONDS, supervisor.END_SECONDS = 0.2, 0.2\n"
-        "supervisor.MOST_MISSED_AT_START = 9\n"
+        f"supervisor.MOST_MISSED_AT_START = {most_missed}\n"
         f"command = [sys.executable, {str(program_file)!r}]\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "servers = process_kinds.ServerProcesses(command, 1, listener, lambda: None)\n"
