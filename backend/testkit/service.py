@@ -250,6 +250,24 @@ def fsck(project: Path, *arguments: str, **settings: str) -> subprocess.Complete
     )
 
 
+def run_beside(service: Service, *arguments: str) -> list[str]:
+    """Run a command beside a service with its embedded database; return the lines it prints."""
+    process = subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(BACKEND),
+            "DATA_DIR": str(service.data_dir),
+        },
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    return process.stdout.splitlines()
+
+
 def refused_start(database_url: URL, data_dir: Path, *program: str, **settings: str) -> str:
     """Run a command of the service that ends with one line, which is no success; return that."""
     address = database_url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,12 +1,11 @@
 /** The client of the public API (see /docs). Each call throws an ApiError if it fails. */
 
 import { ApiError, RETRY_SECONDS } from "./errors.js";
-import { TYPES } from "./search.js";
 
 export const IMAGES = "api/v1/images";
 
 /** @type {Record<string, any>} The browser's storage of the tab, for the API key; where it has none, the page's memory. */
-let tab = {};
+export let tab = {};
 try {
   tab = sessionStorage;
 } catch {}
@@ -28,7 +27,7 @@ export async function withKey(request, asks = true) {
   }
 }
 
-const ask = async () => (await import("./key.js")).askForKey(tab);
+const ask = async () => (await import("./key.js")).askForKey();
 
 /** Return the error of an answer, in words that the first screen does without. */
 export const errorOf = (...answer) =>
@@ -36,21 +35,6 @@ export const errorOf = (...answer) =>
     ({ errorOfAnswer }) => errorOfAnswer(...answer),
     () => ApiError.ofNetwork(),
   );
-
-/**
- * What the service accepts; until it has said so, it alone refuses what is too large.
- * @type {any} As ApiLimits.
- */
-export let limits = {
-  max_upload_bytes: Infinity,
-  accepted_types: TYPES,
-};
-
-/** Load the limits, if the service answers: everybody may, also while the key is asked for. */
-export async function loadLimits() {
-  const answer = await fetch("api/v1/limits").catch(() => null);
-  if (answer?.ok) limits = await answer.json().catch(() => limits);
-}
 
 /** What signs the address of a private image, until it expires. */
 const signatureOf = (url) => url.replace(/^[^?]*/, "");

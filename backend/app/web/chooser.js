@@ -1,8 +1,8 @@
 /** The dialog that chooses files, and shows them before they are sent. */
 
-import { limits } from "./api.js";
 import { copyTemplate, openDialog, whenClosed } from "./dom.js";
 import { formatBytes } from "./format.js";
+import { limits } from "./limits.js";
 import { TYPES } from "./messages.js";
 import { shrink } from "./shrink.js";
 

@@ -1,8 +1,9 @@
 /** The page that `delete_url` opens: it asks, and deletes the image by the token of its upload. */
 
-import { fileUrl, limits, loadLimits, thumbnailUrl } from "./api.js";
+import { fileUrl, thumbnailUrl } from "./api.js";
 import { deleteImage } from "./changes.js";
 import { element } from "./dom.js";
+import { limits, loadLimits } from "./limits.js";
 
 /** What the address has after its `#`, which no server is sent: the image's id and its token. */
 const ADDRESSED = /^#([0-9a-f-]{36})\.([\w-]+)$/i;

@@ -1,8 +1,8 @@
 /** How files come in: chosen in a dialog, dropped anywhere on the page, or pasted. */
 
-import { limits } from "./api.js";
 import { addToChooser, openChooser } from "./chooser.js";
 import { readRoots } from "./dropped.js";
+import { limits } from "./limits.js";
 import { announce, TYPES } from "./messages.js";
 import { enqueue } from "./queue.js";
 import { Upload } from "./upload.js";

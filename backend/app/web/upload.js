@@ -1,11 +1,11 @@
 /** One upload: a file sent, again where waiting helps, and its row in the list. */
 
-import { limits } from "./api.js";
 import { countDown } from "./countdown.js";
 import { copyTemplate } from "./dom.js";
 import { ApiError, MAX_ATTEMPTS } from "./errors.js";
 import { formatBytes } from "./format.js";
 import { addImage, currentSearch } from "./images.js";
+import { limits } from "./limits.js";
 import { TRUNCATED } from "./messages.js";
 import { setPreview } from "./previews.js";
 import { allUploads, noteChange, startNext } from "./queue.js";

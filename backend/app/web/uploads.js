@@ -1,8 +1,8 @@
 /** The uploads of the page: how they begin, and their list. */
 
-import { loadLimits } from "./api.js";
 import { loadStyle } from "./dom.js";
 import "./later.js";
+import { loadLimits } from "./limits.js";
 import { startPanel } from "./panel.js";
 import { isRunning } from "./queue.js";
 

@@ -316,6 +316,24 @@ async def _key(stage: Stage) -> None:
     await expect(stage.page.get_by_label("API key")).to_be_visible()
 
 
+async def _own_key(stage: Stage) -> None:
+    await stage.open()
+    await stage.click("Use a key")
+    await stage.settle()
+
+
+async def _own_key_used(stage: Stage) -> None:
+    """Use a key, which does not reach the service, so that it need not know it."""
+    await stage.page.add_init_script("sessionStorage.apiKey = 'mine'")
+    await stage.page.route(
+        "**/api/v1/**",
+        lambda route: route.continue_(headers={**route.request.headers, "authorization": ""}),
+    )
+    await stage.open()
+    await stage.click("Your key")
+    await stage.settle()
+
+
 async def _upload_some(stage: Stage) -> list[dict[str, Any]]:
     """Upload photographs, every second one as private."""
     uploaded = []
@@ -396,6 +414,8 @@ STATES: Final[dict[str, State]] = {
     "failure": _failure,
     "unconnected": _unconnected,
     "key": _key,
+    "own-key": _own_key,
+    "own-key-used": _own_key_used,
     "private": _private,
     "viewer-private": _viewer_private,
     "viewer-private-menu": _viewer_private_menu,
