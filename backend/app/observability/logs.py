@@ -58,6 +58,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _WithCause(logging.Filter):
+    """Leaves out what uvicorn says, without a cause or an id, of an answer that is cut.
+
+    The application has said before why it is.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is another."""
+        return record.msg != "ASGI callable returned without completing response."
+
+
 def log_config(log_format: LogFormat, log_level: LogLevel) -> dict[str, Any]:
     """Return the logging of the whole process, for `logging.config.dictConfig`.
 
@@ -72,6 +83,7 @@ def log_config(log_format: LogFormat, log_level: LogLevel) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
+        "filters": {"with_cause": {"()": _WithCause}},
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "line", "level": level}
         },
@@ -84,6 +96,7 @@ def log_config(log_format: LogFormat, log_level: LogLevel) -> dict[str, Any]:
             "alembic": {"level": "WARNING"},
             "procrastinate": {"level": "WARNING"},
             "uvicorn": {"level": "WARNING"},
+            "uvicorn.error": {"filters": ["with_cause"]},
         },
     }
 

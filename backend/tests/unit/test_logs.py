@@ -97,6 +97,41 @@ for name in ("app.x", "botocore.auth", "procrastinate.worker"):
 """
 
 
+CUT_ANSWER = """
+import asyncio, logging.config, uvicorn
+from app.observability.logs import log_config
+logging.config.dictConfig(log_config("text", "info"))
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    logging.getLogger("app.x").warning("why it is cut")
+
+async def main():
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    address = server.servers[0].sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    await reader.read()
+    writer.close()
+    server.should_exit = True
+    await serving
+
+asyncio.run(main())
+"""
+
+
+def test_an_answer_that_is_cut_has_the_line_with_the_cause_and_none_of_the_server() -> None:
+    command = [sys.executable, "-c", CUT_ANSWER]
+    run = subprocess.run(  # noqa: S603 - our own arguments
+        command, cwd=BACKEND, capture_output=True, text=True, check=True
+    )
+    (line,) = run.stderr.splitlines()
+    assert line.endswith("WARNING app.x - why it is cut")
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_lines_below_the_level_are_left_out_and_libraries_never_debug(level: LogLevel) -> None:
     """At DEBUG, botocore logs what it signs."""
