@@ -34,9 +34,10 @@ def download(site: Site, spec: ImageSpec, connections: int = CONNECTIONS) -> Ite
 def against(usual_at_least: float, nginx_at_least: float) -> tuple[Comparison, ...]:
     """Return what downloads are compared with; nginx where it is installed."""
     usual = Comparison("service", "usual way", usual_at_least)
-    return (
-        (usual, Comparison("service", NGINX, nginx_at_least)) if servers.has_nginx() else (usual,)
-    )
+    if not servers.has_nginx():
+        return (usual,)
+    ceiling = Comparison(NGINX, "usual way")
+    return usual, Comparison("service", NGINX, nginx_at_least), ceiling
 
 
 @contextmanager

@@ -63,17 +63,16 @@ def service(data_dir: Path, *, renders: bool = False, **settings: str) -> Iterat
 @contextmanager
 def references(folder: Path, database_url: URL) -> Iterator[Server]:
     """Run `bench.references` in one worker, which keeps its uploads in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder.with_suffix(".log")
-    port = _free_port()
-    command = [
-        *(sys.executable, "-m", "uvicorn", "bench.references:app", f"--port={port}"),
-        *("--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning"),
-        *("--no-proxy-headers", "--no-server-header"),
-    ]
-    environment = {"DATABASE_URL": database_url.render_as_string(), "FOLDER": str(folder)}
-    with _process(command, log, environment) as (process, begin):
-        yield _when_ready(process, begin, log, lambda: f"http://127.0.0.1:{port}", "/bare")
+    environment = {"DATABASE_URL": database_url.render_as_string()}
+    with _uvicorn("bench.references:app", folder, environment) as server:
+        yield server
+
+
+@contextmanager
+def bare_upload(folder: Path) -> Iterator[Server]:
+    """Run `bench.bare_upload` in one worker, which keeps its uploads in `folder`."""
+    with _uvicorn("bench.bare_upload:app", folder, {}) as server:
+        yield server
 
 
 @contextmanager
@@ -123,6 +122,21 @@ http {{
 def has_nginx() -> bool:
     """Return whether nginx is there to be measured."""
     return shutil.which("nginx") is not None
+
+
+@contextmanager
+def _uvicorn(app: str, folder: Path, environment: dict[str, str]) -> Iterator[Server]:
+    """Run an application of `bench` that keeps its uploads in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder.with_suffix(".log")
+    port = _free_port()
+    command = [
+        *(sys.executable, "-m", "uvicorn", app, f"--port={port}"),
+        *("--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning"),
+        *("--no-proxy-headers", "--no-server-header"),
+    ]
+    with _process(command, log, {"FOLDER": str(folder), **environment}) as (process, begin):
+        yield _when_ready(process, begin, log, lambda: f"http://127.0.0.1:{port}", "/bare")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Site:
         self._folder = folder
         self._opened = opened
         self._usual = folder / "usual"
+        self._bare = folder / "bare"
 
     @cached_property
     def host(self) -> Host:
@@ -92,6 +93,11 @@ class Site:
         return server
 
     @cached_property
+    def bare_upload(self) -> Server:
+        """The limit that Python sets to uploads."""
+        return self._opened.enter_context(servers.bare_upload(self._bare))
+
+    @cached_property
     def nginx(self) -> Server:
         """The limit that the machine sets."""
         folder = self._folder / "nginx"
@@ -104,10 +110,13 @@ class Site:
         return str(file)
 
     def remove_uploads(self) -> int:
-        """Take back what was uploaded to the service or to the references; return how many."""
+        """Take back what was uploaded to one of the servers; return how many."""
         removed = self.host.remove_uploads()
         if "references" in vars(self):  # they run, and have their table
             removed += self._remove_usual_uploads()
+        for file in self._bare.glob("*.jpg"):
+            file.unlink()
+            removed += 1
         return removed
 
     def _remove_usual_uploads(self) -> int:

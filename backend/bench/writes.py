@@ -29,6 +29,8 @@ from bench.work import (
 )
 from bench.wrk import Load
 
+BARE: Final = "bare upload"
+"""Of `bench.bare_upload`."""
 _ANSWER: Final = range(200, 2_000)
 """Bytes of an answer that describes a new image."""
 
@@ -50,6 +52,7 @@ def upload(site: Site, spec: ImageSpec, connections: int = wrk.CONNECTIONS) -> I
     urls = {
         "service": (site.service.url + UPLOAD_PATH, site.service.url + IMAGES_PATH),
         "usual way": (f"{site.references.url}/images", f"{site.references.url}/images"),
+        BARE: (f"{site.bare_upload.url}/images", f"{site.bare_upload.url}/images"),
     }
     for upload_to, images in urls.values():
         added = _send("POST", upload_to, body, content_type)
