@@ -65,6 +65,23 @@ async def show_selection(page: Page, check: Check) -> None:
     await page.keyboard.press("Escape")
 
 
+async def show_failures(page: Page, check: Check) -> None:
+    """What the service answers if it has a key, or meets a defect."""
+    problem = {
+        "json": {"detail": "The service met an unexpected error."},
+        "content_type": "application/problem+json",
+    }
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=500, **problem))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await check("failure")
+    await page.unroute("**/api/v1/images?*")
+    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=401, **problem))
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
+    await check("key")
+
+
 async def show_each_state(page: Page, service: Service, check: Check) -> None:
     """Bring the page into each of its main states, and check it there."""
     await all_loaded(page)
@@ -107,20 +124,7 @@ async def show_each_state(page: Page, service: Service, check: Check) -> None:
     await check("notice")
     await page.keyboard.press("Escape")
     await expect(page).to_have_url(f"{service.url}/")
-    # What the service answers if it has a key, or meets a defect.
-    problem = {
-        "json": {"detail": "The service met an unexpected error."},
-        "content_type": "application/problem+json",
-    }
-    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=500, **problem))
-    await page.reload()
-    await expect(page.get_by_role("alert")).to_be_visible()
-    await check("failure")
-    await page.unroute("**/api/v1/images?*")
-    await page.route("**/api/v1/images?*", lambda route: route.fulfill(status=401, **problem))
-    await page.get_by_role("button", name="Try again").click()
-    await expect(page.get_by_label("API key")).to_be_visible()
-    await check("key")
+    await show_failures(page, check)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
