@@ -31,6 +31,9 @@ class Relay:
         """What requests become."""
         self.delay = 0.0
         """Seconds that answers take longer."""
+        self.may_answer = asyncio.Event()
+        """Answers wait for it."""
+        self.may_answer.set()
         self.held = b""
         """What is sent and contains this waits for `go_on`; empty = nothing waits."""
         self.is_holding = asyncio.Event()
@@ -76,6 +79,7 @@ class Relay:
                     await self.go_on.wait()
                 if is_answer:
                     await asyncio.sleep(self.delay)
+                    await self.may_answer.wait()
                 if not (is_answer and self.loses_answers):
                     alter = self.alter if is_answer else self.alter_request
                     writer.write(alter(received))
@@ -94,5 +98,6 @@ async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
     finally:
         server.close()
         relay.go_on.set()
+        relay.may_answer.set()
         relay.cut()
         await until(lambda: relay.is_idle)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ import pytest
 
 from app.domain.errors import StorageUnavailable
 from app.observability.reasons import reason
-from app.storage.local import calls, file_reader, process, threads, writer
+from app.storage.local import backend, calls, file_reader, process, staged_file, threads, writer
 from app.storage.local.backend import UPLOADS, LocalStorage
 from app.storage.local.blocks import BLOCK
 from testkit.descriptors import open_descriptors
@@ -43,7 +44,19 @@ def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def storage(open_storage: OpenStorage, tmp_path: Path) -> LocalStorage:
+def ample_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a folder that does not hang, and a process that can be killed, take their time."""
+    for module, name in (
+        (calls, "DISK_SECONDS"),
+        (backend, "PROBE_SECONDS"),
+        (staged_file, "DISCARD_SECONDS"),
+        (process, "KILL_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, TIMEOUT)
+
+
+@pytest.fixture
+async def storage(open_storage: OpenStorage, tmp_path: Path, ample_folder: None) -> LocalStorage:
     storage = open_storage(tmp_path / "images")
     await prepare(storage)
     return storage
@@ -81,15 +94,24 @@ async def on_network(
     await storage.close()
 
 
+@contextmanager
+def ample_deadlines() -> Iterator[None]:
+    """Let nothing be too slow during the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        set_deadlines(patch, TIMEOUT)
+        yield
+
+
 async def prepare(storage: LocalStorage) -> None:
     """Have the folders made, however slow this machine is."""
-    async with asyncio.timeout(TIMEOUT):
-        while True:
-            try:
-                await storage.probe()
-            except StorageUnavailable:
-                continue
-            return
+    with ample_deadlines():
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                try:
+                    await storage.probe()
+                except StorageUnavailable:
+                    continue
+                return
 
 
 async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
@@ -104,13 +126,14 @@ async def put(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None
 
 async def put_at_last(storage: LocalStorage, key: str = KEY, data: bytes = b"x") -> None:
     """Upload, which may take more than a short deadline on a slow machine."""
-    async with asyncio.timeout(TIMEOUT):
-        while True:
-            try:
-                await put(storage, key, data)
-            except StorageUnavailable:
-                continue
-            return
+    with ample_deadlines():
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                try:
+                    await put(storage, key, data)
+                except StorageUnavailable:
+                    continue
+                return
 
 
 def running(storage: LocalStorage) -> process.WriterProcess:
@@ -150,6 +173,7 @@ async def test_uploads_queued_for_a_stopped_writer_fail_with_it_and_kill_no_othe
     storage: LocalStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage._writer._items, "_max_size", 1)
+    monkeypatch.setattr(writer, "DISK_SECONDS", 3.0)
     os.kill(running(storage).pid, signal.SIGSTOP)
     uploads = []
     for number in range(4):  # the last ones have not waited for long when the first times out
@@ -199,9 +223,14 @@ async def test_probe_finds_that_no_writer_can_be_started(
 
 
 async def test_probe_takes_a_busy_writer_for_a_working_one(
-    disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    disk: FaultyDisk,
+    open_storage: OpenStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ample_folder: None,
 ) -> None:
-    monkeypatch.setattr(writer, "DISK_SECONDS", TIMEOUT)
+    for name in ("DISK_SECONDS", "ANSWER_SECONDS"):
+        monkeypatch.setattr(writer, name, TIMEOUT)
     storage = open_storage(tmp_path / "images")
     await prepare(storage)
     with disk.hanging("fsync of file") as is_reached:
@@ -218,8 +247,9 @@ async def test_probe_takes_a_busy_writer_for_a_working_one(
 
 
 async def test_probe_fails_while_uploads_do(
-    disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path
+    disk: FaultyDisk, open_storage: OpenStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_deadlines(monkeypatch, TIMEOUT)  # none is to be met
     storage = open_storage(tmp_path / "images")
     await prepare(storage)
     with disk.failing("fsync of folder", 5):
@@ -233,8 +263,10 @@ async def test_probe_fails_while_uploads_do(
 
 
 async def test_a_stuck_writer_keeps_its_memory_and_blocks_nothing_else(
-    on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk
+    on_freezing_disk: LocalStorage, disk_to_freeze: FrozenDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(calls, "DISK_SECONDS", TIMEOUT)  # what is cached can be read
+    monkeypatch.setattr(writer, "DISK_SECONDS", 3.0)  # so that it is reached
     storage = on_freezing_disk
     await put_at_last(storage, OTHER)
     stuck = running(storage)
@@ -264,9 +296,10 @@ async def test_a_hanging_disk_gets_a_bounded_number_of_processes(
     monkeypatch.setattr(writer, "MOST_STUCK", 2)
     storage = on_freezing_disk
     with disk_to_freeze.frozen():
-        for _ in range(3):
-            with pytest.raises(StorageUnavailable):
-                await put(storage)
+        async with asyncio.timeout(TIMEOUT):
+            while len(storage._writer._stuck) < 2:
+                with pytest.raises(StorageUnavailable):
+                    await put(storage)
         with pytest.raises(StorageUnavailable) as failure:
             await put(storage)
         assert "keeps 2 killed writing processes from ending" in reason(failure.value)
@@ -452,8 +485,9 @@ async def test_prepare_names_call_path_and_reason_of_an_unsuitable_disk(
 
 
 async def test_a_network_disk_that_lost_its_server_is_unavailable(
-    on_network: LocalStorage, network: NetworkDisk
+    on_network: LocalStorage, network: NetworkDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_deadlines(monkeypatch, TIMEOUT)  # none is to be met
     network.lose()
     for act in (on_network.stat(KEY), on_network.open(KEY), put(on_network), on_network.probe()):
         with pytest.raises(StorageUnavailable) as failure:

@@ -10,9 +10,10 @@ import pytest
 from app.domain.errors import ObjectNotFound, StorageError, StorageFull, StorageUnavailable
 from app.observability.reasons import reason
 from app.storage.s3 import calls, exchange
+from app.storage.s3 import client as client_module
 from app.storage.s3.client import S3Client
 from testkit.ceph import Ceph
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.programs import needs_ceph, needs_openssl
 from testkit.relay import Relay
 from testkit.storages import ConnectS3
@@ -44,7 +45,6 @@ def once(alter: Callable[[bytes], bytes], relay: Relay) -> Callable[[bytes], byt
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a store hang for a moment only, and be asked once."""
     monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 0.3)
-    monkeypatch.setattr(exchange, "QUEUE_SECONDS", 0.3)
     monkeypatch.setattr(calls, "RETRY_SECONDS", 0.2)
 
 
@@ -131,7 +131,7 @@ async def test_no_call_waits_for_a_store_that_hangs(far: Far) -> None:
 async def test_a_request_waits_for_a_connection_for_so_long(
     connect: ConnectS3, relay: tuple[str, Relay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "QUEUE_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "QUEUE_SECONDS", 1.0)
     client = connect(endpoint=relay[0], connections=1)
     await put(client, LARGE)
     body = await client.get_object(KEY)
@@ -144,13 +144,13 @@ async def test_a_request_waits_for_a_connection_for_so_long(
 
 
 async def test_a_slow_reader_is_no_store_that_hangs(
-    client: S3Client, monkeypatch: pytest.MonkeyPatch
+    connect: ConnectS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 0.5)
-    await put(client, LARGE)
-    body = await client.get_object(KEY)
+    await put(connect(), LARGE)
+    monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 2.0)
+    body = await connect().get_object(KEY)
     left = body.size - len(await body.read())
-    await asyncio.sleep(1)  # while the store is not listened to
+    await asyncio.sleep(3)  # while the store is not listened to
     while block := await body.read():
         left -= len(block)
     assert left == 0
@@ -220,14 +220,18 @@ async def test_a_body_that_is_not_read_to_its_end_leaves_no_connection(far: Far)
 
 
 async def test_an_upload_whose_beginning_is_cancelled_is_aborted(
-    far: Far, ceph: Ceph, bucket: str
+    far: Far, ceph: Ceph, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(client_module, "CLEANING_SECONDS", TIMEOUT)
     client, relay = far
-    relay.delay = 0.2
+    relay.may_answer.clear()
     creating = asyncio.create_task(client.create_upload(KEY, "image/png"))
-    await until(lambda: relay.accepted)
-    await asyncio.sleep(0.1)  # the store has begun it, and its answer is on the way
+    async with asyncio.timeout(TIMEOUT):
+        while not await asyncio.to_thread(ceph.uploads, bucket):  # noqa: ASYNC110 - the store's
+            await asyncio.sleep(0.05)
     creating.cancel()
+    await asyncio.sleep(0)
+    relay.may_answer.set()
     with pytest.raises(asyncio.CancelledError):
         await creating
     await client.close()
