@@ -8,9 +8,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
+from app.cache import redis_link
 from testkit import samples
 from testkit.host import Host, hosting
-from testkit.live import wait_until
+from testkit.live import TIMEOUT, wait_until
 from testkit.service import refused_start
 from testkit.settings import make_settings
 from testkit.valkey import CacheServer, cache_server
@@ -30,7 +31,10 @@ def server(tmp_path: Path) -> Iterator[CacheServer]:
 
 
 @pytest.fixture
-def host(server: CacheServer, database_url: URL, tmp_path: Path) -> Iterator[Host]:
+def host(
+    server: CacheServer, database_url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Host]:
+    monkeypatch.setattr(redis_link, "OPERATION_SECONDS", TIMEOUT)  # a late answer is an error
     settings = make_settings(database_url, tmp_path / "data", redis_url=SecretStr(server.url))
     with hosting(settings, database_url) as host:
         yield host
