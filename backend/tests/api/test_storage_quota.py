@@ -52,19 +52,21 @@ async def test_a_file_that_is_declared_larger_than_what_is_left_is_refused_befor
     client: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.api.middleware.request_body.LINGER_SECONDS", 0)
-    headers = (await holder(database, LARGE + SIZE)).headers
+    quota = LARGE + SIZE
+    headers = (await holder(database, quota)).headers
     assert (await client.post(UPLOAD, files={"file": JPEG}, headers=headers)).status_code == 201
 
     async def begin() -> AsyncIterator[bytes]:
         yield form(part(JPEG))[:200]
         await asyncio.Event().wait()  # as long as the service asks for more
 
-    declared = LARGE + FORM_ALLOWANCE + 1
+    # More than the whole quota, for that nothing was used is remembered for a second.
+    declared = quota + FORM_ALLOWANCE + 1
     sent = {"content-type": CONTENT_TYPE, "content-length": str(declared)}
     answer = await client.post(UPLOAD, content=begin(), headers=headers | sent)
     assert_problem(answer, 413, "storage-quota-exceeded")
     problem = answer.json()
-    assert [problem[name] for name in ("used", "needed")] == [SIZE, LARGE + 1]
+    assert [problem[name] for name in ("used", "needed")] == [SIZE, quota + 1]
 
 
 async def test_a_file_that_may_need_less_than_is_declared_is_refused_by_what_it_needs_only(
