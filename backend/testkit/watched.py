@@ -61,11 +61,11 @@ def watched_service(
     with starting_services(make_checkout(folder / "checkout")) as start:
         own_folder = data_dir or folder / "data"
         service = start(f"METRICS_ADDRESS={metrics}", *own, *settings, data_dir=own_folder)
-        service.wait_until_it_serves()
         with (
             running_alertmanager(folder) as manager,
             running_prometheus(folder, metrics, alertmanager=manager, quicker=quicker) as server,
         ):
+            service.wait_until_it_serves()
             wait_until(lambda: server.value('up{job="image-host"}') == 1)
             wait_until(lambda: not server.firing())
             yield Watched(service, server, manager)

@@ -4,6 +4,7 @@ Each duration in the rules is divided by 60 (`testkit.prometheus`); nothing else
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 
@@ -75,11 +76,11 @@ def test_more_than_a_service_is_set_up_for_is_told(tmp_path: Path, proxy: Databa
         (failing,) = watched.labels("JobsFailing")
         assert failing["task"] == "render"
         proxy.delay = 0.1
-        with crowd(watched.service, 20), held_up(worker):
+        with crowd(watched.service, 20), held_up(watched.service.workers()[0]):
             watched.wait_for("PoolExhausted", "ConnectionsRefused", "EventLoopLagging")
-            assert [labels["process"] for labels in watched.labels("EventLoopLagging")] == [
-                "worker"
-            ]
+            # On a busy machine those that serve may lag as well.
+            lagging = {labels["process"] for labels in watched.labels("EventLoopLagging")}
+            assert "worker" in lagging
 
 
 def test_what_nobody_looked_after_is_told(tmp_path: Path, database_url: URL) -> None:
@@ -123,19 +124,15 @@ def test_what_nobody_looked_after_is_told(tmp_path: Path, database_url: URL) -> 
 def test_workers_that_end_again_and_again_are_told_and_then_a_service_that_is_down(
     tmp_path: Path, database_url: URL
 ) -> None:
-    with watched_service(tmp_path, "WORKER_PROCESSES=1", database=database_url) as watched:
-        killed: list[psutil.Process] = []
+    with watched_service(tmp_path, "WORKER_PROCESSES=2", database=database_url) as watched:
 
-        def kill_each_that_starts() -> bool:
-            """Before it works, however long that takes: the rule looks at a quarter of a minute."""
+        def is_told() -> bool:
             for worker in watched.service.workers():
-                if worker not in killed:
+                with suppress(psutil.NoSuchProcess):
                     worker.kill()
-                    killed.append(worker)
-            return len(killed) == 4
+            return watched.fires("ProcessesRestarting")
 
-        wait_until(kill_each_that_starts)
-        watched.wait_for("ProcessesRestarting")
+        wait_until(is_told, WAIT_SECONDS)
         (restarting,) = watched.labels("ProcessesRestarting")
         assert restarting["kind"] == "worker"
         watched.service.stop(SIGTERM)
