@@ -143,9 +143,7 @@ router = APIRouter(tags=["images"], route_class=RepeatableRoute)
         ),
     },
 )
-async def upload_image(
-    request: Request, response: Response, context: ContextDep, actor: Uploader
-) -> UploadedImageOut | JSONResponse:
+async def upload_image(request: Request, context: ContextDep, actor: Uploader) -> Response:
     """Store a JPEG, PNG, GIF, WebP, AVIF or HEIC image, sent as the field `file` of a form.
 
     `curl -F strip_metadata=true -F file=@photo.jpg http://localhost:8000/api/v1/images/upload`
@@ -159,10 +157,8 @@ async def upload_image(
     image = await context.services.uploads.upload(file, context.client_address, actor.user_id)
     location = {"Location": f"{context.images_url}/{image.id}"}
     if isinstance(image, ExistingImage):
-        shown = await show(context, image, ImageOut)
-        return JSONResponse(shown.model_dump(mode="json"), headers=location)
-    response.headers.update(location)
-    return await _shown(image, context)
+        return _described(await show(context, image, ImageOut), HTTP_200_OK, location)
+    return _described(await _shown(image, context), HTTP_201_CREATED, location)
 
 
 @router.post(
@@ -271,6 +267,11 @@ def _require_may_hide(actor: Actor, file: IncomingFile) -> None:
     """
     if not (file.options.is_public or actor.may_hide):
         raise user_errors.InvalidKey
+
+
+def _described(image: ImageOut, status: int, headers: dict[str, str]) -> Response:
+    """Return the answer that describes one image."""
+    return Response(image.model_dump_json(), status, headers, "application/json")
 
 
 async def _shown(image: Image, context: Context) -> UploadedImageOut:
