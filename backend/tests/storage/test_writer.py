@@ -174,10 +174,25 @@ def test_pieces_of_a_large_file_stay_out_of_the_page_cache(
     assert path.read_bytes() == DATA[: 2 * PAGE]
 
 
-def is_cached(path: Path) -> bool:
+def test_of_the_last_piece_of_a_large_file_only_the_last_page_passes_through_the_page_cache(
+    carry_out: CarryOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, target = tmp_path / "staged", tmp_path / "file"
+    assert carry_out(Order(str(path), 0, 0, PAGE, None)) == [None]
+    if is_cached(path):
+        pytest.skip("this filesystem cannot write past the page cache")
+    calls = note_calls(monkeypatch, tmp_path)
+    assert carry_out(Order(str(path), PAGE, PAGE, 2 * PAGE + 100, str(target))) == [None]
+    assert calls == ["write staged", "write staged", "fsync staged", "rename staged", "fsync ."]
+    assert is_cached(target, 3 * PAGE)
+    assert not is_cached(target, PAGE)
+    assert target.read_bytes() == DATA[: 3 * PAGE + 100]
+
+
+def is_cached(path: Path, offset: int = 0) -> bool:
     with path.open("rb") as file:
         try:
-            return os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT) == 1
+            return os.preadv(file.fileno(), [bytearray(1)], offset, os.RWF_NOWAIT) == 1
         except BlockingIOError:
             return False
 

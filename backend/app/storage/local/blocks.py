@@ -13,9 +13,9 @@ from app.storage.local.writer_program import named
 if TYPE_CHECKING:
     from app.storage.local.process import WriterProcess
 
-BLOCK: Final = 256 * 1024
+BLOCK: Final = 512 * 1024
 """Bytes that an upload holds in memory, and has written at a time."""
-KEPT: Final = 64
+KEPT: Final = 32
 """Blocks whose memory is kept for the next uploads. That of others is returned to the system."""
 
 

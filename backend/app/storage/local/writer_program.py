@@ -156,25 +156,23 @@ def _steps(order: Order, memory: memoryview, checksums: Checksums) -> _Steps:
     """
     piece = memory[order.begin : order.begin + order.length]
     checksum = checksums.pop(order.path, None) if order.offset else sha256()
+    is_whole_file = order.target is not None and not order.offset
     with _opened(order) as descriptor:
-        if order.target is None:
-            yield
-            if checksum:
-                checksum.update(piece)
-                checksums[order.path] = checksum
-            with named("write", order.path):
-                written = _write_directly(descriptor, piece, order.offset)
-            if written < order.length:
-                _write(order, descriptor, piece, written)
-                _sync(order, descriptor)
-            return None
-        _write(order, descriptor, piece)
-        if order.proof:
+        if is_whole_file:  # small, and may be asked for soon
+            _write(order, descriptor, piece)
+        if order.target and order.proof:
             require(Proof(*order.proof))
         yield
         if checksum:
             checksum.update(piece)
-        _sync(order, descriptor)
+        written = len(piece) if is_whole_file else _write_directly(order, descriptor, piece)
+        _write(order, descriptor, piece, written)
+        if order.target or written < len(piece):
+            _sync(order, descriptor)
+    if order.target is None:
+        if checksum:
+            checksums[order.path] = checksum
+        return None
     yield
     with named("rename", order.path, order.target):
         os.rename(order.path, order.target)  # noqa: PTH104 - names are all that is needed here
@@ -245,14 +243,16 @@ def _write(order: Order, descriptor: int, piece: memoryview, begin: int = 0) -> 
             begin += os.pwrite(descriptor, piece[begin:], order.offset + begin)
 
 
-def _write_directly(descriptor: int, piece: memoryview, offset: int) -> int:
+def _write_directly(order: Order, descriptor: int, piece: memoryview) -> int:
     """Write whole pages past the page cache; return how many bytes, 0 where that is impossible."""
-    if not _DIRECT or len(piece) % PAGE:
+    pages = piece[: len(piece) // PAGE * PAGE]
+    if not (_DIRECT and pages):
         return 0
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | _DIRECT)
-        return os.pwrite(descriptor, piece, offset)
+        with named("write", order.path):
+            return os.pwrite(descriptor, pages, order.offset)
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
