@@ -498,7 +498,7 @@ async def test_a_worker_all_of_whose_places_are_taken_is_consuming(
         await end.wait()
 
     await insert(database, A)
-    async with working(database, render(run)) as worker:
+    async with working(database, render(run, 3 * TIMEOUT)) as worker:
         await begun.wait()
         await asyncio.sleep(1)  # twice the silence
         await until(lambda: worker.is_consuming)
