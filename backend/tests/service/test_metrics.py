@@ -204,9 +204,9 @@ def test_the_folder_is_removed_when_the_service_stops_or_at_the_next_start_after
 ) -> None:
     settings = ("METRICS_ADDRESS=127.0.0.1:0",)
     killed = Measured(start(*settings).wait_until_it_serves())
-    left, processes = killed.folder, killed.service.all_processes()
+    left, processes = killed.folder, [killed.service.main, *killed.service.serving()]
     killed.service.main.kill()
-    assert_ended([one for one in processes if one.name() != "postgres"])
+    assert_ended(processes)
     stopped = Measured(start(*settings).wait_until_it_serves())
     assert not left.exists()
     folder = stopped.folder
