@@ -14,7 +14,7 @@ from app.api.context import Context
 _AUTHORIZATION: Final = b"authorization"
 _API_KEY: Final = b"x-api-key"
 _CACHE_CONTROL: Final = (b"cache-control", b"x-cache-control")
-"""The second where nginx sends the file, and names it as the first (ADR 58)."""
+"""The second is what a file says whose bytes nginx gets elsewhere (`renamed_fields`)."""
 
 
 class Authentication:
@@ -51,7 +51,7 @@ def _kept_by_nobody(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, 
     nothing from the browser's own, where somebody else may use the next key.
     """
     kept = [*fields]
-    if not any(name.lower() in _CACHE_CONTROL for name, _ in kept):
+    if not any(name in _CACHE_CONTROL for name, _ in kept):
         kept.append((b"cache-control", b"no-store"))
     return kept
 
