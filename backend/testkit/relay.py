@@ -87,6 +87,14 @@ class Relay:
         writer.transport.abort()
 
 
+def instead(answer: bytes, received: bytes) -> bytes:
+    """Return an answer of HTTP for the first piece of the server's own, and nothing for the others.
+
+    Let it end its connection: the next answer may come in one piece with the rest of this one.
+    """
+    return answer if received.startswith(b"HTTP/1.1 ") else b""
+
+
 @asynccontextmanager
 async def relaying(url: str) -> AsyncIterator[tuple[str, Relay]]:
     """Run a relay to an address of this machine; yield its own address."""

@@ -10,6 +10,7 @@ import pytest
 from testkit import samples
 from testkit.problems import assert_problem
 from testkit.programs import needs_ceph
+from testkit.relay import instead
 from testkit.s3_host import S3Host, impatient
 
 pytestmark = needs_ceph
@@ -81,7 +82,7 @@ async def test_an_answer_that_is_none_of_the_store_is_answered_503_and_the_log_s
     host: S3Host, altered: bytes, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     image_id = await host.store(JPEG)
-    host.relay.alter = lambda _answer: altered
+    host.relay.alter = partial(instead, altered)
     await assert_unavailable(host, image_id)
     assert sentence in caplog.text
     host.relay.alter = bytes

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import httpx
@@ -51,7 +50,7 @@ MAX_LIBRARY_MODULES: Final = 730
 MAX_OWN_MODULES: Final = 250
 """243."""
 MAX_STARTS_OF_FASTAPI: Final = 3.5
-"""2.3: the processor time of a start, by that of importing FastAPI."""
+"""2.3."""
 MAX_SERVING_MB: Final = 110
 """Resident: 81."""
 MAX_WORKER_MB: Final = 150
@@ -81,8 +80,8 @@ WATCHING: Final = " (run)"
 class Lean:
     """What was seen of default services."""
 
-    start_seconds: list[float]
-    """Of processor time, until the service serves."""
+    starts_of_fastapi: list[float]
+    """The processor time of each start, until the service serves, by that of importing FastAPI."""
     modules: set[str]
     serving_bytes: int
     writer_bytes: list[int]
@@ -107,7 +106,7 @@ def lean(folder: Path) -> Lean:
     _run(folder)
     first, *others = [_run(folder) for _ in range(STARTS)]
     for other in others:
-        first.start_seconds += other.start_seconds
+        first.starts_of_fastapi += other.starts_of_fastapi
     return first
 
 
@@ -127,8 +126,8 @@ def test_a_default_service_imports_no_more_modules_than_it_needs(lean: Lean) -> 
 
 
 def test_a_start_takes_little_more_processor_time_than_the_framework(lean: Lean) -> None:
-    ratio = median(lean.start_seconds) / median(_import_seconds("fastapi") for _ in range(STARTS))
-    assert ratio <= MAX_STARTS_OF_FASTAPI, (
+    # Whatever else the machine does lengthens either by chance: the best turn shows the code.
+    assert min(lean.starts_of_fastapi) <= MAX_STARTS_OF_FASTAPI, (
         "see what takes long to import with `python -X importtime -m app`, or what the start "
         "does with `python -m cProfile -m app`"
     )
@@ -178,7 +177,7 @@ def test_a_service_without_workers_pays_nothing_for_them(lean: Lean, folder: Pat
 def _run(folder: Path, **settings: str) -> Lean:
     """Run a service for a few requests; return what it cost."""
     process, log = _start(folder, "Docs: ", **settings)
-    start_seconds = sum(process.cpu_times()[:2])
+    starts_of_fastapi = sum(process.cpu_times()[:2]) / _import_seconds("fastapi")
     if not settings:
         wait_until(lambda: TAKES_JOBS in log.read_text())
     (url,) = [
@@ -198,7 +197,7 @@ def _run(folder: Path, **settings: str) -> Lean:
     workers = [child for child in children if _is_worker(child)]
     others = [child for child in children if child not in (*writers, *workers)]
     seen = Lean(
-        [start_seconds],
+        [starts_of_fastapi],
         modules=set(),
         serving_bytes=process.memory_info().rss,
         writer_bytes=[writer.memory_info().rss for writer in writers],

@@ -47,6 +47,28 @@ def ask(client: socket.socket) -> bytes:
     return client.recv(65536)
 
 
+def stop_serving(service: Service) -> list[psutil.Process]:
+    """Stop the processes that answer requests; return them."""
+    serving = service.serving()
+    for process in serving:
+        process.send_signal(signal.SIGSTOP)
+    # One that is not stopped yet would act on the next signal.
+    wait_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in serving))
+    return serving
+
+
+def tell_to_end(service: Service, stopped: list[psutil.Process]) -> None:
+    """Send SIGTERM, which the processes see before anything else when they go on."""
+    service.main.send_signal(signal.SIGTERM)
+    wait_until(lambda: all(is_pending(signal.SIGTERM, one) for one in stopped))
+    time.sleep(0.2)  # they look every 0.1 s whether they are to end: at once, if that is over
+
+
+def resume(stopped: list[psutil.Process]) -> None:
+    for process in stopped:
+        process.send_signal(signal.SIGCONT)
+
+
 def is_pending(number: int, process: psutil.Process) -> bool:
     """Return whether a signal waits for a process that is stopped."""
     status = Path(f"/proc/{process.pid}/status").read_text()
@@ -59,19 +81,16 @@ def test_connections_in_the_backlog_are_served_before_the_service_ends(
     start: StartService, workers: int
 ) -> None:
     service = start(f"WORKERS={workers}").wait_until_it_serves()
-    for process in service.serving():
-        process.send_signal(signal.SIGSTOP)
+    stopped = stop_serving(service)
     with ExitStack() as opened:
         clients = [opened.enter_context(connect(service)) for _ in range(50)]
         for client in clients[:40]:
             client.sendall(REQUEST)
-        service.main.send_signal(signal.SIGTERM)
         # The supervisor stops listening while none of its workers can accept.
-        wait_until(lambda: all(is_pending(signal.SIGTERM, one) for one in service.serving()))
+        tell_to_end(service, stopped)
         for client in clients[40:]:
             client.sendall(REQUEST)
-        for process in service.serving():
-            process.send_signal(signal.SIGCONT)
+        resume(stopped)
         for client in clients:
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 ")
@@ -128,18 +147,13 @@ def test_a_request_on_a_kept_connection_is_answered_after_the_signal(
     with connect(service) as kept, connect(service) as half_sent:
         half_sent.sendall(READINESS[:20])
         assert ask(kept).startswith(b"HTTP/1.1 200 ")
-        serving = service.serving()
-        for process in serving:
-            process.send_signal(signal.SIGSTOP)
+        stopped = stop_serving(service)
         kept.sendall(READINESS)
-        service.main.send_signal(signal.SIGTERM)
-        wait_until(lambda: all(is_pending(signal.SIGTERM, process) for process in serving))
-        for process in serving:
-            process.send_signal(signal.SIGCONT)
-        answers = [kept.recv(65536)]
-        while b"connection: close\r\n" not in answers[-1].lower():  # before the signal was seen
-            answers.append(ask(kept))
-        assert all(answer.startswith(b"HTTP/1.1 ") for answer in answers)
+        tell_to_end(service, stopped)
+        resume(stopped)
+        answer = kept.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 ")
+        assert b"connection: close\r\n" in answer.lower()
         assert kept.recv(65536) == b"", "closed as announced, not reset"
         time.sleep(1)  # longer than idle connections are kept
         half_sent.sendall(READINESS[20:])

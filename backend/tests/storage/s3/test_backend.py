@@ -19,7 +19,7 @@ from app.storage.s3.credentials import Credentials
 from app.storage.s3.marking import NAME
 from testkit.ceph import Ceph
 from testkit.programs import needs_ceph
-from testkit.relay import Relay
+from testkit.relay import Relay, instead
 from testkit.storages import put, read_all, storage_over
 
 pytestmark = needs_ceph
@@ -56,10 +56,6 @@ def _once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let requests be made once, and a store hang for a moment only."""
     monkeypatch.setattr(calls, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(exchange, "PROGRESS_SECONDS", 0.5)
-
-
-def instead(answer: bytes, _received: bytes) -> bytes:
-    return answer
 
 
 async def keys(storage: S3Storage) -> list[str]:
@@ -199,8 +195,11 @@ async def test_a_complete_that_fails_inside_of_a_success_is_none(far: Far) -> No
     staged = await storage.stage(KEY, "image/jpeg")
     await staged.write(LARGE)
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"
-    failure = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    relay.alter = lambda _received: failure
+    failure = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    relay.alter = partial(instead, failure)
     with pytest.raises(StorageUnavailable):
         await staged.publish()
     relay.alter = bytes
@@ -284,7 +283,8 @@ async def test_a_store_that_sends_another_span_fails_the_download(far: Far, sent
     storage, relay = far
     await put(storage, KEY, b"0123456789")
     answer = (
-        b"HTTP/1.1 206 Partial Content\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+        b"HTTP/1.1 206 Partial Content\r\nConnection: close\r\n"
+        b"Last-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
         b"Content-Range: bytes 0-4/10\r\nContent-Length: %d\r\n\r\n%b" % (len(sent), sent)
     )
     relay.alter = partial(instead, answer)
@@ -339,7 +339,8 @@ async def test_a_span_that_begins_elsewhere_is_not_taken_for_the_one_asked_for(f
     storage, relay = far
     await put(storage, KEY, b"0123456789")
     answer = (
-        b"HTTP/1.1 206 Partial Content\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
+        b"HTTP/1.1 206 Partial Content\r\nConnection: close\r\n"
+        b"Last-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n"
         b"Content-Range: bytes 0-4/10\r\nContent-Length: 5\r\n\r\n01234"
     )
     relay.alter = partial(instead, answer)

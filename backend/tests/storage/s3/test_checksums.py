@@ -17,7 +17,7 @@ from app.storage.s3.credentials import Credentials
 from app.storage.s3.signing import PAYLOAD
 from testkit.ceph import Ceph
 from testkit.programs import needs_ceph
-from testkit.relay import Relay
+from testkit.relay import Relay, instead
 from testkit.storages import put
 
 pytestmark = needs_ceph
@@ -52,10 +52,13 @@ def sent_by(relay: Relay) -> list[bytes]:
 def answered(*answers: bytes) -> Callable[[bytes], bytes]:
     """Replace the first answers; empty = it passes."""
     left = iter(answers)
+    current = b""
 
     def alter(passing: bytes) -> bytes:
-        begins = passing.startswith(b"HTTP/1.1 ")
-        return (begins and next(left, b"")) or passing
+        nonlocal current
+        if passing.startswith(b"HTTP/1.1 "):
+            current = next(left, b"")
+        return instead(current, passing) if current else passing
 
     return alter
 

@@ -1,6 +1,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from app.storage.s3.client import S3Client
 from testkit.ceph import Ceph
 from testkit.live import TIMEOUT, until
 from testkit.programs import needs_ceph, needs_openssl
-from testkit.relay import Relay
+from testkit.relay import Relay, instead
 from testkit.storages import ConnectS3
 from testkit.tls import make_certificate
 
@@ -27,18 +28,25 @@ Far = tuple[S3Client, Relay]
 
 
 def answering(status: str, body: bytes = b"", fields: str = "") -> Callable[[bytes], bytes]:
-    head = f"HTTP/1.1 {status}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
-    return lambda _: head.encode() + body
+    fields += f"Connection: close\r\nContent-Length: {len(body)}\r\n"
+    answer = f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
+    return partial(instead, answer)
 
 
 def once(alter: Callable[[bytes], bytes], relay: Relay) -> Callable[[bytes], bytes]:
-    """Alter the first answer only."""
+    """Alter the first answer only, whose further pieces are lost."""
 
-    def altered(received: bytes) -> bytes:
-        relay.alter = bytes
+    def alter_first(received: bytes) -> bytes:
+        relay.alter = lose_rest
         return alter(received)
 
-    return altered
+    def lose_rest(received: bytes) -> bytes:
+        if not received.startswith(b"HTTP/1.1 "):
+            return b""
+        relay.alter = bytes
+        return received
+
+    return alter_first
 
 
 @pytest.fixture
