@@ -11,9 +11,8 @@ from app.database.engine import Database
 from app.observability.figures import Dependency
 from app.services import reading
 from app.services.figures import FigureReader
-from app.services.identity import StorageIdentity
-from app.services.readiness import Readiness
 from app.storage.memory import MemoryStorage
+from testkit.figures import open_reader
 from testkit.live import TIMEOUT
 from testkit.valkey import cache_server
 
@@ -32,18 +31,15 @@ async def test_a_cache_is_up_until_it_ends_and_again_when_it_is_back(
     monkeypatch.setattr(reading, "INTERVAL", 0.05)
     monkeypatch.setattr(reading, "FIRST_DEADLINE", TIMEOUT)
     monkeypatch.setattr(redis_connections, "MAX_PAUSE", 0.1)
-    storage = MemoryStorage()
     with cache_server(tmp_path) as server:
         cache = RedisCache(server.url, 300)
-        readiness = Readiness(database, storage, StorageIdentity(database, storage), cache)
-        reader = FigureReader(database, storage, cache, readiness)
-        up = await reach(reader, is_up=True)
-        assert up.reason == ""
-        server.kill()
-        down = await reach(reader, is_up=False)
-        assert down.reason
-        assert down.since > up.since
-        server.start()
-        assert (await reach(reader, is_up=True)).since > down.since
-        await reader.close()
+        async with open_reader(database, MemoryStorage(), cache) as reader:
+            up = await reach(reader, is_up=True)
+            assert up.reason == ""
+            server.kill()
+            down = await reach(reader, is_up=False)
+            assert down.reason
+            assert down.since > up.since
+            server.start()
+            assert (await reach(reader, is_up=True)).since > down.since
         await cache.close()

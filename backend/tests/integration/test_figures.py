@@ -1,8 +1,6 @@
 """What is read of a service when somebody asks how it is."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,25 +13,15 @@ from app.domain.errors import StorageUnavailable
 from app.domain.job import RENDER, TASKS, NewJob
 from app.observability.figures import Figures, Maintenance, QueuedJobs, StoredImages
 from app.services import figures, readiness, reading
-from app.services.figures import FigureReader
-from app.services.identity import StorageIdentity
 from app.services.maintenance import record_backup, record_fsck
-from app.services.readiness import Readiness
 from app.statements.jobs import insert_jobs
 from app.storage.base import StorageBackend
 from app.storage.local.backend import LocalStorage
 from app.storage.memory import MemoryStorage
 from testkit.database_proxy import DatabaseProxy
+from testkit.figures import open_reader
 from testkit.live import TIMEOUT
 from testkit.uploads import add, execute, row
-
-
-@asynccontextmanager
-async def open_reader(database: Database, storage: StorageBackend) -> AsyncIterator[FigureReader]:
-    identity = StorageIdentity(database, storage)
-    reader = FigureReader(database, storage, None, Readiness(database, storage, identity))
-    yield reader
-    await reader.close()
 
 
 async def read(database: Database, storage: StorageBackend) -> Figures:

@@ -17,14 +17,12 @@ from app.observability.metrics.exposition import Exposition
 from app.observability.metrics.figures import FiguresCollector
 from app.observability.observer import SILENT
 from app.services import figures, reading
-from app.services.figures import FigureReader
-from app.services.identity import StorageIdentity
-from app.services.readiness import Readiness
 from app.statements.images import find_images
 from app.statements.slowest import list_slowest
 from app.storage.memory import MemoryStorage
 from testkit.contrib_postgres import contrib_postgres
 from testkit.databases import execute, prepare
+from testkit.figures import open_reader
 from testkit.live import TIMEOUT
 from testkit.programs import needs_postgres
 
@@ -186,13 +184,8 @@ async def read(database: Database) -> object:
 
 
 async def read_figures(database: Database) -> Figures:
-    storage = MemoryStorage()
-    readiness = Readiness(database, storage, StorageIdentity(database, storage))
-    reader = FigureReader(database, storage, None, readiness)
-    try:
+    async with open_reader(database, MemoryStorage()) as reader:
         found = await reader.read()
-    finally:
-        await reader.close()
     assert found.database
     assert found.database.is_up
     return found
