@@ -199,6 +199,20 @@ async def test_a_cancelled_upload_waits_for_a_stopped_writer_no_longer_than_the_
     await put_at_last(storage, OTHER)
 
 
+async def test_a_writer_that_is_at_work_when_the_service_is_cancelled_is_killed_and_collected(
+    storage: LocalStorage,
+) -> None:
+    stopped = running(storage)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    upload = asyncio.create_task(put(storage))
+    await until(lambda: storage._writer._unanswered)
+    assert storage._writer._items._worker
+    storage._writer._items._worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert not psutil.pid_exists(stopped.pid), "not even as a zombie"
+
+
 async def test_probe_finds_a_stopped_writer_and_its_replacement(storage: LocalStorage) -> None:
     os.kill(running(storage).pid, signal.SIGSTOP)
     with pytest.raises(StorageUnavailable) as failure:

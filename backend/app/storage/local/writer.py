@@ -179,7 +179,7 @@ class Writer:
             await self._kill(process, items, seconds)
             return [_no_answer(seconds, item) for item in items]
         except BaseException:
-            process.kill()
+            await process.killed()
             raise
         finally:
             self._unanswered = ()
