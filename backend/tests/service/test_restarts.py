@@ -58,10 +58,10 @@ def stop_serving(service: Service) -> list[psutil.Process]:
 
 
 def tell_to_end(service: Service, stopped: list[psutil.Process]) -> None:
-    """Send SIGTERM, which the processes see before anything else when they go on."""
+    """Send SIGTERM; once resumed, the processes act on it before they read any request."""
     service.main.send_signal(signal.SIGTERM)
     wait_until(lambda: all(is_pending(signal.SIGTERM, one) for one in stopped))
-    time.sleep(0.2)  # they look every 0.1 s whether they are to end: at once, if that is over
+    time.sleep(0.2)  # uvicorn looks every 0.1 s whether it is to end; what is overdue comes first
 
 
 def resume(stopped: list[psutil.Process]) -> None:

@@ -87,17 +87,15 @@ class WriterProcess:
         """Let it end, and log an exit status that is not 0."""
         self._orders.close()
         if not await ends_within(self._process, END_SECONDS):
-            self.kill()
-            await ends_within(self._process, KILL_SECONDS)
+            await self.killed()
         if status := self._process.poll():
             _log.error("the process that writes uploads has ended with status %s", status)
 
-    def kill(self) -> None:
-        """End it at once; in a system call that the disk keeps waiting, only after that."""
+    async def killed(self) -> bool:
+        """Kill it; return whether it ended within `KILL_SECONDS`.
+
+        A system call that the disk keeps waiting is over first.
+        """
         self._orders.close()
         self._process.kill()
-
-    async def killed(self) -> bool:
-        """Kill it; return whether it ended within `KILL_SECONDS`."""
-        self.kill()
         return await ends_within(self._process, KILL_SECONDS)
