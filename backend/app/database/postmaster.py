@@ -1,15 +1,20 @@
 """The server process of the embedded PostgreSQL: started, found, waited for, and stopped."""
 
+import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from app.database.programs import EmbeddedDatabaseError, Programs, last_words
+from app.observability.reasons import reason
 from app.runtime import signals
+from app.runtime.processes import outcome_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -17,17 +22,25 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 120
 """How long a start may take: recovery after a crash replays what was not yet written."""
 START_ATTEMPTS: Final = 5
+WATCH_SECONDS: Final = 1
+"""How long it may take until it is noticed that a server has ended by itself."""
+MOST_PAUSE: Final = 30
+"""Seconds until a server is started again that ended soon after each of its last starts."""
 STOP_SECONDS: Final = 60
 """How long a stop may take before the server is stopped without writing what it has in memory."""
 _POLL_SECONDS: Final = 0.05
+_MOST_WORDS: Final = 8192
+"""Bytes of the log that are searched for why a server has ended."""
 _NO_PID: Final = 2**31 - 1
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
 def running(
     folder: Path, programs: Programs, socket_folder: Path, connections: int
 ) -> Iterator[None]:
-    """Run the server until the end of the block.
+    """Run the server until the end of the block; start it again whenever it ends before that.
 
     A signal that is pending ends the wait for it to become ready.
 
@@ -39,23 +52,105 @@ def running(
         *("-h", "", "-k", str(socket_folder)),
         *("-c", f"max_connections={connections}", "-c", "lc_messages=C"),
     )
-    with ExitStack() as opened:
-        for attempt in range(1, START_ATTEMPTS + 1):
-            begin = log.stat().st_size if log.exists() else 0
-            server = programs.postgres(folder, log, *options)
-            opened.callback(_end, server)
-            if _becomes_ready(server, folder):
-                break
-            # A start may fail while processes of a killed server are still ending.
-            if attempt == START_ATTEMPTS:
-                with log.open(errors="replace") as lines:
-                    lines.seek(begin)
-                    words = last_words(lines.read())
-                raise EmbeddedDatabaseError(
-                    f"The embedded database in {folder} did not start. PostgreSQL says: {words}"
-                )
-            time.sleep(0.5)
+    server = _Server(folder, log, partial(programs.postgres, folder, log, *options))
+    try:
+        server.wait_until_ready()
+        server.watch()
         yield
+    finally:
+        server.end()
+
+
+class _Server:
+    """The server over a folder, which is started at once.
+
+    Args:
+        folder: Where its data is.
+        log: Where it says why it ends.
+        start: Starts a process of it.
+    """
+
+    def __init__(
+        self, folder: Path, log: Path, start: "Callable[[], subprocess.Popen[bytes]]"
+    ) -> None:
+        self._folder = folder
+        self._log = log
+        self._start = start
+        self._is_ending = Event()
+        self._watching = Thread(target=self._keep_up)
+        self._start_process()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it is ready or a signal is pending.
+
+        Raises:
+            EmbeddedDatabaseError: If it does not start.
+        """
+        for attempt in range(START_ATTEMPTS):
+            if attempt:  # A start may fail while processes of a killed server are still ending.
+                time.sleep(0.5)
+                self._start_process()
+            if _becomes_ready(self._process, self._folder):
+                return
+        raise EmbeddedDatabaseError(
+            f"The embedded database in {self._folder} did not start. "
+            f"PostgreSQL says: {self._last_words()}"
+        )
+
+    def watch(self) -> None:
+        """Start it again, in a thread, whenever it has ended before `end`."""
+        self._watching.start()
+
+    def end(self) -> None:
+        """Stop it, unless it has ended by itself."""
+        with signals.held():
+            self._is_ending.set()
+            if self._watching.ident:
+                self._watching.join()
+            if self._process.poll() is None:
+                _stop(self._process.pid)
+                self._process.wait()
+
+    def _keep_up(self) -> None:
+        """One that ends soon after its start is started again after a pause, which doubles."""
+        pause, failure = 0, ""
+        while not self._is_ending.wait(WATCH_SECONDS):
+            if not failure and self._process.poll() is None:
+                continue
+            lasted = time.monotonic() - self._started_at
+            pause = 0 if lasted >= MOST_PAUSE else min(2 * pause + 1, MOST_PAUSE)
+            outcome = failure or self._outcome()
+            _log.error("the embedded PostgreSQL %s; the next start is in %s s", outcome, pause)
+            if not self._is_ending.wait(pause):
+                failure = self._start_again()
+
+    def _start_again(self) -> str:
+        """Return why it cannot be started, or nothing."""
+        try:
+            stop_leftover(self._folder)
+            self._start_process()
+        except OSError as error:
+            return f"cannot be started: {reason(error)}"
+        return ""
+
+    def _outcome(self) -> str:
+        status = self._process.wait()
+        words = f" (PostgreSQL says: {self._last_words()})" if status >= 0 else ""
+        return outcome_of(status) + words
+
+    def _start_process(self) -> None:
+        self._started_at = time.monotonic()
+        self._log_begins = self._log.stat().st_size if self._log.exists() else 0
+        self._process = self._start()
+
+    def _last_words(self) -> str:
+        """Return why it has ended, from the end of what it has written to the log."""
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(self._log_begins, self._log.stat().st_size - _MOST_WORDS))
+                return last_words(log.read().decode(errors="replace"))
+        except OSError as error:
+            return reason(error)
 
 
 def _becomes_ready(server: "subprocess.Popen[bytes]", folder: Path) -> bool:
@@ -107,14 +202,6 @@ def stop_leftover(folder: Path) -> None:
     """Stop the server that a killed service has left running over a folder, if there is one."""
     if is_running(folder):
         _stop(_pid_file(folder)[0])
-
-
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Stop a server of ours, unless it has ended by itself."""
-    with signals.held():
-        if server.poll() is None:
-            _stop(server.pid)
-            server.wait()
 
 
 def _stop(pid: int) -> None:

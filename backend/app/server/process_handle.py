@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from app.runtime import signals
+from app.runtime.processes import outcome_of
 from app.server.process_kinds import ProcessKind
 
 BEAT: Final = b"."
@@ -109,8 +109,4 @@ class ProcessHandle(subprocess.Popen[bytes]):
         except subprocess.TimeoutExpired:  # it has closed the channel and yet not ended
             self.kill()
             status = self.wait()
-        if status >= 0:
-            return f"{self.kind.name} {self.pid} has ended with status {status}"
-        name = signal.Signals(-status).name
-        hint = " (kill -9, or the system is short of memory)" if name == "SIGKILL" else ""
-        return f"{self.kind.name} {self.pid} was killed by {name}{hint}"
+        return f"{self.kind.name} {self.pid} {outcome_of(status)}"

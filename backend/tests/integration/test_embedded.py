@@ -1,18 +1,24 @@
 """The embedded PostgreSQL: what crashes leave behind, and who may use it."""
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy.engine import URL
 
 from app.database import postmaster as server_process
 from app.database.embedded import embedded_postgres, shared_postgres
 from app.database.programs import EmbeddedDatabaseError, Programs
-from testkit.databases import fetch_value
-from testkit.processes import has_ended
+from app.domain.errors import DatabaseUnavailable
+from testkit.databases import execute, fetch_value
+from testkit.live import wait_until
+from testkit.processes import assert_ended, has_ended
 
 BACKEND = Path(__file__).parents[2]
 START = """
@@ -76,9 +82,79 @@ def test_it_stops_with_its_service(tmp_path: Path) -> None:
     assert has_ended(process)
 
 
-def test_a_killed_server_does_not_delay_the_end_of_its_service(tmp_path: Path) -> None:
+def test_a_killed_server_neither_delays_the_end_of_its_service_nor_returns_after_it(
+    tmp_path: Path,
+) -> None:
     with embedded_postgres(tmp_path / "postgres"):
-        postmaster(tmp_path / "postgres").kill()
+        killed = postmaster(tmp_path / "postgres")
+        killed.kill()
+        wait_until(lambda: has_ended(killed))
+    assert not server_process.is_running(tmp_path / "postgres")
+
+
+def accepts(url: URL) -> bool:
+    with suppress(DatabaseUnavailable):
+        return asyncio.run(fetch_value(url, "SELECT 1")) == 1
+    return False
+
+
+@pytest.fixture
+def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notice soon that a server has ended."""
+    monkeypatch.setattr(server_process, "WATCH_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("watched_closely")
+def test_a_server_that_is_killed_is_started_again_with_what_was_committed(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        asyncio.run(execute(url, "CREATE TABLE kept AS SELECT 7"))
+        for _ in range(2):
+            killed = [postmaster(folder), *postmaster(folder).children()]
+            killed[0].kill()
+            assert_ended(killed)
+            wait_until(lambda: accepts(url))
+            assert asyncio.run(fetch_value(url, "SELECT * FROM kept")) == 7
+        last = postmaster(folder)
+    assert has_ended(last)
+
+
+@pytest.mark.usefixtures("watched_closely")
+def test_a_server_that_does_not_start_again_says_why_and_is_tried_less_and_less_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        written = (folder / "postgresql.conf").read_text()
+        (folder / "postgresql.conf").write_text("shared_buffers = nonsense\n")
+        postmaster(folder).kill()
+        wait_until(lambda: len(caplog.messages) == 2)
+        (folder / "postgresql.conf").write_text(written)
+        wait_until(lambda: accepts(url))
+    killed, ended = (message.split("; the next start is in ") for message in caplog.messages[:2])
+    assert killed[0] == (
+        "the embedded PostgreSQL was killed by SIGKILL (kill -9, or the system is short of memory)"
+    )
+    assert re.fullmatch(
+        "the embedded PostgreSQL has ended with status 1"
+        r" \(PostgreSQL says: configuration file .* contains errors\)",
+        ended[0],
+    )
+    assert int(killed[1].removesuffix(" s")) < int(ended[1].removesuffix(" s"))
+
+
+@pytest.mark.usefixtures("watched_closely")
+def test_a_server_whose_folder_is_away_is_started_again_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "postgres"
+    with embedded_postgres(folder) as url:
+        killed = postmaster(folder)
+        away = folder.rename(tmp_path / "away")
+        killed.kill()
+        wait_until(lambda: "PostgreSQL cannot be started: No such file" in caplog.text)
+        away.rename(folder)
+        wait_until(lambda: accepts(url))
 
 
 def test_a_server_that_does_not_stop_is_killed(

@@ -35,8 +35,9 @@ def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
     tmp_path: Path,
 ) -> None:
     with watched_service(tmp_path) as watched:
-        pid_file = watched.service.data_dir / "postgres" / "postmaster.pid"
-        psutil.Process(int(pid_file.read_text().split()[0])).kill()
+        folder = watched.service.data_dir / "postgres"
+        (folder / "postgresql.conf").write_text("shared_buffers = nonsense\n")  # else it is back
+        psutil.Process(int((folder / "postmaster.pid").read_text().split()[0])).kill()
         watched.wait_for("DatabaseDown")
         with crowd(watched.service, 8):
             watched.wait_for("BudgetBurning")

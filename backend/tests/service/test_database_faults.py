@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
@@ -25,6 +26,7 @@ from testkit.databases import prepare
 from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
 from testkit.problems import assert_problem
+from testkit.service import StartService, listed_ids, upload
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()
@@ -422,3 +424,28 @@ def test_a_database_that_restarts_under_load_costs_503_and_no_image(tmp_path: Pa
             assert host.download(image_id) == content
         assert not {*load.deleted} & {*host.stored_ids()}
         wait_until(lambda: host.client.get("/health/ready").status_code == 200)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_embedded_database_that_is_killed_is_back_by_itself_with_every_image(
+    start: StartService, workers: int
+) -> None:
+    service = start(f"WORKERS={workers}").wait_until_it_serves()
+    before = upload(service)
+    pid_file = service.data_dir / "postgres" / "postmaster.pid"
+    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+    statuses = set[int]()
+
+    def is_stored() -> bool:
+        form = {"file": ("photo.jpg", JPEG)}
+        answer = httpx.post(f"{service.url}/api/v1/images/upload", files=form, timeout=TIMEOUT)
+        statuses.add(answer.status_code)
+        return answer.status_code == httpx.codes.CREATED
+
+    wait_until(is_stored)
+    assert statuses <= {httpx.codes.CREATED, httpx.codes.SERVICE_UNAVAILABLE}
+    assert before["id"] in listed_ids(service)
+    assert len(listed_ids(service)) == 2
+    assert service.output.count("the embedded PostgreSQL was killed by SIGKILL") == 1
+    service.stop()
+    wait_until(lambda: not pid_file.exists())
