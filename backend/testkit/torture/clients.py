@@ -49,12 +49,25 @@ class Clients(ABC):
             yield
             stop.set()
 
+    async def upload_both(self) -> None:
+        """Upload an image that can be rendered and one that cannot, for a check to find both."""
+        async with self._connected() as client:
+            await self._upload_both(client)
+
+    @abstractmethod
+    async def _upload_both(self, client: httpx.AsyncClient) -> None:
+        """Do so, of the files that these clients upload."""
+
     @abstractmethod
     async def _act(self, client: httpx.AsyncClient) -> None:
         """Do one thing."""
 
+    @staticmethod
+    def _connected() -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=CLIENT_SECONDS, trust_env=False)
+
     async def _work(self, stop: asyncio.Event) -> None:
-        async with httpx.AsyncClient(timeout=CLIENT_SECONDS, trust_env=False) as client:
+        async with self._connected() as client:
             while not stop.is_set():
                 try:
                     await self._act(client)

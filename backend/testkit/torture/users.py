@@ -39,6 +39,15 @@ class Users(Clients):
         else:
             await self._upload(client)
 
+    async def _upload_both(self, client: httpx.AsyncClient) -> None:
+        for can_be_rendered in (True, False):
+            while True:
+                upload = upload_of(self._number + 1)
+                if upload.can_be_rendered is can_be_rendered and upload.stored is not None:
+                    break
+                self._number += 1
+            await self._upload(client)
+
     async def _upload(self, client: httpx.AsyncClient) -> None:
         self._number += 1
         number = self._number
