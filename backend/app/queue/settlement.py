@@ -128,6 +128,8 @@ class Settlement(JobManager):
         if job.id in self._hindered:
             self._hindered.discard(job.id)
             return Outcome.HINDERED
+        if job.id in self._failures:
+            return Outcome.FAILED
         ends = {Status.SUCCEEDED: Outcome.SUCCEEDED, Status.ABORTED: Outcome.GIVEN_BACK}
         return ends.get(status, Outcome.FAILED)
 

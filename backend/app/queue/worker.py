@@ -169,18 +169,19 @@ class QueueWorker:
             self._settlement.fail(job, "It was cancelled.")
             raise RuntimeError("something has cancelled the attempt, not the worker") from error
         except Exception as error:
+            why = reason(error)
             if deadline.expired():
-                self._settlement.fail(job, f"It took longer than {task.seconds:g} seconds.")
-            elif isinstance(error, HINDRANCES):
-                self._settlement.hinder(job, reason(error))
-                self._suspect(error)
-                if isinstance(error, CacheUnavailable):
-                    return  # the cache reports it once, not with each job
-            else:
-                why = reason(error)
+                why = f"It took longer than {task.seconds:g} seconds."
                 _log.error("job %s fails: %s", job.queueing_lock, why)
                 self._settlement.fail(job, why)
-            raise
+            elif isinstance(error, HINDRANCES):
+                if not isinstance(error, CacheUnavailable):  # which the cache reports once
+                    _log.warning("job %s has to wait: %s", job.queueing_lock, why)
+                self._settlement.hinder(job, why)
+                self._suspect(error)
+            else:
+                _log.exception("job %s fails: %s", job.queueing_lock, why)
+                self._settlement.fail(job, why)
 
     async def _why_set_aside(self, job_id: int | None) -> str:
         """Return why a job is to be set aside; empty if it is to be executed."""

@@ -40,9 +40,10 @@ REPORTED: Final = (KILLS, DELETES, "reads after a delete", "images checked")
 """What is counted after each check."""
 LOGGED: Final = {
     "jobs taken up after the end of their worker": " is taken up again: its worker ended",
-    "attempts failed by the end of a renderer": "RenderingFailed: The process that renders ",
-    "attempts failed by the deadline of rendering": "RenderingFailed: The image is not rendered",
-    "attempts failed": "ended with status: Error",
+    "attempts failed by the end of a renderer": " fails: The process that renders ",
+    "attempts failed by the deadline of rendering": " fails: The image is not rendered after ",
+    "attempts failed": " fails: ",
+    "attempts put off by an outage": " has to wait: ",
     "jobs set aside": " is set aside after too many attempts",
 }
 """What is counted in the service's log, by its words there."""
