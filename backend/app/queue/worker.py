@@ -168,7 +168,7 @@ class QueueWorker:
                 raise
             self._settlement.fail(job, "It was cancelled.")
             raise RuntimeError("something has cancelled the attempt, not the worker") from error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a job raises, the next one is executed
             why = reason(error)
             if deadline.expired():
                 why = f"It took longer than {task.seconds:g} seconds."
