@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
 
 
+MOST_COPIES: Final = 2
+"""Of an object. The first may be lost to a delete that an interrupted run still had under way."""
 FAILED: Final = frozenset({Outcome.DAMAGED, Outcome.UNREADABLE})
 """What only a person can put right, in the source."""
 
@@ -79,12 +81,11 @@ class Copier:
         try:
             if pair.copied == pair.file.size:
                 wanted = checksum or await _checksum(self._read_source(key))
-                if await _checksum(_read(self._destination, key)) == wanted:
+                if await self._returned(key) == wanted:
                     return Outcome.FOUND
-            written = await self._copy(key)
-            if await self._is_in_source(key):
-                found = await _checksum(_read(self._destination, key))
-                if found == written:
+            for _ in range(MOST_COPIES):
+                written = await self._copy(key)
+                if await self._is_in_source(key) and await self._returned(key) == written:
                     return Outcome.DAMAGED if checksum and checksum != written else Outcome.COPIED
         except _Unreadable:
             return Outcome.UNREADABLE
@@ -111,6 +112,13 @@ class Copier:
             await staged.discard()
             raise
         return checksum.digest()
+
+    async def _returned(self, key: str) -> bytes | None:
+        """Return the SHA-256 of what the destination returns; None if that is nothing."""
+        try:
+            return await _checksum(_read(self._destination, key))
+        except ObjectNotFound:
+            return None
 
     async def _is_in_source(self, key: str) -> bool:
         try:

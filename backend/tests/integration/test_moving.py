@@ -332,6 +332,30 @@ async def test_a_file_that_cannot_be_read_leaves_the_move_undone_and_the_others_
     assert await host.move()
 
 
+@pytest.mark.parametrize("is_there_before", [False, True])
+async def test_a_copy_that_is_lost_to_a_late_delete_of_an_interrupted_run_is_made_again(
+    host: Host, *, is_there_before: bool
+) -> None:
+    image = await host.upload()
+    if is_there_before:
+        await host.during.readiness.prepare_storage()
+        await put(host.new, image.storage_key, host.files("old")[image.storage_key])
+
+    class Late(LocalStorage):
+        has_deleted = False
+
+        async def open(self, key: str, start: int = 0, length: int | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            if not self.has_deleted:
+                self.has_deleted = True
+                await self.delete(key)
+            return await super().open(key, start, length)
+
+    late = Late(host.folder / "new")
+    assert await host.move(new=late)
+    assert late.has_deleted
+    assert host.files("new") == host.files("old")
+
+
 async def test_a_destination_that_returns_other_bytes_is_found_out(host: Host) -> None:
     await host.upload()
 
