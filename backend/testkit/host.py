@@ -71,7 +71,8 @@ class Host:
         }
         files = {(file.name, file.stat().st_size) for file in self.images.glob("??/*")}
         assert rows <= files
-        assert list((self.images / "staging").iterdir()) == []
+        # Readiness writes there, too, for a moment.
+        wait_until(lambda: not [*(self.images / "staging").iterdir()])
         wait_until(lambda: not open_files_below(self._settings.data_dir))
 
 
