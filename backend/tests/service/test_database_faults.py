@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -26,7 +27,7 @@ from testkit.databases import prepare
 from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
 from testkit.problems import assert_problem
-from testkit.service import StartService, listed_ids, upload
+from testkit.service import StartService, upload
 from testkit.settings import make_settings
 
 JPEG = samples.jpeg()
@@ -434,18 +435,23 @@ def test_an_embedded_database_that_is_killed_is_back_by_itself_with_every_image(
     before = upload(service)
     pid_file = service.data_dir / "postgres" / "postmaster.pid"
     psutil.Process(int(pid_file.read_text().split()[0])).kill()
-    statuses = set[int]()
+    answers: list[httpx.Response] = []
 
-    def is_stored() -> bool:
-        form = {"file": ("photo.jpg", JPEG)}
-        answer = httpx.post(f"{service.url}/api/v1/images/upload", files=form, timeout=TIMEOUT)
-        statuses.add(answer.status_code)
-        return answer.status_code == httpx.codes.CREATED
+    def until(status: int, method: str, path: str, **request: Any) -> Any:
+        """Ask until it is answered so; each process has to find out that the database is back."""
 
-    wait_until(is_stored)
-    assert statuses <= {httpx.codes.CREATED, httpx.codes.SERVICE_UNAVAILABLE}
-    assert before["id"] in listed_ids(service)
-    assert len(listed_ids(service)) == 2
+        def is_answered() -> bool:
+            url = f"{service.url}/api/v1/images{path}"
+            answers.append(httpx.request(method, url, timeout=TIMEOUT, **request))
+            return answers[-1].status_code == status
+
+        wait_until(is_answered)
+        return answers[-1].json()
+
+    after = until(201, "POST", "/upload", files={"file": ("photo.jpg", JPEG)})
+    listed = until(200, "GET", "")["items"]
+    assert {answer.status_code for answer in answers} <= {200, 201, 503}
+    assert [image["id"] for image in listed] == [after["id"], before["id"]]
     assert service.output.count("the embedded PostgreSQL was killed by SIGKILL") == 1
     service.stop()
     wait_until(lambda: not pid_file.exists())
