@@ -1,8 +1,15 @@
-"""Whether processes have ended."""
+"""Processes of tests: which one is a database's, and whether they have ended."""
+
+from pathlib import Path
 
 import psutil
 
 from testkit.live import wait_until
+
+
+def postmaster(folder: Path) -> psutil.Process:
+    """Return the first process of the embedded PostgreSQL over a folder."""
+    return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
 
 
 def has_ended(process: psutil.Process) -> bool:

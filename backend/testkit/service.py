@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from app import __version__
 from testkit import samples
 from testkit.live import TIMEOUT, wait_until
+from testkit.processes import postmaster
 from testkit.settings import setting_names
 from testkit.sockets import UPLOAD
 
@@ -59,9 +60,9 @@ class Service:
     def all_processes(self) -> list[psutil.Process]:
         """List everything it started, the database too, which has a session of its own."""
         processes = psutil.Process(self.process.pid).children(recursive=True)
-        pid_file = self.data_dir / "postgres" / "postmaster.pid"
-        if pid_file.exists():
-            database = psutil.Process(int(pid_file.read_text().split()[0]))
+        folder = self.data_dir / "postgres"
+        if (folder / "postmaster.pid").exists():
+            database = postmaster(folder)
             processes += [database, *database.children(recursive=True)]
         return processes
 

@@ -16,6 +16,7 @@ from testkit.ceph import Ceph
 from testkit.daemons import lasting_port
 from testkit.databases import execute, prepare
 from testkit.disks import FrozenDisk
+from testkit.processes import postmaster
 from testkit.torture.front import Front
 from testkit.torture.processes import busy_renderers, children, running
 from testkit.valkey import CacheServer
@@ -137,8 +138,7 @@ class Service:
     @property
     def database(self) -> psutil.Process:
         """The database's first process."""
-        file = self.folder / "postgres/postmaster.pid"
-        return psutil.Process(int(file.read_text().split()[0]))
+        return postmaster(self.folder / "postgres")
 
     def servers(self) -> list[psutil.Process]:
         """List the processes that answer clients."""

@@ -8,7 +8,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy.engine import URL
 
@@ -18,7 +17,7 @@ from app.database.programs import EmbeddedDatabaseError, Programs
 from app.domain.errors import DatabaseUnavailable
 from testkit.databases import execute, fetch_value
 from testkit.live import wait_until
-from testkit.processes import assert_ended, has_ended
+from testkit.processes import assert_ended, has_ended, postmaster
 
 BACKEND = Path(__file__).parents[2]
 START = """
@@ -37,10 +36,6 @@ except EmbeddedDatabaseError as error:
 async def answers(folder: Path) -> bool:
     with embedded_postgres(folder) as url:
         return await fetch_value(url, "SELECT 1") == 1
-
-
-def postmaster(folder: Path) -> psutil.Process:
-    return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
 
 
 async def test_it_starts_again_on_the_same_folder(tmp_path: Path) -> None:
@@ -144,16 +139,16 @@ def test_a_server_that_does_not_start_again_says_why_and_is_tried_less_and_less_
 
 
 @pytest.mark.usefixtures("watched_closely")
-def test_a_server_whose_folder_is_away_is_started_again_when_it_is_back(
+def test_a_server_whose_folder_is_missing_is_started_again_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "postgres"
     with embedded_postgres(folder) as url:
         killed = postmaster(folder)
-        away = folder.rename(tmp_path / "away")
+        elsewhere = folder.rename(tmp_path / "elsewhere")
         killed.kill()
         wait_until(lambda: "PostgreSQL cannot be started: No such file" in caplog.text)
-        away.rename(folder)
+        elsewhere.rename(folder)
         wait_until(lambda: accepts(url))
 
 

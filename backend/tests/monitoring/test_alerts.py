@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import execute
 from testkit.live import wait_until
+from testkit.processes import postmaster
 from testkit.programs import needs_alertmanager, needs_prometheus
 from testkit.samples import jpeg
 from testkit.service import fsck, stored_files, upload
@@ -37,7 +38,7 @@ def test_a_stopped_database_is_told_and_the_errors_that_follow_are_kept_back(
     with watched_service(tmp_path) as watched:
         folder = watched.service.data_dir / "postgres"
         (folder / "postgresql.conf").write_text("shared_buffers = nonsense\n")  # else it is back
-        psutil.Process(int((folder / "postmaster.pid").read_text().split()[0])).kill()
+        postmaster(folder).kill()
         watched.wait_for("DatabaseDown")
         with crowd(watched.service, 8):
             watched.wait_for("BudgetBurning")

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import psutil
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
@@ -27,6 +26,7 @@ from testkit.databases import prepare
 from testkit.host import Host, hosting
 from testkit.live import TIMEOUT, wait_until
 from testkit.problems import assert_problem
+from testkit.processes import postmaster
 from testkit.service import StartService, upload
 from testkit.settings import make_settings
 
@@ -433,8 +433,8 @@ def test_an_embedded_database_that_is_killed_is_back_by_itself_with_every_image(
 ) -> None:
     service = start(f"WORKERS={workers}").wait_until_it_serves()
     before = upload(service)
-    pid_file = service.data_dir / "postgres" / "postmaster.pid"
-    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+    folder = service.data_dir / "postgres"
+    postmaster(folder).kill()
     answers: list[httpx.Response] = []
 
     def until(status: int, method: str, path: str, **request: Any) -> Any:
@@ -454,4 +454,4 @@ def test_an_embedded_database_that_is_killed_is_back_by_itself_with_every_image(
     assert [image["id"] for image in listed] == [after["id"], before["id"]]
     assert service.output.count("the embedded PostgreSQL was killed by SIGKILL") == 1
     service.stop()
-    wait_until(lambda: not pid_file.exists())
+    wait_until(lambda: not (folder / "postmaster.pid").exists())

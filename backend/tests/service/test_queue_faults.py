@@ -23,6 +23,7 @@ from testkit import queue_driver
 from testkit.databases import execute, prepare
 from testkit.live import TIMEOUT, wait_until
 from testkit.pgbouncer import pooled
+from testkit.processes import postmaster
 from testkit.programs import needs_pgbouncer
 from testkit.queue_driver import STALE
 from testkit.service import ROOT
@@ -185,7 +186,7 @@ def own_database(folder: Path) -> Iterator[tuple[URL, ExitStack]]:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    server = postmaster(folder)
     return [server, *server.children()]
 
 

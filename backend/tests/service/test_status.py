@@ -15,6 +15,7 @@ from app import __version__
 from app.database.revisions import HEAD
 from testkit.daemons import lasting_port
 from testkit.live import TIMEOUT, wait_until
+from testkit.processes import postmaster
 from testkit.service import JPEG, Service, StartService, make, storage_unavailable, upload
 from testkit.valkey import cache_server
 
@@ -60,9 +61,8 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
 
 def database_of(service: Service) -> list[psutil.Process]:
     """List the processes of the embedded database, the first one first."""
-    lines = (service.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
-    postmaster = psutil.Process(int(lines[0]))
-    return [postmaster, *postmaster.children()]
+    server = postmaster(service.data_dir / "postgres")
+    return [server, *server.children()]
 
 
 def test_a_service_that_is_well_says_what_it_has_and_does(
