@@ -4,7 +4,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import httpx
 from sqlalchemy.engine import URL
 
 from bench.wrk import BenchmarkFailed
+from testkit.daemons import lasting_port
 
 BACKEND: Final = Path(__file__).parents[1]
 TIMEOUT: Final = 60.0
@@ -86,7 +86,7 @@ def nginx(folder: Path, images: Path, processes: str = "") -> Iterator[Server]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_suffix(".log")
-    port = _free_port()
+    port = lasting_port()
     # As whoever measures, for the files are readable by none but their owner.
     several = f"worker_processes {processes}; user {pwd.getpwuid(os.getuid()).pw_name};"
     scratch = "\n".join(
@@ -129,7 +129,7 @@ def _uvicorn(app: str, folder: Path, environment: dict[str, str]) -> Iterator[Se
     """Run an application of `bench` that keeps its uploads in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_suffix(".log")
-    port = _free_port()
+    port = lasting_port()
     command = [
         *(sys.executable, "-m", "uvicorn", app, f"--port={port}"),
         *("--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning"),
@@ -184,9 +184,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=TIMEOUT).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port

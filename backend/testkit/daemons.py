@@ -3,14 +3,18 @@
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from random import SystemRandom
+from typing import Final
 
 from testkit.live import TIMEOUT
 
 _random = SystemRandom()
+_reserved: Final[deque[socket.socket]] = deque(maxlen=200)
+"""Sockets of the last ports given out; not of all, for open files are limited."""
 
 
 class Daemon:
@@ -69,9 +73,21 @@ class Daemon:
 
 
 def lasting_port() -> int:
-    """Return a free port that stays free while nothing listens: the system gives it to nobody."""
+    """Return a free port that stays free while nothing listens: nobody else is given it.
+
+    The system gives away none below its own range. Of the others a socket that is bound without
+    SO_REUSEADDR gets one that nobody has, and with it from then on, as servers set it, lets one
+    listen there, but reserves it against others that are bound so (Linux, socket(7)).
+    """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = _random.randrange(10_000, lowest)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        reserving = socket.socket()
+        try:
+            reserving.bind(("127.0.0.1", port))
+        except OSError:
+            reserving.close()
+            continue
+        reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _reserved.append(reserving)
+        return port

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from math import log2
@@ -15,6 +14,7 @@ from app.cache import redis, redis_connections, redis_link
 from app.cache.base import Lookup
 from app.cache.redis import RedisCache
 from app.domain.errors import CacheUnavailable
+from testkit.daemons import lasting_port
 from testkit.live import TIMEOUT, until
 from testkit.programs import REDIS, needs_openssl, needs_redis
 from testkit.relay import Relay, relaying
@@ -339,8 +339,7 @@ async def test_tls_is_used_and_the_certificate_checked(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate, key = make_certificate(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     options = {"tls-port": str(port), "tls-cert-file": str(certificate)}
     options |= {"tls-key-file": str(key), "tls-auth-clients": "no"}
     with cache_server(tmp_path, REDIS, **options):

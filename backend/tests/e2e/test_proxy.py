@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from testkit import samples
+from testkit.daemons import lasting_port
 from testkit.nginx import nginx, site_of
 from testkit.page import OpenPage, a_file, choose
 from testkit.programs import needs_chromium, needs_nginx
@@ -55,15 +56,12 @@ async def test_a_413_of_a_proxy_is_said_to_be_the_proxys_with_what_to_do(
 async def test_a_502_of_a_proxy_is_said_in_words_and_the_upload_can_be_retried(
     open_page: OpenPage, service: Service, tmp_path: Path
 ) -> None:
-    with socket.socket() as dead:
-        dead.bind(("127.0.0.1", 0))  # not listened on, and not free for others
-        upstream = f"http://127.0.0.1:{dead.getsockname()[1]}"
-        location = f"location = {UPLOAD} {{ proxy_pass {upstream}; }}"
-        with behind_nginx(service, tmp_path, location) as url:
-            page = await open_page(url)
-            await choose(page, a_file("photo.jpg", JPEG))
-            await expect(page.get_by_text(NO_ANSWER)).to_be_visible()
-            await expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    location = f"location = {UPLOAD} {{ proxy_pass http://127.0.0.1:{lasting_port()}; }}"
+    with behind_nginx(service, tmp_path, location) as url:
+        page = await open_page(url)
+        await choose(page, a_file("photo.jpg", JPEG))
+        await expect(page.get_by_text(NO_ANSWER)).to_be_visible()
+        await expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 504, 520])

@@ -1,7 +1,6 @@
 """The database as the service uses it: sessions, the schema, and every way it can fail."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from app.database.migration import migrate
 from app.database.revisions import require_head
 from app.domain.errors import DatabaseUnavailable
 from app.models import ImageRow
+from testkit.daemons import lasting_port
 from testkit.databases import execute, select_one
 from testkit.live import until
 
@@ -133,9 +133,7 @@ def test_every_constraint_has_a_name() -> None:
 
 
 async def test_a_database_that_refuses_connections_is_unavailable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x")
+    database = Database(f"postgresql+asyncpg://me:secret@127.0.0.1:{lasting_port()}/x")
     for act in (select_one(database), require_head(database), migrate(database, print)):
         with pytest.raises(DatabaseUnavailable):
             await act

@@ -14,6 +14,7 @@ from app.config.database_url import parse_database_url
 from app.database.connection import open_connection
 from app.database.engine import Database
 from app.domain.errors import DatabaseUnavailable
+from testkit.daemons import lasting_port
 from testkit.database_proxy import DatabaseProxy
 from testkit.databases import select_one
 from testkit.programs import needs_openssl
@@ -164,13 +165,9 @@ async def test_the_folder_of_a_socket_may_be_given_as_host(database_url: URL) ->
 
 
 async def test_of_several_hosts_the_first_that_answers_is_taken(tcp: URL) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        socket.create_server(("127.0.0.1", 0)) as silent,
-    ):
-        port = taken.getsockname()[1]
-        taken.close()
-        hosts = f"127.0.0.1:{port},127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{tcp.port}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = listener.getsockname()[1]
+        hosts = f"127.0.0.1:{lasting_port()},127.0.0.1:{silent},127.0.0.1:{tcp.port}"
         await assert_leads_to_the_database(
             f"postgresql://{tcp.username}@{hosts}/{tcp.database}"
             "?target_session_attrs=read-write&connect_timeout=3"
