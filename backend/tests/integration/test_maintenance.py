@@ -87,9 +87,11 @@ async def test_a_statement_of_the_service_has_a_deadline(
 ) -> None:
     async with statements_taking_longer_than_the_deadline(settings, monkeypatch):
         database = Database(settings.database_url.get_secret_value())
-        with pytest.raises(DatabaseUnavailable):
-            async with database.read() as session:
-                await count_incomplete(session)
+        async with asyncio.timeout(TIMEOUT):
+            with pytest.raises(DatabaseUnavailable):
+                async with database.read() as session:
+                    while True:  # until one has the whole of a lock to wait for
+                        await count_incomplete(session)
         await database.close()
 
 
