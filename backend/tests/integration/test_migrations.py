@@ -500,8 +500,10 @@ async def test_a_migration_ends_when_the_connection_that_holds_its_lock_is_lost(
 
 
 async def test_timeouts_of_the_server_end_neither_a_migration_nor_its_lock(lean: URL) -> None:
-    for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-        await execute(lean, f"ALTER DATABASE {lean.database} SET {setting} = '100ms'")
+    settings = ("statement_timeout", "idle_in_transaction_session_timeout")
+    # By one connection, and nearly as long as the sleep: others are opened under them.
+    changes = [f"ALTER DATABASE {lean.database} SET {name} = '400ms'" for name in settings]
+    await execute(lean, *changes)
     async with _lock(Database(lean), print), Database(lean).maintain() as connection:
         await connection.execute(text("SELECT pg_sleep(0.5)"))
         another = text(f"SELECT pg_try_advisory_xact_lock({_ADVISORY_LOCK})")
@@ -520,7 +522,7 @@ async def test_a_statement_timeout_of_the_server_ends_no_step_of_a_migration(lea
         "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') "
         "EXECUTE FUNCTION slow()",
     )
-    await execute(lean, f"ALTER DATABASE {lean.database} SET statement_timeout = '500ms'")
+    await execute(lean, f"ALTER DATABASE {lean.database} SET statement_timeout = '900ms'")
     await migrated(lean)
     await assert_at_head(lean)
 
