@@ -10,7 +10,7 @@ from app.composition.worker import open_worker
 from app.server import worker as worker_module
 from app.services import readiness
 from testkit.database_proxy import DatabaseProxy
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.settings import make_settings
 
 
@@ -57,8 +57,9 @@ async def test_a_worker_beats_while_it_takes_jobs_and_while_it_waits_for_the_dat
 
 
 async def test_a_worker_that_takes_no_jobs_from_an_available_database_does_not_beat(
-    database_url: URL, tmp_path: Path
+    database_url: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(readiness, "PROBE_DEADLINE", TIMEOUT)  # it is available, however slow
     beats = Beats()
     async with open_worker(make_settings(database_url, tmp_path)) as worker:
         beating = asyncio.create_task(worker._beat(beats.beat))
