@@ -318,11 +318,13 @@ async def test_an_attempt_ends_at_its_deadline(database: Database) -> None:
         await asyncio.Event().wait()
 
     await insert(database, A)
-    async with working(database, render(hang, 0.1)):
+    # The last one that may fail. Then the job is set aside, which has the same deadline.
+    await execute(database, "UPDATE procrastinate_jobs SET attempts = 4")
+    async with working(database, render(hang, 1)):
         await reach(
             database,
             "status::text, attempts, reason",
-            [("failed", 5, "It took longer than 0.1 seconds.")],
+            [("failed", 5, "It took longer than 1 seconds.")],
         )
 
 
