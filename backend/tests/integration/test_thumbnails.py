@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -144,11 +145,15 @@ async def test_who_comes_late_waits_as_long_as_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     image = await services.uploads.upload(file(JPEG), None)
-    monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", 0.2)
-    first = asyncio.create_task(ask(services, image))
-    await until_queued(database)
-    monkeypatch.setattr(thumbnails_module, "WAIT_SECONDS", TIMEOUT)
+    deadline = asyncio.timeout(None)
+    with monkeypatch.context() as patch:
+        of_the_first = SimpleNamespace(**vars(asyncio) | {"timeout": lambda _seconds: deadline})
+        patch.setattr(thumbnails_module, "asyncio", of_the_first)
+        first = asyncio.create_task(ask(services, image))
+        await until_queued(database)
     second = asyncio.create_task(ask(services, image))
+    await until(lambda: [wait.clients for wait in services.thumbnails._waits.values()] == [2])
+    deadline.reschedule(0)
     with pytest.raises(ThumbnailNotReady):
         await first
     thumbnails = await put_rendition(database, storage, image.id, SIZES)
