@@ -20,6 +20,7 @@ from app.services.authentication import REMEMBERED_SECONDS
 from app.services.use_cases import Services
 from app.storage.memory import MemoryStorage
 from testkit.daemons import lasting_port
+from testkit.databases import until_a_statement_waits_for_a_lock
 from testkit.keys import make_key, make_user
 from testkit.live import TIMEOUT
 from testkit.uploads import LIMITS
@@ -163,6 +164,7 @@ async def test_what_was_asked_before_a_revocation_is_not_remembered_after_it(
     async with database.write() as session:
         await session.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
         asked = asyncio.create_task(services.authentication.actor_of(holder.key))
+        await until_a_statement_waits_for_a_lock(database)
         await asyncio.sleep(REMEMBERED_SECONDS)
     assert await asked == holder.actor
     with counted_look_ups(database) as sent:
