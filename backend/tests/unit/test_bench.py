@@ -79,12 +79,15 @@ def test_uploads_that_are_slower_than_promised_fail_the_run() -> None:
     with socket.create_server(("127.0.0.1", 0)) as port:
 
         def take() -> None:
-            client, _ = port.accept()
-            with client:
-                while b"body" not in client.recv(1000):
-                    pass
-                time.sleep(0.2)
-                client.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+            """Take one upload after the other, until a client comes that sends nothing."""
+            while True:
+                client, _ = port.accept()
+                with client:
+                    while b"body" not in (received := client.recv(1000)):
+                        if not received:
+                            return
+                    time.sleep(0.2)
+                    client.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
 
         thread = threading.Thread(target=take)
         thread.start()
@@ -94,6 +97,7 @@ def test_uploads_that_are_slower_than_promised_fail_the_run() -> None:
             uploading(server, b"body", "text/plain", clients=1, bytes_per_second=1_000_000_000),
         ):
             time.sleep(0.1)
+        socket.create_connection(port.getsockname()).close()
         thread.join()
 
 
