@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Iterator
 from ipaddress import ip_network
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from app.config.settings import Settings
 from app.database.engine import Database
-from app.services import thumbnails
 from testkit import samples
 from testkit.asgi import CLIENT, OpenClient, image_of
 from testkit.jobs import rows
+from testkit.live import TIMEOUT
 from testkit.logs import Log, logging_to
+from testkit.renditions import put_rendition
+from testkit.storages import OpenStorage
 
 IMAGES = "/api/v1/images"
 UPLOAD = f"{IMAGES}/upload"
@@ -83,12 +86,16 @@ async def test_each_of_many_uploads_at_once_gives_its_own_trace_to_its_job(
 
 
 async def test_a_thumbnail_that_is_waited_for_is_rendered_as_part_of_the_trace(
-    open_client: OpenClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    open_client: OpenClient, database: Database, settings: Settings, open_storage: OpenStorage
 ) -> None:
-    monkeypatch.setattr(thumbnails, "WAIT_SECONDS", 0.5)
     async with open_client(trusted_proxies=TRUSTED) as client:
         image = image_of(await client.post(UPLOAD, files={"file": JPEG}))
         path = f"{IMAGES}/{image['id']}/thumbnails/300"
-        answer = await client.get(path, headers=part_of(TRACE))
-        assert answer.status_code == 503
-    assert (f"render:{image['id']}", TRACE) in await rows(database, "queueing_lock, lock")
+        asking = asyncio.create_task(client.get(path, headers=part_of(TRACE)))
+        async with asyncio.timeout(TIMEOUT):
+            while (f"render:{image['id']}", TRACE) not in await rows(
+                database, "queueing_lock, lock"
+            ):
+                assert not asking.done()
+        await put_rendition(database, open_storage(settings.data_dir / "images"), UUID(image["id"]))
+        assert (await asking).status_code == 200
