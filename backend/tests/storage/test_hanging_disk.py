@@ -344,7 +344,8 @@ async def test_every_call_on_a_hanging_folder_times_out(
         assert all("no answer" in reason(each) for each in outcomes if isinstance(each, Exception))
     await until(lambda: open_descriptors() <= before and not storage._threads._stuck)
     await put_at_last(storage, OTHER)
-    await (await storage.open(OTHER)).close()
+    with ample_deadlines():
+        await (await storage.open(OTHER)).close()
 
 
 async def test_closing_a_file_on_a_hanging_folder_does_not_block_the_event_loop(
@@ -354,7 +355,8 @@ async def test_closing_a_file_on_a_hanging_folder_does_not_block_the_event_loop(
     storage = on_network
     await put_at_last(storage, data=b"x" * 3 * file_reader.READ_BLOCK)
     before = open_descriptors()
-    reader = await storage.open(KEY)
+    with ample_deadlines():
+        reader = await storage.open(KEY)
     release = threading.Timer(TIMEOUT, network.go_on)
     with network.hanging():
         release.start()

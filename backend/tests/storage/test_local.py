@@ -26,7 +26,7 @@ from app.storage.local.file_reader import FileReader
 from app.storage.local.process import WriterProcess
 from testkit.descriptors import open_descriptors, path_of
 from testkit.faulty_disk import FaultyDisk
-from testkit.live import until
+from testkit.live import TIMEOUT, until
 from testkit.storages import OpenStorage, read_all
 
 KEY = "ab23456789abcdef0123456789abcdef.jpg"
@@ -716,6 +716,7 @@ async def test_a_writer_that_does_not_end_is_killed(
     storage: LocalStorage, writer_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "END_SECONDS", 0.1)
+    monkeypatch.setattr(process, "KILL_SECONDS", TIMEOUT)
     os.kill(writer_pid, signal.SIGSTOP)
     await storage.close()
     with pytest.raises(ProcessLookupError):
