@@ -22,8 +22,8 @@ from app.database import engine
 from app.database.embedded import embedded_postgres
 from app.database.engine import Database
 from app.observability.observer import SILENT
-from app.services import thumbnails
-from app.storage.local import process
+from app.services import idempotency, thumbnails
+from app.storage.local import process, staged_file
 from app.storage.local.backend import LocalStorage
 from testkit.asgi import CLIENT, OpenClient, Upload, image_of, open_client
 from testkit.ceph import Ceph, running_ceph
@@ -93,10 +93,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test that is about something else wait longer than a client would.
 
-    For a connection to the database, and for a thumbnail.
+    For a connection to the database, and for a thumbnail; for the removal of a file that is not
+    wanted, and for the end of a claim.
     """
     monkeypatch.setattr(engine, "CONNECT_TIMEOUT", TIMEOUT)
     monkeypatch.setattr(thumbnails, "WAIT_SECONDS", TIMEOUT)
+    monkeypatch.setattr(staged_file, "DISCARD_SECONDS", TIMEOUT)
+    monkeypatch.setattr(idempotency, "RELEASE_SECONDS", TIMEOUT)
 
 
 @pytest.fixture(autouse=True)
