@@ -31,12 +31,14 @@ from app.runtime.processes import ends_within
 MODULE: Final = "app.imaging.rendering.program"
 START_SECONDS: Final = 30.0
 """How long the process may take to start."""
-END_SECONDS: Final = 1.0
-"""How long a process that has closed its socket may take to end by itself."""
-KILL_SECONDS: Final = 10.0
-"""How long a killed process may take to end before it counts as stuck in a system call.
+END_SECONDS: Final = 10.0
+"""How long a process that has closed its socket may take to end by itself.
 
 It ends in processor time that nobody else wants, of which a busy machine has little.
+"""
+KILL_SECONDS: Final = 10.0
+"""How long a killed process may take to end before it counts as stuck in a system call: the same
+holds for it.
 """
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
 
