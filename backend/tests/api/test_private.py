@@ -17,7 +17,7 @@ from app.api.images.file_route import FileRoute
 from app.config.settings import Settings
 from app.database.engine import Database
 from app.domain.actor import Access
-from app.services import thumbnails
+from app.services import signing, thumbnails
 from app.storage.local.backend import LocalStorage
 from testkit import samples
 from testkit.asgi import OpenClient
@@ -267,8 +267,10 @@ async def test_strangers_do_not_have_thumbnails_rendered_of_private_images(
 
 
 async def test_where_everybody_may_list_private_images_their_addresses_are_signed_all_the_same(
-    open_client: OpenClient,
+    open_client: OpenClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = time.time()
+    monkeypatch.setattr(signing, "time", lambda: now)  # in the next hour they are other ones
     async with open_client() as client:
         image = await upload(client, {}, is_public="false")
         (listed,) = (await client.get(IMAGES)).json()["items"]
