@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import httpx
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from app.api.status_page import render_status
 from app.services.troubles import find_troubles
 from app.services.watch import Status
 from testkit.daemons import lasting_port
+from testkit.live import TIMEOUT, wait_until
 from testkit.page import OpenPage
 from testkit.programs import needs_chromium
 from testkit.service import StartService
@@ -25,11 +27,14 @@ STATES = [WELL, UNKNOWN, after_ends(9), *(status for status, _, _ in TROUBLED.va
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def address(start_service: StartService, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Start a service; return where its status is."""
+    """Start a service; return where its status is, once it is known."""
     address = f"127.0.0.1:{lasting_port()}"
     data_dir = tmp_path_factory.mktemp("status") / "data"
     start_service(f"METRICS_ADDRESS={address}", data_dir=data_dir).wait_until_it_serves()
-    return f"http://{address}/status"
+    url = f"http://{address}/status"
+    # A busy machine takes longer than anybody waits, and the page does not ask again.
+    wait_until(lambda: "Not known yet" not in httpx.get(url, timeout=TIMEOUT).text)
+    return url
 
 
 async def show(page: Page, status: Status) -> None:
