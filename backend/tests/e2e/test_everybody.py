@@ -189,6 +189,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(page: Page, servic
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("Upload successful")).to_be_visible()
     await expect(page.get_by_role("button", name="Upload")).to_be_focused()
+    await expect(page.locator("#gallery img")).to_have_count(2)  # which may wait for its preview
     await tab_to("older.jpg")  # Tab reaches one tile, and arrows the others
     await page.keyboard.press("ArrowLeft")
     await expect(page.get_by_role("link", name="newer.jpg")).to_be_focused()
