@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
 from testkit import samples
+from testkit.live import TIMEOUT
 from testkit.page import OpenPage, all_loaded
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, delete, listed_names, upload
@@ -182,8 +183,11 @@ async def test_more_than_a_request_takes_are_deleted_with_progress(
         await route.continue_()
 
     await page.route(f"**{IMAGES}/batch-delete", hold)
-    await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    await expect(page.locator('#gallery img[alt="0.jpg"]')).to_be_attached()
+    async with asyncio.timeout(TIMEOUT):
+        while not await page.locator('#gallery img[alt="0.jpg"]').count():
+            # Further, when more have come.
+            await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            await asyncio.sleep(0.02)
     await box(page, "0.jpg").click()
     await page.get_by_role("button", name="Select all 120").click()
     await page.get_by_role("button", name="Delete").click()
