@@ -71,6 +71,12 @@ async def natural_width(img: Locator) -> int:
     return width
 
 
+async def painted(canvas: Locator) -> None:
+    """Wait until a placeholder is painted, for which the page loads a module first."""
+    await expect(canvas).to_be_visible()
+    await expect(canvas).not_to_have_js_property("width", 300)  # of a new canvas
+
+
 async def colour_in(place: Locator, x: float, y: float) -> tuple[int, ...]:
     """Return the colour that is seen at a place of an element, given in parts of its sides."""
     seen = Image.open(BytesIO(await place.screenshot())).convert("RGB")
@@ -85,7 +91,7 @@ async def test_a_placeholder_has_the_tile_until_the_thumbnail_comes(
     released = await hold(page, "**/thumbnails/*")
     await page.goto(service.url)
     tile = page.locator("#gallery li")
-    await expect(tile.locator("canvas")).to_be_visible()
+    await painted(tile.locator("canvas"))
     red, blue = await colour_in(tile, 0.1, 0.5), await colour_in(tile, 0.9, 0.5)
     assert red[0] > 2 * red[2]
     assert blue[2] > 2 * blue[0]
@@ -103,7 +109,7 @@ async def test_the_viewer_shows_the_thumbnail_until_the_file_comes(
     await page.goto(service.url)
     await page.locator("#gallery a").click()
     frame = page.get_by_role("dialog", name="colours.png").locator(".frame")
-    await expect(frame.locator("canvas")).to_be_visible()
+    await painted(frame.locator("canvas"))
     blurred = await colour_in(frame, 0.51, 0.5)
     thumbnail.set()
     await expect(frame.locator("canvas")).to_have_count(0)
