@@ -200,6 +200,11 @@ def stored_files(service: Service) -> list[Path]:
     return [path for path in (service.data_dir / "images").glob("*/*") if path.is_file()]
 
 
+def published_files(service: Service) -> list[Path]:
+    """List the files of images, and not what readiness writes for a moment where metrics are."""
+    return [*(service.data_dir / "images").glob("??/*")]
+
+
 @contextmanager
 def connections_to_all_processes(service: Service) -> Iterator[list[httpx.Client]]:
     """Open a connection to each process, by stopping the others while it is accepted."""

@@ -10,7 +10,7 @@ from testkit.disks import CannotMount, mounted_disk
 from testkit.live import TIMEOUT, wait_until
 from testkit.programs import needs_alertmanager, needs_prometheus
 from testkit.prometheus import MUCH_QUICKER
-from testkit.service import IMAGES, storage_unavailable, stored_files, upload
+from testkit.service import IMAGES, published_files, storage_unavailable, upload
 from testkit.watched import WAIT_SECONDS, watched_service
 
 pytestmark = [needs_prometheus, needs_alertmanager]
@@ -50,7 +50,7 @@ def test_an_error_now_and_then_is_told_and_kept_back_where_the_storage_is_lost(
 ) -> None:
     with watched_service(tmp_path, database=database_url, quicker=MUCH_QUICKER) as watched:
         damaged = upload(watched.service)
-        stored_files(watched.service)[0].unlink()
+        published_files(watched.service)[0].unlink()
         whole = upload(watched.service)
 
         def is_told() -> bool:
