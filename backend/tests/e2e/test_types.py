@@ -42,6 +42,11 @@ def tile_of(page: Page, name: str) -> Locator:
     return page.locator(f'#gallery img[alt="{name}"]')
 
 
+async def rendered(service: Service) -> None:
+    """Wait until all is rendered: until then a page shows the file after some time, if it can."""
+    await asyncio.to_thread(service.wait_until_rendered)
+
+
 async def expect_thumbnail(tile: Locator) -> None:
     """Wait until a tile shows an image, in a width that is the browser's choice."""
     await expect(tile).not_to_have_js_property("naturalWidth", 0, timeout=RENDERED_MS)
@@ -57,6 +62,7 @@ async def test_an_image_of_each_type_is_chosen_and_shown(
     await choose(page, a_file(name, named(f"{word} plain").content), strips=False)
     tile = tile_of(page, name)
     await expect(tile).to_be_visible()
+    await rendered(rendering)
     await page.reload()  # or it would be shown from the file that was chosen
     await expect(tile).to_have_attribute("src", THUMBNAIL)
     await expect_thumbnail(tile)
@@ -77,6 +83,7 @@ async def test_what_the_browser_cannot_show_is_shown_by_the_largest_thumbnail_an
     content = heif.heic(picture.upright().resize((1600, 1200)))
     upload(rendering, named("jpeg plain").content, "older.jpg")
     upload(rendering, content, "IMG_0001.HEIC")
+    await rendered(rendering)
     page = await open_page(rendering.url)
     tile = tile_of(page, "IMG_0001.HEIC")
     await expect_thumbnail(tile)
@@ -104,7 +111,19 @@ async def test_a_thumbnail_that_is_yet_to_be_rendered_is_shown_where_the_file_ca
     rendering: Service, open_page: OpenPage
 ) -> None:
     image = upload(rendering, named("heic grid of tiles").content, "new.heic")
-    page = await open_page(f"{rendering.url}/#{image['id']}")
+    page = await open_page(f"{rendering.url}/docs")
+    is_rendered = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await is_rendered.wait()  # the page asks three times only, and a busy worker takes longer
+        await route.continue_()
+
+    thumbnail = f"**/{image['id']}/thumbnails/800"
+    await page.route(thumbnail, answer_late)
+    async with page.expect_request(thumbnail):
+        await page.goto(f"{rendering.url}/#{image['id']}")
+    await rendered(rendering)
+    is_rendered.set()
     viewer = page.get_by_role("dialog", name="new.heic")
     await expect(viewer.get_by_text(UNSHOWN)).to_be_visible()
     await expect(viewer.locator("img")).to_have_js_property("naturalWidth", picture.SIZE[0])
@@ -137,9 +156,9 @@ async def test_a_thumbnail_that_comes_after_a_step_to_the_next_image_changes_not
 ) -> None:
     upload(rendering, named("jpeg plain").content, "next.jpg")
     late = upload(rendering, named("png plain").content, "late.png")
+    await rendered(rendering)  # so their placeholders are known
     page = await open_page(rendering.url)
     await expect_thumbnail(tile_of(page, "late.png"))
-    await page.reload()  # now their placeholders are known
     arrived = asyncio.Event()
 
     async def answer_late(route: Route) -> None:
@@ -167,6 +186,7 @@ async def test_an_animation_plays_in_the_viewer_and_stands_still_in_its_tile(
     file = BytesIO()
     first.save(file, kind, save_all=True, append_images=[second], duration=200, loop=0)
     upload(rendering, file.getvalue(), f"moving.{kind}")
+    await rendered(rendering)
     page = await open_page(rendering.url)
     tile = tile_of(page, f"moving.{kind}")
     await expect_thumbnail(tile)
