@@ -187,6 +187,7 @@ async def test_on_a_phone_the_search_is_behind_an_icon(
     assert closed["height"] >= 44
     await expect(page.get_by_role("button", name="Filters")).to_be_hidden()
     await field.tap()
+    await expect(field).to_be_focused()
     opened = await field.bounding_box()
     assert opened
     assert opened["width"] > 300
