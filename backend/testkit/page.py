@@ -28,6 +28,17 @@ async def all_loaded(page: Page) -> None:
     )
 
 
+async def wait_for_previews(page: Page) -> None:
+    """Let the page wait for a preview for as long as it takes: a busy browser is late with it."""
+    await page.evaluate(
+        """() => {
+          const wait = window.setTimeout;
+          const longer = (delay) => ([2_000, 5_000].includes(delay) ? 1e6 : delay);
+          window.setTimeout = (act, delay, ...given) => wait(act, longer(delay), ...given);
+        }"""
+    )
+
+
 async def a_transfer(page: Page, name: str, content: bytes) -> JSHandle:
     """Make what a drop or a paste of a file brings."""
     return await page.evaluate_handle(

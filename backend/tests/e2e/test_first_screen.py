@@ -12,7 +12,14 @@ from playwright.async_api import Response, expect
 
 from testkit import samples
 from testkit.live import TIMEOUT
-from testkit.page import RENDERED_MS, OpenPage, a_file, choose, shown_address
+from testkit.page import (
+    RENDERED_MS,
+    OpenPage,
+    a_file,
+    choose,
+    shown_address,
+    wait_for_previews,
+)
 from testkit.programs import needs_chromium
 from testkit.service import IMAGES, Service, StartService
 
@@ -83,6 +90,7 @@ async def test_an_uploaded_image_has_a_tile_at_once_and_a_thumbnail_after_a_relo
     service: Service, open_page: OpenPage
 ) -> None:
     page = await open_page(service.url)
+    await wait_for_previews(page)
     await choose(page, a_file("new.jpg", photograph(0)))
     img = page.locator('#gallery img[alt="new.jpg"]')
     await expect(img).to_have_attribute("src", re.compile("^blob:"))
@@ -100,6 +108,7 @@ async def test_an_image_that_cannot_be_rendered_is_shown_itself(
         if "/thumbnails/" in response.url:
             statuses.append(response.status)
 
+    await wait_for_previews(page)
     await choose(page, a_file("large.jpg", samples.jpeg(2000, 1500)))
     img = page.locator('#gallery img[alt="large.jpg"]')
     await expect(img).to_have_attribute("src", re.compile("^blob:"))

@@ -13,7 +13,17 @@ from playwright.async_api import Page, Route, expect
 
 from testkit import samples
 from testkit.live import until
-from testkit.page import KEY, OpenPage, a_file, a_transfer, all_loaded, choose, row_of, shown
+from testkit.page import (
+    KEY,
+    OpenPage,
+    a_file,
+    a_transfer,
+    all_loaded,
+    choose,
+    row_of,
+    shown,
+    wait_for_previews,
+)
 from testkit.programs import needs_chromium
 from testkit.relay import relaying
 from testkit.service import (
@@ -71,6 +81,7 @@ async def test_a_new_image_is_shown_by_its_own_file_upright_and_not_fetched(
     photograph.save(file, "JPEG", exif=turned)
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(request.url))
+    await wait_for_previews(page)
     await choose(page, a_file("turned.jpg", file.getvalue()))
     img = page.locator('#gallery img[alt="turned.jpg"]')
     await expect(img).to_have_attribute("src", re.compile("^blob:"))
@@ -205,6 +216,7 @@ async def test_failed_uploads_are_sent_again_together(page: Page, service: Servi
 
 
 async def test_what_is_chosen_is_shown_before_it_is_sent(page: Page, service: Service) -> None:
+    await wait_for_previews(page)
     await page.get_by_role("button", name="Upload").click()
     files = page.get_by_label("Choose file")
     await files.set_input_files([a_file("a.jpg", JPEG), TEXT])
