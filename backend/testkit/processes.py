@@ -1,5 +1,7 @@
-"""Processes of tests: which one is a database's, and whether they have ended."""
+"""Processes of tests: which are a database's, and whether they have ended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -10,6 +12,25 @@ from testkit.live import wait_until
 def postmaster(folder: Path) -> psutil.Process:
     """Return the first process of the embedded PostgreSQL over a folder."""
     return psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+
+
+@contextmanager
+def hanging_database(folder: Path) -> Iterator[None]:
+    """Let all processes of the embedded PostgreSQL over a folder hang during the block.
+
+    The first one before all others, and the longest: these come and go while it runs.
+    """
+    server, others = postmaster(folder), list[psutil.Process]()
+    server.suspend()
+    try:
+        wait_until(lambda: server.status() == psutil.STATUS_STOPPED)
+        others += server.children()
+        for process in others:
+            process.suspend()
+        yield
+    finally:
+        for process in (*others, server):
+            process.resume()
 
 
 def has_ended(process: psutil.Process) -> bool:

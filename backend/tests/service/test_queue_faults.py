@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy.engine import URL
 
@@ -23,7 +22,7 @@ from testkit import queue_driver
 from testkit.databases import execute, prepare
 from testkit.live import TIMEOUT, wait_until
 from testkit.pgbouncer import pooled
-from testkit.processes import postmaster
+from testkit.processes import hanging_database, postmaster
 from testkit.programs import needs_pgbouncer
 from testkit.queue_driver import STALE
 from testkit.service import ROOT
@@ -185,11 +184,6 @@ def own_database(folder: Path) -> Iterator[tuple[URL, ExitStack]]:
         yield url, opened
 
 
-def processes_of(folder: Path) -> list[psutil.Process]:
-    server = postmaster(folder)
-    return [server, *server.children()]
-
-
 def test_every_job_is_done_when_the_database_is_killed_and_stopped(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with own_database(folder) as (url, running), working(url, tmp_path) as workers:
@@ -197,14 +191,11 @@ def test_every_job_is_done_when_the_database_is_killed_and_stopped(tmp_path: Pat
         workers.start(2)
         for _ in range(3):
             workers.wait_for_twenty_more()
-            processes_of(folder)[0].kill()
+            postmaster(folder).kill()
             running.close()
             running.enter_context(embedded_postgres(folder))
-        for process in (stopped := processes_of(folder)):
-            process.suspend()
-        time.sleep(STALE.total_seconds() + 1)
-        for process in stopped:
-            process.resume()
+        with hanging_database(folder):
+            time.sleep(STALE.total_seconds() + 1)
         wait_until(lambda: not workers.unfinished(), WAIT_SECONDS)
         workers.assert_all_are_done(notes(400))
         assert workers.select("subject", "given_up") == []

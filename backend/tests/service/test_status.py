@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from app import __version__
 from app.database.revisions import HEAD
 from testkit.daemons import lasting_port
 from testkit.live import TIMEOUT, wait_until
-from testkit.processes import postmaster
+from testkit.processes import hanging_database
 from testkit.service import JPEG, Service, StartService, make, storage_unavailable, upload
 from testkit.valkey import cache_server
 
@@ -47,24 +46,6 @@ def rows_of(status: dict[str, Any]) -> list[str]:
     return [trouble["manual"].partition("#")[2] for trouble in status["troubles"]]
 
 
-@contextmanager
-def stopped(processes: list[psutil.Process]) -> Iterator[None]:
-    """Let processes hang during the block."""
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()
-
-
-def database_of(service: Service) -> list[psutil.Process]:
-    """List the processes of the embedded database, the first one first."""
-    server = postmaster(service.data_dir / "postgres")
-    return [server, *server.children()]
-
-
 def test_a_service_that_is_well_says_what_it_has_and_does(
     start: StartService, project: Path
 ) -> None:
@@ -93,7 +74,7 @@ def test_a_service_that_is_well_says_what_it_has_and_does(
 
 def test_a_database_that_hangs_is_named_and_so_is_its_return(start: StartService) -> None:
     with asking(start) as (service, ask):
-        with stopped(database_of(service)):
+        with hanging_database(service.data_dir / "postgres"):
             wait_until(lambda: "database-down" in rows_of(ask()))
             status = ask()
             assert status["state"] == "urgent"
