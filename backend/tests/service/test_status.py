@@ -97,7 +97,7 @@ def test_a_storage_that_is_lost_is_named(start: StartService) -> None:
 
 def test_a_cache_that_hangs_is_named_and_can_wait(start: StartService, tmp_path: Path) -> None:
     with cache_server(tmp_path) as server, asking(start, f"REDIS_URL={server.url}") as (_, ask):
-        assert ask()["cache"]["is_up"]
+        wait_until(lambda: (cache := ask()["cache"]) and cache["is_up"])  # once it has answered
         with server.stopped():
             wait_until(lambda: "cache-down" in rows_of(ask()))
             assert ask()["state"] == "later"
