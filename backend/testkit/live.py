@@ -21,6 +21,9 @@ from app.server.http_protocol import bounded_protocol
 TIMEOUT = 60.0
 """Seconds to wait for what is certain to happen, also on a slow machine."""
 
+KEEP_ALIVE_SECONDS = 5
+"""How long a connection stays open between two requests."""
+
 StoredFiles = Callable[[], list[Path]]
 
 
@@ -55,6 +58,7 @@ def serve(
         http=bounded_protocol(max_connections, observer),
         loop=loop,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
     family = socket.AF_INET6 if both else socket.AF_INET

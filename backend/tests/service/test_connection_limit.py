@@ -11,7 +11,8 @@ import pytest
 
 from app.composition.http_app import create_app
 from app.config.settings import Settings
-from testkit import samples
+from app.server import http_protocol
+from testkit import live, samples
 from testkit.forms import form, part
 from testkit.live import TIMEOUT, LiveServer, serve, wait_until
 from testkit.problems import read_problem
@@ -27,7 +28,12 @@ BEGUN_UPLOAD = head(UPLOAD, f"Content-Length: {len(BODY)}") + BODY[:-10]
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
-def server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[LiveServer]:
+def server(
+    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LiveServer]:
+    """Serve, and close no connection for the time that a slow machine takes."""
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", TIMEOUT)
+    monkeypatch.setattr(live, "KEEP_ALIVE_SECONDS", TIMEOUT)
     with serve(create_app(settings), MOST, request.param) as server:
         yield server
 
