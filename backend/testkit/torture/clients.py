@@ -49,14 +49,14 @@ class Clients(ABC):
             yield
             stop.set()
 
-    async def upload_both(self) -> None:
-        """Upload an image that can be rendered and one that cannot, for a check to find both."""
-        async with self._connected() as client:
-            await self._upload_both(client)
+    async def finish(self) -> None:
+        """Do, undisturbed, what is to be in each run, and what chance may have left out."""
+        async with self._readers, self._connected() as client:
+            await self._finish(client)
 
     @abstractmethod
-    async def _upload_both(self, client: httpx.AsyncClient) -> None:
-        """Do so, of the files that these clients upload."""
+    async def _finish(self, client: httpx.AsyncClient) -> None:
+        """Do so; upload an image that can be rendered and one that cannot, for a check to find."""
 
     @abstractmethod
     async def _act(self, client: httpx.AsyncClient) -> None:

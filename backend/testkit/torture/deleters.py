@@ -36,7 +36,7 @@ class Deleters(Clients):
             while not await self._try_to_delete(client, ids):
                 pass  # it has waited
 
-    async def _upload_both(self, client: httpx.AsyncClient) -> None:
+    async def _finish(self, client: httpx.AsyncClient) -> None:
         await self._upload(client, BATCH)
 
     async def _try_to_delete(self, client: httpx.AsyncClient, ids: list[str]) -> bool:

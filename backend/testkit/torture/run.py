@@ -107,7 +107,7 @@ class Run:
                 tqdm.write(", ".join(f"{self.book.count[name]} {name}" for name in REPORTED))
         async with self._clients.at_work():
             await asyncio.sleep(CALM_SECONDS)
-        await self._clients.upload_both()
+        await self._clients.finish()
         await self._promises.check(undisturbed=True)
         log = self._service.log.read_text(errors="replace")
         self.book.count.update({name: log.count(words) for name, words in LOGGED.items()})

@@ -39,14 +39,18 @@ class Users(Clients):
         else:
             await self._upload(client)
 
-    async def _upload_both(self, client: httpx.AsyncClient) -> None:
-        for can_be_rendered in (True, False):
+    async def _finish(self, client: httpx.AsyncClient) -> None:
+        for can_be_rendered in (True, False) * 2:
             while True:
                 upload = upload_of(self._number + 1)
                 if upload.can_be_rendered is can_be_rendered and upload.stored is not None:
                     break
                 self._number += 1
             await self._upload(client)
+        *_, first, second, third, _ = self._book.stored
+        await self._delete(client, first)
+        await self._delete_batch(client, [second])
+        await self._rename(client, third)
 
     async def _upload(self, client: httpx.AsyncClient) -> None:
         self._number += 1
