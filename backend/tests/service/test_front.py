@@ -198,8 +198,10 @@ def test_another_name_is_shown_when_the_lease_is_over(site: Site) -> None:
     wait_until(lambda: "new.jpg" in site.get().headers["content-disposition"])
 
 
-def test_each_answer_has_the_id_that_both_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.handler.setFormatter(TextFormatter())
+def test_each_answer_has_the_id_that_both_log(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caplog.handler, "formatter", TextFormatter())  # for later tests it is kept
     caplog.set_level(logging.INFO, "app.api.middleware.access_log")
     ids = [site.get().headers["x-request-id"] for _ in range(3)]
     assert len(set(ids)) == 3, "that of the request which filled the cache is not sent again"
