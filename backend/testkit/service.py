@@ -29,7 +29,7 @@ JPEG = samples.jpeg(640, 480)
 START_SECONDS = 120.0
 """How long a start may take, with a new database and all processes on a busy machine."""
 RENDERED_SECONDS = 240.0
-"""How long rendering may take: it has the processor time that no other test wants."""
+"""How long rendering an image may take: it has the processor time that no other test wants."""
 TAKES_JOBS = f"version {__version__} takes jobs\n"
 """In the log of a worker."""
 
@@ -85,13 +85,18 @@ class Service:
         wait_until(lambda: self.output.count(TAKES_JOBS) == starts, START_SECONDS)
 
     def wait_until_rendered(self) -> None:
-        """Wait until the newest hundred images are rendered, with the time that no test wants."""
+        """Wait until all images are rendered, with the time that no test wants, one by one."""
+        while left := self._unrendered():
+            wait_until(lambda: self._unrendered() < left, RENDERED_SECONDS)
 
-        def are_rendered() -> bool:
-            listed = httpx.get(f"{self.url}{IMAGES}?limit=100", timeout=TIMEOUT).json()["items"]
-            return all(image["placeholder"] for image in listed)
-
-        wait_until(are_rendered, RENDERED_SECONDS)
+    def _unrendered(self) -> int:
+        """Count the images that are not rendered yet."""
+        count, query = 0, "limit=100"
+        while query:
+            page = httpx.get(f"{self.url}{IMAGES}?{query}", timeout=TIMEOUT).json()
+            count += sum(not image["placeholder"] for image in page["items"])
+            query = page["next_cursor"] and f"limit=100&cursor={page['next_cursor']}"
+        return count
 
     def _children(self, module: str) -> list[psutil.Process]:
         return [child for child in self.main.children() if module in command_of(child)]
