@@ -10,7 +10,7 @@ import httpx
 
 from testkit import samples
 from testkit.live import TIMEOUT
-from testkit.service import StartService, fsck, upload
+from testkit.service import START_SECONDS, StartService, fsck, upload
 
 
 def leave_orphan(project: Path, name: str = "0" * 32 + ".jpg") -> Path:
@@ -232,7 +232,7 @@ def test_a_folder_is_adopted_on_request(start: StartService, project: Path) -> N
     service.stop()
     (project / "data/images/storage-id").unlink()
     service = start()
-    assert service.process.wait(TIMEOUT) != 0
+    assert service.process.wait(START_SECONDS) != 0
     [line] = [line for line in service.output.splitlines() if "image storage" in line]
     assert "was expected, and there is none. Mount its volume or set DATA_DIR" in line
     assert "Traceback" not in service.output

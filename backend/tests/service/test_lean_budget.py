@@ -19,7 +19,7 @@ import pytest
 
 from testkit import samples
 from testkit.live import TIMEOUT, wait_until
-from testkit.service import TAKES_JOBS
+from testkit.service import START_SECONDS, TAKES_JOBS
 from testkit.sockets import UPLOAD
 
 BACKEND: Final = Path(__file__).parents[2]
@@ -244,7 +244,7 @@ def _start(folder: Path, line: str, *arguments: str, **settings: str) -> tuple[p
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    wait_until(lambda: line in log.read_text() or process.poll() is not None)
+    wait_until(lambda: line in log.read_text() or process.poll() is not None, START_SECONDS)
     assert process.poll() is None, log.read_text()
     return process, log
 

@@ -14,7 +14,7 @@ from app.database.revisions import HEAD
 from testkit.databases import execute
 from testkit.live import TIMEOUT
 from testkit.schema import LEAN_IMAGES, copy_lean_files, lean_file, load_lean, migrate_further
-from testkit.service import Service, StartService, listed_ids, make, upload
+from testkit.service import START_SECONDS, Service, StartService, listed_ids, make, upload
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_embedded_database_of_a_later_version_is_refused(
     with embedded_postgres(project / "data/postgres") as url:
         asyncio.run(migrate_further(url, "9999", compatible_from="9998"))
     service = start()
-    assert service.process.wait(TIMEOUT) != 0
+    assert service.process.wait(START_SECONDS) != 0
     assert "The schema of the database is at 9999" in service.output
     assert "Traceback" not in service.output
 

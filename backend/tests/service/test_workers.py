@@ -21,7 +21,7 @@ from testkit.databases import fetch_value
 from testkit.forms import CONTENT_TYPE
 from testkit.live import TIMEOUT, wait_until
 from testkit.processes import assert_ended, has_ended
-from testkit.service import BACKEND, StartService, starting_services, upload
+from testkit.service import BACKEND, START_SECONDS, StartService, starting_services, upload
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -30,7 +30,7 @@ def test_a_failed_start_ends_with_its_reason_and_announces_nothing(
 ) -> None:
     (project / "backend/app/web/page.css").unlink()
     service = start_own(f"WORKERS={workers}")
-    assert service.process.wait(TIMEOUT) != 0
+    assert service.process.wait(START_SECONDS) != 0
     reasons = [line for line in service.output.splitlines() if "page.css" in line]
     assert len(reasons) == 1, service.output
     assert reasons[0].startswith("The service cannot be kept up: FileNotFoundError: ")
@@ -46,7 +46,7 @@ def test_a_defect_in_the_program_ends_the_start_with_a_traceback(
     with (project / "backend/app/composition/http_app.py").open("a") as program:
         program.write("\n\ndef create_process_app(*_):\n    raise RuntimeError('broken')\n")
     service = start_own(f"WORKERS={workers}")
-    assert service.process.wait(TIMEOUT) != 0
+    assert service.process.wait(START_SECONDS) != 0
     assert "The service cannot be kept up: RuntimeError: broken\n" in service.output
     assert "Traceback" in service.output
     assert "Image host:" not in service.output
