@@ -102,7 +102,8 @@ def paths_of(image: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def site(start: StartService, database_url: URL, tmp_path: Path) -> Iterator[Site]:
     address = f"DATABASE_URL={database_url.render_as_string(hide_password=False)}"
-    behind = (address, "FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1")
+    # What a client does between two requests may take longer than connections are kept by default.
+    behind = (address, "FRONT=nginx", "TRUSTED_PROXIES=127.0.0.1", "KEEP_ALIVE_SECONDS=600")
     services = [start(*behind, "WORKER_PROCESSES=1"), start(*behind)]
     for service in services:
         service.wait_until_it_serves()
