@@ -21,9 +21,6 @@ from app.server.http_protocol import bounded_protocol
 TIMEOUT = 60.0
 """Seconds to wait for what is certain to happen, also on a slow machine."""
 
-KEEP_ALIVE_SECONDS = 5
-"""How long a connection stays open between two requests."""
-
 StoredFiles = Callable[[], list[Path]]
 
 
@@ -58,7 +55,7 @@ def serve(
         http=bounded_protocol(max_connections, observer),
         loop=loop,
         ws="none",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(TIMEOUT),  # or a slow machine finds connections closed
     )
     server = uvicorn.Server(config)
     family = socket.AF_INET6 if both else socket.AF_INET

@@ -12,7 +12,7 @@ import pytest
 from app.composition.http_app import create_app
 from app.config.settings import Settings
 from app.server import http_protocol
-from testkit import live, samples
+from testkit import samples
 from testkit.forms import form, part
 from testkit.live import TIMEOUT, LiveServer, serve, wait_until
 from testkit.problems import read_problem
@@ -33,7 +33,6 @@ def server(
 ) -> Iterator[LiveServer]:
     """Serve, and close no connection for the time that a slow machine takes."""
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", TIMEOUT)
-    monkeypatch.setattr(live, "KEEP_ALIVE_SECONDS", TIMEOUT)
     with serve(create_app(settings), MOST, request.param) as server:
         yield server
 
