@@ -3,18 +3,14 @@
 import signal
 import socket
 import subprocess
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import SystemRandom
-from typing import Final
 
 from testkit.live import TIMEOUT
 
 _random = SystemRandom()
-_reserved: Final[deque[socket.socket]] = deque(maxlen=200)
-"""Sockets of the last ports given out; not of all, for open files are limited."""
 
 
 class Daemon:
@@ -89,5 +85,5 @@ def lasting_port() -> int:
             reserving.close()
             continue
         reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _reserved.append(reserving)
+        reserving.detach()  # it stays open until this process ends
         return port
