@@ -71,9 +71,9 @@ class Daemon:
 def lasting_port() -> int:
     """Return a free port that stays free while nothing listens: nobody else is given it.
 
-    The system gives away none below its own range. Of the others a socket that is bound without
-    SO_REUSEADDR gets one that nobody has, and with it from then on, as servers set it, lets one
-    listen there, but reserves it against others that are bound so (Linux, socket(7)).
+    The system gives away none below its own range. There a socket can be bound without
+    SO_REUSEADDR only to a port that no other has. Set from then on, as servers set it, it lets one
+    of them listen, and still refuses this function in any other process (Linux, socket(7)).
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
