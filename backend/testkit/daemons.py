@@ -73,7 +73,7 @@ def lasting_port() -> int:
 
     The system gives away none below its own range. There a socket can be bound without
     SO_REUSEADDR only to a port that no other has. Set from then on, as servers set it, it lets one
-    of them listen, and still refuses this function in any other process (Linux, socket(7)).
+    of them listen, and refuses other calls of this function, in any process (Linux, socket(7)).
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:

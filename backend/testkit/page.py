@@ -29,7 +29,7 @@ async def all_loaded(page: Page) -> None:
 
 
 async def wait_for_previews(page: Page) -> None:
-    """Let the page wait for a preview for as long as it takes: a busy browser is late with it."""
+    """Let the page wait for a preview for as long as it takes, instead of 2 s (dialog: 5)."""
     await page.evaluate(
         """() => {
           const wait = window.setTimeout;

@@ -18,7 +18,7 @@ def postmaster(folder: Path) -> psutil.Process:
 def hanging_database(folder: Path) -> Iterator[None]:
     """Let all processes of the embedded PostgreSQL over a folder hang during the block.
 
-    The first one before all others, and the longest: these come and go while it runs.
+    The first one stops first and continues last: while it runs, others start and end.
     """
     server, others = postmaster(folder), list[psutil.Process]()
     server.suspend()

@@ -85,7 +85,7 @@ def test_more_than_a_service_is_set_up_for_is_told(tmp_path: Path, proxy: Databa
         proxy.delay = 0.1
         with crowd(watched.service, 20), held_up(watched.service.workers()[0]):
             watched.wait_for("PoolExhausted", "ConnectionsRefused", "EventLoopLagging")
-            # On a busy machine those that serve may lag as well, and be told of before.
+            # On a busy machine those that serve may lag as well, and their alert fires earlier.
             wait_until(lambda: "worker" in lagging(watched), WAIT_SECONDS)
 
 

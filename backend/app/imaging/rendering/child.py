@@ -37,9 +37,7 @@ END_SECONDS: Final = 10.0
 It ends in processor time that nobody else wants, of which a busy machine has little.
 """
 KILL_SECONDS: Final = 10.0
-"""How long a killed process may take to end before it counts as stuck in a system call: the same
-holds for it.
-"""
+"""How long a killed process may take to end before it counts as stuck in a system call."""
 TOO_LONG: Final = "Rendering it takes more processor time than RENDER_TIMEOUT_SECONDS allows."
 
 _ENVIRONMENT: Final = {
